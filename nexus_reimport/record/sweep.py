@@ -30,7 +30,8 @@ from nexus_reimport.record.identifiers import (
 
 UNSEARCHABLE = "what cannot be searched"
 MOST_DIGITS = 19  # of a phone: fifteen, and what is dialled before them
-_PIECE, _OVERLAP = 8 << 20, 4096  # bytes
+# Bytes of a text that are searched at once: what is held of them is forty times as much.
+_PIECE, _OVERLAP = 2 << 20, 4096
 _SIGNS = rb"[ \t().,:;/_+\-\xc2\xa0\xe2\x80\x89-\x95\xaf]"
 _RUN = re.compile(
     rb"(?<![0-9A-Za-z])[0-9](?:(?!  )%b{0,5}[0-9]){%d,}(?![0-9A-Za-z])" % (_SIGNS, DIGITS - 1)
@@ -105,7 +106,8 @@ class Sweep:
         """The numbers of what stands in a label, sorted; some more labels with them."""
         import numpy as np
 
-        pieces = [_known_piece(text) for text in labels if text]
+        parts = (part for text in labels if text for _, part in _pieces(text))
+        pieces = map(_known_piece, parts)
         more = [n for piece in pieces for n in self._all_numbers(piece)]
         return np.unique(np.concatenate([self._labels, np.array(more, np.uint64)]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import tracemalloc
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import date
@@ -448,3 +449,20 @@ def test_a_line_is_told_in_a_large_file_too(tmp_path: Path) -> None:
     assert len(text) > 2 * (8 << 20)
     hits = list(Sweep(of("Ada", "Lovelace")).text(text, "large.log"))
     assert [hit.line for hit in hits] == [124, 250_001, 400_000]
+
+
+def test_of_a_long_text_no_more_is_held_than_of_a_piece_of_it():
+    terms = Identifiers()
+    identifiers.add_name(terms, "Annabel", "Lee")
+    sweep, line = Sweep(terms), b"patients,replaced,,%032x,%032x\n"
+
+    def peak(lines: int) -> int:
+        text = b"".join(line % (number, number * 7919) for number in range(lines))
+        tracemalloc.start()
+        assert not list(sweep.text(text, "ledger.csv"))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(1)  # what is made once
+    assert peak(100_000) < 1.5 * peak(25_000)
