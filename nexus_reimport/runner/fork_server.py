@@ -33,6 +33,7 @@ LOADED = (
     "nexus_reimport.runbook.rollback",
     "nexus_reimport.show.kernel",
 )
+_LAST_WORDS = 2.0  # seconds
 SERVER, KERNEL = "nexus-forks", "nexus-kernel"  # as `ps` and `top` list them
 
 
@@ -86,6 +87,7 @@ def _kernel(start: dict[str, Any], tie: Callable[[], None] | None) -> None:
 
         sys.argv[:] = [*start["arguments"], f"--IPKernelApp.parent_handle={parent}"]
         kernelapp.launch_new_instance()
+        _let_finish(kernelapp.IPKernelApp.instance().control_thread)
         code = 0
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
@@ -93,6 +95,16 @@ def _kernel(start: dict[str, Any], tie: Callable[[], None] | None) -> None:
         traceback.print_exc()
     finally:
         _leave(code)
+
+
+def _let_finish(control: threading.Thread | None) -> None:
+    """Let the thread that was asked for the end say all that it has to say.
+
+    It flushes what was printed. If the app's own end was faster, which stops who sends it, it would
+    wait for that for ten seconds, and the runner for two and a half, to terminate us then.
+    """
+    if control is not None:
+        control.join(_LAST_WORDS)
 
 
 def _be_called(name: str) -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from ipykernel.iostream import OutStream
 
 from nexus_reimport import forked, record, runbook, runner
 from nexus_reimport import settings as environments
@@ -22,6 +24,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.model import Approval, Proposal
 from nexus_reimport.record import Run, Verdict, journal, lock, pages
 from nexus_reimport.runner import fork_server, notebook
+from nexus_reimport.runner.quiet import QuietManager
 from support.clinic import ROLE, Clinic
 from support.running import DEV, digest_of, in_background, kill_kernel, stage_pid, until
 
@@ -235,6 +238,29 @@ def test_a_killed_runner_leaves_its_kernels_files_to_the_next_page_alone(clinic:
 def test_a_page_that_leaves_early_is_partial(clinic: Clinic) -> None:
     run = run_page(clinic, "import sys\nsys.exit(0)")
     assert run.verdict() is Verdict.PARTIAL
+
+
+def test_a_kernel_whose_last_words_take_a_moment_ends_by_itself(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QuietManager, "shutdown_wait_time", 120.0)
+    # Else it is a race that one of some kernels loses: what is to be sent is sent by nobody. At its
+    # end a kernel forgets the names of the page, so they are a function's own.
+    source = (
+        "def slow_down():\n"
+        "    import sys, threading, time\n"
+        "    sends = sys.stdout.pub_thread\n    send = sends.schedule\n"
+        "    def later(what):\n"
+        "        if threading.current_thread().name == 'Control':\n"
+        "            open('first', 'a').close()\n            time.sleep(0.05)\n"
+        "        if sends.thread.is_alive():\n            send(what)\n"
+        "    sends.schedule = later\n"
+        "slow_down()"
+    )
+    run = run_page(clinic, source)
+    took = time.time() - (clinic.folder / "first").stat().st_mtime
+    assert took < OutStream.flush_timeout * 0.9
+    assert not journal.only(run.events(), Event.FAILED)
 
 
 def test_a_kernel_that_dies_between_stages_is_killed(clinic: Clinic) -> None:
