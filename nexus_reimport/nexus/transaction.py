@@ -125,9 +125,6 @@ class Transaction:
         """
         places = [table_name(self.schema, table) for table in tables]
         limit = self._target.max_writers_wait
-        bound = sql.SQL("SET LOCAL idle_in_transaction_session_timeout = {}")
-        # If our process is stopped while it holds the locks, the server ends the session.
-        self.connection.execute(bound.format(sql.Literal(_milliseconds(limit))))
         if not _keeps_time(self.connection):
             self._deadline = Deadline(self._target, self.connection)
         _lock_tables(self.connection, places, self._target.lock_wait, limit)
@@ -442,13 +439,18 @@ def _lock_tables(
 
 
 def _bound(connection: Connection, limit: float) -> sql.Composable:
-    """The statement that sets the time limit; a failed attempt rolls it back with its savepoint."""
-    if not _keeps_time(connection):
-        return sql.SQL("")
-    # The session's own limit for a statement may be shorter.
-    return sql.SQL(
-        "SET LOCAL transaction_timeout = {0}; SET LOCAL statement_timeout = {0}; "
-    ).format(sql.Literal(_milliseconds(limit)))
+    """The statements that set the time limit; a failed attempt rolls it back with its savepoint.
+
+    If our process is stopped while it holds the locks, the server ends the session. Before, others
+    do not wait for us, however long we take.
+    """
+    settings = ["idle_in_transaction_session_timeout"]
+    if _keeps_time(connection):
+        # The session's own limit for a statement may be shorter.
+        settings += ["transaction_timeout", "statement_timeout"]
+    each = sql.SQL("SET LOCAL {} = {}; ")
+    after = sql.Literal(_milliseconds(limit))
+    return sql.Composed([each.format(sql.Identifier(name), after) for name in settings])
 
 
 def _stop_if_awaited(connection: Connection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -160,6 +161,21 @@ def test_a_whole_run_with_such_a_deadline_commits_and_leaves_nothing(
     book = clinic.approved(rehearsed)
     assert book.apply().committed
     nothing_left(clinic)
+
+
+def test_a_second_session_that_is_slow_to_open_takes_nothing_of_the_time(
+    clinic: Clinic, rehearsed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(transaction.Deadline):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            time.sleep(LONG + 1)
+
+    monkeypatch.setattr(transaction, "_TRANSACTION_TIMEOUT", 999999)  # as if it were older
+    monkeypatch.setattr(transaction, "Deadline", Slow)
+    clinic.edit(DEV, "max_writers_wait = 30", f"max_writers_wait = {LONG:g}")
+    book = clinic.approved(rehearsed)
+    assert book.apply().committed
 
 
 def test_such_a_deadline_lets_writers_in_and_the_run_says_so(
