@@ -113,10 +113,14 @@ def nothing_points_at_what_was_taken_back(undoing: Undoing) -> Finding:
     """No reference points at a row that the rollback has deleted."""
     looked, off = 0, []
     wiped = {part.table for part in undoing.undo.tables}
+    gone: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}  # many point at the same columns
     for reference in undoing.known:
         if reference.table in wiped:  # its rows are put back with the rows that they point at
             continue
-        lost = changes.lost(undoing.transaction, undoing.undo, reference)
+        target = reference.target, reference.target_columns
+        if target not in gone:
+            gone[target] = changes.gone(undoing.transaction, reference)
+        lost = changes.lost(undoing.transaction, undoing.undo, reference, gone[target])
         looked += 1
         if lost:
             pointing = wording.amount(lost, "row points", "rows point")

@@ -363,25 +363,37 @@ def written_links(undo: UndoData, link: UndoLinks, *, keep: bool) -> sql.Compose
     )
 
 
-def lost(transaction: Transaction, undo: UndoData, reference: Reference) -> int:
-    """The number of rows whose ``reference`` points at a row that the undo has deleted.
+def gone(transaction: Transaction, reference: Reference) -> tuple[str, ...]:
+    """The ids by which ``reference`` can point at rows that the undo has deleted."""
+    query = sql.SQL(
+        "SELECT DISTINCT w.id FROM {was} AS w LEFT JOIN ({now}) AS n USING (id)"
+        " WHERE n.id IS NULL AND w.id IS NOT NULL"
+    ).format(
+        was=_ids(reference),
+        now=references.ids(table_name(transaction.schema, reference.target), reference),
+    )
+    return tuple(one for (one,) in transaction.connection.execute(query))
+
+
+def lost(
+    transaction: Transaction, undo: UndoData, reference: Reference, gone: Sequence[str]
+) -> int:
+    """The number of rows whose ``reference`` points at one of the ids ``gone``.
 
     References that were already dangling before the run do not count.
     """
-    now = references.ids(table_name(transaction.schema, reference.target), reference)
+    if not gone:
+        return 0
     query = sql.SQL(
         "SELECT coalesce(sum(rows), 0) FROM (SELECT count(*) - coalesce(b.rows, 0) AS rows"
-        " FROM ({pointing}) AS p JOIN {was} AS w USING (id)"
-        " LEFT JOIN ({now}) AS n ON n.id = p.id"
-        " LEFT JOIN {before} AS b ON b.id = p.id AND b.place = {place}"
-        " WHERE n.id IS NULL GROUP BY p.id, b.rows HAVING count(*) > coalesce(b.rows, 0)) AS more"
+        " FROM ({pointing}) AS p LEFT JOIN {before} AS b ON b.id = p.id AND b.place = {place}"
+        " WHERE p.id = ANY (%s) GROUP BY p.id, b.rows HAVING count(*) > coalesce(b.rows, 0)"
+        ") AS more"
     ).format(
         pointing=references.pointing(
             transaction.schema, reference, links_not_fixed(undo, reference)
         ),
-        was=_ids(reference),
-        now=now,
         before=undo.pointed_at,
         place=sql.Literal(reference.place),
     )
-    return int(scalar(transaction.connection, query))
+    return int(scalar(transaction.connection, query, (list(gone),)))

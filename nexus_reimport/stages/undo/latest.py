@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
+from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import references, registry, schema
 from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.postgres import scalar
+from nexus_reimport.nexus.postgres import Connection, scalar
 from nexus_reimport.nexus.references import Reference
 from nexus_reimport.nexus.registry import Committed, UndoData
+from nexus_reimport.nexus.schema import Facts
 from nexus_reimport.nexus.tables import mapped_tables
 
 
@@ -40,7 +42,7 @@ def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
             where="it was purged, or the database was restored from a dump since",
             next=restore,
         )
-    require_same_schema(database, last, NOTHING_WRITTEN)
+    require_same_schema(connection, database.mapping, last, NOTHING_WRITTEN)
     return last, last.undo
 
 
@@ -78,8 +80,12 @@ def _not_this_one(run: str, every: Sequence[Committed], standing: Sequence[Commi
     )
 
 
-def require_same_schema(database: Database, undoes: Committed, state: str) -> None:
+def require_same_schema(
+    connection: Connection, mapping: FieldMapping, undoes: Committed, state: str
+) -> Facts:
     """Stop unless the schema is the one before the run: else its rows cannot be put back exactly.
+
+    Gives its description.
 
     Raises:
         StopError: the schema was changed. ``state`` is left.
@@ -89,11 +95,8 @@ def require_same_schema(database: Database, undoes: Committed, state: str) -> No
         "revert the change and try again; or nexus-reimport restore"
         f" {undoes.run} --into NAME gives the whole database back"
     )
-    kept = undoes.undo
-    if kept is None or (
-        not kept.facts
-        and database.catalog.digest(mapped_tables(database.mapping)) != kept.schema_digest
-    ):
+    now, kept = schema.describe(connection, mapping), undoes.undo
+    if kept is None or not (kept.facts or _has_digest(connection, mapping, kept.schema_digest)):
         raise StopError(
             f"the schema of the tables was changed {since_run}",
             where="columns, types or foreign keys of mapped tables",
@@ -101,8 +104,13 @@ def require_same_schema(database: Database, undoes: Committed, state: str) -> No
             next=advice,
         )
     if kept.facts:
-        now = schema.structure(schema.describe(database.connection, database.mapping))
-        schema.require_same(kept.facts, now, since_run, state=state, next=advice)
+        schema.require_same(kept.facts, schema.structure(now), since_run, state=state, next=advice)
+    return now
+
+
+def _has_digest(connection: Connection, mapping: FieldMapping, digest: str) -> bool:
+    """Whether the tables are those of a run that has not kept what the catalog said of them."""
+    return Database.read(connection, mapping).catalog.digest(mapped_tables(mapping)) == digest
 
 
 def references_to_wiped(database: Database, undo: UndoData) -> tuple[Reference, ...]:

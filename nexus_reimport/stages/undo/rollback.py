@@ -207,13 +207,12 @@ class _Rollback:
 
     def _compare_schema(self, undoes: Committed) -> None:
         """Stop unless the schema is as approved; under the locks nobody can change it."""
-        now = Database.read(self._connection, self._mapping)
-        require_same_schema(now, undoes, ROLLED_BACK)
+        now = require_same_schema(self._connection, self._mapping, undoes, ROLLED_BACK)
         if self._request.proposal is None:
             return
         schema.require_same(
             self._request.proposal.schema,
-            schema.describe(self._connection, self._mapping),
+            now,
             "since the preview",
             state=ROLLED_BACK,
             next="preview again, then approve the digest that it shows",
