@@ -164,11 +164,10 @@ class IdPairs:
     def of(cls, pairs: Iterable[tuple[Id, str]]) -> IdPairs:
         """These pairs."""
         listed = list(pairs)
-        return cls(
-            columns.of(filemaker_id.written for filemaker_id, _ in listed),
-            columns.of(filemaker_id.compared for filemaker_id, _ in listed),
-            columns.of(key for _, key in listed),
-        )
+        written = columns.of(filemaker_id.written for filemaker_id, _ in listed)
+        compared = columns.of(filemaker_id.compared for filemaker_id, _ in listed)
+        keys = columns.of(key for _, key in listed)
+        return cls(written, columns.shared(compared, written), keys)
 
     @classmethod
     def read(cls, folder: Path, id_map: RowFile, entity: str) -> IdPairs:
@@ -202,7 +201,8 @@ def ids_of(written: Iterable[str]) -> Iterator[Id]:
 
 def _compared(written: Column) -> Column:
     """Ids as they compare, "" for none."""
-    return columns.of(ids.of(value).compared for value in columns.texts(written))
+    compared = columns.of(ids.of(value).compared for value in columns.texts(written))
+    return columns.shared(compared, written)
 
 
 def id_pairs(lines: Iterable[rowfile.Row]) -> Iterator[tuple[str, Id, str]]:

@@ -49,11 +49,13 @@ class Stored:
         )
 
 
-def named(intake: Intake, census: Census) -> frozenset[str]:
+def named(intake: Intake, census: Census) -> Column:
     """The objects of the bucket that documents and images name, as the bucket spells their keys."""
     objects = stored(census, intake.folder)
     wanted = attachments.kept_files(intake).values()
-    return frozenset(r for keys in wanted for r in columns.texts(objects.reals(keys)) if r)
+    found = columns.together([*map(objects.reals, wanted)])
+    # Each once, however many rows name it; a listing has no key without a letter.
+    return objects.keys.filter(columns.among(objects.keys, found))
 
 
 def stored(census: Census, folder: Path) -> Stored:
@@ -61,7 +63,7 @@ def stored(census: Census, folder: Path) -> Stored:
     listed = keys(census, folder)
     others = [key for key in columns.texts(listed) if not key.isascii() and composed(key) != key]
     apart = {composed(key): key for key in sorted(others)}
-    alone = len(apart) - columns.count(columns.of(apart), listed)
+    alone = len(apart) - (columns.count(columns.of(apart), listed) if apart else 0)
     return Stored(listed, apart, len(others) - alone)
 
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     Numbers = numpy.ndarray[Any, Any]  # whole ones, of rows
 
+# Values in which others are looked up at once: Arrow's table of them takes 300 bytes of each.
+_KNOWN = 1 << 16
+
 
 def read(
     folder: Path,
@@ -71,6 +74,11 @@ def of(values: Iterable[str | None]) -> Column:
             parts.append(rowfile.array(part))
             part = []
     return pa.chunked_array([*parts, rowfile.array(part)])
+
+
+def shared(column: Column, other: Column) -> Column:
+    """``column``; if ``other`` holds the same, that one, so that it is in memory once."""
+    return other if other.equals(column) else column
 
 
 def together(columns: Sequence[Column]) -> Column:
@@ -138,9 +146,15 @@ def in_turn(several: Sequence[Column]) -> Column:
 
 def places(wanted: Column, known: Column) -> Numbers:
     """Of each wanted value the number of the first row of ``known`` that holds it, -1 if none."""
+    import numpy as np
     import pyarrow.compute as pc
 
-    return _numbers(pc.index_in(wanted, value_set=_array(known), skip_nulls=True))
+    found = np.full(len(wanted), -1)
+    for start in range(0, len(known), _KNOWN):
+        some = _array(known[start : start + _KNOWN])
+        here = _numbers(pc.index_in(wanted, value_set=some, skip_nulls=True))
+        found = np.where((found < 0) & (here >= 0), here + start, found)
+    return found
 
 
 def at(column: Column, places: Numbers) -> Column:
@@ -273,7 +287,9 @@ def among(values: Column, known: Column) -> Booleans:
     """Of each value whether it is a known one."""
     import pyarrow.compute as pc
 
-    return pc.is_in(values, value_set=known)
+    starts = range(0, max(len(known), 1), _KNOWN)
+    some = (known[start : start + _KNOWN] for start in starts)
+    return reduce(pc.or_, (pc.is_in(values, value_set=part) for part in some))
 
 
 def count(values: Column, known: Column) -> int:

@@ -27,7 +27,8 @@ class RowsBefore:
             rows = self.values(range(len(self._keys)), (place.partition(".")[0],))
             stored = [stored_id(row, place) for row in rows]
         self.written = columns.of(one.written or None for one in stored)
-        self.compared = columns.of(one.compared or None for one in stored)
+        compared = columns.of(one.compared or None for one in stored)
+        self.compared = columns.shared(compared, self.written)
 
     def ids(self) -> Column:
         """The ids of the rows."""

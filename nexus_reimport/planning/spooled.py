@@ -74,8 +74,9 @@ class SpooledRecords:
 
     def add(self, records: Page, converted: Converted) -> None:
         """Add some records; of their fields those are kept that a new row may need."""
-        self._written.append(columns.of(records[KEY]))
-        self._compared.append(columns.of(records.compared()))
+        written, compared = columns.of(records[KEY]), columns.of(records.compared())
+        self._written.append(written)
+        self._compared.append(columns.shared(compared, written))
         values = zip(*(converted.values[name] for name in self._names), strict=True)
         texts: Iterable[tuple[str, ...]] = (
             records.rows(self._fields) if self._fields else repeat(())

@@ -28,7 +28,7 @@ from nexus_reimport import naming, progress, wording
 from nexus_reimport.checks import bucket
 from nexus_reimport.checks.memo import Memo
 from nexus_reimport.errors import StopError
-from nexus_reimport.files import private, rowfile
+from nexus_reimport.files import columns, private, rowfile
 from nexus_reimport.intake import Intake
 from nexus_reimport.model import (
     Applied,
@@ -169,7 +169,7 @@ def _listed_of(intake: Intake, given: Given, smaller: Smaller) -> Census:
     """The objects that the rows name which stay, those that are read in full, a part of others."""
     census = given.census
     read = {row[0] for row in rowfile.read(intake.folder, given.sample.file)}
-    wanted = read | bucket.named(intake, census)
+    wanted = {*read, *columns.texts(bucket.named(intake, census))}
     rows = [
         row
         for row in rowfile.read(intake.folder, census.file)

@@ -16,14 +16,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nexus_reimport import progress, settings, storage
 from nexus_reimport.errors import StorageError
-from nexus_reimport.files import rowfile
+from nexus_reimport.files import columns, rowfile
 from nexus_reimport.model import Census, Sample
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray as Column
 
 COLUMNS = ("key", "size", "etag", "version", "content_type", "headers", "sha256")
 # What S3 keeps beside the bytes, and gives a browser with them: it decides how a file is shown.
@@ -33,18 +36,18 @@ _CHUNK = 1 << 20  # bytes of a file in memory at a time
 _READERS = 4
 
 
-def choose(census: Census, folder: Path, named: Iterable[str], seed: str, size: int) -> list[str]:
+def choose(census: Census, folder: Path, named: Column, seed: str, size: int) -> list[str]:
     """``size`` of the objects that rows name, those alone that the census has found.
 
     ``named`` are keys as the bucket spells them; ``seed`` is the plan's digest.
     """
-    wanted = frozenset(named)
-    stored = (row[0] or "" for row in rowfile.read(folder, census.file))
+    stored = columns.column(folder, census.file, "key")
+    wanted = columns.texts(stored.filter(columns.among(stored, named)))
 
     def rank(key: str) -> str:
         return hashlib.sha256(f"{seed} {key}".encode()).hexdigest()
 
-    return sorted(heapq.nsmallest(size, (key for key in stored if key in wanted), key=rank))
+    return sorted(heapq.nsmallest(size, wanted, key=rank))
 
 
 def take(

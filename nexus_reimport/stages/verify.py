@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from nexus_reimport import application, checks, naming, progress
 from nexus_reimport.checks import bucket
@@ -46,6 +46,9 @@ from nexus_reimport.nexus.row_hashes import Hashed
 from nexus_reimport.nexus.sequences import Reading
 from nexus_reimport.nexus.tables import Role
 from nexus_reimport.settings import ApplicationAccess, Postgres, Settings
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray as Column
 
 T = TypeVar("T")
 _PARTS = {  # what is read -> as people call it
@@ -167,7 +170,7 @@ def gather(
     return After(*known, sample=expected.sample, **readings)
 
 
-def _named(expected: Expected) -> frozenset[str]:
+def _named(expected: Expected) -> Column:
     """The objects that rows named before the run."""
     return bucket.named(expected.intake, expected.census)
 

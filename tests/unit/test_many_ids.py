@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,6 +37,28 @@ def test_every_row_that_holds_a_value_is_found(known: list[str | None], wanted: 
     rows = [[row for row, value in enumerate(known) if value == one] for one in wanted]
     assert index.rows(wanted) == rows
     assert index.first(wanted).tolist() == [several[0] if several else -1 for several in rows]
+
+
+few = st.lists(st.none() | st.sampled_from(["", "a", "b", "c", "é"]), max_size=12)
+
+
+@settings(deadline=None)
+@given(few, few, st.integers(1, 5))
+def test_what_is_looked_up_part_by_part_is_found_as_at_once(
+    wanted: list[str | None], known: list[str | None], at_once: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "_KNOWN", at_once)
+        found = columns.places(columns.of(wanted), columns.of(known)).tolist()
+        are_known = columns.among(columns.of(wanted), columns.of(known)).to_pylist()
+    assert found == [known.index(one) if one in known and one is not None else -1 for one in wanted]
+    assert are_known == [one in known for one in wanted]
+
+
+def test_equal_columns_are_one() -> None:
+    one, same, other = (columns.of(values) for values in (["a", None], ["a", None], ["a", ""]))
+    assert columns.shared(same, one) is one
+    assert columns.shared(other, one) is other
 
 
 def test_ids_that_are_looked_for_again_do_not_cost_all_ids_again() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nexus_reimport import wording
 from nexus_reimport.checks import Finding, bucket, check
 from nexus_reimport.checks.after.subject import After
-from nexus_reimport.files import beside, rowfile
+from nexus_reimport.files import beside, columns, rowfile
 from nexus_reimport.files.rowfile import Dict, by
 from nexus_reimport.model import Level
 from nexus_reimport.planning import attachments
@@ -18,7 +18,7 @@ from nexus_reimport.planning import attachments
 def no_file_was_lost(after: After) -> Finding:
     """Every file that was in S3 before is there, unchanged."""
     named, objects = after.named, after.once(_objects)
-    lost = sum(key in named for key in (*objects.gone, *objects.changed))
+    lost = columns.count(columns.of((*objects.gone, *objects.changed)), named)
     held = after.census_now.objects
     return Finding(
         max(1, len(named)), count=lost, note=f"{wording.amount(held, 'object')} in the bucket"
@@ -30,7 +30,7 @@ def objects_that_no_row_names_are_as_they_were(after: After) -> Finding:
     """Objects in S3 that no document and no image names are as many as before, and unchanged."""
     named, objects = after.named, after.once(_objects)
     kinds = {"lost": objects.gone, "changed": objects.changed, "added": objects.added}
-    counts = {kind: sum(key not in named for key in keys) for kind, keys in kinds.items()}
+    counts = {k: len(keys) - columns.count(columns.of(keys), named) for k, keys in kinds.items()}
     before = after.census.file.rows - len(named)  # each of them is an object of the census
     now = before - counts["lost"] + counts["added"]
     off = [f"{count:,} {kind}" for kind, count in counts.items() if count]
@@ -47,7 +47,7 @@ def a_sample_of_the_files_is_unchanged(after: After) -> Finding:
     headers compared, where S3 tells them. How many is `sample` of [s3].
     """
     if not after.sample.objects:
-        empty = "no row names a file" if not after.named else ""
+        empty = "no row names a file" if not len(after.named) else ""
         return Finding(0 if empty else 1, note="" if empty else _NONE, empty=empty)
     off = []
     was = rowfile.read_dicts(after.folder, after.sample.file)

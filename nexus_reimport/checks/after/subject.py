@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexus_reimport.checks import CannotLook
 from nexus_reimport.files import rowfile
@@ -18,6 +18,9 @@ from nexus_reimport.nexus.own_tables import OwnTables
 from nexus_reimport.nexus.questions import Answers, Asked, Shown
 from nexus_reimport.nexus.readings import Unread
 from nexus_reimport.nexus.sequences import Reading
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray as Column
 
 T = TypeVar("T")
 
@@ -62,7 +65,7 @@ class After(OfIntake):
     plan: Plan
     census: Census
     claim: Claim
-    named: frozenset[str]  # objects of S3 that rows named before, as the bucket spells their keys
+    named: Column  # objects of S3 that rows named before, as the bucket spells their keys
     own: OwnTables
     now: Mapping[str, RowFile | Unread]  # each wiped table as it is
     attachments: Mapping[str, RowFile | Unread]
