@@ -54,7 +54,7 @@ class Page(dict[str, list[str]]):
 
     def compared(self) -> list[str]:
         """The records' ids as ids compare."""
-        return [ids.of(written).compared for written in self[KEY]]
+        return ids.compared(self[KEY])
 
     def rows(self, fields: Sequence[str]) -> list[tuple[str, ...]]:
         """The texts of some fields, record by record."""
@@ -201,7 +201,8 @@ def ids_of(written: Iterable[str]) -> Iterator[Id]:
 
 def _compared(written: Column) -> Column:
     """Ids as they compare, "" for none."""
-    compared = columns.of(ids.of(value).compared for value in columns.texts(written))
+    chunks = ([value or "" for value in chunk.to_pylist()] for chunk in written.chunks)
+    compared = columns.of(one for chunk in chunks for one in ids.compared(chunk))
     return columns.shared(compared, written)
 
 

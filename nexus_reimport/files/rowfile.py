@@ -35,6 +35,8 @@ _COMPUTED = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _NEGATIVE = re.compile(r"-[0-9]+(?:\.[0-9]+)?")
 # Blanks at the ends too: a spreadsheet cuts them where they are not quoted.
 _QUOTED = re.compile(r"""[",;\t\r\n]|^\s|\s$""")
+# What may be either, in a line of values with commas between them.
+_UNUSUAL = re.compile(r"""[";\t\r\n]|(?:^|,)[\s=+\-@\uff1d\uff0b\uff0d\uff20]|\s(?:,|$)""")
 Row = Sequence[str | None]
 
 
@@ -371,12 +373,15 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:
 
 
 def _line(row: Row) -> str:
-    return ",".join(map(_field, row)) + "\r\n"
+    texts = [value or "" for value in row]
+    joined = ",".join(texts)
+    # Most rows are ids and words, which are asked about at once.
+    is_plain = joined.count(",") == len(texts) - 1 and not _UNUSUAL.search(joined)
+    return (joined if is_plain else ",".join(map(_field, texts))) + "\r\n"
 
 
-def _field(value: str | None) -> str:
+def _field(text: str) -> str:
     """One value; also quoted if it holds ``;``, which separates values in some countries."""
-    text = value or ""
     if _COMPUTED.match(text) and not _NEGATIVE.fullmatch(text):
         text = f"'{text}"
     return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text

@@ -92,6 +92,12 @@ class HashSet:
         if len(self._added) >= _FEW:
             self._take()
 
+    def add_several(self, numbers: Iterable[int], code: int = 0) -> None:
+        """Add several numbers, made one by one."""
+        self._added.extend(number & -CODES | code for number in numbers)
+        if len(self._added) >= _FEW:
+            self._take()
+
     def add_all(self, numbers: Numbers, code: int = 0) -> None:
         """Add many."""
         import numpy as np

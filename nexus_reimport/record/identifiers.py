@@ -67,6 +67,7 @@ class Kind(StrEnum):
 
 _KINDS = tuple(Kind)
 _DIGITS = b"\0"  # before the digits of a number that any separators may divide: no word is this
+_NO_DAY = " zz "  # between spellings of a day: a word that none of them has
 _APART = b"\0"  # between two texts, so that no six words reach from one into the next
 _LATELY = 1 << 18  # values
 _SEVERAL = 1 << 20  # characters of texts whose words are counted off at once
@@ -121,10 +122,11 @@ class Identifiers:
         """Look for a day of birth, however it is written."""
         if day not in self._days:
             self._days.add(day)
-            code = _KINDS.index(Kind.BIRTH_DATE)
-            for spelling in spellings_of(day):
-                several = words.folded(spelling.encode()).split()
-                self._known.add(hashes.number_of(several), code)
+            # Folded at once: a day has fifty spellings, and a clinic thousands of days.
+            spellings = words.folded(_NO_DAY.join(spellings_of(day)).encode())
+            several = spellings.split(_NO_DAY.encode())
+            numbers = (hashes.number_of(spelling.split()) for spelling in several)
+            self._known.add_several(numbers, _KINDS.index(Kind.BIRTH_DATE))
 
     def _take_texts(self) -> None:
         if not self._waiting:
@@ -175,8 +177,7 @@ class Values:
 
     def update(self, values: Iterable[str]) -> None:
         """Add several."""
-        for value in values:
-            self.add(value)
+        self._numbers.add_several(hash(value) & _ALL for value in values)
 
     def __contains__(self, value: str) -> bool:
         """Whether it was added."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from nexus_reimport import application, checks, naming, progress
@@ -154,13 +156,15 @@ def gather(
         session.set_for_transaction(connection)  # the settings of the transaction that wrote
         asks_api = settings.application if copy is None else None
         reader = _Reader(connection, expected, asks_api, copy)
+        # Begun by the first query of the snapshot: a file that a row names is there before the row.
+        objects = _Listing(storage.list)
         for part in reader.parts():
             with steps.step(_PARTS[part]):
                 reader.read(part)
-    # S3 takes long: by now the database's snapshot is not held any more.
+    # S3 takes longest: by now the database's snapshot is not held any more.
     readings = dict(reader.found)
     with steps.step(listed):
-        readings["census_now"] = storage.list()
+        readings["census_now"] = objects.result()
     with steps.step(read):
         readings["sample_now"] = storage.read()
     with steps.step(asked):
@@ -168,6 +172,31 @@ def gather(
     named = copy.memo.of(_named, expected) if copy and copy.memo else _named(expected)
     known = expected.intake, expected.plan, expected.census, expected.claim, named
     return After(*known, sample=expected.sample, **readings)
+
+
+class _Listing:
+    """The objects of S3, listed beside other work."""
+
+    def __init__(self, list_them: Callable[[], Census]) -> None:
+        self._heard: progress.Listener = progress.nobody
+        self._listed: Future[Census] = Future()
+        # Nobody waits for it where the database could not be read.
+        Thread(target=self._work, args=(list_them,), name="list S3", daemon=True).start()
+
+    def _work(self, list_them: Callable[[], Census]) -> None:
+        with progress.heard_by(self._tell):
+            try:
+                self._listed.set_result(list_them())
+            except BaseException as error:
+                self._listed.set_exception(error)
+
+    def _tell(self, done: int, total: int, step: str) -> None:
+        self._heard(done, total, step)
+
+    def result(self) -> Census:
+        """What it has found; how far it is, is told from now on."""
+        self._heard = progress.listener()
+        return self._listed.result()
 
 
 def _named(expected: Expected) -> Column:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from nexus_reimport import runbook
 from nexus_reimport.checks import after, bucket
 from nexus_reimport.files import columns, rowfile
-from nexus_reimport.model import Level, Plan, Result, Sample
+from nexus_reimport.model import Census, Level, Plan, Result, Sample
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.stages import sample, verify
 from support.clinic import Clinic
@@ -143,3 +144,22 @@ def test_an_etag_that_is_not_told_is_replaced_by_the_time_of_the_last_change() -
     assert after.files._is_changed(was, {**was, "modified": "2026-01-02T00:00:00+00:00"})
     assert not after.files._is_changed(was, {**was, "modified": ""})
     assert after.files._is_changed({**was, "etag": "a"}, {**was, "etag": "b"})
+
+
+def test_s3_is_listed_while_the_database_is_read(
+    done: tuple[Clinic, runbook.Runbook], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, book = done
+    storage, begun, read = book._storage(), threading.Event(), verify._Reader.read
+
+    def listing() -> Census:
+        begun.set()
+        return storage.list()
+
+    def once_listed(self: verify._Reader, part: str) -> None:
+        assert begun.wait(60)
+        read(self, part)
+
+    monkeypatch.setattr(verify._Reader, "read", once_listed)
+    found = verify.gather(book.settings, book.expected(), replace(storage, list=listing))
+    assert found.census_now.objects == found.census.objects

@@ -189,3 +189,12 @@ def test_of_a_row_file_no_more_is_in_memory_than_is_read(tmp_path: Path) -> None
             if number < 20 or not number % rowfile.BATCH:
                 most = max(most, pa.total_allocated_bytes())
         assert most - before < (tmp_path / file.name).stat().st_size / 2
+
+
+CELLS = st.none() | st.text(st.sampled_from('a-+=@1., ;"\t\r\n\x85\xa0\u2028\uff1d'), max_size=4)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(CELLS, min_size=1, max_size=4))
+def test_a_line_for_people_is_its_values_each_as_it_would_be_alone(row: list[str | None]) -> None:
+    assert rowfile._line(row) == ",".join(rowfile._field(value or "") for value in row) + "\r\n"
