@@ -20,6 +20,7 @@ from benchmarks import growth
 from benchmarks.commands import MIB
 from benchmarks.meter import Cost
 from benchmarks.ratios import RATIOS
+from benchmarks.stages import SEQUENCE
 from nexus_reimport import CHECKOUT
 
 RESULTS = CHECKOUT / "benchmarks" / "results" / "latest.json"
@@ -148,7 +149,8 @@ def _draw(costs: Sequence[Cost], path: Path) -> None:
 
     scales = _scales(costs)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5))
-    stages = list(dict.fromkeys(c.name for c in costs if c.peak and "loops" not in c.name))
+    alone = [c.name for c in costs if c.peak and "loops" not in c.name and c.name != SEQUENCE]
+    stages = list(dict.fromkeys(alone))
     for number, scale in enumerate(scales):
         bottom = 0.0
         for index, name in enumerate(stages):

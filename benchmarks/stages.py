@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,16 +16,18 @@ from importlib import import_module
 from benchmarks import child, commands
 from benchmarks.clinic import ENVIRONMENT, Clinic, beside, running
 from benchmarks.meter import Cost, cpu_of, measuring, own_cpu
-from nexus_reimport import record, runbook
+from nexus_reimport import record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.model import Census, Plan, Report, Snapshot
 from nexus_reimport.nexus import deployment
 from nexus_reimport.progress import heard_by
 from nexus_reimport.runbook import Runbook, rollback
+from nexus_reimport.settings import Settings
 from nexus_sandbox.stack import fill
 from nexus_sandbox.stack.access import ROLE, database
 
 MODULE = "benchmarks.stages"
+SEQUENCE = "the whole sequence, papermill included"
 LOCKED, AGAIN = "wait for locks", "nexus_again"
 # Loaded before the extraction is measured: those of the bare loops are, too.
 LIBRARIES = ("pyarrow.parquet", "pyarrow.compute")
@@ -100,7 +103,7 @@ def _judged(here: Here, name: str, judge: Callable[[Runbook], Report]) -> Cost:
     book = here.book()
     with measuring(name, here.servers, book.folder) as cost:
         report = judge(book)
-    cost.rows = _planned_rows(book)
+    cost.rows = _planned_rows(book.run)
     if report.blocking:
         sys.exit("; ".join(r.check for r in report.blocking))
     return cost
@@ -110,7 +113,7 @@ def _rehearse(here: Here) -> Cost:
     book = here.book()
     with measuring("rehearsal", here.servers, book.folder) as cost:
         rehearsed = book.rehearse()
-    cost.rows, cost.wait = _planned_rows(book), rehearsed.writers_waited
+    cost.rows, cost.wait = _planned_rows(book.run), rehearsed.writers_waited
     cost.facts.update({f"seconds: {name}": s for name, s in rehearsed.times.items()})
     return cost
 
@@ -126,7 +129,7 @@ def _applied(here: Here, book: Runbook, name: str) -> Cost:
     here.marks.clear()
     with measuring(name, here.servers, book.folder) as cost, heard_by(here.note):
         applied = book.apply()
-    cost.rows, cost.wait = _planned_rows(book), applied.writers_waited
+    cost.rows, cost.wait = _planned_rows(book.run), applied.writers_waited
     cost.wait_cpu = here.since_locked(applied.timings)
     cost.facts["rows written"] = sum(applied.written.values())
     cost.facts.update({f"seconds: {step}": s for step, s in applied.timings.items()})
@@ -142,7 +145,7 @@ def _seal(here: Here) -> Cost:
     with measuring("sign off and seal", here.servers, book.folder) as cost:
         book.sign_off()
         book.seal()
-    cost.rows = _planned_rows(book)
+    cost.rows = _planned_rows(book.run)
     return cost
 
 
@@ -161,13 +164,26 @@ def _roll_back(here: Here) -> Cost:
     cost.facts.update({f"seconds: {step}": s for step, s in undone.timings.items()})
     if back.verify().blocking:
         sys.exit("the rollback is not exact")
+    back.sign_off()
+    runner.seal(ENVIRONMENT, back.run.id)
+    return cost
+
+
+def _sequence(here: Here) -> Cost:
+    """The command as a person types it: its pages by papermill, each in a kernel of its own."""
+    command = (sys.executable, "-m", "nexus_reimport.cli", "run", ENVIRONMENT)
+    with measuring(SEQUENCE, here.servers) as cost:
+        asked = [*command, "--approve-rehearsed"]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr)
+    cost.rows = _planned_rows(record.every(_settings())[-1])
     return cost
 
 
 def _again(here: Here) -> Cost:
     """A second run from the same FileMaker: it is planned afresh, and finds nothing to write."""
-    settings = environments.load(ENVIRONMENT)
-    first = record.find(settings, here.run)
+    first = record.find(_settings(), here.run)
     book = runbook.begin(ENVIRONMENT)
     read, listed = first.load(Snapshot), first.load(Census)
     files = [e.file for e in read.extracts.values()] + [listed.file]
@@ -189,8 +205,12 @@ def approve_unrehearsed(book: Runbook) -> None:
     book.approve(rehearsed=True)
 
 
-def _planned_rows(book: Runbook) -> int:
-    return sum(e.rows_after for e in book.run.load(Plan).entities.values())
+def _settings() -> Settings:
+    return environments.load(ENVIRONMENT)
+
+
+def _planned_rows(run: record.Run) -> int:
+    return sum(e.rows_after for e in run.load(Plan).entities.values())
 
 
 STAGES: dict[str, Stage] = {
@@ -204,6 +224,7 @@ STAGES: dict[str, Stage] = {
     "verify": _verify,
     "seal": _seal,
     "roll_back": _roll_back,
+    "sequence": _sequence,
     "again": _again,
 }
 TO_PLAN = ("snapshot", "census", "survey", "plan")
@@ -227,9 +248,13 @@ def _after_a_checkpoint(clinic: Clinic, stage: str, run: str = "") -> Cost:
 
 
 def afterwards(clinic: Clinic) -> list[Cost]:
-    """After a run: the same again, on a copy, where nothing has changed; then the way back."""
-    run = record.every(environments.load(ENVIRONMENT))[-1].id
-    return [_unchanged(clinic, run), _after_a_checkpoint(clinic, "roll_back")]
+    """After a run: the same again, on a copy, where nothing has changed; then the way back.
+
+    Of a clinic that is not larger than the real one, all of it once more, by the command.
+    """
+    again = _unchanged(clinic, record.every(_settings())[-1].id)
+    then = ("roll_back", "sequence") if clinic.scale <= 1 else ("roll_back",)
+    return [again, *(_after_a_checkpoint(clinic, stage) for stage in then)]
 
 
 def _unchanged(clinic: Clinic, run: str) -> Cost:
