@@ -67,6 +67,7 @@ _PARTS = {  # what is read -> as people call it
     "shown": "what the screens show",
     "next_keys": "next keys",
 }
+_PATIENCE = 10.0  # seconds for a page of S3
 _AFTERWARDS = ("files in S3", "files in S3, in full", "Nexus's API", "checks")
 
 
@@ -157,10 +158,10 @@ def gather(
         asks_api = settings.application if copy is None else None
         reader = _Reader(connection, expected, asks_api, copy)
         # Begun by the first query of the snapshot: a file that a row names is there before the row.
-        objects = _Listing(storage.list)
-        for part in reader.parts():
-            with steps.step(_PARTS[part]):
-                reader.read(part)
+        with _listing(storage.list) as objects:
+            for part in reader.parts():
+                with steps.step(_PARTS[part]):
+                    reader.read(part)
     # S3 takes longest: by now the database's snapshot is not held any more.
     readings = dict(reader.found)
     with steps.step(listed):
@@ -174,14 +175,29 @@ def gather(
     return After(*known, sample=expected.sample, **readings)
 
 
+@contextmanager
+def _listing(list_them: Callable[[], Census]) -> Iterator[_Listing]:
+    """The objects of S3, listed beside other work; if that fails, the listing is given up."""
+    objects = _Listing(list_them)
+    try:
+        yield objects
+    except BaseException:
+        objects.give_up()
+        raise
+
+
+class _GivenUp(Exception):
+    """Nobody waits for the listing any more."""
+
+
 class _Listing:
-    """The objects of S3, listed beside other work."""
+    """A listing that another thread makes; who waits for it hears how far it is."""
 
     def __init__(self, list_them: Callable[[], Census]) -> None:
-        self._heard: progress.Listener = progress.nobody
+        self._heard: progress.Listener | None = progress.nobody
         self._listed: Future[Census] = Future()
-        # Nobody waits for it where the database could not be read.
-        Thread(target=self._work, args=(list_them,), name="list S3", daemon=True).start()
+        self._thread = Thread(target=self._work, args=(list_them,), name="list S3", daemon=True)
+        self._thread.start()
 
     def _work(self, list_them: Callable[[], Census]) -> None:
         with progress.heard_by(self._tell):
@@ -191,12 +207,19 @@ class _Listing:
                 self._listed.set_exception(error)
 
     def _tell(self, done: int, total: int, step: str) -> None:
+        if self._heard is None:
+            raise _GivenUp
         self._heard(done, total, step)
 
     def result(self) -> Census:
         """What it has found; how far it is, is told from now on."""
         self._heard = progress.listener()
         return self._listed.result()
+
+    def give_up(self) -> None:
+        """End it at its next page: it must write nothing beside who begins again."""
+        self._heard = None
+        self._thread.join(_PATIENCE)
 
 
 def _named(expected: Expected) -> Column:

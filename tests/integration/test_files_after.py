@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from nexus_reimport import runbook
+from nexus_reimport import progress, runbook
 from nexus_reimport.checks import after, bucket
+from nexus_reimport.errors import TargetError
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.model import Census, Level, Plan, Result, Sample
 from nexus_reimport.runbook.opening import today
@@ -163,3 +165,29 @@ def test_s3_is_listed_while_the_database_is_read(
     monkeypatch.setattr(verify._Reader, "read", once_listed)
     found = verify.gather(book.settings, book.expected(), replace(storage, list=listing))
     assert found.census_now.objects == found.census.objects
+
+
+def test_a_listing_that_nobody_waits_for_any_more_ends_at_its_next_page(
+    done: tuple[Clinic, runbook.Runbook], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, book = done
+    begun, ended = threading.Event(), threading.Event()
+
+    def endless() -> Census:
+        begun.set()
+        try:
+            while True:
+                progress.tell(0, 0, "some files so far")
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    def fails(self: verify._Reader, part: str) -> None:
+        assert begun.wait(60)
+        raise TargetError(f"{part} could not be read", where="", next="")
+
+    monkeypatch.setattr(verify._Reader, "read", fails)
+    storage = replace(book._storage(), list=endless)
+    with pytest.raises(TargetError, match="could not be read"):
+        verify.gather(book.settings, book.expected(), storage)
+    assert ended.is_set()
