@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, count
 
 from nexus_sandbox.clinic.facts import Calendar, Event, Facts, Person, Place, upper
 from nexus_sandbox.clinic.times import TODAY, clock, working_time
@@ -16,6 +16,7 @@ BLOCKS = 5_292
 NEXUS_BOOKED, CLINIC_EVENTS = 280, 20
 UNKNOWN_CALENDARS = {"patients": 970, "blocks": 522}
 _WITHOUT_CLINIC, _WITHOUT_STAFF = 32, {"with id": 796, "without id": 700}
+_QUARTERS = 1_000  # starts that are tried at a quarter of an hour
 _FIRST, _LAST = date(2015, 2, 2), date(2026, 4, 30)
 _REPEATED = date(2024, 4, 7)  # the clocks go back at three
 _NOTES = ("", "", "", "", "New pair", "Review\rbring old shoes", "Casts ", "2nd fitting\tASAP")
@@ -67,11 +68,15 @@ class _Appointments:
 
     def start(self, person: Person | None, first: date = _FIRST, last: date = _LAST) -> datetime:
         """A start time at which the patient has no other event."""
-        while (slot := (id(person), working_time(self.rng, first, last))) in self._taken:
-            pass
+        for tries in count():
+            start = working_time(self.rng, first, last)
+            if tries >= _QUARTERS:  # all are taken of who comes most often to a huge clinic
+                start += timedelta(minutes=self.rng.randrange(15))
+            if (id(person), start) not in self._taken:
+                break
         if person is not None:
-            self._taken.add(slot)
-        return slot[1]
+            self._taken.add((id(person), start))
+        return start
 
     def event(self, person: Person | None, start: datetime, calendar: Calendar) -> Event:
         """An event of about half an hour."""
