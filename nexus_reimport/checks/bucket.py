@@ -53,9 +53,9 @@ def named(intake: Intake, census: Census) -> Column:
     """The objects of the bucket that documents and images name, as the bucket spells their keys."""
     objects = stored(census, intake.folder)
     wanted = attachments.kept_files(intake).values()
-    found = columns.together([*map(objects.reals, wanted)])
+    reals = columns.together([*map(objects.reals, wanted)])
     # Each once, however many rows name it; a listing has no key without a letter.
-    return objects.keys.filter(columns.among(objects.keys, found))
+    return objects.keys.filter(columns.among(objects.keys, reals))
 
 
 def stored(census: Census, folder: Path) -> Stored:

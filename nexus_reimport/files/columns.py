@@ -149,12 +149,12 @@ def places(wanted: Column, known: Column) -> Numbers:
     import numpy as np
     import pyarrow.compute as pc
 
-    found = np.full(len(wanted), -1)
+    rows = np.full(len(wanted), -1)
     for start in range(0, len(known), _KNOWN):
         some = _array(known[start : start + _KNOWN])
         here = _numbers(pc.index_in(wanted, value_set=some, skip_nulls=True))
-        found = np.where((found < 0) & (here >= 0), here + start, found)
-    return found
+        rows = np.where((rows < 0) & (here >= 0), here + start, rows)
+    return rows
 
 
 def at(column: Column, places: Numbers) -> Column:
