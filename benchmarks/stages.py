@@ -171,10 +171,9 @@ def _roll_back(here: Here) -> Cost:
 
 def _sequence(here: Here) -> Cost:
     """The command as a person types it: its pages by papermill, each in a kernel of its own."""
-    command = (sys.executable, "-m", "nexus_reimport.cli", "run", ENVIRONMENT)
+    words = ("-m", "nexus_reimport.cli", "run", ENVIRONMENT, "--approve-rehearsed")
     with measuring(SEQUENCE, here.servers) as cost:
-        asked = [*command, "--approve-rehearsed"]
-        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr)
     cost.rows = _planned_rows(record.every(_settings())[-1])

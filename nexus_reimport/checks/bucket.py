@@ -54,7 +54,7 @@ def named(intake: Intake, census: Census) -> Column:
     objects = stored(census, intake.folder)
     wanted = attachments.kept_files(intake).values()
     reals = columns.together([*map(objects.reals, wanted)])
-    # Each once, however many rows name it; a listing has no key without a letter.
+    # As they are listed: each once, however many rows name it.
     return objects.keys.filter(columns.among(objects.keys, reals))
 
 
@@ -63,7 +63,7 @@ def stored(census: Census, folder: Path) -> Stored:
     listed = keys(census, folder)
     others = [key for key in columns.texts(listed) if not key.isascii() and composed(key) != key]
     apart = {composed(key): key for key in sorted(others)}
-    alone = len(apart) - (columns.count(columns.of(apart), listed) if apart else 0)
+    alone = len(apart) - columns.count(columns.of(apart), listed)
     return Stored(listed, apart, len(others) - alone)
 
 

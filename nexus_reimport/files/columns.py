@@ -150,11 +150,16 @@ def places(wanted: Column, known: Column) -> Numbers:
     import pyarrow.compute as pc
 
     rows = np.full(len(wanted), -1)
-    for start in range(0, len(known), _KNOWN):
-        some = _array(known[start : start + _KNOWN])
-        here = _numbers(pc.index_in(wanted, value_set=some, skip_nulls=True))
+    for start, some in _parts(known, wanted):
+        here = _numbers(pc.index_in(wanted, value_set=_array(some), skip_nulls=True))
         rows = np.where((rows < 0) & (here >= 0), here + start, rows)
     return rows
+
+
+def _parts(known: Column, asked: Column) -> Iterator[tuple[int, Column]]:
+    """``known`` in parts, each with the number of its first row; none where nothing is asked."""
+    for start in range(0, len(known) if len(asked) else 0, _KNOWN):
+        yield start, known[start : start + _KNOWN]
 
 
 def at(column: Column, places: Numbers) -> Column:
@@ -287,9 +292,8 @@ def among(values: Column, known: Column) -> Booleans:
     """Of each value whether it is a known one."""
     import pyarrow.compute as pc
 
-    starts = range(0, max(len(known), 1), _KNOWN)
-    some = (known[start : start + _KNOWN] for start in starts)
-    return reduce(pc.or_, (pc.is_in(values, value_set=part) for part in some))
+    several = (pc.is_in(values, value_set=some) for _, some in _parts(known, values))
+    return reduce(pc.or_, several, pc.is_in(values, value_set=known[:0]))
 
 
 def count(values: Column, known: Column) -> int:

@@ -30,13 +30,14 @@ BATCH = 5_000  # rows in memory at a time, or fewer where their texts are long:
 _MOST_HELD = 8 << 20  # characters, which are in memory three times while they are written
 _MOST_BYTES = (1 << 31) - 1  # of one column of a batch, whose places are numbers of 32 bits
 # The escaped ones are the full-width forms of the same four signs.
-_COMPUTED = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+_COMPUTING = r"=+\-@\uff1d\uff0b\uff0d\uff20"
+_COMPUTED = re.compile(rf"\s*[{_COMPUTING}]|[\t\r\n]")
 # A plain negative number computes to itself: an apostrophe would only change it.
 _NEGATIVE = re.compile(r"-[0-9]+(?:\.[0-9]+)?")
 # Blanks at the ends too: a spreadsheet cuts them where they are not quoted.
 _QUOTED = re.compile(r"""[",;\t\r\n]|^\s|\s$""")
 # What may be either, in a line of values with commas between them.
-_UNUSUAL = re.compile(r"""[";\t\r\n]|(?:^|,)[\s=+\-@\uff1d\uff0b\uff0d\uff20]|\s(?:,|$)""")
+_UNUSUAL = re.compile(rf"""[";\t\r\n]|(?:^|,)[\s{_COMPUTING}]|\s(?:,|$)""")
 Row = Sequence[str | None]
 
 

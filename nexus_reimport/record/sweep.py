@@ -339,7 +339,7 @@ class _Piece:
         return self.text.split(b"\n")[line - 1]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _known_piece(text: bytes) -> _Piece:
-    """One text that many sweeps need: the package's own is two megabytes."""
+    """A part of a text that many sweeps need: the package's own is more than two megabytes."""
     return _Piece(text)
