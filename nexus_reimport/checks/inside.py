@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -80,15 +80,13 @@ def everything_that_pointed_still_points(inside: Inside) -> Finding:
     looked, off = 0, []
     wiped = {part.table: part for part in inside.undo.tables}
     connection, schema = inside.database.connection, inside.mapping.schema_name
-    gone: dict[tuple[str, tuple[str, ...]], Sequence[str]] = {}
-    for reference in known:
-        if reference.target not in wiped:
-            continue
-        ids = reference.target, reference.target_columns
-        if ids not in gone:  # of each table once: most often none is gone
-            gone[ids] = _gone(inside, wiped[reference.target], reference)
+    chosen = [reference for reference in known if reference.target in wiped]
+    aims = {reference.aim: reference for reference in chosen}
+    # Of each aim once: most often none is gone.
+    gone = {aim: _gone(inside, wiped[one.target], one) for aim, one in aims.items()}
+    for reference in chosen:
         then = before[reference.table, reference.column, reference.entity]
-        lost = references.lost(connection, schema, reference, gone[ids])
+        lost = references.lost(connection, schema, reference, gone[reference.aim])
         # A reference that no row uses was looked at, too.
         looked += then.rows + 1
         if lost:

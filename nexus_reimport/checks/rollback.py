@@ -111,21 +111,18 @@ def the_rollback_wrote_to_nothing_else(undoing: Undoing) -> Finding:
 @check(Undoing, Level.STOP, serves=("K11", "R6"))
 def nothing_points_at_what_was_taken_back(undoing: Undoing) -> Finding:
     """No reference points at a row that the rollback has deleted."""
-    looked, off = 0, []
+    transaction, off = undoing.transaction, []
     wiped = {part.table for part in undoing.undo.tables}
-    gone: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}  # many point at the same columns
-    for reference in undoing.known:
-        if reference.table in wiped:  # its rows are put back with the rows that they point at
-            continue
-        target = reference.target, reference.target_columns
-        if target not in gone:
-            gone[target] = changes.gone(undoing.transaction, reference)
-        lost = changes.lost(undoing.transaction, undoing.undo, reference, gone[target])
-        looked += 1
+    # The rows of a wiped table are put back with the rows that they point at.
+    chosen = [reference for reference in undoing.known if reference.table not in wiped]
+    aims = {reference.aim: reference for reference in chosen}
+    gone = {aim: changes.gone(transaction, one) for aim, one in aims.items()}
+    for reference in chosen:
+        lost = changes.lost(transaction, undoing.undo, reference, gone[reference.aim])
         if lost:
             pointing = wording.amount(lost, "row points", "rows point")
             off.append(f"{reference.table}.{reference.column}: {pointing} at deleted rows")
-    return Finding(max(1, looked), off)
+    return Finding(max(1, len(chosen)), off)
 
 
 @check(Restored, Level.STOP, serves=("M1", "S6"), links=True)

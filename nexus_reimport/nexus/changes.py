@@ -283,8 +283,8 @@ def _remember_ids(transaction: Transaction, undo: UndoData, known: Sequence[Refe
     """
     parts = {part.table: part for part in undo.tables}
     # Several references point at the same columns of the same table.
-    kinds = {(r.target, r.target_columns): r for r in known if r.target in parts}
-    for reference in kinds.values():
+    aims = {r.aim: r for r in known if r.target in parts}
+    for reference in aims.values():
         part, place = parts[reference.target], _ids(reference)
         columns = tuple(dict.fromkeys((part.key, *reference.target_columns)))
         present = table_name(transaction.schema, part.table)

@@ -46,6 +46,11 @@ class Reference:
         return ", ".join(self.columns)
 
     @property
+    def aim(self) -> tuple[str, tuple[str, ...]]:
+        """The table that it points at, and the columns there; several references have one aim."""
+        return self.target, self.target_columns
+
+    @property
     def place(self) -> str:
         """Where it is, and what it points at: a unique name for each reference."""
         return f"{self.table}.{self.column} -> {self.entity}"
