@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import commands, floors, report, stages
-from benchmarks.clinic import running
+from benchmarks.clinic import LARGE, running
 from benchmarks.meter import Cost
 
 
@@ -34,8 +34,12 @@ def main() -> None:
 def _at(scale: float) -> Iterator[Cost]:
     """Everything at one scale."""
     with running(scale) as clinic:
-        yield from stages.of(clinic, stages.TO_PLAN)
-        yield from floors.of(clinic)
+        yield from stages.of(clinic, ("snapshot",))
+        if scale <= LARGE:
+            yield from floors.of_filemaker(clinic)
+        clinic.forget_filemaker()
+        yield from stages.of(clinic, ("census", "survey", "plan"))
+        yield from floors.of_nexus(clinic)
         yield from stages.of(clinic, stages.FROM_PLAN)
         yield from stages.afterwards(clinic)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import pickle
 import secrets
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +23,9 @@ from nexus_sandbox.clinic import generate
 from nexus_sandbox.clinic.layouts import ONLY_ODATA
 from nexus_sandbox.filemaker import file
 from nexus_sandbox.filemaker.server import FileMakerServer
+from nexus_sandbox.postgres.access import Postgres
 from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.access import Storage
 from nexus_sandbox.s3.server import S3Server
 from nexus_sandbox.stack import SEED, fill
 from nexus_sandbox.stack.access import (
@@ -34,6 +38,8 @@ from nexus_sandbox.stack.access import (
 )
 
 KIND, ENVIRONMENT = "dev", "sandbox-dev"
+LARGE = 10  # times the real size; of a larger one not everything is kept in memory at once
+_OBJECTS = "objects.pickle"
 _LIMITS = ("at_most = ", "max_writers_wait = ")  # of the environment's file: they grow with scale
 
 
@@ -46,6 +52,7 @@ class Clinic:
     environments: Path
     pids: dict[str, int]
     made_in: float
+    filemaker: FileMakerServer
 
     @property
     def folder(self) -> Path:
@@ -67,6 +74,11 @@ class Clinic:
         with self.stack.postgres.connect() as administrator:
             administrator.execute("CHECKPOINT")
 
+    def forget_filemaker(self) -> None:
+        """FileMaker was read: that of a large clinic would keep its memory to the end."""
+        if self.scale > LARGE:
+            self.filemaker.stop()
+
     def drop(self, name: str) -> None:
         """Drop one of those."""
         self.stack.postgres.drop_database(name)
@@ -83,32 +95,30 @@ def running(scale: float) -> Iterator[Clinic]:
     folder = Path(tempfile.mkdtemp(prefix="nexus-benchmark-"))
     before = os.environ.get(FOLDER_VARIABLE)
     try:
-        made_up = generate(scale)
-        file.save(made_up.filemaker, folder / "filemaker")
         with (
             PostgresServer.start(folder / "postgres") as postgres,
             S3Server.start(folder / "s3", [bucket(KIND)]) as s3,
         ):
+            server = postgres.access.with_role(OWNER).with_role(ROLE)
+            server.remember(folder / "postgres")
+            _apart(_make, folder, scale, server)
+            _apart(_fill_bucket, folder, s3.access)
+            fill.copy_template(server, KIND)
             password = secrets.token_urlsafe(24)
             filemaker = FileMakerServer.start(
                 folder / "filemaker",
                 port=0,
                 password=password,
                 only_odata=ONLY_ODATA,
-                processes=os.cpu_count() or 1,
+                processes=1 if scale > LARGE else os.cpu_count() or 1,
             )
             try:
-                server = postgres.access.with_role(OWNER).with_role(ROLE)
-                server.remember(folder / "postgres")
-                s3.access.fill(bucket(KIND), made_up.objects(KIND))
-                fill.make_template(server, template(KIND), made_up.nexus(KIND))
-                del made_up
-                fill.copy_template(server, KIND)
                 stack = Stack(folder, scale, SEED, server, s3.access, filemaker.port, password)
                 environments = _environments(stack)
                 os.environ[FOLDER_VARIABLE] = str(environments)
                 pids = {"PostgreSQL": postgres.pid, "S3": s3.pid, "FileMaker": filemaker.pid}
-                yield Clinic(scale, stack, environments, pids, time.monotonic() - began)
+                made_in = time.monotonic() - began
+                yield Clinic(scale, stack, environments, pids, made_in, filemaker)
             finally:
                 filemaker.stop()
                 s3.remove()
@@ -118,6 +128,27 @@ def running(scale: float) -> Iterator[Clinic]:
         if before is not None:
             os.environ[FOLDER_VARIABLE] = before
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _apart(work: Callable[..., None], *given: object) -> None:
+    """Do it in a process of its own, which takes with it the memory that it needed."""
+    process = multiprocessing.get_context("spawn").Process(target=work, args=given)
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit(f"{work.__name__} ended with {process.exitcode}")
+
+
+def _make(folder: Path, scale: float, server: Postgres) -> None:
+    """Make the clinic up: FileMaker's tables, Nexus's database, and what the bucket will hold."""
+    made_up = generate(scale)
+    file.save(made_up.filemaker, folder / "filemaker")
+    fill.make_template(server, template(KIND), made_up.nexus(KIND))
+    (folder / _OBJECTS).write_bytes(pickle.dumps(made_up.objects(KIND)))
+
+
+def _fill_bucket(folder: Path, storage: Storage) -> None:
+    storage.fill(bucket(KIND), pickle.loads((folder / _OBJECTS).read_bytes()))  # noqa: S301 - ours
 
 
 def _end(sign: int, frame: object) -> NoReturn:

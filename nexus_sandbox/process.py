@@ -70,6 +70,7 @@ class Launch(Generic[Access]):
 
     ``access`` is how to reach it. ``on_free_ports`` gives it with ports that are free now, its own
     where they are; ``is_ready`` asks our own server, which a stranger on that port is not.
+    ``patience`` is how many seconds each attempt has.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Launch(Generic[Access]):
     start: Callable[[Access], subprocess.Popen[bytes]]
     is_ready: Callable[[Access], bool]
     polite: signal.Signals = signal.SIGTERM
+    patience: float = 60.0
 
 
 class Server:
@@ -122,7 +124,7 @@ def launch(how: Launch[Access], access: Access) -> tuple[Access, subprocess.Pope
     for _ in range(_ATTEMPTS):
         access = how.on_free_ports(access)
         server = how.start(access)
-        if _becomes_ready(server, partial(how.is_ready, access)):
+        if _becomes_ready(server, partial(how.is_ready, access), how.patience):
             return access, server
         stop(server, polite=how.polite)
     raise SandboxError(
@@ -133,9 +135,12 @@ def launch(how: Launch[Access], access: Access) -> tuple[Access, subprocess.Pope
     )
 
 
-def _becomes_ready(server: subprocess.Popen[bytes], is_ready: Callable[[], bool]) -> bool:
-    """Whether the server is ready within a minute, and has not ended before."""
-    return until(lambda: server.poll() is not None or is_ready(), 60) and server.poll() is None
+def _becomes_ready(
+    server: subprocess.Popen[bytes], is_ready: Callable[[], bool], seconds: float
+) -> bool:
+    """Whether the server is ready in so many seconds, and has not ended before."""
+    ended_or_ready = until(lambda: server.poll() is not None or is_ready(), seconds)
+    return ended_or_ready and server.poll() is None
 
 
 def answers(url: str) -> bool:

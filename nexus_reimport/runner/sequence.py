@@ -278,6 +278,8 @@ def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
         approval.refuse(_refusals(run, consent.given.name))
     else:
         kind = Scope.RELINK if consent.links_only else Scope.REIMPORT
+        if say:
+            say(f"{settings.name}: asking the database for its marker and for every right")
         _require_set_up(settings, kind)
         run = opening.create(settings, kind, name=consent.given.name.strip())
         _execute(run, PREFLIGHT, say)

@@ -24,6 +24,8 @@ from urllib.parse import quote
 
 from nexus_reimport.errors import SandboxError
 
+_END = "]}"  # the last line of a table's file
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -107,17 +109,24 @@ def _lines(table: FileTable) -> Iterator[str]:
             )
         row = [record.record_id, record.mod_id, *(record.values.get(name, "") for name in names)]
         yield json.dumps(row, ensure_ascii=False) + ("," if number < len(table.records) else "")
-    yield "]}"
+    yield _END
 
 
 def _read(path: Path) -> FileTable:
+    """The table of a file, line by line, so that a large one is not held twice."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        table = FileTable(content["name"], tuple(Field(**field) for field in content["fields"]), [])
-        names = table.value_names
-        for record_id, mod_id, *values in content["records"]:
-            table.records.append(Record(record_id, mod_id, dict(zip(names, values, strict=True))))
-    except (ValueError, KeyError, TypeError) as error:
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            content = json.loads(next(lines) + _END)
+            fields = tuple(Field(**field) for field in content["fields"])
+            table = FileTable(content["name"], fields, [])
+            names = table.value_names
+            for line in lines:
+                if line != _END:
+                    record_id, mod_id, *values = json.loads(line.rstrip(",\n"))
+                    given = zip(names, values, strict=True)
+                    held = {name: value for name, value in given if value != ""}
+                    table.records.append(Record(record_id, mod_id, held))
+    except (StopIteration, ValueError, KeyError, TypeError) as error:
         raise SandboxError(
             "a table of the FileMaker simulator cannot be read",
             where=f"{path} ({type(error).__name__})",

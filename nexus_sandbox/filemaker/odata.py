@@ -121,7 +121,7 @@ class ODataApi:
             record
             for record in table.records
             if str(record.record_id) == row
-            or (key is not None and record.values.get(field) == wanted)
+            or (key is not None and record.values.get(field, "") == wanted)
         ]
         if not records:
             raise Refusal(NO_RECORD, 404)

@@ -11,6 +11,7 @@ from typing import Self
 from nexus_sandbox import process
 
 _MODULE = "nexus_sandbox.filemaker.simulator"
+_SLOWLY = 2_000_000  # bytes of tables that it reads in a second, at the least
 _PASSWORD = "NEXUS_SANDBOX_FILEMAKER_PASSWORD"  # noqa: S105 - the name of a variable
 
 
@@ -46,6 +47,7 @@ class FileMakerServer(process.Server):
             on_free_ports=process.free_port,
             start=lambda free: _start(folder, free, password, only_odata, processes),
             is_ready=_is_filemaker,
+            patience=60 + _size(folder) / _SLOWLY,
         )
         return cls(*process.launch(how, port))
 
@@ -72,6 +74,11 @@ def _start(
     )
     process.note(server, _pid(folder))
     return server
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the tables, which it reads before it answers."""
+    return sum(path.stat().st_size for path in folder.glob("*.json"))
 
 
 def _is_filemaker(port: int) -> bool:

@@ -116,26 +116,28 @@ def test_a_run_says_what_it_did_as_text_and_as_json(
     assert shown["seal"] == record.every(environments.load(DEV))[0].seal_digest()
 
 
-FIRST_LINE = """
+FIRST_LINES = """
 import json, sys
 from nexus_reimport import runner
 
-def first(line):
+def said(line):
     print(json.dumps([line, sorted(sys.modules)]))
-    raise SystemExit
+    if "01_preflight" in line:
+        raise SystemExit
 
-runner.run(sys.argv[1:], progress=first)
+runner.run(sys.argv[1:], progress=said)
 """
 
 
-def test_a_preflight_says_its_first_line_before_it_loads_what_its_pages_need(
+def test_a_preflight_says_its_first_lines_before_it_loads_what_its_pages_need(
     clinic: Clinic,
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", FIRST_LINE, DEV], capture_output=True, text=True, check=True
+        [sys.executable, "-c", FIRST_LINES, DEV], capture_output=True, text=True, check=True
     )
-    line, modules = json.loads(done.stdout)
-    assert line.startswith(f"{DEV}: 01_preflight, run ")
+    (asking, _), (begins, modules) = map(json.loads, done.stdout.splitlines())
+    assert asking == f"{DEV}: asking the database for its marker and for every right"
+    assert begins.startswith(f"{DEV}: 01_preflight, run ")
     for library in ("papermill", "nbformat", "nbconvert", "pandas", "matplotlib", "pyarrow"):
         assert library not in modules
 
