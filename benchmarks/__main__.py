@@ -21,10 +21,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="where figures go")
     parser.add_argument("--page", type=Path, default=report.PAGE, help="the page that is written")
     chosen = parser.parse_args()
-    costs: list[Cost] = []
     for scale in sorted(chosen.scales):
         began = time.monotonic()
-        costs += _at(scale)
+        costs = list(_at(scale))
         sys.stderr.write(f"{scale:>6g}  all of it: {time.monotonic() - began:.0f} s\n")
         # After each scale: a larger one may be interrupted.
         report.keep(costs, chosen.results)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,9 +31,20 @@ _LIBRARIES = ("psycopg", "pyarrow", "requests", "sqlalchemy", "papermill")
 
 
 def keep(costs: Sequence[Cost], path: Path) -> None:
-    """Write the figures with the machine and the versions that they were measured with."""
+    """Write the figures with the machine and the versions that they were measured with.
+
+    Those of scales that were not measured now stay, with theirs.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    figures = {"machine": machine(), "costs": [cost.saved() for cost in costs]}
+    figures = kept(path) if path.exists() else {"machines": {}, "costs": []}
+    measured = _scales(costs)
+    all_costs = [cost for cost in _costs(figures) if cost.scale not in measured] + [*costs]
+    all_costs.sort(key=lambda cost: cost.scale)
+    machines = figures["machines"] | {f"{scale:g}": machine() for scale in measured}
+    figures = {
+        "machines": {f"{scale:g}": machines[f"{scale:g}"] for scale in _scales(all_costs)},
+        "costs": [cost.saved() for cost in all_costs],
+    }
     path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
@@ -76,7 +87,7 @@ def page_of(figures: dict[str, Any]) -> str:
         "ratios": _ratios(costs),
         "stages": _stages(costs),
         "growth": _growth(costs),
-        "machine": _table(("", ""), figures["machine"].items()),
+        "machine": _table(("", ""), _machine(figures["machines"])),
     }
     for name, part in parts.items():
         text = text.replace(f"<!-- {name} -->", part)
@@ -137,6 +148,16 @@ def _growth(costs: Sequence[Cost]) -> str:
         if any(name in of for of in by_measure)
     ]
     return _table(("what", "CPU", "seconds", "peak memory", "writers' wait"), rows)
+
+
+def _machine(machines: dict[str, dict[str, str]]) -> Iterator[tuple[str, str]]:
+    """What was measured on what; where scales differ, which had which."""
+    for what in next(iter(machines.values())):
+        of: dict[str, list[str]] = {}
+        for scale, held in machines.items():
+            of.setdefault(held[what], []).append(scale)
+        different = (f"{value} (at {', '.join(scales)})" for value, scales in of.items())
+        yield what, next(iter(of)) if len(of) == 1 else "; ".join(different)
 
 
 def _draw(costs: Sequence[Cost], path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,21 @@ def test_the_guard_asks_for_what_a_person_would_notice() -> None:
     ]
     (line,) = guard.exceeded(guard.values(costs))
     assert line.startswith(guard.WAIT.what)
+
+
+def test_figures_of_other_scales_stay_with_the_machine_that_they_were_measured_on(
+    tmp_path: Path,
+) -> None:
+    results = tmp_path / "figures.json"
+    report.keep([Cost("plan", 1, cpu=1), Cost("plan", 10, cpu=1)], results)
+    before = report.kept(results)["machines"]["10"]
+    report.keep([Cost("plan", 0.2, cpu=3), Cost("plan", 1, cpu=2)], results)
+    kept = report.kept(results)
+    assert [(c["scale"], c["cpu"]) for c in kept["costs"]] == [(0.2, 3), (1, 2), (10, 1)]
+    assert list(kept["machines"]) == ["0.2", "1", "10"]
+    assert kept["machines"]["10"] == before
+    kept["machines"]["10"]["commit"] = "another"
+    assert f"| commit | {before['commit']} (at 0.2, 1); another (at 10) |" in report.page_of(kept)
 
 
 def test_the_page_of_performance_is_made_from_the_kept_figures() -> None:
