@@ -9,7 +9,8 @@ alone is equal to the last byte. Each row that differs has one outcome:
     replaced   deleted and inserted: an UPDATE could not do it, or everything is to be written
 
 First all rows of all tables are deleted that go or are replaced, then rows are updated, then
-inserted. So two rows can exchange a value under a unique key: both are replaced.
+inserted. So two rows can exchange a value under a unique key: both are replaced. A row that takes a
+unique value that no other row has now is updated, which spares every row that points at it a look.
 """
 
 from __future__ import annotations
@@ -36,12 +37,22 @@ _NONE = sql.SQL("false")
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What an UPDATE may not change: ``fixed`` columns, and ``unique`` keys.
+
+    Such a key it may change only to a value that no other row has at that moment.
+    """
+
+    fixed: tuple[str, ...]
+    unique: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """The rows that a table must hold: in ``place``, with these ``columns`` and no other.
 
-    ``name`` is that of the table for what is found here. ``fixed`` are the columns that an UPDATE
-    may not change, None if it may change none. ``whole``: every row is written, also one that
-    is as it must be.
+    ``name`` is that of the table for what is found here. ``limits`` are those of an UPDATE, None if
+    it may change nothing. ``whole``: every row is written, also one that is as it must be.
     """
 
     name: str
@@ -49,7 +60,7 @@ class Wanted:
     key: str
     columns: tuple[str, ...]
     place: sql.Composable
-    fixed: tuple[str, ...] | None
+    limits: Limits | None
     whole: bool
 
     @property
@@ -86,11 +97,13 @@ class Difference:
         return self.new + self.replaced, self.changed, self.gone + self.replaced
 
 
-def fixed_columns(connection: Connection, schema: str, table: str) -> tuple[str, ...] | None:
-    """The columns that an UPDATE may not change; None if it may change none of the table."""
+def limits(connection: Connection, schema: str, table: str) -> Limits | None:
+    """What an UPDATE may not change of a table; None if it may change nothing."""
     place = table_name(schema, table).as_string(connection)
     row = connection.execute(statement("told_apart"), {"table": place}).fetchone()
-    return None if row is None or row[0] else tuple(row[1])
+    if row is None or row[0]:
+        return None
+    return Limits(tuple(row[1]), tuple(map(tuple, row[2])))
 
 
 def find(transaction: Transaction, wanted: Wanted, present: sql.Composable) -> Difference:
@@ -107,7 +120,7 @@ def _differing(wanted: Wanted, present: sql.Composable) -> sql.Composed:
     return sql.SQL(
         "SELECT coalesce(p.{key}, w.{key}) AS {key}{columns}, CASE WHEN p.{key} IS NULL THEN {new}"
         " WHEN w.{key} IS NULL THEN {gone} WHEN {replaced_if} THEN {replaced} ELSE {changed}"
-        " END AS {what} FROM {present} AS p FULL JOIN {place} AS w ON w.{key} = p.{key}"
+        " END AS {what} FROM {present} AS p FULL JOIN {place} AS w ON w.{key} = p.{key}{holders}"
         " WHERE p.{key} IS NULL OR w.{key} IS NULL OR {differs}"
     ).format(
         key=key,
@@ -122,14 +135,41 @@ def _differing(wanted: Wanted, present: sql.Composable) -> sql.Composed:
         replaced_if=_is_replaced(wanted),
         present=present,
         place=wanted.place,
+        holders=sql.SQL("").join(_holder(wanted, present, *of) for of in _unique(wanted)),
         differs=sql.SQL("true") if wanted.whole else _differ(wanted.columns),
     )
 
 
+def _unique(wanted: Wanted) -> tuple[tuple[sql.Identifier, tuple[str, ...]], ...]:
+    """The unique keys that an UPDATE may change, each with the name of who has its value now."""
+    if wanted.whole or wanted.limits is None:
+        return ()
+    return tuple((sql.Identifier(f"h{n}"), key) for n, key in enumerate(wanted.limits.unique))
+
+
+def _holder(
+    wanted: Wanted, present: sql.Composable, holder: sql.Identifier, columns: Sequence[str]
+) -> sql.Composed:
+    """Joins the other row that has now what this row must have under a unique key: one at most."""
+    return sql.SQL(" LEFT JOIN {} AS {h} ON {} AND {h}.{key} <> w.{key}").format(
+        present,
+        sql.SQL(" AND ").join(
+            sql.SQL("{h}.{c} = w.{c}").format(h=holder, c=sql.Identifier(c)) for c in columns
+        ),
+        h=holder,
+        key=sql.Identifier(wanted.key),
+    )
+
+
 def _is_replaced(wanted: Wanted) -> sql.Composable:
-    if wanted.whole or wanted.fixed is None:
+    if wanted.whole or wanted.limits is None:
         return sql.SQL("true")
-    return _differ([c for c in wanted.columns if c in {wanted.key, *wanted.fixed}])
+    fixed = _differ([c for c in wanted.columns if c in {wanted.key, *wanted.limits.fixed}])
+    held = [
+        sql.SQL("{}.{} IS NOT NULL").format(holder, sql.Identifier(wanted.key))
+        for holder, _ in _unique(wanted)
+    ]
+    return sql.SQL(" OR ").join((fixed, *held))
 
 
 def _differ(columns: Sequence[str]) -> sql.Composed:
@@ -188,9 +228,11 @@ def delete(transaction: Transaction, wanted: Wanted) -> int:
 
 def update(transaction: Transaction, wanted: Wanted) -> int:
     """Update the rows that are changed; gives their number."""
-    kept = {wanted.key, *(wanted.fixed or ())}
+    if wanted.whole or wanted.limits is None:
+        return 0
+    kept = {wanted.key, *wanted.limits.fixed}
     columns = [c for c in wanted.columns if c not in kept]
-    if wanted.whole or wanted.fixed is None or not columns:
+    if not columns:
         return 0
     assignments = sql.SQL(", ").join(
         sql.SQL("{0} = d.{0}").format(sql.Identifier(c)) for c in columns

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from nexus_reimport.events import null_journal
 from nexus_reimport.nexus import differences, fingerprint, session, undo_data, versions
-from nexus_reimport.nexus.differences import Difference, Wanted
+from nexus_reimport.nexus.differences import Difference, Limits, Wanted
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.postgres import Connection, connected
 from nexus_reimport.nexus.registry import UndoData, UndoTable
@@ -37,6 +37,9 @@ CREATE TABLE odd.child (
     EXCLUDE USING btree (remark WITH =));
 CREATE TABLE odd.plain (
     id uuid PRIMARY KEY, payload jsonb, ratio double precision, fixed char(4), note varchar(9));
+CREATE TABLE odd.ticket (
+    id integer PRIMARY KEY, code text UNIQUE, line integer, place numeric, note text,
+    UNIQUE (line, place) INCLUDE (note));
 CREATE TABLE odd.parted (id integer PRIMARY KEY, note text) PARTITION BY RANGE (id);
 CREATE TABLE odd.low PARTITION OF odd.parted FOR VALUES FROM (MINVALUE) TO (4);
 CREATE TABLE odd.high PARTITION OF odd.parted FOR VALUES FROM (4) TO (MAXVALUE);
@@ -45,8 +48,9 @@ CREATE UNIQUE INDEX ON odd.high (note);
 PARENT = ("id", "seat", "code", "number", "shape", "born", "tags", "serial")
 CHILD = ("id", "remark", "parent_id", "seat")
 PLAIN = ("id", "payload", "ratio", "fixed", "note")
+TICKET = ("id", "code", "line", "place", "note")
 PARTED = ("id", "note")
-TABLES = {"parent": PARENT, "child": CHILD, "plain": PLAIN, "parted": PARTED}
+TABLES = {"parent": PARENT, "child": CHILD, "plain": PLAIN, "ticket": TICKET, "parted": PARTED}
 Rows = dict[str, list[tuple[Any, ...]]]
 KEYS = st.integers(1, 6)
 TEXTS = st.sampled_from([None, "", "a", "A", "ä", "a ", "1e0"])
@@ -89,9 +93,29 @@ def rows_of_all(draw: st.DrawFn) -> Rows:
         )
         for key in draw(st.lists(KEYS, unique=True))
     ]
+    places = draw(
+        st.permutations([(1, "1"), (1, "2"), (2, "1"), (None, "1"), (None, "1"), (1, None)])
+    )
+    tickets = [
+        (
+            key,
+            codes[n] if draw(st.booleans()) else None,
+            places[n][0],
+            # Equal numbers that are printed in two ways: to a unique key they are one.
+            places[n][1] and places[n][1] + draw(st.sampled_from(["", ".0"])),
+            draw(TEXTS),
+        )
+        for n, key in enumerate(draw(st.lists(KEYS, unique=True)))
+    ]
     notes = draw(st.permutations(["k", "l", "m", "n", "o", "p"]))
     parted = [(key, notes[n]) for n, key in enumerate(draw(st.lists(KEYS, unique=True)))]
-    return {"parent": parents, "child": children, "plain": plain, "parted": parted}
+    return {
+        "parent": parents,
+        "child": children,
+        "plain": plain,
+        "ticket": tickets,
+        "parted": parted,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +160,7 @@ def wanted(connection: Connection, table: str, place: str, *, whole: bool) -> Wa
         key="id",
         columns=TABLES[table],
         place=sql.Identifier(place, table),
-        fixed=differences.fixed_columns(connection, "odd", table),
+        limits=differences.limits(connection, "odd", table),
         whole=whole,
     )
 
@@ -245,6 +269,20 @@ def test_two_rows_that_exchange_a_unique_value_are_replaced_and_others_updated(
     assert found["parent"] == Difference(new=1, gone=1, replaced=2)
 
 
+def ticket(key: int, code: str | None, line: int | None = None, place: str | None = None) -> Any:
+    return (key, code, line, place, "note")
+
+
+def test_a_row_takes_a_unique_value_that_nobody_has_by_an_update(place: Postgres) -> None:
+    before = [ticket(1, "a"), ticket(2, "b"), ticket(3, None, 1, "1"), ticket(4, None)]
+    after = [ticket(1, "c"), ticket(2, "a"), ticket(3, None, 1, "2"), ticket(4, None, 1, "1.0")]
+    found = differing(place, NOTHING | {"ticket": before}, NOTHING | {"ticket": after})
+    # Whose value another row has now, waits: 2 for that of 1, and 4 for that of 3.
+    assert found["ticket"] == Difference(changed=2, replaced=2)
+    found = differing(place, NOTHING | {"ticket": before}, NOTHING | {"ticket": [ticket(1, "d")]})
+    assert found["ticket"] == Difference(changed=1, gone=3)
+
+
 def test_a_row_that_stays_as_it_is_is_not_written(place: Postgres) -> None:
     rows = NOTHING | {
         "plain": [("00000000-0000-4000-8000-000000000001", '{"b": 1.0}', "0.1", "a", "n")],
@@ -267,12 +305,55 @@ def test_under_a_key_with_an_expression_or_a_condition_every_row_that_differs_is
     assert differing(place, before, after)["parent"] == Difference(replaced=1)
 
 
-def test_what_the_database_fills_by_itself_is_no_column_of_an_update(place: Postgres) -> None:
+def test_an_update_changes_nothing_that_two_rows_could_not_exchange(place: Postgres) -> None:
     with connected(place) as connection:
-        assert differences.fixed_columns(connection, "odd", "parent") is None
-        assert differences.fixed_columns(connection, "odd", "child") == ("id", "remark")
-        assert differences.fixed_columns(connection, "odd", "plain") == ("id",)
-        assert differences.fixed_columns(connection, "odd", "parted") is None
+        of = {table: differences.limits(connection, "odd", table) for table in TABLES}
+    assert of == {
+        "parent": None,
+        "child": Limits(("id", "remark"), ()),
+        "plain": Limits(("id",), ()),
+        "ticket": Limits(("id",), (("code",), ("line", "place"))),
+        "parted": None,
+    }
+
+
+ODD_KEYS = {
+    "CREATE UNIQUE INDEX ON odd.ticket (note)": Limits(
+        ("id",), (("code",), ("line", "place"), ("note",))
+    ),
+    # Not simply "=": another order, another collation, a type of somebody's own.
+    "CREATE UNIQUE INDEX ON odd.ticket (note text_pattern_ops)": Limits(
+        ("id", "note"), (("code",), ("line", "place"))
+    ),
+    'CREATE UNIQUE INDEX ON odd.ticket (note COLLATE "C")': Limits(
+        ("id", "note"), (("code",), ("line", "place"))
+    ),
+    "CREATE DOMAIN odd.worded AS text; ALTER TABLE odd.ticket ADD word odd.worded UNIQUE": Limits(
+        ("id", "word"), (("code",), ("line", "place"))
+    ),
+    # A foreign key points at it, the database fills it, or it has no value twice.
+    "CREATE TABLE odd.of (code text REFERENCES odd.ticket (code))": Limits(
+        ("code", "id"), (("line", "place"),)
+    ),
+    "ALTER TABLE odd.ticket ADD serial integer GENERATED ALWAYS AS IDENTITY UNIQUE": Limits(
+        ("id", "serial"), (("code",), ("line", "place"))
+    ),
+    "CREATE UNIQUE INDEX ON odd.ticket (note) NULLS NOT DISTINCT": Limits(
+        ("id", "note"), (("code",), ("line", "place"))
+    ),
+}
+
+
+@pytest.mark.parametrize("change", ODD_KEYS)
+def test_a_unique_key_may_be_updated_only_if_plain_equality_decides_about_it(
+    place: Postgres, change: str
+) -> None:
+    with connected(place) as connection:
+        connection.execute("BEGIN")
+        for statement in change.split("; "):
+            connection.execute(statement.encode())
+        assert differences.limits(connection, "odd", "ticket") == ODD_KEYS[change]
+        connection.execute("ROLLBACK")
 
 
 def part_of(table: str) -> UndoTable:

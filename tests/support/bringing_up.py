@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from nexus_sandbox.stack import lifecycle
-from support.forking import PROCESSES
+from support import forking
 
 
 class Command:
@@ -17,8 +17,7 @@ class Command:
     def __init__(self, folder: Path, scale: float, mode: str, seconds: float) -> None:
         read, write = os.pipe()
         its = Connection(write, readable=False)
-        arguments = (its, folder, scale, mode, seconds)
-        self._process = PROCESSES.Process(target=_up, args=arguments, daemon=True)
+        self._process = forking.process(_up, its, folder, scale, mode, seconds)
         self._process.start()
         its.close()
         self.stdout = os.fdopen(read)

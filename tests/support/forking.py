@@ -11,13 +11,33 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["support.loaded"])
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["support.loaded"])
+_TESTS = Path(__file__).parents[1]
+_PATH = "PYTHONPATH"
+
+
+def process(target: Callable[..., None], *given: Any) -> BaseProcess:
+    """A process that does ``target``, forked from the one with the libraries; not started yet.
+
+    This process does not wait for it at its own end.
+    """
+    before = os.environ.get(_PATH)
+    # The one that forks imports from its own path alone, and says nothing of what it cannot import.
+    os.environ[_PATH] = os.pathsep.join(filter(None, (str(_TESTS), before)))
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ[_PATH]
+        os.environ.update({_PATH: before} if before is not None else {})
+    return _CONTEXT.Process(target=target, args=given, daemon=True)
 
 
 class _Start(NamedTuple):
@@ -47,14 +67,10 @@ class Command:
         os.umask(umask)
         given = dict(os.environ if variables is None else variables)
         start = _Start(words, given, str(folder or Path.cwd()), umask)
-        ours, its = PROCESSES.Pipe()
+        ours, its = _CONTEXT.Pipe()
         self._read: list[_Reader] = []
         outputs = [self._passed(output) for _ in range(2)]
-        self._process = PROCESSES.Process(
-            target=_command,
-            args=(start, *outputs, its),
-            daemon=True,  # else this process waits for it at its own end
-        )
+        self._process = process(_command, start, *outputs, its)
         self._process.start()
         for passed in (its, *outputs):
             passed.close()

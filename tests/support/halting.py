@@ -9,22 +9,21 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from support import apply_until
+from support import apply_until, forking
 from support.clinic import Clinic
-from support.forking import PROCESSES
 from support.running import until
 
 
 class Halted:
     """A process that has halted in its step."""
 
-    def __init__(self, process: ForkServerProcess) -> None:
+    def __init__(self, process: BaseProcess) -> None:
         assert process.pid is not None
         self.pid = process.pid
         self._process = process
@@ -50,7 +49,7 @@ def halted(
     """One step in a process of its own, waiting after ``step`` of its parts."""
     log = marker.with_name(f"{marker.name}.log")
     arguments = (dict(os.environ), log, environment, run, step, marker, what)
-    process = PROCESSES.Process(target=apply_until.main, args=arguments)
+    process = forking.process(apply_until.main, *arguments)
     process.start()
     try:
         for _ in range(4800):  # four minutes: it starts slowly on a busy machine

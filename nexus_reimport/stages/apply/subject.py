@@ -68,7 +68,7 @@ def _wanted_of(name: str, request: ApplyRequest, database: Database) -> Wanted:
         key=database.catalog.tables[table].primary_key[0],
         columns=columns,
         place=incoming.rows(name),
-        fixed=differences.fixed_columns(database.connection, schema_name, table),
+        limits=differences.limits(database.connection, schema_name, table),
         # What the database fills by itself is only the same if it does it again, in every row.
         whole=request.write is Write.ALL or not has_all_columns(database, table, columns),
     )

@@ -114,9 +114,7 @@ class Finder:
             key=part.key,
             columns=part.loads,
             place=changes.unlike(part, self._undo.before(part)),
-            fixed=differences.fixed_columns(
-                self._transaction.connection, self._schema_name, part.table
-            ),
+            limits=differences.limits(self._transaction.connection, self._schema_name, part.table),
             whole=not changes.is_comparable(part),
         )
 
