@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
@@ -72,7 +73,7 @@ def searching(settings: Settings, run: Run) -> tuple[Sweep, Identifiers]:
     """The search for what identifies a person in today's data, and secrets; what it looks for."""
     mapping = _mapping(settings)
     wanted = personal.of_run(settings, mapping, run)
-    return Sweep(wanted, labels.of_run(settings, mapping, run)), wanted
+    return Sweep(wanted, partial(labels.of_run, settings, mapping, run)), wanted
 
 
 def naming_a_person(settings: Settings, written: Iterable[tuple[str, str]]) -> list[bool]:

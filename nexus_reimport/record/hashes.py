@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Numbers = numpy.ndarray[Any, numpy.dtype[numpy.uint64]]
     Places = numpy.ndarray[Any, numpy.dtype[numpy.int64]]
+    Flags = numpy.ndarray[Any, numpy.dtype[numpy.bool_]]
 
 CODES = 8  # that a number can have: they take its last three bits
 _FACTOR, _ALL = 0x9E3779B97F4A7C15, (1 << 64) - 1

@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -140,17 +140,19 @@ class Identifiers:
         self._known.add_all(_telling(parts), _KINDS.index(Kind.TEXT))
 
     def among(
-        self, several: Iterable[hashes.Numbers], but: hashes.Numbers
+        self,
+        several: Iterable[hashes.Numbers],
+        chosen: Callable[[hashes.Places, hashes.Numbers], hashes.Flags],
     ) -> Iterator[tuple[int, int, int, Kind]]:
-        """Which numbers are looked for, those ``but``.
+        """Which numbers are looked for, of those ``chosen``, which is asked if there are any.
 
         In which of ``several`` they are, their places there, themselves, and as what.
         """
-        import numpy as np
-
         self._take_texts()
         known = self._known.among(several)
-        is_asked = ~np.isin(known.numbers, but)
+        if not len(known.numbers):
+            return
+        is_asked = chosen(known.which, known.numbers)
         columns = (known.which, known.places, known.numbers, known.codes)
         for *numbers, code in zip(*(c[is_asked].tolist() for c in columns), strict=True):
             which, place, number = numbers

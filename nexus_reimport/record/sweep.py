@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -41,6 +42,7 @@ _MOMENT = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}[0-9:.]*(
 _QUANTITY = re.compile(
     rb"[0-9]+\.[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]{4}-[0-9]{2}-[0-9]{2}"
 )
+_AS_DIGITS = -1  # in place of how many words
 _BETWEEN = rb"[\W_]{1,3}"  # two words
 _COMMA = re.compile(r", ?")
 _ABROAD = re.compile(r"0011|00|011")
@@ -82,40 +84,24 @@ class Hit:
 
 
 class Sweep:
-    """Looks for one set of identifiers; made once, used for every file."""
+    """Looks for one set of identifiers; made once, used for every file.
 
-    def __init__(self, wanted: Identifiers, labels: Sequence[bytes] = ()) -> None:
-        import numpy as np
+    ``labels`` gives the texts in which a label stands; it is asked once something is found.
+    """
 
+    def __init__(self, wanted: Identifiers, labels: Callable[[], Iterable[bytes]] = tuple) -> None:
         self._wanted = wanted
         self._sizes: set[str] = set()  # of files
         self._clean: dict[str, str] = {}  # files without a hit, by name: the hash of each
         self._secrets = [s for s in wanted.secrets if len(s) >= SHORT_SECRET]
-        # What stands in a label is not looked for.
-        self._labels = np.zeros(0, np.uint64)
-        self._labels = self._with(labels)
+        self._labels = _Labels(labels)
 
     def beside(self, label: bytes) -> Sweep:
         """The same search, for which one more text is a label."""
         other = copy(self)
-        other._labels = self._with((label,))  # noqa: SLF001 - of its own copy
+        other._labels = _Labels(lambda: (label,), self._labels)  # noqa: SLF001
         other._clean = {}  # noqa: SLF001
         return other
-
-    def _with(self, labels: Sequence[bytes]) -> hashes.Numbers:
-        """The numbers of what stands in a label, sorted; some more labels with them."""
-        import numpy as np
-
-        parts = (part for text in labels if text for _, part in _pieces(text))
-        pieces = map(_known_piece, parts)
-        more = [n for piece in pieces for n in self._all_numbers(piece)]
-        return np.unique(np.concatenate([self._labels, np.array(more, np.uint64)]))
-
-    def _all_numbers(self, piece: _Piece) -> Iterator[int]:
-        """The numbers of everything in a piece that is looked for."""
-        among = self._wanted.among(piece.rolled(), self._labels)
-        yield from (number for _, _, number, _ in among)
-        yield from (number for number, _, _ in _numbers(piece.text))
 
     def files(self, folder: Path, *but: str) -> Iterator[Hit]:
         """Every hit in the files of a folder, and in their names, those called ``but`` aside.
@@ -166,7 +152,7 @@ class Sweep:
         yield from (Hit(name, line, kind) for line, kind in sorted(hits))
 
     def _piece(self, piece: _Piece) -> Iterator[tuple[int, str]]:
-        for shorter, first, _, kind in self._wanted.among(piece.rolled(), self._labels):
+        for shorter, first, _, kind in self._wanted.among(piece.rolled(), self._labels.have_no):
             count = shorter + 1
             if not self._is_harmless(piece, first, count, kind):
                 yield piece.line_of(first + (0 if kind is Kind.TEXT else count - 1)), kind
@@ -205,7 +191,7 @@ class Sweep:
 
         candidates = list(_numbers(text))
         numbers = np.array([number for number, _, _ in candidates], np.uint64)
-        for _, place, _, kind in self._wanted.among([numbers], self._labels):
+        for _, place, _, kind in self._wanted.among([numbers], self._labels.have_no_digits):
             _, start, end = candidates[place]
             yield start, end, kind
 
@@ -218,6 +204,66 @@ class Sweep:
             return True
         moments = _MOMENT.finditer(text, begin, end + 40)
         return any(m.start() < end and start < m.end() for m in moments)
+
+
+class _Labels:
+    """What stands in a label, and is not looked for; read when it is first asked for."""
+
+    def __init__(self, texts: Callable[[], Iterable[bytes]], others: _Labels | None = None) -> None:
+        self._texts, self._others = texts, others
+        self._labels: list[_Label] | None = None
+
+    def have_no(self, which: hashes.Places, numbers: hashes.Numbers) -> hashes.Flags:
+        """Of each number whether no label has it: as words in a row, one more than ``which``."""
+        import numpy as np
+
+        if self._labels is None:
+            self._labels = [_label(text) for text in self._texts() if text]
+        have_no = np.ones(len(numbers), np.bool_)
+        for shorter in set(which.tolist()):
+            those = np.flatnonzero(which == shorter)
+            for label in self._labels:
+                have_no[those] &= ~label.has(shorter, numbers[those])
+        return have_no & self._others.have_no(which, numbers) if self._others else have_no
+
+    def have_no_digits(self, which: hashes.Places, numbers: hashes.Numbers) -> hashes.Flags:
+        """The same of digits."""
+        return self.have_no(which * 0 + _AS_DIGITS, numbers)
+
+
+class _Label:
+    """The numbers of everything in one text that may be looked for."""
+
+    def __init__(self, text: bytes) -> None:
+        import numpy as np
+
+        self._held: dict[int, list[hashes.Numbers]] = defaultdict(list)
+        self._sorted: dict[int, hashes.Numbers] = {}  # those that were asked for
+        for _, part in _pieces(text):
+            piece = _Piece(part)
+            for shorter, numbers in enumerate(piece.rolled()):
+                self._held[shorter].append(numbers)
+            digits = (number for number, _, _ in _numbers(piece.text))
+            self._held[_AS_DIGITS].append(np.fromiter(digits, np.uint64))
+
+    def has(self, shorter: int, numbers: hashes.Numbers) -> hashes.Flags:
+        """Of each number whether it stands for something in this text, of that many words."""
+        import numpy as np
+
+        if shorter not in self._sorted:
+            held = np.concatenate([np.zeros(0, np.uint64), *self._held.pop(shorter, [])])
+            self._sorted[shorter] = np.sort(held)
+        known = self._sorted[shorter]
+        at = np.searchsorted(known, numbers)
+        has = at < len(known)
+        has[has] = known[at[has]] == numbers[has]
+        return has
+
+
+@lru_cache(maxsize=8)
+def _label(text: bytes) -> _Label:
+    """A text that many searches need: the package's own is more than two megabytes."""
+    return _Label(text)
 
 
 def _numbers(text: bytes) -> Iterator[tuple[int, int, int]]:
@@ -337,9 +383,3 @@ class _Piece:
     def text_of_line(self, line: int) -> bytes:
         """One line, unescaped."""
         return self.text.split(b"\n")[line - 1]
-
-
-@lru_cache(maxsize=8)
-def _known_piece(text: bytes) -> _Piece:
-    """A part of a text that many sweeps need: the package's own is more than two megabytes."""
-    return _Piece(text)

@@ -162,7 +162,9 @@ def test_every_identifier_is_found_in_every_kind_of_artefact(
 
 def found_in(wanted: Identifiers, text: str, labels: str = "") -> list[str]:
     """The kinds that are found in one text."""
-    return [hit.kind for hit in Sweep(wanted, (labels.encode(),)).text(text.encode(), "a file")]
+    return [
+        hit.kind for hit in Sweep(wanted, lambda: (labels.encode(),)).text(text.encode(), "a file")
+    ]
 
 
 def of(*names: str, birth: str = "", phone: str = "", text: str = "") -> Identifiers:
@@ -358,6 +360,23 @@ def test_two_ids_beside_each_other_are_no_phone(phone: str, one: str, other: str
         assert found_in(wanted, text) == [], text
     for text in (phone, f"{one} {other}", f"{one}-{other}", f"{one},{other} {one} {other}"):
         assert found_in(wanted, text) == [Kind.PHONE], text
+
+
+def test_labels_are_read_once_and_only_where_something_is_found() -> None:
+    asked = []
+
+    def labels() -> list[bytes]:
+        asked.append("labels")
+        return [b"a patient, call 0491 570 156", b"", b"of the clinic"]
+
+    sweep = Sweep(of("Grace", "Patient", phone="0491 570 156"), labels)
+    assert not sweep.finds("nobody is here")
+    assert asked == []
+    assert not sweep.finds("the patient was kept; (0491) 570-156")
+    assert sweep.finds("by Grace")
+    assert not sweep.beside(b"Grace").finds("by Grace: the patient was kept")
+    assert sweep.finds("by Grace"), "what stands beside one search is no label for the other"
+    assert asked == ["labels"]
 
 
 def test_a_label_is_found_with_the_rest_of_the_name_alone() -> None:
