@@ -13,6 +13,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.record import bag, by_hand, chain, labels, pages, personal, seal
+from nexus_reimport.record.harmless import Harmless
 from nexus_reimport.record.identifiers import Identifiers, Kind
 from nexus_reimport.record.run import Run
 from nexus_reimport.record.sweep import Hit, Sweep
@@ -81,18 +82,28 @@ def naming_a_person(settings: Settings, written: Iterable[tuple[str, str]]) -> l
 
     The signer's own name is none, whoever else is called so; a number or a date is no name. It is
     compared with what the newest run has read; where that is not there any more, secrets alone are
-    known. To know all of it takes seconds for a whole clinic: it is done once.
+    known. To know all of it takes seconds for a whole clinic: it is done once, and not again for
+    the same words.
     """
     pairs = list(written)
-    newest = personal.newest(settings) if any(map(any, pairs)) else None
-    if newest is None:
-        return [False] * len(pairs)
-    sweep, _ = searching(settings, newest)
-    return [
-        any(hit.kind != Kind.NAME for hit in sweep.text(signer.encode(), ""))
-        or sweep.beside(signer.encode()).finds(text)
-        for signer, text in pairs
-    ]
+    secrets = Sweep(personal.secrets(settings))
+    telling = {pair for pair in pairs if _identify(secrets, pair)}
+    if (newest := personal.newest(settings) if any(map(any, pairs)) else None) is not None:
+        harmless = Harmless(settings, _mapping(settings), newest)
+        # Secrets are not remembered: there may be others since.
+        if unknown := {pair for pair in pairs if any(pair) and pair not in harmless}:
+            sweep, wanted = searching(settings, newest)
+            telling |= {pair for pair in unknown if _identify(sweep, pair)}
+            if not wanted.missing:
+                harmless.add(unknown - telling)
+    return [pair in telling for pair in pairs]
+
+
+def _identify(sweep: Sweep, words: tuple[str, str]) -> bool:
+    signer, text = words
+    return any(hit.kind != Kind.NAME for hit in sweep.text(signer.encode(), "")) or sweep.beside(
+        signer.encode()
+    ).finds(text)
 
 
 def require_rest_clean(run: Run, sweep: Sweep) -> None:

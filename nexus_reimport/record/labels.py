@@ -19,10 +19,11 @@ _SOURCES = ("*.py", "*.sql", "*.toml")
 
 def of_run(settings: Settings, mapping: FieldMapping | None, run: Run) -> tuple[bytes, ...]:
     """All texts of labels: the package's own, and the names of this run's systems and accounts."""
-    names = "\n\x00\n".join(map(str, _names(settings, mapping, run)))  # no name goes on in the next
+    # No name goes on in the next.
+    named = "\n\x00\n".join(map(str, (*of_settings(settings, mapping), *_of_run(run))))
     has_pages = any(run.folder.rglob("*.html"))
     frame = pages.empty().encode() if has_pages else b""  # its library takes a second to load
-    return of_package(), frame, names.encode("utf-8", "replace")
+    return of_package(), frame, named.encode("utf-8", "replace")
 
 
 @cache
@@ -35,8 +36,8 @@ def of_package() -> bytes:
     return b"\n".join(texts)
 
 
-def _names(settings: Settings, mapping: FieldMapping | None, run: Run) -> Iterator[object]:
-    """What people have called their systems and themselves, as it stands in every record."""
+def of_settings(settings: Settings, mapping: FieldMapping | None) -> Iterator[object]:
+    """What people have called their systems, and who has given a waiver."""
     server, source, store = settings.postgres, settings.filemaker, settings.s3
     yield from (settings.name, settings.timezone, *vars(settings.folders).values())
     yield from (server.host, server.database, server.user)
@@ -45,6 +46,10 @@ def _names(settings: Settings, mapping: FieldMapping | None, run: Run) -> Iterat
     yield from (waiver.who for waiver in settings.waivers)
     yield from settings.labels
     yield mapping.text if mapping else ""
+
+
+def _of_run(run: Run) -> Iterator[object]:
+    """Who has worked on a run, and the names in the systems that it has read."""
     for entry in journal.only(run.events(), Event.OPENED):
         yield from (entry.text("who"), entry.text("host"), entry.text("name"))
     if approval := run.loaded(Approval):

@@ -71,6 +71,13 @@ def of_run(settings: Settings, mapping: FieldMapping | None, run: Run) -> Identi
     return terms
 
 
+def secrets(settings: Settings) -> Identifiers:
+    """What the settings hold that must not be in a record, and nothing of any patient."""
+    terms = Identifiers()
+    identifiers.add_secrets(terms, settings)
+    return terms
+
+
 def newest(settings: Settings) -> Run | None:
     """The newest run that has read all of FileMaker, and whose private folder is there."""
     return next(_readers(settings), None)

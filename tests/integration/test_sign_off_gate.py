@@ -8,14 +8,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from nexus_reimport import runbook, runner, show
 from nexus_reimport.errors import SettingsError, StopError
-from nexus_reimport.model import Approval, LineState, Proposal, SignOff
-from nexus_reimport.record import Verdict, closing, signatures
+from nexus_reimport.mapping import FieldMapping
+from nexus_reimport.model import Approval, LineState, Proposal, SignOff, Snapshot
+from nexus_reimport.record import Run, Verdict, closing, harmless, personal, signatures
+from nexus_reimport.record.identifiers import Identifiers
 from nexus_reimport.runbook import Runbook
 from nexus_reimport.runner.outcome import Outcome
+from nexus_reimport.settings import Settings
 from support.clinic import Clinic
+from support.values import change, shared
 
 DEV = "sandbox-dev"
 Reopened = Callable[[str], Runbook]
@@ -92,6 +97,74 @@ def test_a_waiver_whose_reason_names_a_patient_begins_no_run(
         with pytest.raises(SettingsError, match="the reason of the waiver for doc") as no:
             act()
         assert last not in str(no.value)
+
+
+@pytest.fixture
+def searched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A line for each time that all that identifies a patient is gathered."""
+    gathered: list[str] = []
+    gather = personal.of_run
+
+    def of_run(settings: Settings, mapping: FieldMapping | None, run: Run) -> Identifiers:
+        gathered.append(run.id)
+        return gather(settings, mapping, run)
+
+    monkeypatch.setattr(personal, "of_run", of_run)
+    return gathered
+
+
+def test_words_that_name_nobody_are_searched_for_once(
+    clinic: Clinic, rehearsed: Path, searched: list[str]
+) -> None:
+    book = clinic.approved(rehearsed)
+    (name,) = clinic.rows("SELECT last_name FROM patients WHERE length(last_name) > 5 LIMIT 1")[0]
+    known, ours, theirs = (
+        book.settings,
+        ("A. Person", "agreed at noon"),
+        ("B. Person", f"of {name}"),
+    )
+
+    def telling(*several: tuple[str, str], settings: Settings = known) -> tuple[list[bool], int]:
+        searched.clear()
+        return closing.naming_a_person(settings, several), len(searched)
+
+    assert telling(ours, ("", "")) == ([False, False], 1)
+    assert telling(ours) == ([False], 0)
+    assert telling(ours, ("B. Person", "agreed at noon")) == ([False, False], 1), "who says it"
+    for _ in range(2):
+        assert telling(theirs, ours) == ([True, False], 1)
+    assert telling(theirs, settings=known.model_copy(update={"labels": (name,)})) == ([False], 1)
+    assert telling(theirs) == ([True], 1), "it is no label any more"
+    password = SecretStr("agreed at noon")
+    server = known.postgres.model_copy(update={"password": password})
+    assert telling(ours, settings=known.model_copy(update={"postgres": server})) == ([True], 0)
+
+
+def test_words_are_searched_for_again_beside_other_data(
+    clinic: Clinic, rehearsed: Path, searched: list[str]
+) -> None:
+    book, words = clinic.approved(rehearsed), [("A. Person", "agreed by Wombatsson")]
+    assert closing.naming_a_person(book.settings, words) == [False]
+    (file,) = [
+        e.file for e in book.run.load(Snapshot).extracts.values() if e.table == "API_Contacts"
+    ]
+    path = book.run.private / file.name
+    whole = path.read_bytes()
+    path.unlink()
+    (book.run.private / harmless.FILE).unlink()
+    for _ in range(2):  # nothing is remembered of a search without all data
+        searched.clear()
+        assert closing.naming_a_person(book.settings, words) == [False]
+        assert len(searched) == 1
+    path.write_bytes(whole)
+    assert closing.naming_a_person(book.settings, words) == [False]
+    (book.run.private / harmless.FILE).write_text("no list")
+    assert closing.naming_a_person(book.settings, words) == [False]
+    # The next run reads of somebody who is called so.
+    change(clinic, shared(clinic, 1), nameLast="Wombatsson")
+    again = runbook.begin(DEV)
+    again.snapshot()
+    assert closing.naming_a_person(again.settings, words) == [True]
 
 
 @pytest.fixture
