@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.model import Level
-from nexus_reimport.nexus import changes
+from nexus_reimport.nexus import changes, undo_data
 from nexus_reimport.nexus.changes import Since
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint, differing
@@ -115,13 +115,16 @@ def nothing_points_at_what_was_taken_back(undoing: Undoing) -> Finding:
     wiped = {part.table for part in undoing.undo.tables}
     # The rows of a wiped table are put back with the rows that they point at.
     chosen = [reference for reference in undoing.known if reference.table not in wiped]
-    aims = {reference.aim: reference for reference in chosen}
+    pointing = changes.that_point(
+        transaction, chosen, lambda one: undo_data.links_not_fixed(undoing.undo, one)
+    )
+    aims = {reference.aim: reference for reference in pointing}
     gone = {aim: changes.gone(transaction, one) for aim, one in aims.items()}
-    for reference in chosen:
+    for reference in pointing:
         lost = changes.lost(transaction, undoing.undo, reference, gone[reference.aim])
         if lost:
-            pointing = wording.amount(lost, "row points", "rows point")
-            off.append(f"{reference.table}.{reference.column}: {pointing} at deleted rows")
+            rows = wording.amount(lost, "row points", "rows point")
+            off.append(f"{reference.table}.{reference.column}: {rows} at deleted rows")
     return Finding(max(1, len(chosen)), off)
 
 

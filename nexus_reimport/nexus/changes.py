@@ -19,7 +19,7 @@ were made from has changed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -243,7 +243,9 @@ def _pointed_at(
     grew = True
     while grew:
         grew = False
-        for reference in chosen:
+        for reference in that_point(
+            transaction, chosen, lambda one: _staying(undo, one, keep=keep)
+        ):
             target = parts[reference.target]
             where = _staying(undo, reference, keep=keep)
             added = transaction.execute(
@@ -268,6 +270,20 @@ def _pointed_at(
             counts[target.table, f"{reference.table}.{reference.column}"] += added
             grew = grew or bool(added)
     return tuple(PointedAt(t, by, n) for (t, by), n in sorted(counts.items()) if n)
+
+
+def that_point(
+    transaction: Transaction,
+    known: Sequence[Reference],
+    rows: Callable[[Reference], sql.Composable],
+) -> list[Reference]:
+    """Those of ``known`` by which a row points at one that the undo may delete.
+
+    ``rows`` gives the condition for the rows that are meant.
+    """
+    transaction.check_time()
+    asked = [(one, rows(one), _ids(one)) for one in known]
+    return references.that_point(transaction.connection, transaction.schema, asked)
 
 
 def _ids(reference: Reference) -> sql.Identifier:

@@ -7,7 +7,7 @@ column is compared with the ids that will be wiped.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import LiteralString
 
 from psycopg import sql
@@ -28,6 +28,7 @@ class Reference:
 
     ``content_type`` restricts a generic key to the rows that mean this entity. A ``table`` outside
     of the mapping's schema is named with its schema, and ``elsewhere`` is that schema and table.
+    ``are_uuids``: both sides are of that type, and can be compared as they are.
     """
 
     table: str
@@ -39,6 +40,7 @@ class Reference:
     content_type_column: str = ""
     content_type: int | None = None
     elsewhere: tuple[str, str] | None = None
+    are_uuids: bool = False
 
     @property
     def column(self) -> str:
@@ -58,42 +60,46 @@ class Reference:
 
 def declared(database: Database) -> list[Reference]:
     """What references an entity: the catalog's foreign keys, the mapping's loose references."""
-    wiped = database.mapping.wiped_tables()
-    known = [
-        _of_key(k, wiped[k.target], database.catalog.schema)
-        for k in database.catalog.foreign_keys
-        if k.target in wiped
-    ]
+    wiped, catalog = database.mapping.wiped_tables(), database.catalog
+    keys = (k for k in catalog.foreign_keys if k.target in wiped)
+    known = [*(_of_key(k, wiped[k.target], catalog.schema) for k in keys), *_loose(database)]
+    return [replace(one, are_uuids=_are_uuids(catalog, one)) for one in known]
+
+
+def _loose(database: Database) -> Iterator[Reference]:
     for reference in database.mapping.references:
         if reference.table not in database.catalog.tables:
             continue
         for name, entity in database.mapping.entities.items():
             key = database.catalog.tables[entity.table].primary_key[0]
             if reference.content_type and entity.model in database.content_types:
-                known.append(
-                    Reference(
-                        reference.table,
-                        (reference.object,),
-                        "generic key",
-                        name,
-                        entity.table,
-                        (key,),
-                        reference.content_type,
-                        database.content_types[entity.model],
-                    )
+                yield Reference(
+                    reference.table,
+                    (reference.object,),
+                    "generic key",
+                    name,
+                    entity.table,
+                    (key,),
+                    reference.content_type,
+                    database.content_types[entity.model],
                 )
             elif not reference.content_type and name in reference.entities:
-                known.append(
-                    Reference(
-                        reference.table,
-                        (reference.object,),
-                        "id in a column",
-                        name,
-                        entity.table,
-                        (key,),
-                    )
+                yield Reference(
+                    reference.table,
+                    (reference.object,),
+                    "id in a column",
+                    name,
+                    entity.table,
+                    (key,),
                 )
-    return known
+
+
+def _are_uuids(catalog: Catalog, reference: Reference) -> bool:
+    if reference.elsewhere or len(reference.columns) > 1:
+        return False
+    sides = ((reference.table, reference.columns), (reference.target, reference.target_columns))
+    columns = (catalog.tables[table].column(of[0]) for table, of in sides)
+    return all(column is not None and column.type == "uuid" for column in columns)
 
 
 def _of_key(key: ForeignKey, entity: str, schema: str) -> Reference:
@@ -114,6 +120,13 @@ def pointing(schema: str, reference: Reference, where: sql.Composable = _ALL) ->
 
     ``where`` restricts the referencing rows. A key of several columns counts if none is NULL.
     """
+    return sql.SQL("SELECT {} AS id FROM {}").format(
+        _id(reference.columns), _pointing_rows(schema, reference, where)
+    )
+
+
+def _pointing_rows(schema: str, reference: Reference, where: sql.Composable) -> sql.Composed:
+    """The table of the rows that ``reference`` is in, and the condition that they hold an id."""
     condition: sql.Composable = sql.SQL(" AND ").join(
         sql.SQL("{} IS NOT NULL").format(sql.Identifier(column)) for column in reference.columns
     )
@@ -121,12 +134,35 @@ def pointing(schema: str, reference: Reference, where: sql.Composable = _ALL) ->
         condition += sql.SQL(" AND {} = {}").format(
             sql.Identifier(reference.content_type_column), sql.Literal(reference.content_type)
         )
-    return sql.SQL("SELECT {} AS id FROM {} WHERE {} AND {}").format(
-        _id(reference.columns),
-        table_name(*(reference.elsewhere or (schema, reference.table))),
-        condition,
-        where,
-    )
+    place = table_name(*(reference.elsewhere or (schema, reference.table)))
+    return sql.SQL("{} WHERE {} AND {}").format(place, condition, where)
+
+
+def that_point(
+    connection: Connection,
+    schema: str,
+    asked: Sequence[tuple[Reference, sql.Composable, sql.Composable]],
+) -> list[Reference]:
+    """Those references by which any row points at one of some ids: one question about all of them.
+
+    Each comes with a condition for its rows, and with the place of the ids (as lower-case text).
+    """
+    if not asked:
+        return []
+    # Counted: for the first row alone PostgreSQL would compare each row with each id.
+    question = "SELECT {} FROM {} AND {} IN (SELECT {} FROM {}) HAVING count(*) > 0"
+    each = [
+        sql.SQL(question).format(
+            sql.Literal(place),
+            _pointing_rows(schema, reference, where),
+            names(reference.columns) if reference.are_uuids else _id(reference.columns),
+            sql.SQL("id::uuid" if reference.are_uuids else "id"),
+            ids,
+        )
+        for place, (reference, where, ids) in enumerate(asked)
+    ]
+    rows = connection.execute(sql.SQL(" UNION ALL ").join(each)).fetchall()
+    return [asked[place][0] for (place,) in rows]
 
 
 def ids(place: sql.Composable, reference: Reference, key: str = "") -> sql.Composed:
