@@ -197,16 +197,26 @@ def test_discard_gives_newer_rows_up_but_leaves_them_in_the_private_folder(
     assert not list(book.run.folder.glob("*.parquet")), "values are no part of the record"
 
 
-@pytest.mark.parametrize("newer", ["keep", "discard"])
+# How a protected row can point at a patient: by a foreign key, by a uuid, by a text of any case.
+POINTING = {
+    "xero_contact_links.patient_id": lambda key: {"patient_id": key, "company_id": None},
+    "xero_sync_logs.local_entity_id": lambda key: {"local_entity_id": key},
+    "sent_emails.related_patient_id": lambda key: {"related_patient_id": str(key).upper()},
+}
+
+
+@pytest.mark.parametrize(
+    ("newer", "by"), [("keep", next(iter(POINTING))), *(("discard", by) for by in POINTING)]
+)
 def test_what_a_protected_row_points_at_stays_whatever_was_chosen(
-    clinic: Clinic, rehearsed: Path, newer: str
+    clinic: Clinic, rehearsed: Path, newer: str, by: str
 ) -> None:
     run = executed(clinic, rehearsed)
     patient = new_patient(run)
-    copy_row(clinic, "xero_contact_links", patient_id=patient, company_id=None)
+    copy_row(clinic, by.partition(".")[0], **POINTING[by](patient))
     book, done = taken_back(newer)
     stays = {(p.table, p.by): p.rows for p in done.since.pointed_at}
-    assert stays == {("patients", "xero_contact_links.patient_id"): 1}
+    assert stays == {("patients", by): 1}
     assert clinic.value("SELECT count(*) FROM patients WHERE id = %s", "dev", patient) == 1
     assert book.run.verdict() is Verdict.COMPLETE
 
