@@ -100,10 +100,10 @@ def naming_a_person(settings: Settings, written: Iterable[tuple[str, str]]) -> l
 
 
 def _identify(sweep: Sweep, words: tuple[str, str]) -> bool:
-    signer, text = words
-    return any(hit.kind != Kind.NAME for hit in sweep.text(signer.encode(), "")) or sweep.beside(
-        signer.encode()
-    ).finds(text)
+    """Whether a signer, by more than a name, or what they have written identifies somebody."""
+    signer, text = words[0].encode(), words[1]
+    kinds = {hit.kind for hit in sweep.text(signer, "")}
+    return bool(kinds - {Kind.NAME}) or sweep.beside(signer).finds(text)
 
 
 def require_rest_clean(run: Run, sweep: Sweep) -> None:
