@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
@@ -98,7 +98,10 @@ def running(scale: float) -> Iterator[Clinic]:
         with (
             PostgresServer.start(folder / "postgres") as postgres,
             S3Server.start(folder / "s3", [bucket(KIND)]) as s3,
+            ExitStack() as at_the_end,
         ):
+            at_the_end.callback(postgres.remove)
+            at_the_end.callback(s3.remove)
             server = postgres.access.with_role(OWNER).with_role(ROLE)
             server.remember(folder / "postgres")
             _apart(_make, folder, scale, server)
@@ -112,17 +115,13 @@ def running(scale: float) -> Iterator[Clinic]:
                 only_odata=ONLY_ODATA,
                 processes=1 if scale > LARGE else os.cpu_count() or 1,
             )
-            try:
-                stack = Stack(folder, scale, SEED, server, s3.access, filemaker.port, password)
-                environments = _environments(stack)
-                os.environ[FOLDER_VARIABLE] = str(environments)
-                pids = {"PostgreSQL": postgres.pid, "S3": s3.pid, "FileMaker": filemaker.pid}
-                made_in = time.monotonic() - began
-                yield Clinic(scale, stack, environments, pids, made_in, filemaker)
-            finally:
-                filemaker.stop()
-                s3.remove()
-                postgres.remove()
+            at_the_end.callback(filemaker.stop)
+            stack = Stack(folder, scale, SEED, server, s3.access, filemaker.port, password)
+            environments = _environments(stack)
+            os.environ[FOLDER_VARIABLE] = str(environments)
+            pids = {"PostgreSQL": postgres.pid, "S3": s3.pid, "FileMaker": filemaker.pid}
+            made_in = time.monotonic() - began
+            yield Clinic(scale, stack, environments, pids, made_in, filemaker)
     finally:
         os.environ.pop(FOLDER_VARIABLE, None)
         if before is not None:
