@@ -33,11 +33,11 @@ def main() -> None:
 def _at(scale: float) -> Iterator[Cost]:
     """Everything at one scale."""
     with running(scale) as clinic:
-        yield from stages.of(clinic, ("snapshot",))
+        yield from stages.of(clinic, stages.TO_PLAN[:1])
         if scale <= LARGE:
             yield from floors.of_filemaker(clinic)
         clinic.forget_filemaker()
-        yield from stages.of(clinic, ("census", "survey", "plan"))
+        yield from stages.of(clinic, stages.TO_PLAN[1:])
         yield from floors.of_nexus(clinic)
         yield from stages.of(clinic, stages.FROM_PLAN)
         yield from stages.afterwards(clinic)

@@ -64,6 +64,11 @@ class Wanted:
     whole: bool
 
     @property
+    def bounds(self) -> Limits | None:
+        """What an UPDATE may not change; None where no row is updated."""
+        return None if self.whole else self.limits
+
+    @property
     def differing(self) -> sql.Identifier:
         """The temporary table of the rows that differ: as they must be, and what becomes of each.
 
@@ -142,9 +147,8 @@ def _differing(wanted: Wanted, present: sql.Composable) -> sql.Composed:
 
 def _unique(wanted: Wanted) -> tuple[tuple[sql.Identifier, tuple[str, ...]], ...]:
     """The unique keys that an UPDATE may change, each with the name of who has its value now."""
-    if wanted.whole or wanted.limits is None:
-        return ()
-    return tuple((sql.Identifier(f"h{n}"), key) for n, key in enumerate(wanted.limits.unique))
+    keys = wanted.bounds.unique if wanted.bounds else ()
+    return tuple((sql.Identifier(f"h{n}"), key) for n, key in enumerate(keys))
 
 
 def _holder(
@@ -162,9 +166,9 @@ def _holder(
 
 
 def _is_replaced(wanted: Wanted) -> sql.Composable:
-    if wanted.whole or wanted.limits is None:
+    if wanted.bounds is None:
         return sql.SQL("true")
-    fixed = _differ([c for c in wanted.columns if c in {wanted.key, *wanted.limits.fixed}])
+    fixed = _differ([c for c in wanted.columns if c in {wanted.key, *wanted.bounds.fixed}])
     held = [
         sql.SQL("{}.{} IS NOT NULL").format(holder, sql.Identifier(wanted.key))
         for holder, _ in _unique(wanted)
@@ -228,9 +232,9 @@ def delete(transaction: Transaction, wanted: Wanted) -> int:
 
 def update(transaction: Transaction, wanted: Wanted) -> int:
     """Update the rows that are changed; gives their number."""
-    if wanted.whole or wanted.limits is None:
+    if wanted.bounds is None:
         return 0
-    kept = {wanted.key, *wanted.limits.fixed}
+    kept = {wanted.key, *wanted.bounds.fixed}
     columns = [c for c in wanted.columns if c not in kept]
     if not columns:
         return 0

@@ -88,10 +88,12 @@ def naming_a_person(settings: Settings, written: Iterable[tuple[str, str]]) -> l
     pairs = list(written)
     secrets = Sweep(personal.secrets(settings))
     telling = {pair for pair in pairs if _identify(secrets, pair)}
-    if (newest := personal.newest(settings) if any(map(any, pairs)) else None) is not None:
+    with_words = {pair for pair in pairs if any(pair)}
+    newest = personal.newest(settings) if with_words else None
+    if newest is not None:
         harmless = Harmless(settings, _mapping(settings), newest)
         # Secrets are not remembered: there may be others since.
-        if unknown := {pair for pair in pairs if any(pair) and pair not in harmless}:
+        if unknown := {pair for pair in with_words if pair not in harmless}:
             sweep, wanted = searching(settings, newest)
             telling |= {pair for pair in unknown if _identify(sweep, pair)}
             if not wanted.missing:

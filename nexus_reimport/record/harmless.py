@@ -35,16 +35,16 @@ class Harmless:
         for kind in (Snapshot, Survey):
             path = run.folder / values.file_name(kind)
             facts.update(path.read_bytes() if path.is_file() else b"\0")
-        self._facts = facts.digest()
+        self._facts, self._known = facts.digest(), self._read()
 
     def __contains__(self, words: Words) -> bool:
-        return self._key(words) in self._read()
+        return self._key(words) in self._known
 
     def add(self, several: Iterable[Words]) -> None:
         """Remember these words, too; where it cannot be written, they are searched again."""
-        keys = {*self._read(), *map(self._key, several)}
+        self._known.update(map(self._key, several))
         with suppress(OSError):
-            private.replace(self._path, json.dumps(sorted(keys)).encode())
+            private.replace(self._path, json.dumps(sorted(self._known)).encode())
 
     def _key(self, words: Words) -> str:
         return hashlib.sha256(self._facts + json.dumps(words).encode()).hexdigest()

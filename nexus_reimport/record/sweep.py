@@ -228,7 +228,9 @@ class _Labels:
 
     def have_no_digits(self, which: hashes.Places, numbers: hashes.Numbers) -> hashes.Flags:
         """The same of digits."""
-        return self.have_no(which * 0 + _AS_DIGITS, numbers)
+        import numpy as np
+
+        return self.have_no(np.full_like(which, _AS_DIGITS), numbers)
 
 
 class _Label:

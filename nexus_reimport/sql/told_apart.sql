@@ -4,7 +4,7 @@
 -- that it fills itself, or of which equality is not simply that of "=", or that a foreign key
 -- points at. "free": the other unique keys, whose new value is free unless another row has it.
 WITH keys AS (
-    SELECT x.indkey::int2[] AS columns, x.indnkeyatts AS width, x.indrelid,
+    SELECT x.indkey::int2[] AS columns, x.indnkeyatts AS width,
            x.indpred IS NOT NULL OR x.indexprs IS NOT NULL AS decides,
            x.indisvalid AND NOT (x.indisprimary OR x.indisexclusion
                 -- By JSON, because the column exists only since PostgreSQL 15.

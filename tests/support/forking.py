@@ -18,10 +18,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+import pytest
+
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["support.loaded"])
 _TESTS = Path(__file__).parents[1]
-_PATH = "PYTHONPATH"
 
 
 def process(target: Callable[..., None], *given: Any) -> BaseProcess:
@@ -29,14 +30,10 @@ def process(target: Callable[..., None], *given: Any) -> BaseProcess:
 
     This process does not wait for it at its own end.
     """
-    before = os.environ.get(_PATH)
     # The one that forks imports from its own path alone, and says nothing of what it cannot import.
-    os.environ[_PATH] = os.pathsep.join(filter(None, (str(_TESTS), before)))
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(_TESTS), prepend=os.pathsep)
         forkserver.ensure_running()
-    finally:
-        del os.environ[_PATH]
-        os.environ.update({_PATH: before} if before is not None else {})
     return _CONTEXT.Process(target=target, args=given, daemon=True)
 
 
