@@ -24,16 +24,15 @@ from nexus_reimport.nexus.postgres import (
     LONGEST_NAME,
     Connection,
     names,
-    scalar,
     statement,
     table_name,
 )
 from nexus_reimport.nexus.transaction import Transaction
+from nexus_reimport.nexus.versions import Written
 
 NEW, GONE, CHANGED, REPLACED = "new", "gone", "changed", "replaced"
 _OUTCOME = "(what)"  # a name that no column of an application has
 _WHAT = sql.Identifier(_OUTCOME)
-_NONE = sql.SQL("false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +76,10 @@ class Wanted:
         return sql.Identifier("pg_temp", f"differing_{self.name}"[:LONGEST_NAME])
 
     @property
-    def written(self) -> sql.Composed:
-        """A query of the keys of the rows that differ."""
-        return sql.SQL("SELECT {} FROM {}").format(sql.Identifier(self.key), self.differing)
+    def written(self) -> Written:
+        """The rows that differ, as they must be once they are written."""
+        gone = sql.SQL("w.{} = {}").format(_WHAT, sql.Literal(GONE))
+        return Written(self.differing, self.columns, gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,39 +269,3 @@ def insert(transaction: Transaction, wanted: Wanted) -> int:
             replaced=sql.Literal(REPLACED),
         )
     )
-
-
-def are_as_wanted(transaction: Transaction, wanted: Wanted) -> bool:
-    """Whether the rows that differed are stored now, byte for byte, as they must be."""
-    place = table_name(transaction.schema, wanted.table)
-    gone = sql.SQL("w.{} = {}").format(_WHAT, sql.Literal(GONE))
-    return are_stored(transaction, place, wanted.key, wanted.columns, wanted.differing, gone)
-
-
-def are_stored(
-    transaction: Transaction,
-    place: sql.Composable,
-    key: str,
-    columns: Sequence[str],
-    wanted: sql.Composable,
-    gone: sql.Composable = _NONE,
-) -> bool:
-    """Whether ``place`` has the rows ``wanted`` (w), and none of those of them that are ``gone``.
-
-    It compares how values are stored, in a tenth of the time of printing and hashing them. So False
-    says only that two rows are stored in two ways.
-    """
-    query = sql.SQL(
-        "SELECT count(*) FROM {wanted} AS w LEFT JOIN {place} AS t ON t.{key} = w.{key}"
-        " WHERE CASE WHEN {gone} THEN t.{key} IS NOT NULL WHEN t.{key} IS NULL THEN true"
-        " ELSE NOT pg_catalog.record_image_eq(ROW({now}), ROW({then})) END"
-    ).format(
-        wanted=wanted,
-        place=place,
-        key=sql.Identifier(key),
-        gone=gone,
-        now=sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(c)) for c in columns),
-        then=sql.SQL(", ").join(sql.SQL("w.{}").format(sql.Identifier(c)) for c in columns),
-    )
-    transaction.check_time()
-    return not scalar(transaction.connection, query)

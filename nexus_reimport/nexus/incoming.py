@@ -44,7 +44,7 @@ def load_rows(transaction: Transaction, wanted: Wanted, folder: Path, file: RowF
             place, table_name(transaction.schema, wanted.table)
         )
     )
-    transaction.analyze(place, copy_in(connection, place, folder, file), wanted.key)
+    transaction.analyze_if_large(place, copy_in(connection, place, folder, file), wanted.key)
 
 
 def load_links(transaction: Transaction, link: UndoLinks, folder: Path, file: RowFile) -> None:
@@ -61,4 +61,6 @@ def load_links(transaction: Transaction, link: UndoLinks, folder: Path, file: Ro
         )
     )
     # a plain key has no content type
-    transaction.analyze(place, copy_in(connection, place, folder, file, columns), link.key)
+    copy_in(connection, place, folder, file, columns)
+    # A few of the many rows of their table: unless that is known, each of the many is looked at.
+    transaction.analyze(place, link.key)

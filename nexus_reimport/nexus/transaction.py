@@ -171,16 +171,19 @@ class Transaction:
             self.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(place))
         self._temporary.add(name)
         create = sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(place, query)
-        self.analyze(place, self.execute(create), *joined)
+        self.analyze_if_large(place, self.execute(create), *joined)
 
-    def analyze(self, place: sql.Identifier, rows: int, *columns: str) -> None:
-        """Gather statistics of ``columns`` of a new table of ``rows`` rows.
-
-        Autovacuum does not see it. Of a small table any plan is fast, and what is only carried
-        along, as texts of notes are, costs the most to look at.
-        """
+    def analyze_if_large(self, place: sql.Identifier, rows: int, *columns: str) -> None:
+        """As ``analyze``, for a table of ``rows`` rows that meets others of about that size."""
         if rows >= _WORTH_STATISTICS:
-            self.execute(sql.SQL("ANALYZE {} ({})").format(place, names(columns)))
+            self.analyze(place, *columns)
+
+    def analyze(self, place: sql.Identifier, *columns: str) -> None:
+        """Gather statistics of ``columns`` of a new table: autovacuum does not see it.
+
+        What is only carried along, as texts of notes are, costs the most to look at.
+        """
+        self.execute(sql.SQL("ANALYZE {} ({})").format(place, names(columns)))
 
     def check_time(self) -> None:
         """Limit the next statement to the rest of the time that others may wait for us.

@@ -126,6 +126,7 @@ def copy_links(
                 written[link.attachment],
             )
         )
+        transaction.analyze(undo.before(link), link.key)
 
 
 def foretell(
@@ -137,7 +138,7 @@ def foretell(
         transaction.let_go_first()
         query = _hashed(rows, part.key, hashed_columns(part))
         create = sql.SQL("CREATE TABLE {} AS {}").format(undo.after(part), query)
-        transaction.analyze(undo.after(part), transaction.execute(create), KEY)
+        transaction.analyze_if_large(undo.after(part), transaction.execute(create), KEY)
         foretold[part] = fingerprint_after(transaction.connection, undo, part)
     return foretold
 

@@ -18,6 +18,7 @@ from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.postgres import Connection, connected
 from nexus_reimport.nexus.registry import UndoData, UndoTable
 from nexus_reimport.nexus.transaction import Reports, Transaction
+from nexus_reimport.nexus.versions import Astray, Written
 from nexus_reimport.settings import Postgres
 from nexus_reimport.settings.values import FromEnvironment
 from nexus_sandbox.postgres.server import PostgresServer
@@ -169,14 +170,15 @@ def written(transaction: Transaction, place: str, *, whole: bool) -> dict[str, D
     """Make the tables as those in ``place``; gives what had to be written, as it was found."""
     connection = transaction.connection
     tables = [wanted(connection, table, place, whole=whole) for table in TABLES]
+    versions.write_down(transaction, map(part_of, TABLES))
     found = {}
     for one in tables:
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(one.differing))
         present = sql.Identifier("odd", one.table)
         found[one.table] = differences.find(transaction, one, present)
         if not whole:
-            is_so = not found[one.table].rows
-            assert differences.are_as_wanted(transaction, one) is is_so, "before it is written"
+            before = Astray(0, found[one.table].rows)
+            assert astray(transaction, one) == before, "before it is written"
     counts = []
     for write in (differences.delete, differences.update, differences.insert):
         each = reversed(tables) if write is differences.delete else tables
@@ -185,9 +187,13 @@ def written(transaction: Transaction, place: str, *, whole: bool) -> dict[str, D
     for one in tables:
         table, difference = one.table, found[one.table]
         assert difference.writes == (inserted[table], updated[table], deleted[table])
-        assert differences.are_as_wanted(transaction, one)
+        assert astray(transaction, one) == Astray(0, 0)
     connection.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
     return found
+
+
+def astray(transaction: Transaction, one: Wanted) -> Astray:
+    return versions.astray(transaction, part_of(one.table), one.written)
 
 
 def planned(connection: Connection, place: Postgres, before: Rows, after: Rows) -> Transaction:
@@ -407,12 +413,13 @@ def test_a_row_that_another_session_has_written_is_of_another_version(
             two.execute(part)
         moved = CHANGES[statement]
         assert versions.moved(transaction, plain) == moved
-        every = sql.SQL("SELECT id FROM odd.plain UNION SELECT key FROM pg_temp.{}").format(
-            sql.Identifier("versions_after_plain")
+        as_it_is = Written(sql.SQL("(SELECT id, note FROM odd.plain)"), ("id", "note"))
+        gone = int(statement.startswith("DELETE"))
+        assert versions.astray(transaction, plain, as_it_is) == Astray(gone, 0), (
+            "of those that we write only the values count"
         )
-        assert versions.moved(transaction, plain, every) == 0, "those that we write are left aside"
-        nobody = sql.SQL("SELECT NULL::uuid")
-        assert versions.moved(transaction, plain, nobody) == moved
+        nobody = Written(sql.SQL("(SELECT NULL::uuid AS id)"), ("id",))
+        assert versions.astray(transaction, plain, nobody) == Astray(moved, 0)
         connection.execute("ROLLBACK")
 
 
@@ -443,11 +450,10 @@ def test_a_written_row_that_is_not_as_it_was_foretold_is_seen(
         one = wanted(connection, "plain", "planned", whole=False)
         present = sql.Identifier("odd", "plain")
         assert differences.find(transaction, one, present) == Difference(changed=1)
-        keys = sql.SQL("SELECT '00000000-0000-4000-8000-000000000001'::uuid")
         connection.execute(statement)
-        assert versions.moved(transaction, plain, keys) == 0
+        keys = one.written.keys("id")
         assert undo_data.is_as_foretold(transaction, UNDO, plain, keys) is is_so
-        assert differences.are_as_wanted(transaction, one) is is_so
+        assert astray(transaction, one) == Astray(0, int(not is_so))
         now = undo_data.fingerprint_now(transaction, plain)
         assert (now == foretold[plain]) is is_so, "as hashing every row says"
         connection.execute("ROLLBACK")

@@ -7,8 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import pytest
+
 from nexus_reimport import record, settings
 from nexus_reimport.events import Event
+from nexus_reimport.files import private
 from nexus_reimport.record import Run, journal
 from support.records import checked, stopped
 
@@ -113,6 +116,21 @@ def test_a_line_taken_out_of_a_journal_is_told(known: settings.Settings) -> None
     first, _, *rest = lines_of(run)
     rewritten(run, [first, *rest])
     assert journal.scan(run.folder).broken == 2
+
+
+def test_the_start_of_a_step_is_in_the_file_at_once_and_on_the_disk_with_the_next_line(
+    known: settings.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = record.create(known)
+    seen = list[int]()
+    monkeypatch.setattr(private, "sync", lambda file: seen.append(len(lines_of(run))))
+    run.journal(Event.STARTED, stage="apply", pid=1)
+    begun = len(lines_of(run))
+    run.journal(Event.STEP, stage="apply", step="delete")
+    assert len(lines_of(run)) == begun + 1, "a kill leaves it"
+    assert seen == [begun], "nobody waits for the disk"
+    run.journal(Event.COMMITTING)
+    assert seen == [begun, begun + 2]
 
 
 def appended(run: Run, count: int) -> Iterator[subprocess.Popen[bytes]]:

@@ -9,12 +9,13 @@ from psycopg import sql
 
 from nexus_reimport import wording
 from nexus_reimport.errors import StopError
-from nexus_reimport.nexus import differences, incoming, registry, schema, undo_data, versions
+from nexus_reimport.nexus import incoming, registry, schema, undo_data, versions
 from nexus_reimport.nexus.fingerprint import Fingerprint, moved
 from nexus_reimport.nexus.postgres import Connection, scalar, table_name
 from nexus_reimport.nexus.registry import UndoPart
 from nexus_reimport.nexus.tables import fingerprints_of
 from nexus_reimport.nexus.transaction import ROLLED_BACK
+from nexus_reimport.nexus.versions import Written
 from nexus_reimport.stages.apply.request import ApplyRequest
 from nexus_reimport.stages.apply.subject import Subject, has_all_columns
 
@@ -90,36 +91,26 @@ def after(
     if part not in foretold:
         return undo_data.hash_now(subject.transaction, subject.undo, part)
     written = _written(subject, part)
-    if (
-        is_same
-        and written is not None
-        and not versions.moved(subject.transaction, part, written)
-        and (
-            # Two values may be stored in two ways, and be printed as one.
-            _is_as_planned(subject, part)
-            or undo_data.is_as_foretold(subject.transaction, subject.undo, part, written)
-        )
-    ):
+    if is_same and written is not None and _is_as_foretold(subject, part, written):
         return foretold[part]
     return undo_data.fingerprint_now(subject.transaction, part)
 
 
-def _written(subject: Subject, part: UndoPart) -> sql.Composable | None:
-    """A query of the keys of rows that are written; None where every row is."""
+def _is_as_foretold(subject: Subject, part: UndoPart, written: Written) -> bool:
+    astray = versions.astray(subject.transaction, part, written)
+    # Two values may be stored in two ways, and be printed as one.
+    return not astray.moved and (
+        not astray.unlike
+        or undo_data.is_as_foretold(subject.transaction, subject.undo, part, written.keys(part.key))
+    )
+
+
+def _written(subject: Subject, part: UndoPart) -> Written | None:
+    """The rows that are written, as the plan has them, which were hashed; None where all are."""
     if isinstance(part, registry.UndoLinks):
-        return incoming.linked_keys(part)
+        return Written(incoming.links(part.attachment), undo_data.hashed_columns(part))
     wanted = subject.wanted[part.table]
     return None if wanted.whole else wanted.written
-
-
-def _is_as_planned(subject: Subject, part: UndoPart) -> bool:
-    """Whether the rows that were written are stored as the planned ones, which were hashed."""
-    if isinstance(part, registry.UndoLinks):
-        place = table_name(subject.mapping.schema_name, part.table)
-        columns = undo_data.hashed_columns(part)
-        wanted = incoming.links(part.attachment)
-        return differences.are_stored(subject.transaction, place, part.key, columns, wanted)
-    return differences.are_as_wanted(subject.transaction, subject.wanted[part.table])
 
 
 def require_rehearsed(subject: Subject, after: Mapping[str, Fingerprint]) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-
-from psycopg import sql
 
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import changes, differences, undo_data, versions
@@ -15,8 +13,9 @@ from nexus_reimport.nexus.differences import Difference, Wanted
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.postgres import table_name
 from nexus_reimport.nexus.references import Reference
-from nexus_reimport.nexus.registry import UndoData, UndoLinks, UndoPart, UndoTable
+from nexus_reimport.nexus.registry import UndoData, UndoPart, UndoTable
 from nexus_reimport.nexus.transaction import Transaction
+from nexus_reimport.nexus.versions import Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +72,20 @@ class Finder:
         return frozenset(
             part
             for part in findings.foretold
-            if part in same
-            and (
-                self._are_links_back(part)
-                if isinstance(part, UndoLinks)
-                else self._is_back(part, findings.wanted[part.table])
-            )
+            if part in same and self._is_back(part, findings.wanted)
         )
 
-    def _is_back(self, part: UndoPart, wanted: Wanted) -> bool:
+    def _is_back(self, part: UndoPart, wanted: Mapping[str, Wanted]) -> bool:
         """Whether each row is of the version that was hashed, or stored as before the run."""
-        return (
-            not wanted.whole
-            and not versions.moved(self._transaction, part, wanted.written)
-            and differences.are_as_wanted(self._transaction, wanted)
-        )
-
-    def _are_links_back(self, link: UndoLinks) -> bool:
-        """The same of the links."""
-        back = changes.written_links(self._undo, link, keep=self._keep)
-        keys = sql.SQL("SELECT {} FROM {} AS b").format(sql.Identifier(link.key), back)
-        place = table_name(self._schema_name, link.table)
-        columns = undo_data.hashed_columns(link)
-        return not versions.moved(self._transaction, link, keys) and differences.are_stored(
-            self._transaction, place, link.key, columns, back
-        )
+        if isinstance(part, UndoTable):
+            if wanted[part.table].whole:
+                return False
+            written = wanted[part.table].written
+        else:
+            back = changes.written_links(self._undo, part, keep=self._keep)
+            written = Written(back, undo_data.hashed_columns(part))
+        astray = versions.astray(self._transaction, part, written)
+        return not astray.moved and not astray.unlike
 
     def misplaced(self, proven: Collection[UndoPart]) -> dict[str, int]:
         """Table -> rows that are not as they were; those of a ``proven`` part are not asked for."""
