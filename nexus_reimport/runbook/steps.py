@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from nexus_reimport import checks, naming, progress, wording
+from nexus_reimport import checks, garbage, naming, progress, wording
 from nexus_reimport.checks.after import Claim
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.checks.rollback import Undoing
@@ -230,7 +230,8 @@ class Steps:
                 lambda: archive.put_missing(self.run.bag.parent, self.settings.record.archive),
             ),
         )
-        with moment.shown(self.run.private, SEAL, self.bar(naming.stage(SEAL))):
+        shown = moment.shown(self.run.private, SEAL, self.bar(naming.stage(SEAL)))
+        with shown, garbage.rarely_looked_for():
             failed = self._after_seal(acts)
         if len(failed) == 1:
             raise failed[0]
@@ -299,6 +300,7 @@ class Steps:
         with (
             self.run.stage(name),
             moment.shown(self.run.private, name, self.bar(naming.stage(name))),
+            garbage.rarely_looked_for(),
         ):
             yield
 

@@ -95,10 +95,10 @@ def test_a_rollback_is_told_with_the_run_that_it_undoes_and_the_window_if_it_is_
 def test_a_stopped_run_is_told_with_its_four_lines_and_no_secret(
     clinic: Clinic, told: Told
 ) -> None:
-    clinic.edit(DEV, 'database = "WalkClinic"', 'database = "NoSuchFile"')
+    clinic.edit(DEV, 'user = "nexus_reader"', 'user = "nobody"')
     (outcome,) = runner.run([DEV])
     (news,) = told.news()
-    assert news["verdict"] == str(outcome.verdict) == "FAILED"
+    assert news["verdict"] == str(outcome.verdict) == "STOPPED"
     assert news["error"] == outcome.error
     assert "next:" in news["error"]
     secrets = (clinic.folder / f".env.{DEV}").read_text().split("\n")

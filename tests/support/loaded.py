@@ -12,3 +12,4 @@ for _name in (*LOADED, *COMMANDS, *SANDBOX):
     importlib.import_module(_name)
 gc.collect()
 gc.freeze()
+gc.set_threshold(5_000, 20, 20)  # as in the tests' own processes
