@@ -36,6 +36,7 @@ def _at(scale: float) -> Iterator[Cost]:
         yield from stages.of(clinic, stages.TO_PLAN[:1])
         if scale <= LARGE:
             yield from floors.of_filemaker(clinic)
+            yield from stages.of(clinic, ["snapshot_by_100"])
         clinic.forget_filemaker()
         yield from stages.of(clinic, stages.TO_PLAN[1:])
         yield from floors.of_nexus(clinic)

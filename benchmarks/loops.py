@@ -22,13 +22,17 @@ from nexus_reimport.settings import FileMaker
 Loop = Callable[[FileMaker, Extract, int, str], tuple[int, int]]
 
 
+def named(page: int) -> str:
+    """The name of the measurement at pages of so many records."""
+    return f"bare HTTP loops, {page:,} a page"
+
+
 def measured(book: Runbook, servers: dict[str, int], page: int) -> Cost:
     """Every table that the run has read, read again by bare loops; of this process."""
     place = environments.load(ENVIRONMENT).filemaker
     extracts = sorted(book.run.load(Snapshot).extracts.values(), key=lambda e: -e.rows)
     token = _login(place)
-    name = f"bare HTTP loops, {page:,} a page"
-    with measuring(name, servers) as cost, ThreadPoolExecutor(place.workers) as pool:
+    with measuring(named(page), servers) as cost, ThreadPoolExecutor(place.workers) as pool:
         read = [
             pool.submit(_odata if e.channel == "odata" else _data_api, place, e, page, token)
             for e in extracts

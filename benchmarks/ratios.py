@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from benchmarks import scripts
+from benchmarks import loops, scripts, stages
 from benchmarks.meter import Cost
 
 
@@ -38,10 +38,9 @@ RATIOS = (
     Ratio("writers' wait, CPU / script B", "execute", scripts.B, "wait_cpu"),
     Ratio("nothing changed / script B", "execute, nothing changed", scripts.B, "wait"),
     Ratio("rollback / the way back of B", "rollback", scripts.BACK, "wait", 1.3),
-    Ratio("extraction / bare loops", "snapshot", "bare HTTP loops, 1,000 a page", "seconds", 1.2),
-    Ratio(
-        "extraction, client CPU / bare loops", "snapshot", "bare HTTP loops, 1,000 a page", "cpu"
-    ),
+    Ratio("extraction / bare loops", "snapshot", loops.named(1000), "seconds", 1.2),
+    Ratio("the same, 100 a page", stages.BY_100, loops.named(100), "seconds", 1.2),
+    Ratio("extraction, client CPU / bare loops", "snapshot", loops.named(1000), "cpu"),
     Ratio("survey and backup / pg_dump", "survey and backup", "pg_dump alone", "seconds"),
     Ratio("rehearsal / pg_restore", "rehearsal", "pg_restore alone", "seconds"),
     Ratio("plan / plain COPY in", "plan", "plain COPY in", "seconds"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -16,18 +17,21 @@ from importlib import import_module
 from benchmarks import child, commands
 from benchmarks.clinic import ENVIRONMENT, Clinic, beside, running
 from benchmarks.meter import Cost, cpu_of, measuring, own_cpu
-from nexus_reimport import record, runbook, runner
+from nexus_reimport import garbage, record, runbook, runner
 from nexus_reimport import settings as environments
+from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.model import Census, Plan, Report, Snapshot
 from nexus_reimport.nexus import deployment
 from nexus_reimport.progress import heard_by
 from nexus_reimport.runbook import Runbook, rollback
 from nexus_reimport.settings import Settings
+from nexus_reimport.stages import snapshot
 from nexus_sandbox.stack import fill
 from nexus_sandbox.stack.access import ROLE, database
 
 MODULE = "benchmarks.stages"
 SEQUENCE = "the whole sequence, papermill included"
+BY_100 = "snapshot, 100 a page"
 LOCKED, AGAIN = "wait for locks", "nexus_again"
 # Loaded before the extraction is measured: those of the bare loops are, too.
 LIBRARIES = ("pyarrow.parquet", "pyarrow.compute")
@@ -67,6 +71,23 @@ def _snapshot(here: Here) -> Cost:
         taken = book.snapshot()
     cost.rows = sum(e.rows for e in taken.extracts.values())
     cost.facts["bytes_read"] = sum(c.bytes_read for c in taken.channels)
+    return cost
+
+
+def _snapshot_by_100(here: Here) -> Cost:
+    """FileMaker read once more, in small pages, beside the run."""
+    book = here.book()
+    folder = book.folder / "by_100"
+    for library in LIBRARIES:
+        import_module(library)
+    with (
+        Channels(book.settings.filemaker, book.mapping) as channels,
+        garbage.rarely_looked_for(),  # as in every step of a run
+        measuring(BY_100, here.servers, folder) as cost,
+    ):
+        taken = snapshot.take(channels, book.mapping, folder, page=100)
+    cost.rows = sum(e.rows for e in taken.extracts.values())
+    shutil.rmtree(folder)
     return cost
 
 
@@ -214,6 +235,7 @@ def _planned_rows(run: record.Run) -> int:
 
 STAGES: dict[str, Stage] = {
     "snapshot": _snapshot,
+    "snapshot_by_100": _snapshot_by_100,
     "census": _census,
     "survey": _survey,
     "plan": _plan,
