@@ -5,7 +5,6 @@ Nothing is written before all is answered; what a person breaks off leaves nothi
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from nexus_reimport import environ
 from nexus_reimport.cli.answers import (
     NOTHING_WRITTEN,
     Asked,
@@ -123,7 +123,7 @@ def init(
             next="choose another name, or add --overwrite",
         )
     draft = Draft(environment, {("name",): environment})
-    draft.exported.update(os.environ)
+    draft.exported.update(environ.variables())
     _ask_all(asked, draft, path)
     written = _write(draft, path)
     give(

@@ -9,14 +9,13 @@ libpq's environment variables are hidden while it connects: some of them overrul
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from nexus_reimport import environ
 from nexus_reimport.errors import TargetError
 
 if TYPE_CHECKING:
@@ -123,39 +122,12 @@ def certificates(target: Postgres) -> dict[str, str]:
     }
 
 
-class _Environment:
-    """Removes libpq's variables from the environment as long as any thread connects."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._hidden: dict[str, str] = {}
-        self._connecting = 0
-
-    @contextmanager
-    def hidden(self) -> Iterator[None]:
-        with self._lock:
-            self._connecting += 1
-            for name in [n for n in os.environ if n.startswith("PG") and n not in _OVERRULED]:
-                self._hidden[name] = os.environ.pop(name)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._connecting -= 1
-                if not self._connecting:
-                    os.environ.update(self._hidden)
-                    self._hidden.clear()
-
-
-_environment = _Environment()
-
-
 def without_environment() -> AbstractContextManager[None]:
     """Hide libpq's variables from the environment while the block connects.
 
     PGTZ and PGDATESTYLE overrule what we send, and PGSERVICE adds what we do not send.
     """
-    return _environment.hidden()
+    return environ.hidden("PG", _OVERRULED)
 
 
 # ---------------------------------------------------------------- whether the settings apply

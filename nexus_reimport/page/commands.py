@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from nexus_reimport import environ
 from nexus_reimport.errors import Busy, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
@@ -141,7 +142,7 @@ def _spawn(log: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
             stdout=out,
             stderr=out,
             start_new_session=True,
-            env=_environment(os.environ),
+            env=_environment(environ.variables()),
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nexus_reimport import environ
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import SettingsError
@@ -109,7 +110,7 @@ def _variables(settings: Settings, folder: Path) -> dict[str, str]:
     private.write_new(private.make_folder(config / "labconfig") / "page_config.json", _PAGE)
     # The first two could bring a kernel of somebody else's.
     gone = ("JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH", marks.RUN_VARIABLE)
-    kept = {name: value for name, value in os.environ.items() if name not in gone}
+    kept = {name: value for name, value in environ.variables().items() if name not in gone}
     named = {environments.ENVIRONMENT_VARIABLE: settings.name, marks.LAB_VARIABLE: str(folder)}
     named[environments.FOLDER_VARIABLE] = str(environments.folder().resolve())
     return {**kept, **own, **named}

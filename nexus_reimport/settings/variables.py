@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nexus_reimport import environ
 from nexus_reimport.settings import credentials
 from nexus_reimport.settings.values import FromEnvironment
 
@@ -31,7 +31,7 @@ class Secrets:
         """Environment variables, and the file at ``path`` for variables that are not set."""
         in_file: dict[str, str] = {}
         unreadable = list(credentials.read(path, in_file))
-        return cls(path, {**in_file, **os.environ}, unreadable)
+        return cls(path, {**in_file, **environ.variables()}, unreadable)
 
     @property
     def file(self) -> str:
