@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from nexus_reimport import environ
 from nexus_reimport.cli.answers import (
     NOTHING_WRITTEN,
     Asked,
@@ -109,6 +108,7 @@ def init(
 
     No secret is taken from the command line: it is typed unseen, or comes from its variable.
     """
+    from nexus_reimport import environ
     from nexus_reimport import settings as environments
 
     folder = environments.folder()
