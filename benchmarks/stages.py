@@ -63,10 +63,14 @@ class Here:
 Stage = Callable[[Here], Cost]
 
 
-def _snapshot(here: Here) -> Cost:
-    book = runbook.begin(ENVIRONMENT)
+def _load_libraries() -> None:
     for library in LIBRARIES:
         import_module(library)
+
+
+def _snapshot(here: Here) -> Cost:
+    book = runbook.begin(ENVIRONMENT)
+    _load_libraries()
     with measuring("snapshot", here.servers, book.folder) as cost:
         taken = book.snapshot()
     cost.rows = sum(e.rows for e in taken.extracts.values())
@@ -78,8 +82,7 @@ def _snapshot_by_100(here: Here) -> Cost:
     """FileMaker read once more, in small pages, beside the run."""
     book = here.book()
     folder = book.folder / "by_100"
-    for library in LIBRARIES:
-        import_module(library)
+    _load_libraries()
     with (
         Channels(book.settings.filemaker, book.mapping) as channels,
         garbage.rarely_looked_for(),  # as in every step of a run

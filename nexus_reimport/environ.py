@@ -1,13 +1,14 @@
-"""The process's environment variables, of which libpq's are hidden while a thread connects.
+"""The process's environment variables, which threads read while others set or hide some of them.
 
-Whoever reads all of them asks ``variables``: what is hidden is there, and nothing goes meanwhile.
+libpq's are hidden while a thread connects. Whoever reads all variables asks ``variables``, and
+whoever changes some for a while does it here: so nobody reads them in the middle of a change.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 
@@ -27,6 +28,28 @@ def variables() -> dict[str, str]:
     """A copy of all variables, those too that are hidden at this moment."""
     with _HIDDEN.lock:
         return {**os.environ, **_HIDDEN.values}
+
+
+def some(names: Iterable[str]) -> dict[str, str]:
+    """Those of ``names`` that are set."""
+    there = variables()
+    return {name: there[name] for name in names if name in there}
+
+
+@contextmanager
+def changed(to: Mapping[str, str], gone: Iterable[str] = ()) -> Iterator[None]:
+    """Set some variables, and take ``gone`` away, while the block lasts; child processes too."""
+    names = (*to, *gone)
+    with _HIDDEN.lock:
+        before = {name: os.environ.pop(name) for name in names if name in os.environ}
+        os.environ.update(to)
+    try:
+        yield
+    finally:
+        with _HIDDEN.lock:
+            for name in to:
+                os.environ.pop(name, None)
+            os.environ.update(before)
 
 
 @contextmanager

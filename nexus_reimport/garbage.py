@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_RARELY = (5_000, 20, 20)  # all objects once for two million new ones; by default for 70,000
+RARELY = (5_000, 20, 20)  # all objects once for two million new ones; by default for 70,000
 
 
 @contextmanager
@@ -17,7 +17,7 @@ def rarely_looked_for() -> Iterator[None]:
     is garbage. To look through all that is loaded took a sixth of a plan's time.
     """
     before = gc.get_threshold()
-    gc.set_threshold(*_RARELY)
+    gc.set_threshold(*RARELY)
     try:
         yield
     finally:

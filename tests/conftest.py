@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from nexus_reimport import CHECKOUT
+from nexus_reimport import CHECKOUT, garbage
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
 from nexus_reimport.stages import verify
 from nexus_sandbox.clinic import Clinic as MadeUp
@@ -48,7 +48,7 @@ from support.rollbacks import approved
 
 # Four thousand tests stay in memory to the end: to look through them for garbage every time that
 # Python would, by default after 70,000 new objects, takes a tenth of the time.
-gc.set_threshold(5_000, 20, 20)
+gc.set_threshold(*garbage.RARELY)
 # Else each of some hundred processes that tests start compiles the package anew: half a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False

@@ -80,6 +80,9 @@ def look_ahead(transaction: Transaction, undo: UndoData) -> frozenset[UndoPart]:
     Gives the parts of which versions tell, under the locks, whether the rows still are so.
     """
     comparable = versions.write_down(transaction, undo.parts)
+    for link in undo.links:
+        # As of the links that a run writes: a few of the many rows of their table.
+        transaction.analyze(undo.before(link), link.key)
     for part in undo.parts:
         transaction.let_go_first()
         _look(transaction, part)

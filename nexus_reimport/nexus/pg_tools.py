@@ -17,6 +17,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+from nexus_reimport import environ
 from nexus_reimport.errors import (
     DISK_FULL,
     FREE_SERVERS_SPACE,
@@ -186,7 +187,7 @@ def place(target: Postgres) -> str:
 
 def _environment(target: Postgres) -> dict[str, str]:
     """The program's whole environment: none of our libpq variables, and messages in English."""
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    passed_on = environ.some(_PASSED_ON)
     return {
         **passed_on,
         "LC_ALL": "C",  # its messages are matched below

@@ -126,7 +126,6 @@ def copy_links(
                 written[link.attachment],
             )
         )
-        transaction.analyze(undo.before(link), link.key)
 
 
 def foretell(

@@ -111,8 +111,9 @@ def append_noted(
         text = _next(before, event, facts)
         with noting(len(before) + 1, private.sha256(text)):
             file.write((b"" if is_whole else b"\n") + text + b"\n")
-            file.flush()
-            if event not in _CAN_WAIT:
+            if event in _CAN_WAIT:
+                file.flush()
+            else:
                 private.sync(file)
     return Entry.of(json.loads(text))
 

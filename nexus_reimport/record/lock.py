@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from nexus_reimport import environ
 from nexus_reimport.errors import Busy
 from nexus_reimport.files import private
 from nexus_reimport.settings import Settings
@@ -36,11 +37,10 @@ def at_work(settings: Settings) -> Iterator[None]:
         token = secrets.token_hex(8)
         file.write(token.encode())
         file.flush()
-        os.environ[RUNNER_VARIABLE] = token
         try:
-            yield
+            with environ.changed({RUNNER_VARIABLE: token}):
+                yield
         finally:
-            os.environ.pop(RUNNER_VARIABLE, None)
             file.truncate(0)
 
 

@@ -8,11 +8,11 @@ Source: ssh-keygen(1), "-Y sign" and "ALLOWED SIGNERS".
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from nexus_reimport import environ
 from nexus_reimport.errors import OnlySealed
 from nexus_reimport.files import private
 from nexus_reimport.record import bag
@@ -68,7 +68,7 @@ def write(folder: Path, signature: bytes) -> None:
 
 def _run(command: Sequence[str], data: bytes) -> subprocess.CompletedProcess[bytes] | None:
     """The command, without a terminal to ask for a passphrase on; None where it cannot be run."""
-    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment = environ.some(_PASSED_ON)
     try:
         return subprocess.run(
             command,

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from nexus_reimport import environ
 from nexus_reimport.files import private
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, Settings
 
@@ -112,7 +113,7 @@ def _how(code: int | None, timeout: float, seconds: float) -> str:
 
 def _environment(settings: Settings, run_id: str) -> Mapping[str, str]:
     """The environment variables of a hook: ours may hold secrets, so only a few are passed on."""
-    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    passed = environ.some(_PASSED_ON)
     return {**passed, ENVIRONMENT_VARIABLE: settings.name, RUN_VARIABLE: run_id}
 
 

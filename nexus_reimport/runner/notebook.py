@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nexus_reimport import CHECKOUT
+from nexus_reimport import CHECKOUT, environ
 from nexus_reimport.errors import NOTHING_WRITTEN, ReimportError, SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
@@ -242,7 +242,9 @@ def _own_home(folder: Path) -> Iterator[None]:
     umask = os.umask(0o077)  # for what kernels and papermill write; a kill leaves it there
     try:
         # Both could bring a kernel of somebody else's.
-        with _variables(kernels.variables(home), gone=("JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH")):
+        with environ.changed(
+            kernels.variables(home), gone=("JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH")
+        ):
             yield
     finally:
         tempfile.tempdir = temporary
@@ -254,22 +256,8 @@ def _own_home(folder: Path) -> Iterator[None]:
 @contextmanager
 def _as_page_of(run: Run) -> Iterator[None]:
     """What the kernel displays is of ``run``, even before it has opened it."""
-    with _variables({marks.RUN_VARIABLE: str(run.private)}):
+    with environ.changed({marks.RUN_VARIABLE: str(run.private)}):
         yield
-
-
-@contextmanager
-def _variables(named: Mapping[str, str], gone: tuple[str, ...] = ()) -> Iterator[None]:
-    """Environment variables, for kernels that are started in the block."""
-    changed = (*named, *gone)
-    before = {name: os.environ.pop(name) for name in changed if name in os.environ}
-    os.environ.update(named)
-    try:
-        yield
-    finally:
-        for name in named:
-            os.environ.pop(name, None)
-        os.environ.update(before)
 
 
 def _killed(what: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import maintenance
 from support.clinic import Clinic
+from support.stops import env
 
 DEV = "sandbox-dev"
 
@@ -95,10 +96,10 @@ def test_a_rollback_is_told_with_the_run_that_it_undoes_and_the_window_if_it_is_
 def test_a_stopped_run_is_told_with_its_four_lines_and_no_secret(
     clinic: Clinic, told: Told
 ) -> None:
-    clinic.edit(DEV, 'user = "nexus_reader"', 'user = "nobody"')
+    env(clinic, "NEXUS_SANDBOX_FILEMAKER_URL", "http://127.0.0.1:9")
     (outcome,) = runner.run([DEV])
     (news,) = told.news()
-    assert news["verdict"] == str(outcome.verdict) == "STOPPED"
+    assert news["verdict"] == str(outcome.verdict) == "FAILED"
     assert news["error"] == outcome.error
     assert "next:" in news["error"]
     secrets = (clinic.folder / f".env.{DEV}").read_text().split("\n")

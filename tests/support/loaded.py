@@ -3,6 +3,7 @@
 import gc
 import importlib
 
+from nexus_reimport import garbage
 from nexus_reimport.runner.fork_server import LOADED
 
 COMMANDS = ("nexus_reimport.cli", "nexus_reimport.runner", "papermill", "support.apply_until")
@@ -12,4 +13,4 @@ for _name in (*LOADED, *COMMANDS, *SANDBOX):
     importlib.import_module(_name)
 gc.collect()
 gc.freeze()
-gc.set_threshold(5_000, 20, 20)  # as in the tests' own processes
+gc.set_threshold(*garbage.RARELY)  # as in the tests' own processes

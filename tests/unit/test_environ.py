@@ -42,3 +42,21 @@ def test_all_are_read_while_other_threads_hide_some(monkeypatch: pytest.MonkeyPa
         for thread in threads:
             thread.join()
     assert counts == {300}
+
+
+def test_what_is_changed_for_a_while_is_as_before_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SET_BEFORE", "old")
+    monkeypatch.setenv("TAKEN_AWAY", "here")
+    monkeypatch.delenv("NOT_SET", raising=False)
+    asked = ("SET_BEFORE", "NOT_SET", "TAKEN_AWAY", "NEVER_THERE")
+
+    def broken() -> None:
+        with environ.changed({"SET_BEFORE": "new", "NOT_SET": "x"}, ("TAKEN_AWAY", "NEVER_THERE")):
+            assert environ.some(asked) == {"SET_BEFORE": "new", "NOT_SET": "x"}
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        broken()
+    assert environ.some(asked) == {"SET_BEFORE": "old", "TAKEN_AWAY": "here"}
