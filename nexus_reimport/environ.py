@@ -32,8 +32,8 @@ def variables() -> dict[str, str]:
 
 def some(names: Iterable[str]) -> dict[str, str]:
     """Those of ``names`` that are set."""
-    there = variables()
-    return {name: there[name] for name in names if name in there}
+    every = variables()
+    return {name: every[name] for name in names if name in every}
 
 
 @contextmanager

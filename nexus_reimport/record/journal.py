@@ -111,9 +111,8 @@ def append_noted(
         text = _next(before, event, facts)
         with noting(len(before) + 1, private.sha256(text)):
             file.write((b"" if is_whole else b"\n") + text + b"\n")
-            if event in _CAN_WAIT:
-                file.flush()
-            else:
+            file.flush()
+            if event not in _CAN_WAIT:
                 private.sync(file)
     return Entry.of(json.loads(text))
 
