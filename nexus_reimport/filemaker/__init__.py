@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Protocol, Self
 
 from nexus_reimport.text import JOINT
@@ -70,8 +71,7 @@ class ReadRequest:
         """``key_of`` each of ``rows``."""
         if self.beside:
             return [self.key_of(row) for row in rows]
-        name = self.key
-        return [row[name].strip() for row in rows]
+        return list(map(str.strip, map(itemgetter(self.key), rows)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from nexus_reimport.settings.credentials import is_protected
 LONGEST_PAUSE = 300.0  # seconds; a server that asks for more stops the run
 
 T = TypeVar("T")
-_CHUNK = 1 << 16  # bytes  # bytes
+_CHUNK = 1 << 16  # bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -310,13 +310,9 @@ def _keys(wanted: ReadRequest, records: Sequence[dict[str, str]]) -> tuple[list[
         cleaned = [clean(key) for key in keys]
         keys = [key for key, _ in cleaned]
         odd = {number for number, (_, done) in enumerate(cleaned) if any(map(loses, done))}
-    return [_lower_uuids(key) for key in keys], odd
-
-
-def _lower_uuids(key: str) -> str:
-    if JOINT not in key:
-        return convert.identifier(key)
-    return JOINT.join(map(convert.identifier, key.split(JOINT)))
+    if JOINT not in "".join(keys):
+        return convert.identifiers(keys), odd
+    return [JOINT.join(convert.identifiers(key.split(JOINT))) for key in keys], odd
 
 
 def _names(page: Page) -> Sequence[str]:
@@ -348,7 +344,7 @@ def _extract(
             by_field = dict(zip(real.values(), texts, strict=True))
             if modified:
                 # The gate asks for it again, to see whether FileMaker was edited since.
-                newest = max([newest, *map(forms.stamp, by_field[modified])])
+                newest = max(newest, forms.newest(by_field[modified]))
             task.sent.add(by_field)
             rows += len(records)
             done.add(len(records))

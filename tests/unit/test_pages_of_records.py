@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from nexus_reimport import convert, forms
 from nexus_reimport.errors import SourceError
 from nexus_reimport.filemaker import Field, ReadRequest
 from nexus_reimport.filemaker.cleaning import Cleaner
@@ -18,7 +19,10 @@ from nexus_reimport.filemaker.odata.rows import Shape
 
 TEXTS = st.sampled_from(["", "a", " a ", "A", "b\x00", "\ud800", "\ud83d\ude00", "é\n", "7", "7.0"])
 RECORDS = st.lists(st.fixed_dictionaries({"k": TEXTS, "Face": TEXTS, "Face(2)": TEXTS}))
-SENT = st.sampled_from([None, "", "a", "2025-06-30T09:00:00+11:00", "2025-06-30T09:00:00Z"])
+USUAL = ("2025-06-30T09:00:00", "2024-12-31T23:59:59", "2025-06-30T09:00:01")
+ENDS = ("+11:00", "Z", "-0530", "", ".5", ".5+11:00", "\n", "+11:00\n", "+11", " ")
+STAMPS = st.builds(str.__add__, st.sampled_from(USUAL), st.sampled_from(ENDS))
+SENT = st.one_of(st.sampled_from([None, "", "a", "2025-06-30+11:00"]), STAMPS)
 ROWS = st.lists(st.fixed_dictionaries({"id": SENT, "at": SENT, "@id": st.integers()}))
 
 
@@ -49,6 +53,36 @@ def cleaned(pages: Iterable[list[dict[str, str]]]) -> tuple[list[str], object]:
 @given(RECORDS)
 def test_texts_are_cleaned_as_if_they_came_one_by_one(records: list[dict[str, str]]) -> None:
     assert cleaned([records]) == cleaned([record] for record in records)
+
+
+UUIDS = st.uuids().map(str)
+IDS = st.one_of(UUIDS, UUIDS.map(str.upper))
+ODD_IDS = st.one_of(
+    st.text("0Aa-\n ", max_size=37),
+    UUIDS.map(" {}".format),
+    UUIDS.map(lambda one: one.replace("-", "0")),
+    UUIDS.map(lambda one: one[1:] + "-"),
+    UUIDS.map(lambda one: f"g{one[1:]}"),
+    UUIDS.map(lambda one: f"-{one[1:]}"),
+)
+
+
+@given(st.lists(IDS), st.lists(ODD_IDS, max_size=1))
+def test_ids_are_written_as_if_they_came_one_by_one(usual: list[str], odd: list[str]) -> None:
+    for values in (usual, [*usual, *odd], [*odd, *usual]):
+        assert convert.identifiers(values) == list(map(convert.identifier, values))
+
+
+OTHER_FORM = st.sampled_from(["06/30/2025 09:00:00", "2025-06-30 09:00:02", "2025-02-31T00:00:00"])
+TWO = f"{USUAL[0]}\n{USUAL[1]}"  # in one field, which is no timestamp
+
+
+@given(st.lists(st.one_of(SENT, OTHER_FORM, st.just(TWO)).map(lambda sent: sent or "")))
+@example([USUAL[0], "", USUAL[2], USUAL[1]])
+@example([USUAL[0], "2025-06-30 09:00:02"])
+@example([TWO.replace("T", " "), USUAL[1].replace("T", " ")])
+def test_the_newest_of_a_page_is_that_of_one_by_one(texts: list[str]) -> None:
+    assert forms.newest(texts) == max(map(forms.stamp, texts), default="")
 
 
 def shape(*names: str) -> Shape:

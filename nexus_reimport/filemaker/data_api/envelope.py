@@ -63,10 +63,10 @@ class Envelope(Reply):
 
     def ids(self, data: list[dict[str, Any]]) -> tuple[str, ...]:
         """FileMaker's own record ids, which show whether a record comes twice."""
-        record_ids = tuple([str(record.get("recordId") or "") for record in data])
+        record_ids = [record.get("recordId") for record in data]
         if not all(record_ids):
             raise incomplete_answer("the record ids (recordId)", self.where)
-        return record_ids
+        return tuple(map(str, record_ids))
 
     def full(self, offset: int) -> Envelope:
         """``final``, and with at least one new row, if there are more.

@@ -62,7 +62,7 @@ def opened(answer: Answer, where: str) -> Collection:
         where=where,
         pause=answer.retry_after,
         repaired=loaded.repaired,
-        rows=tuple(row for row in rows if isinstance(row, dict)),
+        rows=tuple(_objects(rows)),
         count=_count(_annotation(content, "count")),
         link=str(_annotation(content, "nextLink") or ""),
     )
@@ -85,8 +85,12 @@ def _errors(content: dict[str, Any]) -> list[dict[str, Any]]:
     """The error objects of an answer: its own, and those in the place of a row."""
     errors, rows = [content.get("error")], content.get("value")
     if isinstance(rows, list):
-        errors += [row["error"] for row in rows if isinstance(row, dict) and "error" in row]
-    return [error for error in errors if isinstance(error, dict)]
+        errors += [row["error"] for row in _objects(rows) if "error" in row]
+    return _objects(errors)
+
+
+def _objects(values: list[Any]) -> list[dict[str, Any]]:
+    return [value for value in values if type(value) is dict]
 
 
 def _annotation(content: dict[str, Any], name: str) -> object:

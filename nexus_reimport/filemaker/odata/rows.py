@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nexus_reimport.filemaker import Field, jsontext
@@ -13,6 +13,7 @@ from nexus_reimport.filemaker.odata.collection import Collection
 _USUAL = frozenset({str, type(None)})  # a number is the text of its digits
 # The server adds its own offset, +10:00 also on a summer's day, when the clinic has +11:00.
 _OFFSET = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
+_CLOCK = len("2025-06-30T09:00:00")  # what stands before it in the usual timestamp
 
 
 class Shape:
@@ -60,7 +61,7 @@ class Shape:
                 return None
             values[:] = [value or "" for value in values]
             if name in self._stamps:
-                values[:] = [_OFFSET.sub("", value) for value in values]
+                values[:] = _without_offsets(values)
         lines = zip(*columns, strict=True)
         return tuple(dict(zip(self.names, line, strict=True)) for line in lines)
 
@@ -76,6 +77,13 @@ class Shape:
             if name in texts:
                 texts[name] = _OFFSET.sub("", texts[name])
         return texts
+
+
+def _without_offsets(stamps: Sequence[str]) -> list[str]:
+    ends = {stamp[_CLOCK:] for stamp in stamps if stamp}
+    if all(map(_OFFSET.fullmatch, ends)):  # a few different ones, of many timestamps
+        return [stamp[:_CLOCK] for stamp in stamps]
+    return [_OFFSET.sub("", stamp) for stamp in stamps]
 
 
 def _unfold(values: dict[str, Any], name: str) -> None:
