@@ -67,7 +67,8 @@ def tried_again(target: Postgres, work: Callable[[], T], journal: Journal) -> T:
             return work()
         except LockConflict as error:
             journal(Event.LET_GO, what=error.what, attempt=attempt)
-        _wait_until_free(target)
+            left = error.state
+        _wait_until_free(target, left)
     try:
         return work()
     except LockConflict as error:
@@ -76,9 +77,9 @@ def tried_again(target: Postgres, work: Callable[[], T], journal: Journal) -> T:
         ) from None
 
 
-def _wait_until_free(target: Postgres) -> None:
+def _wait_until_free(target: Postgres, state: str) -> None:
     end = time.monotonic() + QUIET
-    with connected(target) as connection:
+    with connected(target, state) as connection:
         while time.monotonic() < end and _in_the_way(connection):
             time.sleep(PAUSE)
 

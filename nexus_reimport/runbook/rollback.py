@@ -130,12 +130,16 @@ def finish(run: Run) -> None:
     # after a refused sign-off a person must decide: it is not repeated
     if run.verdict() is not Verdict.COMMITTED_UNVERIFIED or failed[-1:] == ["sign_off"]:
         return
-    book = begin(run.environment, run.id)
+    known = len(run.events())
     try:
+        book = begin(run.environment, run.id)
         book.verify()
         book.sign_off()
-    except ReimportError:
-        return  # its stage has journalled it
+    except ReimportError as error:
+        # A stage has journalled its own. A database that cannot be asked stops before any: raised
+        # from here, it would say of a rollback that is committed that nothing was written.
+        if not journal.only(run.events()[known:], Event.FAILED):
+            run.journal(Event.FAILED, stage="checks_rollback", **journal.failure(error))
 
 
 def _choice(newer: str) -> NewerDecision:

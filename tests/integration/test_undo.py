@@ -29,6 +29,7 @@ from nexus_reimport.stages import undo
 from support.clinic import ROLE, Clinic, surveyed
 from support.halting import halted, kill_backend, nothing_left
 from support.rollbacks import DEV, copy_row, executed, new_patient, taken_back
+from support.stops import env
 
 LOADED = "SELECT * FROM nexus_reimport.loaded ORDER BY 1, 2"
 
@@ -286,6 +287,13 @@ def test_a_rollback_killed_after_its_commit_is_finished_by_the_next_command(
         process.kill()
         process.wait()
     assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
+    env(clinic, "NEXUS_SANDBOX_PG_PORT", "9")
+    for _ in range(2):  # a server that is still away, as after a restart: the truth stays the same
+        unsure = runner.finish(DEV)
+        assert (unsure.verdict, unsure.exit_code) == (Verdict.COMMITTED_UNVERIFIED, 4)
+        assert f"as it was before run {book.undoes}, and not verified yet" in unsure.error
+        assert f"nexus-reimport finish {DEV}" in unsure.advice
+    env(clinic, "NEXUS_SANDBOX_PG_PORT", str(clinic.server.port))
     done = runner.finish(DEV)
     assert (done.run, done.verdict, done.sealed) == (book.run.id, Verdict.COMPLETE, True)
     assert clinic.state() == before
