@@ -39,11 +39,11 @@ def some(names: Iterable[str]) -> dict[str, str]:
 @contextmanager
 def changed(to: Mapping[str, str], gone: Iterable[str] = ()) -> Iterator[None]:
     """Set some variables, and take ``gone`` away, while the block lasts; child processes too."""
-    names = (*to, *gone)
-    with _HIDDEN.lock:
-        before = {name: os.environ.pop(name) for name in names if name in os.environ}
-        os.environ.update(to)
+    names, before = (*to, *gone), dict[str, str]()
     try:
+        with _HIDDEN.lock:
+            before |= {name: os.environ.pop(name) for name in names if name in os.environ}
+            os.environ.update(to)  # refuses a value that no variable can hold
         yield
     finally:
         with _HIDDEN.lock:

@@ -37,6 +37,7 @@ from os import PathLike
 from typing import TypeVar
 
 NOTHING_WRITTEN = "nothing was written"
+NOT_BY_THIS_STEP = "nothing was written by this step"  # an earlier one may have committed
 
 
 class ReimportError(Exception):

@@ -102,7 +102,7 @@ def stamp(text: str) -> str:
 
 
 def newest(texts: Iterable[str]) -> str:
-    """The greatest ``stamp`` of ``texts``; ``""`` if none of them is one."""
+    """The greatest ``stamp`` of a page's ``texts``; ``""`` if none of them is one."""
     filled = list(filter(None, texts))
     lines = "\n".join(filled)
     one_form = lines.count("T") in (0, len(filled)) and lines.count("\n") < len(filled)

@@ -181,9 +181,10 @@ class Transaction:
     def analyze(self, place: sql.Identifier, *columns: str) -> None:
         """Gather statistics of ``columns`` of a new table: autovacuum does not see it.
 
-        What is only carried along, as texts of notes are, costs the most to look at.
+        What is only carried along, as texts of notes are, costs the most to look at. A hint is
+        not worth waiting for: a table that somebody vacuums is left as it is.
         """
-        self.execute(sql.SQL("ANALYZE {} ({})").format(place, names(columns)))
+        self.execute(sql.SQL("ANALYZE (SKIP_LOCKED) {} ({})").format(place, names(columns)))
 
     def check_time(self) -> None:
         """Limit the next statement to the rest of the time that others may wait for us.

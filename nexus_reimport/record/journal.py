@@ -1,8 +1,5 @@
 """A run's journal: one line per event, on the disk before the work goes on, and read back.
 
-Only the start of a step is on the disk with the next line: nothing is decided by it, and a step
-often begins while the clinic waits.
-
 Each line has a number and the hash of the line before. A line that a kill has cut stays where it
 is, and the next one begins on a new line; it says nothing. From the first line on that does not
 follow on the one before, nobody vouches for what stands there: such lines can still make a verdict
@@ -35,7 +32,6 @@ from nexus_reimport.files import private
 
 JOURNAL = "journal.jsonl"
 WRITING = frozenset({"apply", "undo"})  # the stages that end in a COMMIT
-_CAN_WAIT = frozenset({Event.STEP})  # for the disk, not for the file, which a kill leaves whole
 CHECKED = frozenset({"checks_after", "checks_rollback", "sign_off"})  # after a COMMIT
 
 
@@ -89,7 +85,7 @@ class Entry:
 
 
 def append(folder: Path, event: Event, **facts: Any) -> None:
-    """Add one line to the journal; it is on the disk when this returns, unless it can wait.
+    """Add one line to the journal; it is on the disk when this returns.
 
     Two processes that write at once wait for each other.
     """
@@ -111,9 +107,7 @@ def append_noted(
         text = _next(before, event, facts)
         with noting(len(before) + 1, private.sha256(text)):
             file.write((b"" if is_whole else b"\n") + text + b"\n")
-            file.flush()
-            if event not in _CAN_WAIT:
-                private.sync(file)
+            private.sync(file)
     return Entry.of(json.loads(text))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nexus_reimport import mapping as mappings
 from nexus_reimport import record
 from nexus_reimport import settings as environments
+from nexus_reimport.errors import NOT_BY_THIS_STEP
 from nexus_reimport.model import Scope
 from nexus_reimport.record import by_hand
 from nexus_reimport.runbook.execution import Execution
@@ -56,9 +57,10 @@ def resume(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runboo
     """The named run, or the environment's one open run; the first call of the later notebooks.
 
     Raises:
-        StopError: the database is not the one that this environment adopted. Nothing was written.
+        StopError: the database is not the one that this environment adopted. Nothing was written by
+            this step.
     """
-    require_own_database(environments.load(environment))
+    require_own_database(environments.load(environment), NOT_BY_THIS_STEP)
     return reopen(environment, run_id, bar)
 
 

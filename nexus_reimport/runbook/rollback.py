@@ -14,6 +14,8 @@ from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.checks.rollback import Restored
 from nexus_reimport.errors import (
+    NOT_BY_THIS_STEP,
+    NOTHING_WRITTEN,
     NotClean,
     OnlySealed,
     RecordError,
@@ -74,7 +76,8 @@ def begin(
     """
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
-    require_ready(settings, mapping, Task.ROLLBACK)
+    state = NOT_BY_THIS_STEP if run_id else NOTHING_WRITTEN
+    require_ready(settings, mapping, Task.ROLLBACK, state)
     # A killed run's copies would else stay: they hold patients' data.
     clear_scratch(settings)
     choice = _choice(newer)

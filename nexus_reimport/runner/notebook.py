@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_reimport import CHECKOUT, environ
-from nexus_reimport.errors import NOTHING_WRITTEN, ReimportError, SettingsError
+from nexus_reimport.errors import NOT_BY_THIS_STEP, NOTHING_WRITTEN, ReimportError, SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.interrupt import passed_on
@@ -165,7 +165,8 @@ def last_error(run: Run) -> str:
         rest = (str(error.get(name, "")) for name in ("next", "where"))
         return told_of(run, str(error["what"]), *rest)
     lines = {name: str(error.get(name, "")) for name in _LINES}
-    if lines["state"] == NOTHING_WRITTEN and run.state() is not State.AS_IT_WAS:
+    of_the_step = lines["state"] in (NOTHING_WRITTEN, NOT_BY_THIS_STEP)
+    if of_the_step and run.state() is not State.AS_IT_WAS:
         # True of the step that failed, as of a mapping that cannot be read, and not of the run.
         lines["state"] = f"the database is {_left(run)}; this step wrote nothing"
     return str(ReimportError(str(error["what"]), **lines))

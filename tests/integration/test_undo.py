@@ -21,6 +21,7 @@ from nexus_reimport.model import (
     Undone,
 )
 from nexus_reimport.nexus import changes as since
+from nexus_reimport.nexus.registry import undo_schema
 from nexus_reimport.nexus.tables import Role, fingerprints_now
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import rollback
@@ -293,9 +294,26 @@ def test_a_rollback_killed_after_its_commit_is_finished_by_the_next_command(
         assert (unsure.verdict, unsure.exit_code) == (Verdict.COMMITTED_UNVERIFIED, 4)
         assert f"as it was before run {book.undoes}, and not verified yet" in unsure.error
         assert f"nexus-reimport finish {DEV}" in unsure.advice
+    for opened in (runbook.resume, rollback.begin):  # by hand, on its page
+        with pytest.raises(TargetError) as told:
+            opened(DEV, book.run.id)
+        assert told.value.state == "nothing was written by this step"
     env(clinic, "NEXUS_SANDBOX_PG_PORT", str(clinic.server.port))
     done = runner.finish(DEV)
     assert (done.run, done.verdict, done.sealed) == (book.run.id, Verdict.COMPLETE, True)
+    assert clinic.state() == before
+
+
+def test_a_vacuum_of_the_undo_data_does_not_keep_a_rollback_waiting(clinic: Clinic) -> None:
+    before, book = clinic.state(), clinic.way_back()
+    query = "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace = %s"
+    schema = clinic.value(
+        "SELECT %s::regnamespace::oid", "dev", undo_schema(book.undoes), role=ROLE
+    )
+    with clinic.connect("dev", ROLE) as vacuum, vacuum.transaction():
+        for (table,) in clinic.rows(query, "dev", schema):
+            vacuum.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE")
+        book.undo()
     assert clinic.state() == before
 
 

@@ -60,3 +60,7 @@ def test_what_is_changed_for_a_while_is_as_before_afterwards(
     with pytest.raises(KeyError):
         broken()
     assert environ.some(asked) == {"SET_BEFORE": "old", "TAKEN_AWAY": "here"}
+    refused = environ.changed({"NOT_SET": "x", "SET_BEFORE": "\0"}, ("TAKEN_AWAY",))
+    with pytest.raises(ValueError, match="null"), refused:
+        pass
+    assert environ.some(asked) == {"SET_BEFORE": "old", "TAKEN_AWAY": "here"}

@@ -118,19 +118,19 @@ def test_a_line_taken_out_of_a_journal_is_told(known: settings.Settings) -> None
     assert journal.scan(run.folder).broken == 2
 
 
-def test_the_start_of_a_step_is_in_the_file_at_once_and_on_the_disk_with_the_next_line(
+def test_each_line_is_on_the_disk_before_the_next_one_is_written(
     known: settings.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = record.create(known)
     seen = list[int]()
-    monkeypatch.setattr(private, "sync", lambda file: seen.append(len(lines_of(run))))
-    run.journal(Event.STARTED, stage="apply", pid=1)
+    sync = private.sync
+    monkeypatch.setattr(private, "sync", lambda file: (sync(file), seen.append(len(lines_of(run)))))
     begun = len(lines_of(run))
+    run.journal(Event.STARTED, stage="apply", pid=1)
     run.journal(Event.STEP, stage="apply", step="delete")
-    assert len(lines_of(run)) == begun + 1, "a kill leaves it"
-    assert seen == [begun], "nobody waits for the disk"
+    run.journal(Event.STEP, stage="apply", step="insert")
     run.journal(Event.COMMITTING)
-    assert seen == [begun, begun + 2]
+    assert seen == [begun + 1, begun + 2, begun + 3, begun + 4]
 
 
 def appended(run: Run, count: int) -> Iterator[subprocess.Popen[bytes]]:

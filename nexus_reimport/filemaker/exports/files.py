@@ -150,7 +150,7 @@ class ExportedFiles:
         """The greatest value of a column of timestamps; ``""`` if no row has one."""
         file = self._file(table, rows=True)
         stamps = self._typed(file, Reading({field: TIMESTAMP}, file.forms))
-        return forms.newest(row.texts[0] or "" for row in stamps.rows())
+        return max((forms.stamp(row.texts[0] or "") for row in stamps.rows()), default="")
 
     def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[Page]:
         """Every row of a file in the order of its key, page by page, with the wanted fields.
