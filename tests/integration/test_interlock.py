@@ -88,7 +88,8 @@ def test_the_others_own_database_is_refused(
     name = cross(clinic)
     with untouched(clinic, "dev", "prod"):
         text = refusal(lambda: runbook.begin(name))
-        assert refusal(lambda: runbook.resume(name)) == text
+        resumed = refusal(lambda: runbook.resume(name))  # its run may have committed before
+    assert resumed == text.replace("nothing was written", "nothing was written by this step")
     assert text == (
         f"this database is sandbox-{other} itself, not sandbox-{own}\n"
         f"  where: postgres 127.0.0.1:{clinic.server.port}/{clinic.databases[other]},"
