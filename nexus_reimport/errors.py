@@ -38,6 +38,7 @@ from typing import TypeVar
 
 NOTHING_WRITTEN = "nothing was written"
 NOT_BY_THIS_STEP = "nothing was written by this step"  # an earlier one may have committed
+COMMITTED_BEFORE = f"committed; {NOT_BY_THIS_STEP}"
 
 
 class ReimportError(Exception):

@@ -31,7 +31,6 @@ _SHORT = re.compile(r"[0-9]{1,2}([/.-])[0-9]{1,2}\1[0-9]{1,2}")
 _USUAL = re.compile(  # the usual timestamp, tried first for speed
     r"([0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]))[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})"
 )
-_ALL_USUAL = re.compile(rf"{_USUAL.pattern}(?:\n{_USUAL.pattern})*")
 # A fraction, and an offset that is dropped: FileMaker stores wall-clock time.
 _STAMP = re.compile(
     r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(?:Z|[+-][0-9:]{4,6})?"
@@ -104,10 +103,8 @@ def stamp(text: str) -> str:
 def newest(texts: Iterable[str]) -> str:
     """The greatest ``stamp`` of a page's ``texts``; ``""`` if none of them is one."""
     filled = list(filter(None, texts))
-    lines = "\n".join(filled)
-    one_form = lines.count("T") in (0, len(filled)) and lines.count("\n") < len(filled)
-    # Of one form alone, the usual case, the greatest text is the latest.
-    if one_form and _ALL_USUAL.fullmatch(lines):
+    # With one sign between day and clock, the usual case, the greatest text is the latest.
+    if len({text[10:11] for text in filled}) == 1 and all(map(_USUAL.fullmatch, filled)):
         return stamp(max(filled))
     return max(map(stamp, filled), default="")
 

@@ -15,7 +15,12 @@ import requests
 import tenacity
 
 from nexus_reimport import wording
-from nexus_reimport.errors import ApplicationError, ApplicationRefused, as_kind
+from nexus_reimport.errors import (
+    COMMITTED_BEFORE,
+    ApplicationError,
+    ApplicationRefused,
+    as_kind,
+)
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.certificates import distrusted
 
@@ -118,7 +123,7 @@ class Api:
         error = ApplicationError(
             f"Nexus's API {what}",
             where=f"{self._access.url}{path}",
-            state="committed; nothing was written by this step",
+            state=COMMITTED_BEFORE,
             next=f"{todo}{AGAIN}",
         )
         return as_kind(error, kind)

@@ -63,6 +63,10 @@ class Run:
         """The journal's lines that count: whole ones, each following on the one before."""
         return journal.read(self.folder)
 
+    def has_failed_since(self, known: int) -> bool:
+        """Whether a failure was journalled after the first ``known`` of its lines."""
+        return bool(journal.only(self.events()[known:], Event.FAILED))
+
     def journal_problems(self) -> list[str]:
         """What is wrong with the journal: lines that were cut, or do not follow on each other."""
         read = journal.scan(self.folder)

@@ -141,7 +141,7 @@ def finish(run: Run) -> None:
     except ReimportError as error:
         # A stage has journalled its own. A database that cannot be asked stops before any: raised
         # from here, it would say of a rollback that is committed that nothing was written.
-        if not journal.only(run.events()[known:], Event.FAILED):
+        if not run.has_failed_since(known):
             run.journal(Event.FAILED, stage="checks_rollback", **journal.failure(error))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nexus_reimport import checks
-from nexus_reimport.errors import StopError
+from nexus_reimport.errors import COMMITTED_BEFORE, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Report, Sample
 from nexus_reimport.nexus.rights import Task
@@ -34,8 +34,7 @@ class Verification(Steps):
                 "this run has committed nothing, so there is nothing to verify",
                 next="run 02_execute first",
             )
-        state = "committed; nothing was written by this step"
-        require_ready(self.settings, self.mapping, Task.FINISH, state)
+        require_ready(self.settings, self.mapping, Task.FINISH, COMMITTED_BEFORE)
         return self.step(
             "checks_after",
             self.reading(

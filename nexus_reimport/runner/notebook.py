@@ -96,16 +96,16 @@ def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) 
         with _own_home(run.private.parent), _as_page_of(run), passed_on():
             _papermill(folder / f"{page}.ipynb", output, parameters)
     except (PapermillExecutionError, CellExecutionError) as error:
-        if not journal.only(run.events()[known:], Event.FAILED):
+        if not run.has_failed_since(known):
             run.journal(Event.FAILED, stage=page, **_stopped(run, output, error.ename))
     except DeadKernelError:
-        if not journal.only(run.events()[known:], Event.FAILED):  # else it has said why
+        if not run.has_failed_since(known):  # else it has said why
             run.journal(Event.FAILED, stage=page, kind="DeadKernel", **_killed("the kernel died"))
     except (KeyboardInterrupt, SystemExit) as error:
         run.journal(Event.FAILED, stage=page, kind=type(error).__name__, **_killed("interrupted"))
     except Exception as error:
         # A kernel that did not start, or a channel that broke: the stages' own word goes first.
-        if not journal.only(run.events()[known:], Event.FAILED):
+        if not run.has_failed_since(known):
             run.journal(Event.FAILED, stage=page, **journal.failure(error))
     try:
         pages.move_in(run.folder, run.private, name)

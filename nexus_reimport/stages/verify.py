@@ -15,7 +15,7 @@ from nexus_reimport import application, checks, naming, progress
 from nexus_reimport.checks import bucket
 from nexus_reimport.checks.after import After, Claim
 from nexus_reimport.checks.memo import Memo
-from nexus_reimport.errors import ApplicationError
+from nexus_reimport.errors import COMMITTED_BEFORE, ApplicationError
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.intake import Intake
 from nexus_reimport.model import Census, Plan, Report, Sample, Scope
@@ -234,7 +234,7 @@ def _opened(settings: Settings, copy: Copy | None) -> Iterator[Connection]:
         yield copy.transaction
         return
     place = copy.place if copy else settings.postgres
-    with waiters.reading(place, "committed; nothing was written by this step") as connection:
+    with waiters.reading(place, COMMITTED_BEFORE) as connection:
         connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield connection
         connection.execute("ROLLBACK")

@@ -60,7 +60,7 @@ def message_rows(facts: Facts, templates: list[Row]) -> Iterator[Row]:
             continue
         own, sent = not message.filemaker_id, instant(message.at)
         state = "delivered" if own else status(message.filemaker_id).lower()
-        nobody = own and number % 15 == 0  # to a number that belongs to no patient
+        to_no_patient = own and number % 15 == 0
         event = message.event if message.event and message.event.in_nexus else None
         yield {
             "id": message.id,
@@ -77,8 +77,8 @@ def message_rows(facts: Facts, templates: list[Row]) -> Iterator[Row]:
             "sms_count": credits_of(message.text),
             "cost": Decimal("0.0790") if own else None,
             "notes": "",
-            "appointment_id": None if event is None or nobody else event.id,
-            "patient_id": None if nobody or message.person is None else message.person.id,
+            "appointment_id": None if event is None or to_no_patient else event.id,
+            "patient_id": None if to_no_patient or message.person is None else message.person.id,
             "template_id": rng.choice(templates)["id"] if own else None,
         }
 
