@@ -19,21 +19,27 @@ from nexus_reimport.runbook import rollback
 from support.clinic import Clinic
 
 DEV = "sandbox-dev"
-BUSY = (
+WAITING = (
     "SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-    " WHERE a.application_name = 'nexus_reimport' AND l.granted AND l.locktype = 'relation'"
-    " AND l.relation = 'public.patients'::regclass AND a.xact_start IS NOT NULL"
+    " WHERE a.application_name = 'nexus_reimport' AND NOT l.granted"
+    " AND l.locktype = 'relation' AND l.relation = 'public.patients'::regclass"
 )
 
 
 @contextmanager
 def cut(clinic: Clinic) -> Iterator[None]:
-    """The first session of ours that reads or writes patients is ended, as if the network were."""
+    """The first session of ours that wants the patients is ended, as if the network were.
+
+    It is kept waiting for them until then, so that no step is over before it is met.
+    """
     over = threading.Event()
+    dsn = clinic.server.dsn(clinic.databases["dev"])
+    holder = psycopg.connect(dsn)
+    holder.execute("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE")
 
     def strike() -> None:
-        with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as other:
-            while not over.is_set() and not other.execute(BUSY).fetchall():
+        with holder, psycopg.connect(dsn, autocommit=True) as other:
+            while not over.is_set() and not other.execute(WAITING).fetchall():
                 time.sleep(0.002)
 
     thread = threading.Thread(target=strike)
