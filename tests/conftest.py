@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import requests
 
@@ -49,6 +50,9 @@ from support.rollbacks import approved
 # Four thousand tests stay in memory to the end: to look through them for garbage every time that
 # Python would, by default after 70,000 new objects, takes a tenth of the time.
 gc.set_threshold(*garbage.RARELY)
+# A machine with other work is no fault: an example may take as long as it takes.
+hypothesis.settings.register_profile("as_long_as_it_takes", deadline=None)
+hypothesis.settings.load_profile("as_long_as_it_takes")
 # Else each of some hundred processes that tests start compiles the package anew: half a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False

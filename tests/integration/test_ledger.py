@@ -27,7 +27,6 @@ Rows = list[tuple[str | None, ...]]
 _number = itertools.count(1)
 MANY = settings(
     max_examples=25,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
