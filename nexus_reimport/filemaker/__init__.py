@@ -89,8 +89,17 @@ class Page:
     offset: int  # of the first row, from 1
     rows: tuple[dict[str, str], ...]
     record_ids: tuple[str, ...] = ()  # FileMaker's own, if the channel has them
+    versions: tuple[str, ...] = ()  # of each record, if the channel has them: see ``version``
     repaired: int = 0
     separated: bool = False  # repetitions of a field are one text, with 0x1D between them
+
+
+def version(record_id: object, modifications: object) -> str:
+    """What names one state of a record: FileMaker's id of it, and how often it was changed.
+
+    The server counts, so no clock is asked, and a table without a modification stamp has it too.
+    """
+    return f"{record_id}.{modifications}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,12 @@ class Source(Protocol):
 
         Raises:
             SourceError: the records that arrived are not complete. Nothing was written.
+        """
+
+    def versions(self, request: ReadRequest, *, page: int = 1000) -> Iterator[tuple[str, ...]]:
+        """The ``version`` of every record in the order of its key, page by page.
+
+        Without one page if the channel has no versions, or the table no record.
         """
 
     def usage(self) -> Usage:

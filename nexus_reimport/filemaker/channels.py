@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self, TypeVar
 
 from nexus_reimport.filemaker import Source
 from nexus_reimport.filemaker.data_api import DataApi
@@ -14,6 +15,14 @@ from nexus_reimport.filemaker.http import RetryPolicy
 from nexus_reimport.filemaker.odata import OData
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.settings import Channel, FileMaker
+
+T = TypeVar("T")
+
+
+class Each(Protocol):
+    """Does the same work for every name; gives the results by name."""
+
+    def __call__(self, work: Callable[[str], T], names: Iterable[str], /) -> dict[str, T]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,26 @@ class Channels:
         if channel not in self._opened:
             self._opened[channel] = self._open(channel)
         return TableSource(channel, self._opened[channel], self._table(source, channel))
+
+    @contextlib.contextmanager
+    def each(self) -> Iterator[Each]:
+        """A function that works on several sources at a time; the first error ends all of it."""
+        with ThreadPoolExecutor(self.place.workers, thread_name_prefix="extract") as pool:
+
+            def each(work: Callable[[str], T], names: Iterable[str]) -> dict[str, T]:
+                futures = {name: pool.submit(work, name) for name in names}
+                try:
+                    wait(futures.values(), return_when=FIRST_EXCEPTION)
+                    for future in futures.values():
+                        if future.done():
+                            future.result()  # raises the first error
+                    return {name: future.result() for name, future in futures.items()}
+                except BaseException:
+                    # Tables that have not begun are left; those at work stop at their next page.
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
+
+            yield each
 
     def require(self, sources: Iterable[str]) -> None:
         """Check that the files of those ``sources`` that are read from files exist.

@@ -29,9 +29,11 @@ from nexus_reimport.model.self_test import SelfTest, Trial
 from nexus_reimport.model.sign_off import LineState, SheetLine, Signature, SignOff
 from nexus_reimport.model.snapshot import (
     KEY,
+    VERSION,
     Census,
     ChannelUse,
     Cleaned,
+    Drift,
     Extract,
     FieldFound,
     Sample,
@@ -42,6 +44,7 @@ from nexus_reimport.model.survey import Backup, Pointer, Survey, TableState
 __all__ = [
     "KEY",
     "OF_NEXUS_ALONE",
+    "VERSION",
     "Account",
     "Applied",
     "Approval",
@@ -52,6 +55,7 @@ __all__ = [
     "Cleaned",
     "ColumnChange",
     "ColumnFit",
+    "Drift",
     "EntityPlan",
     "Extract",
     "FieldFound",

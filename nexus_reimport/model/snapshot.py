@@ -11,6 +11,7 @@ from nexus_reimport.model.saving import digest
 from nexus_reimport.settings import Channel
 
 KEY = "_key"  # the column of an extract's row file that holds a record's key, as FileMaker has it
+VERSION = "version"  # the column of the row file of versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,20 @@ class Extract:
     repaired: int = 0  # values that FileMaker could not compute, taken as empty
     origin: Origin | None = None  # the file that it was read from, if it was a file
     cleaned: tuple[Cleaned, ...] = ()
+    versions: RowFile | None = None  # of each record, in the order of keys
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether every record came with its version."""
+        return self.versions is not None and self.versions.rows == self.rows
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What was done in FileMaker after it was read."""
+
+    changed: dict[str, str]  # source -> what, for a person
+    by_newest: tuple[str, ...]  # sources of which only the count and the newest change can be asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from nexus_reimport import forms, naming, progress, wording
-from nexus_reimport.filemaker import Source
 from nexus_reimport.model import (
     Applied,
     Approval,
-    Extract,
+    Drift,
     Plan,
     Proposal,
     Snapshot,
 )
 from nexus_reimport.record import statements
 from nexus_reimport.runbook.gates import Gated
-from nexus_reimport.stages import apply, approval
+from nexus_reimport.stages import apply, approval, drift
 
 
 class Execution(Gated):
@@ -26,31 +24,11 @@ class Execution(Gated):
         """The plan in this run's proposal, which ``apply`` executes."""
         return self.run.load(Plan)
 
-    def drift(self) -> dict[str, str]:
-        """Table -> what changed in FileMaker since the snapshot; empty if nothing changed."""
+    def drift(self) -> Drift:
+        """What was done in FileMaker since the snapshot; the plan has none of it."""
         snapshot = self.run.load(Snapshot)
-        changed = {}
         with self.stage("drift"), self._channels() as channels:
-            steps = progress.Steps(len(snapshot.extracts))
-            for name, extract in snapshot.extracts.items():
-                steps.begin(naming.rows(name))
-                change = self._drifted(extract, channels.of(name).source)
-                if change:
-                    changed[name] = change
-        return changed
-
-    def _drifted(self, extract: Extract, source: Source) -> str:
-        """What changed in one table since it was read; "" if nothing changed."""
-        origin = source.origin(extract.table)  # an exported file: its hash shows every edit
-        if origin and extract.origin and origin.sha256 != extract.origin.sha256:
-            return "the file was replaced or edited"
-        now = source.count(extract.table)
-        if now != extract.rows:
-            return f"{wording.amount(extract.rows, 'record')} then, {now:,} now"
-        modified = self.mapping.sources[extract.source].modified
-        field = next((f.found_as for f in extract.fields if f.name == modified), "")
-        newest = source.newest(extract.table, field) if field else ""
-        return "" if forms.stamp(newest) == extract.newest else "a record was edited"
+            return drift.since(snapshot, self.folder, channels, self.mapping)
 
     def approve(
         self, typed: str = "", *, rehearsed: bool = False, name: str = "", reason: str = ""

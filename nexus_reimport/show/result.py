@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from nexus_reimport import checks, naming, wording
 from nexus_reimport.model import (
     Applied,
     Approval,
+    Drift,
     Ground,
     Level,
     Outlook,
@@ -216,22 +215,27 @@ def proposal(value: Proposal, outlook: Outlook | None = None) -> Page:
     )
 
 
-def drift(value: Mapping[str, str]) -> Page:
-    """What was edited in FileMaker after it was read."""
+def drift(value: Drift) -> Page:
+    """What was done in FileMaker after it was read."""
     title = "FileMaker since the preflight"
-    if not value:
-        return Page(
-            title, (TextLine("Record counts and newest timestamps are unchanged.", Tone.GOOD),)
-        )
+    unsure = TextLine(
+        f"Without versions of their records: {', '.join(value.by_newest)}. There, count and newest"
+        " change are compared, and an edit on a computer whose clock is behind is not seen.",
+    )
+    beside = (unsure,) if value.by_newest else ()
+    if not value.changed:
+        same = TextLine("No record was edited, added or deleted.", Tone.GOOD)
+        return Page(title, (same, *beside))
     return Page(
         title,
         (
-            table("Edited since the preflight", "table | what", sorted(value.items())),
+            table("Edited since the preflight", "table | what", sorted(value.changed.items())),
             TextLine(
-                "These edits are not in the plan. If you need them now, stop here and run"
-                " 01_preflight again; otherwise the next reimport brings them.",
+                "This is not in the plan. If you need it now, stop here and run"
+                " 01_preflight again; otherwise the next reimport brings it.",
                 Tone.ATTENTION,
             ),
+            *beside,
         ),
     )
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from nexus_reimport import convert, forms, naming, progress
 from nexus_reimport.errors import MappingError, SourceError
@@ -19,11 +17,9 @@ from nexus_reimport.filemaker.cleaning import Cleaner, apart, loses
 from nexus_reimport.filemaker.keys import Keys
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.mapping import FieldMapping, SourceField, SourceTable
-from nexus_reimport.model import KEY, ChannelUse, Cleaned, Extract, FieldFound, Snapshot
+from nexus_reimport.model import KEY, VERSION, ChannelUse, Cleaned, Extract, FieldFound, Snapshot
 from nexus_reimport.settings import Channel
 from nexus_reimport.text import JOINT, clean, find, is_clean
-
-T = TypeVar("T")
 
 
 def take(
@@ -46,7 +42,7 @@ def take(
     chosen = {n: s for n, s in mapping.sources.items() if n in sources or not sources}
     channels.require(chosen)  # a missing file must not be found only after an hour of reading
     places = {name: channels.of(name) for name in chosen}
-    with _each(channels.place.workers) as pool:
+    with channels.each() as pool:
         metadata = pool(lambda name: places[name].source.fields(places[name].table), chosen)
         # Before any record: a field that is not there would be read as empty.
         fields = _fields(chosen, places, metadata)
@@ -103,7 +99,7 @@ def require_fields(channels: Channels, mapping: FieldMapping) -> None:
     """
     channels.require(mapping.sources)
     places = {name: channels.of(name) for name in mapping.sources}
-    with _each(channels.place.workers) as pool:
+    with channels.each() as pool:
         metadata = pool(lambda name: places[name].source.fields(places[name].table), places)
     _fields(mapping.sources, places, metadata)
 
@@ -138,27 +134,6 @@ def _with_iso_dates(extract: Extract, task: _Task, folder: Path) -> Extract:
     return replace(extract, file=file)
 
 
-@contextmanager
-def _each(workers: int) -> Iterator[Each]:
-    """A function that does work for each name on a thread pool; the first error ends all of it."""
-    with ThreadPoolExecutor(workers, thread_name_prefix="extract") as pool:
-
-        def each(work: Callable[[str], T], names: Iterable[str]) -> dict[str, T]:
-            futures = {name: pool.submit(work, name) for name in names}
-            try:
-                wait(futures.values(), return_when=FIRST_EXCEPTION)
-                for future in futures.values():
-                    if future.done():
-                        future.result()  # raises the first error
-                return {name: future.result() for name, future in futures.items()}
-            except BaseException:
-                # Tables that have not begun are left; those at work stop at their next page.
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-        yield each
-
-
 def _use(channels: Channels, orders: dict[Channel, str]) -> Iterator[ChannelUse]:
     for channel, source in channels.opened.items():
         product, usage = source.product(), source.usage()
@@ -171,12 +146,6 @@ def _use(channels: Channels, orders: dict[Channel, str]) -> Iterator[ChannelUse]
             bytes_read=usage.bytes_read,
             dates="" if orders.get(channel, forms.ISO) == forms.ISO else orders[channel],
         )
-
-
-class Each(Protocol):
-    """Does the same work for every name; gives the results by name."""
-
-    def __call__(self, work: Callable[[str], T], names: Iterable[str], /) -> dict[str, T]: ...
 
 
 class _Stopped(Exception):
@@ -330,7 +299,10 @@ def _extract(
     keys, cleaner = Keys(wanted.keys), Cleaner(real, task.present)
     rows = repaired = 0
     newest = ""
-    with rowfile.writer(folder / f"{task.name}.parquet", (KEY, *real)) as out:
+    with (
+        rowfile.writer(folder / f"{task.name}.parquet", (KEY, *real)) as out,
+        rowfile.writer(folder / f"{task.name}_versions.parquet", (VERSION,)) as versions,
+    ):
         for part in source.records(wanted, page=page):
             # FileMaker could not compute these values (a bare `?`): the manifest tells how many.
             repaired += part.repaired
@@ -340,10 +312,10 @@ def _extract(
             written, odd = _keys(wanted, records)
             texts = cleaner.columns(records, written)
             out.add_columns([written, *texts])
+            versions.add_columns([part.versions])
             keys.add(written, _names(part), odd)
             by_field = dict(zip(real.values(), texts, strict=True))
             if modified:
-                # The gate asks for it again, to see whether FileMaker was edited since.
                 newest = max(newest, forms.newest(by_field[modified]))
             task.sent.add(by_field)
             rows += len(records)
@@ -370,6 +342,7 @@ def _extract(
         distinct_keys=keys.distinct,
         count_at_end=at_end,
         newest=newest,
+        versions=versions.done(),
         seconds=time.monotonic() - began,
         fields=task.fields,
         fields_there=len(task.present),

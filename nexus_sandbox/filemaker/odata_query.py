@@ -61,13 +61,15 @@ def read(target: str, table: FileTable) -> Options:
 def field_name(written: str, table: FileTable) -> str:
     """The field that is meant by a name as it is written in a query."""
     name = written.strip()
+    if name in SYSTEM_FIELDS:
+        return name
     if name.startswith('"') and name.endswith('"') and len(name) > 2:
         name = name[1:-1]
     elif name.lower() == "id":
         raise Refusal(SYNTAX, 400, name)
     elif not _PLAIN.fullmatch(name):
         raise Refusal(SEMANTICS, 400, name)
-    if name not in SYSTEM_FIELDS and name not in {field.name for field in table.fields}:
+    if name not in {field.name for field in table.fields}:
         raise Refusal(SEMANTICS, 400, name)
     return name
 

@@ -147,9 +147,17 @@ class Simulator:
 
     @contextlib.contextmanager
     def edit(self) -> Iterator[dict[str, FileTable]]:
-        """The tables, for changing: no request is answered meanwhile."""
+        """The tables, for changing: no request is answered meanwhile.
+
+        Afterwards each record that was changed counts one change more.
+        """
         with self._lock:
+            records = [r for table in self._shelf.tables.values() for r in table.records]
+            before = [(record, record.mod_id, dict(record.values)) for record in records]
             yield self._shelf.tables
+            for record, changes, values in before:
+                if record.mod_id == changes and record.values != values:
+                    record.mod_id += 1
             self._shelf.forget()
 
     def expire_tokens(self) -> None:

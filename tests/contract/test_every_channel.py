@@ -5,6 +5,7 @@ Each hazard ends in one of two ways: what was read is the truth, or the read sto
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from nexus_reimport.filemaker import Field, Source
 from nexus_sandbox.filemaker import faults
+from nexus_sandbox.filemaker.faults import Fault
 from nexus_sandbox.filemaker.file import Field as StoredField
+from nexus_sandbox.filemaker.message import Reply
 from support.every_channel import (
     DATA_API,
     EXPORTS,
@@ -143,5 +146,48 @@ def test_no_method_of_the_client_can_write(channel):
         "records",
         "tables",
         "usage",
+        "versions",
     }
     assert public >= channel.methods
+
+
+@every_server
+def test_each_record_comes_with_its_version_and_versions_can_be_read_alone(
+    channel, source, simulator
+):
+    table = contacts()
+    wanted = dataclasses.replace(channel.wanted(table), types={"id": "text", "nameLast": "text"})
+
+    def with_rows() -> list[str]:
+        return [v for part in source.records(wanted, page=10) for v in part.versions]
+
+    def alone() -> list[str]:
+        return [v for versions in source.versions(wanted, page=10) for v in versions]
+
+    by_key = sorted(table.records, key=lambda record: str(record.values["id"]))
+    assert with_rows() == alone() == [f"{r.record_id}.{r.mod_id}" for r in by_key]
+    with simulator.edit() as live:
+        live["API_Contacts"].records[0].values["nameLast"] = "Other"
+    number = next(n for n, record in enumerate(by_key) if record.record_id == 1)
+    by_key[number].mod_id += 1
+    assert with_rows() == alone() == [f"{r.record_id}.{r.mod_id}" for r in by_key]
+
+
+@pytest.mark.parametrize("channel", [ODATA])
+@pytest.mark.parametrize("term", ["RowVersion", "BestRowID"])
+def test_a_server_of_odata_that_offers_no_version_is_not_asked_for_one(channel, term, simulator):
+    def without(reply: Reply) -> Reply:
+        return dataclasses.replace(reply, body=reply.body.replace(term.encode(), b"Other"))
+
+    simulator.faults.append(Fault(path=r"\$metadata", change=without))
+    with ODATA.opened(simulator) as source:
+        wanted = ODATA.wanted(contacts())
+        assert {part.versions for part in source.records(wanted, page=10)} == {()}
+        assert list(source.versions(wanted)) == []
+
+
+def test_a_file_has_no_versions_since_its_digest_shows_every_edit(tmp_path):
+    with EXPORTS.started(tmp_path) as place, EXPORTS.opened(place) as source:
+        wanted = EXPORTS.wanted(contacts())
+        assert {part.versions for part in source.records(wanted)} == {()}
+        assert list(source.versions(wanted)) == []

@@ -124,19 +124,22 @@ def test_the_bytes_of_each_request_line_are_pinned(simulator):
         wanted = ReadRequest("API_Contacts", "id", {"Name Full": "text", "sms": "number"})
         assert list(source.records(wanted, page=500)) == []
         assert list(source.records(ReadRequest("@ Dates to Connect", "PrimaryKey", {}))) == []
+        assert [*source.versions(wanted)] == [()]
         assert source._spelt("@Contacts") == "@Contacts"
         assert source.count("API_event") == 0
         assert source.newest("API_Contacts", "modificationTimestamp") == ""
     base = b"GET /fmi/odata/v4/WalkClinic/"
     assert recorder.lines == [
         base + b"$metadata HTTP/1.1",
-        base + b"API_Contacts?$select=%22id%22,%22Name%20Full%22,%22sms%22"
+        base + b"API_Contacts?$select=%22id%22,%22Name%20Full%22,%22sms%22,ROWID,ROWMODID"
         b"&$orderby=%22id%22&$count=true HTTP/1.1",
         base + b"API_Contacts?$select=%22id%22&$orderby=%22id%22&$count=true HTTP/1.1",
         base + b"@%20Dates%20to%20Connect?$count=true&$top=0 HTTP/1.1",
         base + b"@%20Dates%20to%20Connect?$orderby=%22PrimaryKey%22&$count=true HTTP/1.1",
         base + b"@%20Dates%20to%20Connect?$select=%22PrimaryKey%22"
         b"&$orderby=%22PrimaryKey%22&$count=true HTTP/1.1",
+        base
+        + b"API_Contacts?$select=%22id%22,ROWID,ROWMODID&$orderby=%22id%22&$count=true HTTP/1.1",
         base + b"API_event?$count=true&$top=0 HTTP/1.1",
         base + b"API_event?$count=true&$top=0 HTTP/1.1",
         base + b"API_Contacts?$select=%22modificationTimestamp%22"

@@ -19,7 +19,7 @@ from nexus_reimport import runbook, settings, show
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.intake import Intake
-from nexus_reimport.model import Survey
+from nexus_reimport.model import Drift, Survey
 from nexus_reimport.planning import plan
 from nexus_reimport.stages import snapshot
 from nexus_sandbox.clinic import generate
@@ -107,10 +107,10 @@ def test_an_old_file_is_told_and_one_that_is_replaced_is_noticed_before_the_exec
     report = book.check_before()
     old = next(r for r in report.results if r.check == "exported_files_are_of_the_day")
     assert old.sample == ("Image_DataV6.tab: 3 days old",)
-    assert book.drift() == {}
+    assert book.drift() == Drift({}, ())
     content = file.read_bytes()
     file.write_bytes(content[: content.rindex(b"\r", 0, -1) + 1])
-    assert book.drift() == {"images": "the file was replaced or edited"}
+    assert book.drift() == Drift({"images": "the file was replaced or edited"}, ())
 
 
 def test_what_a_field_was_found_under_is_shown(clinic: Clinic) -> None:

@@ -13,6 +13,7 @@ from nexus_reimport import show
 from nexus_reimport.errors import InDoubt, ReimportError
 from nexus_reimport.model import (
     Applied,
+    Drift,
     NewerDecision,
     Proposal,
     RollbackPreview,
@@ -29,6 +30,8 @@ from nexus_reimport.show.failure import failure
 from nexus_reimport.show.page import Marked, Page, TextLine, Tone, cell_text, equal, listed, table
 from support.markup import heading_levels, tags
 from support.shown import PATIENTS, PLAN, REPORT
+
+EDITED = Drift({"notes": "1 record edited"}, ())
 
 PLAN_TEXT = """\
 The plan
@@ -228,8 +231,11 @@ def test_a_transaction_that_was_rolled_back_is_not_called_committed() -> None:
 
 
 def test_drift_says_what_it_means() -> None:
-    assert "newest timestamps are unchanged" in repr(show.drift({}))
-    assert "run 01_preflight again" in repr(show.drift({"notes": "a record was edited"}))
+    assert repr(show.drift(Drift({}, ()))).endswith("No record was edited, added or deleted.")
+    assert "its clock is behind" not in repr(show.drift(Drift({}, ())))
+    assert "run 01_preflight again" in repr(show.drift(EDITED))
+    unsure = repr(show.drift(Drift({}, ("events", "notes"))))
+    assert "Without versions of their records: events, notes" in unsure
 
 
 def test_cells_are_written_as_people_read_them() -> None:
@@ -338,7 +344,7 @@ def test_every_table_has_a_caption_and_every_head_says_what_it_heads() -> None:
         show.report(REPORT),
         show.flow(PLAN),
         show.completeness(PLAN),
-        show.drift({"notes": "a record was edited"}),
+        show.drift(EDITED),
         show.stage_times([]),
     )
     for page in pages:
@@ -472,6 +478,6 @@ def test_everything_shown_is_one_frame_to_filter_and_export() -> None:
     assert plan.columns[0] == "of table"
     left_out = plan[plan["of table"].str.startswith("Records of FileMaker left out")]
     assert left_out.records.sum() == 3 + 1188 + 1169
-    assert show.drift({}).frame.line.to_list() == [
-        "Record counts and newest timestamps are unchanged."
+    assert show.drift(Drift({}, ())).frame.line.to_list() == [
+        "No record was edited, added or deleted."
     ]

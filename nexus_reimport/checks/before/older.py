@@ -66,8 +66,9 @@ def no_table_of_filemaker_has_an_older_newest_change(before: Before) -> Finding:
 def no_change_of_filemaker_lies_in_the_future(before: Before) -> Finding:
     """No FileMaker record was changed later than it was read, by the clinic's clock.
 
-    Else a computer's clock is wrong, or the environment's time zone is. In such a table an edit
-    between the preflight and the execution is not noticed: it would be older than the newest one.
+    Else a computer's clock is wrong, or the environment's time zone is. An edit after it may look
+    older than the newest one: where a server does not count the changes of each record, it is
+    not noticed before the execution.
     """
     taken = before.snapshot.taken_at + timedelta(seconds=before.snapshot.seconds)
     local = taken.astimezone(before.settings.zone)

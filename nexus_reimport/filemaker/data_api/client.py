@@ -156,6 +156,10 @@ class DataApi(Server):
                 f"{table}: {existing:,} in FileMaker, 0 arrived", self._where(table)
             )
 
+    def versions(self, request: ReadRequest, *, page: int = 1000) -> Iterator[tuple[str, ...]]:
+        """The version of every record; they come with all fields, as the layout has them."""
+        return (part.versions for part in self.records(request, page=page))
+
     def find(self, table: str, query: Query, *, sort: str, page: int = 1000) -> Iterator[Page]:
         """The records that ``query`` matches, as ``records`` gives them; finding none is no error.
 

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, TypeGuard
 
 from nexus_reimport import wording
-from nexus_reimport.filemaker import Page, codes, jsontext
+from nexus_reimport.filemaker import Page, codes, jsontext, version
 from nexus_reimport.filemaker.answer import (
     FEW_TRIES,
     RUN_AGAIN_LATER,
@@ -67,6 +67,12 @@ class Envelope(Reply):
         if not all(record_ids):
             raise incomplete_answer("the record ids (recordId)", self.where)
         return tuple(map(str, record_ids))
+
+    def versions(self, data: list[dict[str, Any]]) -> tuple[str, ...]:
+        """The version of each record; none if one has no number of changes (``modId``)."""
+        pairs = [(record.get("recordId"), record.get("modId")) for record in data]
+        known = all(count not in (None, "") for _, count in pairs)
+        return tuple(version(*pair) for pair in pairs) if known else ()
 
     def full(self, offset: int) -> Envelope:
         """``final``, and with at least one new row, if there are more.
@@ -124,6 +130,7 @@ def page_of(answer: Envelope, *, offset: int, skip: int = 0) -> Page:
         offset=offset + skip,
         rows=jsontext.rows_of_text(rows, answer.where),
         record_ids=answer.ids(data),
+        versions=answer.versions(data),
         repaired=repaired,
     )
 

@@ -27,7 +27,7 @@ from nexus_reimport.filemaker.odata import links, metadata, query
 from nexus_reimport.filemaker.odata.collection import Collection, code_of, opened
 from nexus_reimport.filemaker.odata.login import Login
 from nexus_reimport.filemaker.odata.metadata import Metadata
-from nexus_reimport.filemaker.odata.rows import Shape
+from nexus_reimport.filemaker.odata.rows import Shape, versions
 from nexus_reimport.filemaker.server import Server
 
 MOST = 10_000  # records of one page, by FileMaker's own limit
@@ -122,17 +122,24 @@ class OData(Server):
         shape, where = self._shape(request), self._where(request.table)
         keys = links.Keys(request.table, where)
         offset = 1
-        for part in self._pages(request, shape.names, page):
+        names = (*shape.names, *self._version_fields(request.table)) if shape.names else ()
+        for part in self._pages(request, names, page):
             rows = shape.rows(part)
             repaired = shape.not_computed(part)
             self._wire.meter.add(repaired=repaired)
             if keys.add(request.keys_of(rows)):
                 keys.expect_twice(self._keys(request, max(page, MOST)))
             if rows:
-                yield Page(offset=offset, rows=rows, repaired=repaired)
+                yield Page(offset=offset, rows=rows, versions=versions(part), repaired=repaired)
             offset += len(rows)
         # Keys are short: FileMaker's largest page is asked for.
         keys.expect(self._keys(request, max(page, MOST)))
+
+    def versions(self, request: ReadRequest, *, page: int = 1000) -> Iterator[tuple[str, ...]]:
+        """The version of every record, which are short: FileMaker's largest page is asked for."""
+        if fields := self._version_fields(request.table):
+            for part in self._pages(request, (*request.keys, *fields), max(page, MOST)):
+                yield versions(part)
 
     def usage(self) -> Usage:
         """What was read so far, and at what cost."""
@@ -150,6 +157,9 @@ class OData(Server):
         for part in self._pages(request, only.names, page):
             keys.add(request.keys_of(only.rows(part)))
         return keys
+
+    def _version_fields(self, table: str) -> tuple[str, ...]:
+        return query.SYSTEM if table in self._described().versioned else ()
 
     def _pages(
         self, request: ReadRequest, names: tuple[str, ...], size: int

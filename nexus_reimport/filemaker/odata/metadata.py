@@ -28,6 +28,8 @@ TYPES = {
     "Edm.Stream": "container",
     "Edm.Binary": "container",  # the same in other versions of the server
 }
+RECORD_ID, CHANGES = "ROWID", "ROWMODID"  # given only if they are asked for by name
+_VERSION_TERMS = {"BestRowID": RECORD_ID, "RowVersion": CHANGES}  # which say that a table has them
 ENGINE = "OData Engine"
 VERSION_TERMS = ("ServerVersion", "ProductVersion")
 # FileMaker copies comments of fields into the document, control characters included.
@@ -46,6 +48,7 @@ class Metadata:
 
     product: Product
     tables: Mapping[str, dict[str, Field]]
+    versioned: frozenset[str]  # the tables whose records have an id and a number of changes
 
 
 def read(content: bytes) -> Metadata | None:
@@ -86,16 +89,25 @@ def _all(root: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:
 def _metadata(root: ElementTree.Element) -> Metadata:
     """Types and sets may be in different schemas; an alias is a second name of a schema."""
     types: dict[str, dict[str, Field]] = {}
+    versioned = set[str]()
     for schema in _all(root, "Schema"):
         for kind in _all(schema, "EntityType"):
             fields = {field.name: field for field in _fields(kind)}
             for prefix in filter(None, (schema.get("Namespace"), schema.get("Alias"))):
-                types[f"{prefix}.{kind.get('Name')}"] = fields
-    tables = {
-        str(one.get("Name")): types.get(str(one.get("EntityType")), {})
-        for one in _all(root, "EntitySet")
-    }
-    return Metadata(_product(root), tables)
+                name = f"{prefix}.{kind.get('Name')}"
+                types[name] = fields
+                versioned |= {name} if _has_versions(kind) else set()
+    sets = {str(one.get("Name")): str(one.get("EntityType")) for one in _all(root, "EntitySet")}
+    return Metadata(
+        _product(root),
+        {name: types.get(kind, {}) for name, kind in sets.items()},
+        frozenset(name for name, kind in sets.items() if kind in versioned),
+    )
+
+
+def _has_versions(kind: ElementTree.Element) -> bool:
+    notes = {_last(a.get("Term", "")): a.get("String", "") for a in _all(kind, "Annotation")}
+    return notes.items() >= _VERSION_TERMS.items()
 
 
 def _product(schema: ElementTree.Element) -> Product:

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from nexus_reimport.errors import SourceError
+from nexus_reimport.filemaker.odata.metadata import CHANGES, RECORD_ID
 
 BASE = "/fmi/odata/v4"
+SYSTEM = (RECORD_ID, CHANGES)  # written plainly: in quotes they would be fields of these names
 LONGEST = 2_000  # characters of a whole address; every server accepts that many
 _PLAIN = re.compile(r"@?\w+", re.ASCII)
 
@@ -95,6 +97,8 @@ def _listed(fields: Sequence[str]) -> str:
 
 
 def _named(field: str) -> str:
+    if field in SYSTEM:
+        return field
     # Always in quotes: FileMaker makes SQL of names, and `Date`, `To` and `id` are words of SQL.
     return f"%22{quote(field, safe='')}%22"
 

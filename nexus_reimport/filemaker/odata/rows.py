@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nexus_reimport.filemaker import Field, jsontext
+from nexus_reimport.filemaker import Field, jsontext, version
 from nexus_reimport.filemaker.answer import missing_field
 from nexus_reimport.filemaker.odata.collection import Collection
+from nexus_reimport.filemaker.odata.metadata import CHANGES, RECORD_ID
 
 _USUAL = frozenset({str, type(None)})  # a number is the text of its digits
 # The server adds its own offset, +10:00 also on a summer's day, when the clinic has +11:00.
@@ -77,6 +78,13 @@ class Shape:
             if name in texts:
                 texts[name] = _OFFSET.sub("", texts[name])
         return texts
+
+
+def versions(page: Collection) -> tuple[str, ...]:
+    """The version of each row; none if one has no id of its record, or no number of changes."""
+    ids = [row.get(RECORD_ID) for row in page.rows]
+    changes = [row.get(CHANGES) for row in page.rows]
+    return () if None in ids or None in changes else tuple(map(version, ids, changes))
 
 
 def _without_offsets(stamps: Sequence[str]) -> list[str]:

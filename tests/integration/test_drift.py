@@ -1,0 +1,102 @@
+"""What was done in FileMaker after it was read is told, whatever the clocks of computers say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from nexus_reimport import runbook, show
+from nexus_reimport.model import Drift
+from nexus_sandbox.filemaker import faults
+from nexus_sandbox.filemaker.faults import Fault
+from nexus_sandbox.filemaker.file import FileTable, Record
+from nexus_sandbox.filemaker.message import Reply
+from support.channels import DEV, read_by
+from support.clinic import Clinic
+
+PAGES = {"data_api": "layouts/API_Contacts/records", "odata": "odata/v4/WalkClinic/API_Contacts"}
+NOTHING = Drift({}, ())
+LONG_AGO = "2019-01-01 00:00:00"
+
+
+@pytest.fixture(params=PAGES)
+def channel(clinic: Clinic, request: pytest.FixtureRequest) -> str:
+    clinic.simulator.only_odata = ()
+    read_by(clinic, f'channel = "{request.param}"', "page = 50")
+    return str(request.param)
+
+
+def taken() -> runbook.Runbook:
+    book = runbook.begin(DEV)
+    book.snapshot()
+    assert book.drift() == NOTHING
+    return book
+
+
+def swap(table: FileTable, number: int) -> None:
+    """One record goes, another one comes: the count is the same."""
+    gone = table.records.pop(number)
+    last = max(record.record_id for record in table.records)
+    table.records.append(Record(last + 1, 0, {**gone.values, "id": gone.values["id"] + "-2"}))
+
+
+@pytest.mark.usefixtures("channel")
+def test_each_record_is_told_by_what_was_done_to_it(clinic: Clinic) -> None:
+    book = taken()
+    with clinic.simulator.edit() as tables:
+        for record in tables["API_Contacts"].records[3:5]:
+            record.values |= {"nameFirst": "Ada", "modificationTimestamp": LONG_AGO}
+        tables["API_Notes"].records.pop()
+        swap(tables["API_event"], 7)
+    assert book.drift() == Drift(
+        {
+            "contacts": "2 records edited",
+            "notes": "1 record deleted",
+            "events": "1 record added, 1 record deleted",
+        },
+        (),
+    )
+
+
+def test_an_edit_of_what_was_just_read_is_told_though_a_later_one_was_read(
+    clinic: Clinic, channel: str
+) -> None:
+    records = clinic.simulator.tables["API_Contacts"].records
+    in_order = sorted(range(len(records)), key=lambda n: str(records[n].values["id"]))
+    edits = {in_order[0]: "2031-01-01 00:00:00", in_order[-1]: "2031-01-02 00:00:00"}
+    for number, stamp in edits.items():
+        values = {"nameFirst": "Ada", "modificationTimestamp": stamp}
+        # Once FileMaker was asked how many there are, and for the first page.
+        fault = faults.edit_record(PAGES[channel], "API_Contacts", number, values, nth=3)
+        clinic.simulator.faults.append(fault)
+    book = runbook.begin(DEV)
+    assert book.snapshot().extracts["contacts"].newest == "2031-01-02 00:00:00"
+    assert book.drift() == Drift({"contacts": "1 record edited"}, ())
+
+
+@pytest.mark.usefixtures("channel")
+def test_of_a_server_without_versions_the_newest_change_is_asked_and_this_is_said(
+    clinic: Clinic,
+) -> None:
+    clinic.simulator.faults.append(Fault(path="", times=10_000, change=without_versions))
+    book = runbook.begin(DEV)
+    extracts = book.snapshot().extracts
+    every = tuple(sorted(extracts))
+    assert book.drift() == Drift({}, every)
+    with clinic.simulator.edit() as tables:
+        tables["API_Contacts"].records[0].values["modificationTimestamp"] = LONG_AGO
+        tables["API_Contacts"].records[1].values["modificationTimestamp"] = "2031-01-01 00:00:00"
+        tables["API_Notes"].records[0].values["modificationTimestamp"] = LONG_AGO
+        tables["API_event"].records.pop()
+    rows = extracts["events"].rows
+    told = {"contacts": "a record was edited", "events": f"{rows} records then, {rows - 1} now"}
+    assert book.drift() == Drift(told, every)
+    assert f"Without versions of their records: {', '.join(every)}" in repr(
+        show.drift(book.drift())
+    )
+
+
+def without_versions(reply: Reply) -> Reply:
+    body = reply.body.replace(b'"modId"', b'"other"').replace(b"RowVersion", b"Other")
+    return replace(reply, body=body)
