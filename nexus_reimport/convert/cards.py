@@ -12,6 +12,7 @@ from nexus_reimport.convert.texts import flag, text
 from nexus_reimport.text import name_key
 
 _KINDS = frozenset({"phone", "mobile", "email", "address"})
+_BETWEEN = re.compile(r"[/,;|\n\r\x0b]")  # what people write between two numbers
 # Only the usual form: an e-mail of any other is kept as it is written, and told.
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
 
@@ -25,29 +26,36 @@ def e164(value: str) -> str | None:
 
     Source: ITU-T E.164; Australian Communications and Media Authority, "Phone number types".
     """
+    # Joined, two numbers can have the length of one: "+64 21 123 456 / 457".
+    if _may_be_several(value):
+        return None
     digits = re.sub(r"[\s().\-/]", "", value)
     # Areas begin with 2, 3, 7 or 8, mobiles with 4; the 0 in +61 (0)4 is not dialled from abroad.
-    national = re.fullmatch(r"(?:(?:\+|00|0011)?610?|0)([2-478]\d{8})|(4\d{8})", digits)
+    national = re.fullmatch(r"(?:(?:\+|00|0011)?610?|0)([2-478][0-9]{8})|(4[0-9]{8})", digits)
     if national:
         return f"+61{national[1] or national[2]}"
     # At most 15 digits, the country code included; a +61 that got here has a wrong length.
-    return digits if re.fullmatch(r"\+(?!61)[1-9]\d{7,14}", digits) else None
+    return digits if re.fullmatch(r"\+(?!61)[1-9][0-9]{7,14}", digits) else None
+
+
+def _may_be_several(phone: str) -> bool:
+    """Whether there are digits on both sides of a sign that stands between numbers."""
+    return sum(bool(re.search(r"[0-9]", part)) for part in _BETWEEN.split(phone)) > 1
 
 
 def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
     """The kind and the entry of a contact-detail record; None if it holds no phone or e-mail.
 
     Shape: email {address, label}; phone or mobile {type, number, phone, label} and, if the number
-    has one, e164. Numbers and addresses stay as they were written. ``number`` and ``phone`` are the
-    same: the application's SMS reads one, its calendar the other.
+    has one, e164. Numbers and addresses stay as they were written, paragraph marks as newlines.
+    ``number`` and ``phone`` are the same: the application's SMS reads one, its calendar the other.
 
     Raises:
         ConversionError: an e-mail without ``@``. The field with "Email" in its name is a 0/1 flag:
             352 patients once got the e-mail address "1".
     """
     # Phones, mobiles and e-mails are all in one field; the kind says which of them it is.
-    kind, value = _kind(detail), detail["value"].strip()
-    label = detail["label"].strip()
+    kind, value, label = _kind(detail), text(detail["value"]), text(detail["label"]) or ""
     if not value or kind == "address":
         return None
     if kind == "email":
@@ -85,6 +93,8 @@ def contact_card(details: Iterable[Detail]) -> Partial:
                 derived.append("an e-mail of unusual form: kept as it was written")
         else:
             phones.append((not flag(detail["default_mobile"]), entry))
+            if _may_be_several(entry["number"]):
+                derived.append("a phone that may be several numbers: kept as it was written")
         if _declared(detail) not in _KINDS:
             derived.append(f"of unknown kind: taken as a {kind}, judged by its value")
     card: dict[str, Any] = {}
@@ -125,7 +135,7 @@ def address_entry(detail: Detail) -> Partial | None:
         parts["postcode"] = f"0{parts['postcode']}"
         derived = ("a postcode of three digits: its leading zero was restored",)
     shown = [v for v in parts.values() if v]
-    entry = {**parts, "label": detail["label"].strip(), "full_address": ", ".join(shown)}
+    entry = {**parts, "label": text(detail["label"]) or "", "full_address": ", ".join(shown)}
     return Partial(entry, derived=derived)
 
 

@@ -187,6 +187,9 @@ def test_the_default_mobile_comes_first_and_carries_both_keys() -> None:
         ("0491 570 006 (mum)", None),
         ("+61 12 3456", None),
         ("0591 570 006", None),
+        ("(02) 5550\N{NO-BREAK SPACE}1234", "+61255501234"),
+        ("0491 570 00\N{FULLWIDTH DIGIT SIX}", None),
+        ("+44 20 7946 095\N{ARABIC-INDIC DIGIT EIGHT}", None),
     ],
 )
 def test_a_phone_stays_as_written_and_has_an_international_form_where_its_shape_has_one(
@@ -198,14 +201,59 @@ def test_a_phone_stays_as_written_and_has_an_international_form_where_its_shape_
     assert phone.get("e164") == international
 
 
-@given(st.text(alphabet="0123456789 +()-", max_size=20))
+@pytest.mark.parametrize(
+    "written",
+    [
+        "+64 21 123 456 / 457",
+        "5550 1234/5",
+        "4155 5123 / 4",
+        "+64 21 123 456\n457",
+        "0491 570 006\n0491 570 007",
+        "0491 570 006; 0491 570 007",
+        "0491 570 006, 0491 570 007",
+        "0491 570 006 | 0491 570 007",
+    ],
+)
+def test_what_may_be_two_numbers_is_kept_as_written_without_one_form_and_told(written: str) -> None:
+    assert convert.e164(written) is None
+    made = convert.contact_card(details({"kind": "Phone", "value": written}))
+    assert made.value["phones"] == [
+        {"type": "phone", "number": written, "phone": written, "label": ""}
+    ]
+    assert made.derived == ("a phone that may be several numbers: kept as it was written",)
+
+
+def test_signs_around_one_number_make_no_second_of_it() -> None:
+    made = convert.contact_card(details({"kind": "Phone", "value": "0491 570 006 / mum, work"}))
+    assert made.derived == ()
+
+
+@given(
+    st.text(alphabet="0123456789\N{FULLWIDTH DIGIT SIX}\N{SUPERSCRIPT TWO}+()-/ \n", max_size=20)
+)
 def test_an_international_form_is_of_the_same_number(written: str) -> None:
     found = convert.e164(written)
     if found is not None:
-        digits = "".join(c for c in written if c.isdigit())
+        digits = "".join(c for c in written if c in "0123456789")
         assert found[0] == "+"
+        assert set(found[1:]) <= set("0123456789")
         assert 8 <= len(found[1:]) <= 15
         assert digits.endswith(found[3:] if found.startswith("+61") else found[1:])
+
+
+@pytest.mark.parametrize("mark", ["\r", "\r\n", "\x0b"])
+def test_paragraph_marks_in_a_contact_card_become_newlines(mark: str) -> None:
+    texts = {"value": f"5550 1234{mark}after six", "label": f"Mum{mark}Dad"}
+    made = convert.contact_card(
+        details({"kind": "Phone", **texts}, {"kind": "Email", **texts, "value": f"a{mark}b@c.ex"})
+    )
+    (phone,), (email,) = made.value["phones"], made.value["emails"]
+    assert phone["number"] == phone["phone"] == "5550 1234\nafter six"
+    assert email["address"] == made.value["email"] == "a\nb@c.ex"
+    assert phone["label"] == email["label"] == "Mum\nDad"
+    address = {"kind": "Address", "line1": f"1 Made{mark}Up St", "label": f"Mum{mark}Dad"}
+    (entry,) = convert.address_card(details(address)).value["addresses"]
+    assert (entry["line1"], entry["label"]) == ("1 Made\nUp St", "Mum\nDad")
 
 
 def test_a_detail_of_no_known_kind_is_taken_by_what_it_holds_and_told() -> None:
