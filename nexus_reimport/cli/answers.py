@@ -145,7 +145,8 @@ def _problem(question: Question, typed: str) -> str:
         return "" if question.may_be_empty else "an answer is needed"
     if question.choices and typed not in question.choices:
         return f"answer {' or '.join(question.choices)}"
-    if isinstance(question.default, int) and not (typed.isdigit() and 0 < int(typed) < 65536):
+    is_number = typed.isascii() and typed.isdecimal() and len(typed) <= 5
+    if isinstance(question.default, int) and not (is_number and 0 < int(typed) < 65536):
         return "must be a number from 1 to 65535"
     return zone_problem(typed) if question.key == "timezone" else ""
 

@@ -307,11 +307,12 @@ def _failure(state: tenacity.RetryCallState) -> TransientError:
 
 def _seconds(retry_after: str) -> float:
     """``Retry-After``, which is a number of seconds or a date; 0 without one."""
-    if retry_after.strip().isdigit():
-        return float(retry_after)
+    seconds = retry_after.strip()
+    if seconds.isascii() and seconds.isdecimal():
+        return float(seconds)
     try:
-        until = email.utils.parsedate_to_datetime(retry_after)
-    except ValueError:
+        until = email.utils.parsedate_to_datetime(retry_after).timestamp()
+    except (ValueError, OverflowError):
         return 0.0
     # The server's clock may be behind ours: then there is nothing to wait for.
-    return max(0.0, until.timestamp() - time.time())
+    return max(0.0, until - time.time())

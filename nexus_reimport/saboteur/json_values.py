@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
@@ -14,6 +15,7 @@ from nexus_reimport.saboteur.kinds import Kind, declare
 from nexus_reimport.saboteur.scene import Field, Scene
 
 SORT = "a JSON column of a wiped row"
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _SAME: Any = object()  # a change gives it where it finds nothing to change
 Change = Callable[[Any], Any]
 
@@ -92,7 +94,7 @@ _CHANGES: tuple[tuple[str, str, Change], ...] = (
     (
         "a_json_text_is_a_number",
         "In JSON, a text of digits is a number.",
-        _of(lambda n: isinstance(n, str) and n.isdigit() and n[0] != "0", int),
+        _of(lambda n: isinstance(n, str) and bool(_NUMBER.fullmatch(n)), int),
     ),
     (
         "a_json_number_is_one_more",

@@ -128,12 +128,19 @@ def test_each_thread_keeps_one_connection_of_its_own(simulator, wire):
     ("header", "least", "most"),
     [
         ("7", 7, 7),
+        (" 7 ", 7, 7),
         ("soon", 0, 0),
         ("", 0, 0),
+        ("\N{SUPERSCRIPT TWO}", 0, 0),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", 0, 0),
+        ("Mon, 01 Jan 2025 00:00:00 +99999999999999999999", 0, 0),
         (lambda: email.utils.formatdate(time.time() + 3600, usegmt=True), 3000, 3600),
         (lambda: email.utils.formatdate(time.time() - 3600, usegmt=True), 0, 0),
     ],
-    ids=["seconds", "nonsense", "empty", "a date", "a date gone by"],
+    ids=[
+        *("seconds", "with blanks", "nonsense", "empty", "superscript", "no year", "no offset"),
+        *("a date", "a date gone by"),
+    ],
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(simulator, wire, header, least, most):
     header = header() if callable(header) else header  # not when the tests are collected

@@ -80,7 +80,7 @@ def test_what_a_person_answers_becomes_an_environment_that_doctor_finds_sound(
 ) -> None:
     answers = ["y", "production", "dev", "Mars/Base", ""]  # nonsense is asked again
     wrong = postgres(known, "nowhere")
-    wrong.insert(1, "99999")
+    wrong[1:1] = ["99999", "\N{SUPERSCRIPT TWO}"]
     answers += [*wrong, "", "", "", known["database"], "", ""]
     answers += [known["url"], known["file"], "", known["FILEMAKER_PASSWORD"]]
     answers += [known["endpoint"], known["bucket"], "us-east-1"]
