@@ -18,6 +18,9 @@ PASSING_STATUSES = frozenset({401, 408, 425, 429, 500, 502, 503, 504})
 FEW_TRIES = 3
 # Shown in a message, so no more than what can be a media type.
 _KIND = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}")
+# By their form: int also takes 1_0, blanks and the digits of every script.
+_COUNT = re.compile(r"[0-9]{1,12}")
+_CODE = re.compile(r"-?[0-9]{1,9}")
 RUN_AGAIN_LATER = (
     "run again later; if the problem remains, restart FileMaker's web service on the server"
 )
@@ -89,6 +92,16 @@ def transient(what: str, where: str, next: str, *, tries: int, pause: float = 0.
     if pause > LONGEST_PAUSE:
         return SourceError(f"{what}, and asks us to wait {pause:,.0f} s", where=where, next=next)
     return TransientError(what, where=where, next=next, tries=tries, pause=pause)
+
+
+def count_in(value: object) -> int | None:
+    """The count that ``value`` of an answer writes, as a number or a text; None if it is none."""
+    return int(str(value)) if _COUNT.fullmatch(str(value)) else None
+
+
+def code_in(value: object) -> int | None:
+    """The code that ``value`` of an answer writes, as a number or a text; None if it is none."""
+    return int(str(value)) if _CODE.fullmatch(str(value)) else None
 
 
 def missing_field(name: str, where: str) -> SourceError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -146,7 +147,18 @@ def test_metadata_of_fields_may_leave_out_what_is_usual(simulator):
         source.fields("API_Contacts")
 
 
-@pytest.mark.parametrize("messages", [None, [], [{}], "OK", [{"code": "none"}]])
+@pytest.mark.parametrize(
+    "messages",
+    [
+        None,
+        [],
+        [{}],
+        "OK",
+        [{"code": "none"}],
+        [{"code": "1_0"}],
+        [{"code": "\N{SUPERSCRIPT TWO}"}],
+    ],
+)
 def test_an_answer_without_a_code_is_nothing_that_can_be_read(simulator, messages):
     simulator.faults.append(bent(RECORDS, lambda content: content.update(messages=messages)))
     with opened(simulator, DataApi) as source, pytest.raises(SourceError, match="cannot be read"):
@@ -270,6 +282,18 @@ def test_metadata_with_a_mark_another_namespace_version_or_alias_is_read(simulat
     described(simulator, change)
     with opened(simulator, OData) as source:
         assert source.fields("API_Contacts") == truth
+
+
+def test_a_number_of_repetitions_that_is_none_counts_as_not_given(simulator):
+    with opened(simulator, OData) as source:
+        names = {n for n, f in source.fields("API_Contacts").items() if f.repetitions > 1}
+    described(
+        simulator, lambda body: re.sub(b'Int="[0-9]+"', 'Int="\N{SUPERSCRIPT TWO}"'.encode(), body)
+    )
+    with opened(simulator, OData) as source:
+        fields = source.fields("API_Contacts")
+    assert names
+    assert names == {name for name, field in fields.items() if field.repetitions == 2}
 
 
 def test_a_declaration_of_entities_is_still_refused():

@@ -325,6 +325,37 @@ def test_an_error_in_xml_has_its_code_too(source, simulator):
         source.fields("API_Contacts")
 
 
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        (b'{"value": [{"note": "<code>802</code> is closed", "na', "json", "cannot be read"),
+        (b'{"value": [{"note": "<m:error><m:code>802</m:code>', "json", "cannot be read"),
+        (b"<html><body>the proxy's own <code>802</code></body></html>", "html", "a web page"),
+        (b"<error><code>%s</code></error>" % (b"8" * 5_000), "xml", "cannot be read"),
+    ],
+    ids=["cut short", "cut short in XML", "a web page", "endless"],
+)
+def test_a_code_in_a_text_is_no_error_of_filemaker(source, simulator, body, kind, said):
+    answer = Reply(200, body, {"Content-Type": f"application/{kind}"})
+    simulator.faults.append(Fault(path=SET, instead=answer, times=99))
+    with pytest.raises(SourceError, match=said) as stopped:
+        source.count("API_Contacts")
+    assert "code 8" not in str(stopped.value)
+
+
+@pytest.mark.parametrize(
+    "count", ["\N{SUPERSCRIPT TWO}", "5_7", "\N{ARABIC-INDIC DIGIT TWO}", -1, 5.5]
+)
+def test_a_count_that_is_no_plain_number_is_none(source, simulator, count):
+    def change(answer):
+        content = json.loads(answer.body)
+        return Reply(200, json.dumps({**content, "@odata.count": count}).encode(), {})
+
+    simulator.faults.append(Fault(path=SET, change=change, times=99))
+    with pytest.raises(SourceError, match="does not hold the number of records"):
+        source.count("API_Contacts")
+
+
 def test_an_empty_table_is_asked_twice(source, simulator):
     empty = ReadRequest("API_Replies", "_kp_ReplyID", {})
     assert read(source, empty) == []

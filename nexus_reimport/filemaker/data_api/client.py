@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 from nexus_reimport.filemaker import Field, Origin, Page, Product, ReadRequest, Usage, codes
 from nexus_reimport.filemaker.answer import (
+    count_in,
     incomplete_answer,
     inconsistent_read,
     missing_field,
@@ -278,13 +279,12 @@ def _first_repetitions(row: dict[str, str], missing: Iterable[str]) -> set[str]:
 def _field(facts: JSON) -> Field:
     """A field from the metadata. Older servers leave facts out: then the usual value is taken."""
     result = str(facts.get("result", ""))
-    repetitions = str(facts.get("maxRepeat", ""))
     return Field(
         name=str(facts["name"]),
         type=TYPE_OF_RESULT.get(result, result),
         is_global=str(facts.get("global", "")).lower() in ("true", "1"),
         is_calculation=facts.get("type", "normal") != "normal",
-        repetitions=int(repetitions) if repetitions.isdecimal() else 1,
+        repetitions=count_in(facts.get("maxRepeat")) or 1,
     )
 
 

@@ -17,6 +17,8 @@ from nexus_reimport.filemaker.answer import (
     FEW_TRIES,
     RUN_AGAIN_LATER,
     Reply,
+    code_in,
+    count_in,
     incomplete_answer,
     no_answer,
     transient,
@@ -44,14 +46,14 @@ class Envelope(Reply):
     def total(self) -> int:
         """How many records the table or the find has."""
         info = self.response.get("dataInfo")
-        count = str(info.get("foundCount", "")) if isinstance(info, dict) else ""
-        if not count.isdecimal():
+        count = count_in(info.get("foundCount")) if isinstance(info, dict) else None
+        if count is None:
             raise incomplete_answer(
                 "the number of records (dataInfo, which FileMaker Server 17 and older leave out)",
                 self.where,
                 "update the server, or read this table over OData or from an exported file",
             )
-        return int(count)
+        return count
 
     @property
     def data(self) -> list[dict[str, Any]]:
@@ -139,9 +141,11 @@ def _parsed(answer: Answer, where: str) -> Envelope | None:
     # The status is not asked: an error can come with HTTP 200, and "no record" with HTTP 500.
     loaded = jsontext.load(answer.content)
     try:
-        code = int(loaded.content["messages"][0]["code"])  # type: ignore[index]
+        code = code_in(loaded.content["messages"][0]["code"])  # type: ignore[index]
         response = loaded.content.get("response")  # type: ignore[union-attr]
-    except (TypeError, KeyError, IndexError, ValueError):
+    except (TypeError, KeyError, IndexError):
+        return None
+    if code is None:
         return None
     return Envelope(
         code=code,

@@ -14,11 +14,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from nexus_reimport.filemaker import codes, jsontext
-from nexus_reimport.filemaker.answer import FEW_TRIES, RUN_AGAIN_LATER, Reply, no_answer, transient
+from nexus_reimport.filemaker.answer import (
+    FEW_TRIES,
+    RUN_AGAIN_LATER,
+    Reply,
+    code_in,
+    count_in,
+    no_answer,
+    transient,
+)
 from nexus_reimport.filemaker.http import Answer
 from nexus_reimport.filemaker.jsontext import Loaded
 
-_CODE_IN_XML = re.compile(rb"<(?:\w+:)?code>\s*(-?\d+)\s*<")
+# The whole answer is the error: the text of a value, or a page of a proxy, may hold the like of it.
+_CODE_IN_XML = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?"
+    rb"<(?:\w+:)?error\b[^>]*>\s*<(?:\w+:)?code>\s*([0-9-]+)\s*<"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -63,7 +75,7 @@ def opened(answer: Answer, where: str) -> Collection:
         pause=answer.retry_after,
         repaired=loaded.repaired,
         rows=tuple(_objects(rows)),
-        count=_count(_annotation(content, "count")),
+        count=count_in(_annotation(content, "count")),
         link=str(_annotation(content, "nextLink") or ""),
     )
 
@@ -75,10 +87,10 @@ def code_of(answer: Answer) -> int | None:
 
 def _code(loaded: Loaded, content: bytes) -> int | None:
     if loaded.content is None:
-        match = _CODE_IN_XML.search(content)
-        return int(match[1]) if match else None
-    sent = [str(error.get("code", "")) for error in _errors(loaded.content)]
-    return next((int(code) for code in sent if re.fullmatch(r"-?\d{1,9}", code)), None)
+        match = _CODE_IN_XML.match(content)
+        return code_in(match[1].decode()) if match else None
+    sent = (code_in(error.get("code")) for error in _errors(loaded.content))
+    return next((code for code in sent if code is not None), None)
 
 
 def _errors(content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -95,7 +107,3 @@ def _objects(values: list[Any]) -> list[dict[str, Any]]:
 
 def _annotation(content: dict[str, Any], name: str) -> object:
     return content.get(f"@odata.{name}", content.get(f"@{name}"))
-
-
-def _count(value: object) -> int | None:
-    return int(str(value)) if re.fullmatch(r"\d{1,12}", str(value)) else None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from nexus_reimport.filemaker import Field, Product
+from nexus_reimport.filemaker.answer import count_in
 
 TYPES = {
     "Edm.String": "text",
@@ -146,4 +147,4 @@ def _repetitions(annotation: ElementTree.Element | None, *, is_list: bool) -> in
     # A collection may come without its number of repetitions: then there are at least two.
     least = 2 if is_list else 1
     number = "" if annotation is None else annotation.get("Int") or annotation.get("String") or ""
-    return max(least, int(number)) if number.isdigit() else least
+    return max(least, count_in(number) or least)
