@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from nexus_reimport.errors import ReimportError, SourceError
-from nexus_reimport.filemaker import codes, suggest
+from nexus_reimport.filemaker import codes, jsontext, suggest
 from nexus_reimport.filemaker.http import LONGEST_PAUSE, Answer, TransientError
+from nexus_reimport.filemaker.jsontext import Loaded
 
 # 401 too: a refused password was recognised before this; what is left is the web server's own 401.
 PASSING_STATUSES = frozenset({401, 408, 425, 429, 500, 502, 503, 504})
@@ -33,7 +34,7 @@ class Reply:
     code: int
     where: str
     pause: float = 0.0  # that the server asks for, in seconds
-    repaired: int = 0  # values of a bare ``?``
+    repaired: int = 0  # values that could not be computed
 
     def final(self) -> Self:
         """This answer, unless its code may be temporary.
@@ -59,6 +60,23 @@ class Reply:
     @property
     def _what(self) -> str:
         return f"FileMaker refused with code {self.code}: {codes.lookup(self.code).text}"
+
+
+def loaded(answer: Answer, where: str) -> Loaded:
+    """The JSON of ``answer``.
+
+    Raises:
+        SourceError: it holds two values under one name, of which one would be lost.
+    """
+    content = jsontext.load(answer.content)
+    if content.ambiguous:
+        raise SourceError(
+            f"FileMaker's answer holds two values of {content.ambiguous!r}",
+            where=where,
+            next="show the field on the layout once only, or read this table over another channel;"
+            " then run again",
+        )
+    return content
 
 
 def no_answer(answer: Answer, where: str, service: str) -> SourceError:

@@ -1,15 +1,15 @@
 """Reads FileMaker's JSON: every digit is kept, and what makes it invalid is fixed.
 
-Three things make it invalid: a bare ``?`` where a value could not be computed, a fraction without
-its leading zero, and control characters inside a text. Only the first loses a value, so it is
-counted.
+Three things make it invalid: a bare ``?``, ``NaN`` or ``Infinity`` where a value could not be
+computed, a fraction without its leading zero, and control characters inside a text. Only the first
+loses a value, so it is counted. An object with two values under one name is not read at all.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -18,7 +18,7 @@ from nexus_reimport.errors import SourceError
 
 
 class _NotComputed:
-    """What a bare ``?`` becomes."""
+    """What stands for a value that could not be computed."""
 
     def __repr__(self) -> str:
         return "NOT_COMPUTED"
@@ -26,7 +26,7 @@ class _NotComputed:
 
 NOT_COMPUTED: Final = _NotComputed()
 _TEXTS = {str}
-_REPAIRED = "NaN"  # what we write for a bare ``?``: FileMaker itself never sends this word
+_REPAIRED = b"NaN"  # what we write for a bare ``?``, and read like one that was sent
 _FLAWS = re.compile(
     rb'("[^"\\]*(?:\\.[^"\\]*)*")'  # a text: left as it is
     rb"|(?<=[:,\[\s])(\?)(?=\s*[,}\]])"
@@ -37,24 +37,40 @@ _FLAWS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An object of JSON, or None, and how many values of it could not be computed."""
+    """An object of JSON, or None, and how many values of it could not be computed.
+
+    ``ambiguous`` is the name under which an object has two values; then nothing was read.
+    """
 
     content: dict[str, Any] | None
     repaired: int = 0
+    ambiguous: str = ""
+
+
+class _Ambiguous(Exception):
+    """An object has two values under one name."""
 
 
 def load(content: bytes) -> Loaded:
     """What ``content`` holds. A number is the text of its digits: a float would round long ids."""
-    # Valid JSON is read as it came: nothing of it is rewritten.
-    loaded = _parsed(content)
-    if loaded is not None:
-        return Loaded(loaded)
-    fixed, repaired = _fixed(content)
-    return Loaded(_parsed(fixed), repaired)
+    words: list[str] = []
+
+    def not_computed(word: str) -> object:
+        words.append(word)
+        return NOT_COMPUTED
+
+    try:
+        # Valid JSON is read as it came: nothing of it is rewritten.
+        loaded = _parsed(content, _no_json)
+        if loaded is None:
+            loaded = _parsed(_FLAWS.sub(_fix, content), not_computed)
+    except _Ambiguous as error:
+        return Loaded(None, ambiguous=str(error))
+    return Loaded(loaded, len(words))
 
 
 def not_computed(rows: Iterable[Mapping[str, Any]]) -> int:
-    """How many values of ``rows`` were a bare ``?``."""
+    """How many values of ``rows`` could not be computed."""
     return sum(value is NOT_COMPUTED for row in rows for value in row.values())
 
 
@@ -91,32 +107,37 @@ def texts(values: dict[str, Any], where: str) -> dict[str, str]:
     return values
 
 
-def _parsed(content: bytes) -> dict[str, Any] | None:
+def _parsed(content: bytes, constant: Callable[[str], object]) -> dict[str, Any] | None:
     try:
         # Not strict: FileMaker puts control characters into texts without escaping them.
         loaded = json.loads(
-            content, strict=False, parse_float=str, parse_int=str, parse_constant=_constant
+            content,
+            strict=False,
+            parse_float=str,
+            parse_int=str,
+            parse_constant=constant,
+            object_pairs_hook=_each_once,
         )
     except (ValueError, RecursionError):
         return None
     return loaded if isinstance(loaded, dict) else None
 
 
-def _constant(word: str) -> object:
-    return NOT_COMPUTED if word == _REPAIRED else word
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        for name, value in pairs:
+            if value != values[name]:  # the same value twice loses nothing
+                raise _Ambiguous(name)
+    return values
 
 
-def _fixed(content: bytes) -> tuple[bytes, int]:
-    count = 0
+def _no_json(word: str) -> object:
+    raise ValueError(f"{word} is no JSON")
 
-    def fix(match: re.Match[bytes]) -> bytes:
-        nonlocal count
-        # A text: a question mark in a note is a question mark.
-        if match[1] is not None:
-            return match[1]
-        if match[2] is None:
-            return match[3] + b"0"
-        count += 1
-        return _REPAIRED.encode()
 
-    return _FLAWS.sub(fix, content), count
+def _fix(match: re.Match[bytes]) -> bytes:
+    # A text: a question mark in a note is a question mark.
+    if match[1] is not None:
+        return match[1]
+    return _REPAIRED if match[2] is not None else match[3] + b"0"

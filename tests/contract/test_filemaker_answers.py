@@ -178,6 +178,61 @@ def test_a_session_without_a_token_is_told(simulator):
         source.count("API_Contacts")
 
 
+# ---------------------------------------------------------------- values that JSON does not have
+
+RECORDS_OF = {DataApi: RECORDS, OData: "/API_Contacts$"}
+SMS = re.compile(rb'("sms": )("[^"]+"|[-0-9.]+)')
+
+
+def written(simulator, channel, value: bytes) -> None:
+    """Each page writes its first ``sms`` as ``value``; ``\\2`` is what it was."""
+    fault = Fault(
+        path=RECORDS_OF[channel],
+        change=lambda a: replace(a, body=SMS.sub(rb"\1" + value, a.body, count=1)),
+        times=99,
+    )
+    simulator.faults.append(fault)
+
+
+@pytest.mark.parametrize("channel", [DataApi, OData])
+@pytest.mark.parametrize("word", [b"?", b"NaN", b"Infinity", b"-Infinity"])
+def test_what_could_not_be_computed_counts_however_a_server_writes_it(simulator, channel, word):
+    wanted = replace(WANTED, types={"sms": "number"})
+    with opened(simulator, channel) as source:
+        truth = read(source, wanted)
+    written(simulator, channel, word)
+    with opened(simulator, channel) as source:
+        rows = read(source, wanted)
+        count = source.usage().repaired
+    empty = [number for number, row in enumerate(rows) if not row["sms"] and truth[number]["sms"]]
+    assert count == len(empty) > 0
+    assert [row for n, row in enumerate(rows) if n not in empty] == [
+        row for n, row in enumerate(truth) if n not in empty
+    ]
+
+
+@pytest.mark.parametrize("channel", [DataApi, OData])
+def test_two_values_under_one_name_stop_and_none_of_them_is_lost_or_told(simulator, channel):
+    wanted = replace(WANTED, types={"sms": "number"})
+    written(simulator, channel, rb'"0412 000 000", "sms": \2')
+    with opened(simulator, channel) as source, pytest.raises(SourceError) as stopped:
+        read(source, wanted)
+    assert "FileMaker's answer holds two values of 'sms'" in str(stopped.value)
+    assert "table=API_Contacts" in str(stopped.value)
+    assert "0412" not in str(stopped.value)
+    assert "tries" not in str(stopped.value)
+
+
+@pytest.mark.parametrize("channel", [DataApi, OData])
+def test_the_same_value_twice_under_one_name_loses_nothing(simulator, channel):
+    wanted = replace(WANTED, types={"sms": "number"})
+    with opened(simulator, channel) as source:
+        truth = read(source, wanted)
+    written(simulator, channel, rb'\2, "sms": \2')
+    with opened(simulator, channel) as source:
+        assert read(source, wanted) == truth
+
+
 # ---------------------------------------------------------------- what stands between
 
 CALLS = {

@@ -20,6 +20,7 @@ from nexus_reimport.filemaker.answer import (
     code_in,
     count_in,
     incomplete_answer,
+    loaded,
     no_answer,
     transient,
 )
@@ -112,7 +113,7 @@ def opened(answer: Answer, where: str) -> Envelope:
 
     Raises:
         TransientError: there is no envelope, for example if only the web server answered.
-        SourceError: there is no envelope, and another try cannot help.
+        SourceError: there is no envelope, or an ambiguous one, and another try cannot help.
     """
     envelope = _parsed(answer, where)
     if envelope is None:
@@ -139,10 +140,10 @@ def page_of(answer: Envelope, *, offset: int, skip: int = 0) -> Page:
 
 def _parsed(answer: Answer, where: str) -> Envelope | None:
     # The status is not asked: an error can come with HTTP 200, and "no record" with HTTP 500.
-    loaded = jsontext.load(answer.content)
+    read = loaded(answer, where)
     try:
-        code = code_in(loaded.content["messages"][0]["code"])  # type: ignore[index]
-        response = loaded.content.get("response")  # type: ignore[union-attr]
+        code = code_in(read.content["messages"][0]["code"])  # type: ignore[index]
+        response = read.content.get("response")  # type: ignore[union-attr]
     except (TypeError, KeyError, IndexError):
         return None
     if code is None:
@@ -152,5 +153,5 @@ def _parsed(answer: Answer, where: str) -> Envelope | None:
         response=response if isinstance(response, dict) else {},
         where=where,
         pause=answer.retry_after,
-        repaired=loaded.repaired,
+        repaired=read.repaired,
     )

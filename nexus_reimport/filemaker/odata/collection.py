@@ -20,6 +20,7 @@ from nexus_reimport.filemaker.answer import (
     Reply,
     code_in,
     count_in,
+    loaded,
     no_answer,
     transient,
 )
@@ -59,13 +60,13 @@ def opened(answer: Answer, where: str) -> Collection:
 
     Raises:
         TransientError: the answer is not FileMaker's, for example because its engine has died.
-        SourceError: the answer is not FileMaker's, and another try cannot help.
+        SourceError: the answer is not FileMaker's, or ambiguous, and another try cannot help.
     """
-    loaded = jsontext.load(answer.content)
-    code = _code(loaded, answer.content)
+    read = loaded(answer, where)
+    code = _code(read, answer.content)
     if code is not None:
         return Collection(code=code, where=where, pause=answer.retry_after)
-    content = loaded.content or {}
+    content = read.content or {}
     rows = content.get("value")
     if answer.status != 200 or not isinstance(rows, list) or _errors(content):
         raise no_answer(answer, where, "OData")
@@ -73,7 +74,7 @@ def opened(answer: Answer, where: str) -> Collection:
         code=codes.OK,
         where=where,
         pause=answer.retry_after,
-        repaired=loaded.repaired,
+        repaired=read.repaired,
         rows=tuple(_objects(rows)),
         count=count_in(_annotation(content, "count")),
         link=str(_annotation(content, "nextLink") or ""),
@@ -85,11 +86,11 @@ def code_of(answer: Answer) -> int | None:
     return _code(jsontext.load(answer.content), answer.content)
 
 
-def _code(loaded: Loaded, content: bytes) -> int | None:
-    if loaded.content is None:
+def _code(read: Loaded, content: bytes) -> int | None:
+    if read.content is None:
         match = _CODE_IN_XML.match(content)
         return code_in(match[1].decode()) if match else None
-    sent = (code_in(error.get("code")) for error in _errors(loaded.content))
+    sent = (code_in(error.get("code")) for error in _errors(read.content))
     return next((code for code in sent if code is not None), None)
 
 
