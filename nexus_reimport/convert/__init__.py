@@ -17,7 +17,7 @@ from nexus_reimport.convert.cards import (
     contact_entry,
     e164,
 )
-from nexus_reimport.convert.columns import as_uuid, for_type, whole
+from nexus_reimport.convert.columns import as_uuid, for_type, number, whole
 from nexus_reimport.convert.moments import (
     as_text,
     birth_date,
@@ -68,6 +68,7 @@ __all__ = [
     "identifiers",
     "iso_date",
     "moment",
+    "number",
     "on_the_clock",
     "paragraphs",
     "phone",

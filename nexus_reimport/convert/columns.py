@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable
 from decimal import Decimal
 
 from nexus_reimport.convert.moments import iso_date
 from nexus_reimport.convert.outcome import ConversionError
+from nexus_reimport.convert.texts import identifier
 
 # Bounded: an exponent of six digits would become a number of a million digits.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
@@ -26,28 +26,30 @@ _BOOLEANS = {
 
 
 def as_uuid(value: str) -> str | None:
-    """A UUID in lower case."""
-    if _UUID.fullmatch(value):
-        return value
-    if not value.strip():
-        return None
-    try:
-        # PostgreSQL prints UUIDs in lower case with hyphens, whatever was put in.
-        return str(uuid.UUID(value.strip()))
-    except ValueError:
-        raise ConversionError("not a UUID") from None
+    """A UUID in lower case: what ``identifier`` takes for one, and nothing else."""
+    # PostgreSQL prints UUIDs in lower case with hyphens, whatever was put in.
+    written = value if _UUID.fullmatch(value) else identifier(value)
+    if written and not _UUID.fullmatch(written):
+        raise ConversionError("not a UUID")
+    return written or None
+
+
+def number(value: str) -> Decimal:
+    """A number. Only a point is a decimal sign; there are no separators."""
+    # By its form: Decimal also takes 1_0, NaN and the digits of every script.
+    if not _NUMBER.fullmatch(value.strip()):
+        raise ConversionError("not a number")
+    return Decimal(value.strip())
 
 
 def whole(value: str) -> str | None:
-    """A whole number; ``"7.0"`` is one. Only a point is a decimal sign; there are no separators."""
+    """A whole number; ``"7.0"`` is one."""
     if not value.strip():
         return None
-    if not _NUMBER.fullmatch(value.strip()):
-        raise ConversionError("not a number")
-    number = Decimal(value.strip())
-    if number != number.to_integral_value():
+    given = number(value)
+    if given != given.to_integral_value():
         raise ConversionError("not a whole number")
-    return str(int(number))
+    return str(int(given))
 
 
 def for_type(value: str, type_name: str) -> str:
@@ -59,10 +61,10 @@ def for_type(value: str, type_name: str) -> str:
     """
     limit = _INTEGERS.get(type_name)
     if limit is not None:
-        number = whole(value) or ""
-        if not -limit <= int(number or 0) < limit:
+        given = whole(value) or ""
+        if not -limit <= int(given or 0) < limit:
             raise ConversionError(f"too large for {type_name}")
-        return number
+        return given
     of_type = _OTHERS.get(type_name)
     if of_type:
         return of_type(value) or ""
@@ -84,12 +86,10 @@ _OTHERS: dict[str, Callable[[str], str | None]] = {
 
 
 def _numeric(value: str, precision: int, scale: int) -> str:
-    if not _NUMBER.fullmatch(value.strip()):
-        raise ConversionError("not a number")
-    number = Decimal(value.strip())
-    if abs(number) >= Decimal(10) ** (precision - scale):
+    given = number(value)
+    if abs(given) >= Decimal(10) ** (precision - scale):
         raise ConversionError(f"too large for numeric({precision},{scale})")
     # PostgreSQL would round in silence, and the row would differ from the plan.
-    if number != round(number, scale):
+    if given != round(given, scale):
         raise ConversionError(f"more than {scale} digits after the point")
-    return format(round(number, scale), "f")
+    return format(round(given, scale), "f")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from nexus_reimport import convert, strict_json
@@ -330,8 +330,8 @@ def _same(old: Any, new: Any, column: ColumnSpec) -> bool:
 
 def _number(value: Any) -> Decimal | None:
     try:
-        return Decimal(str(value).strip())
-    except InvalidOperation:
+        return convert.number(str(value))
+    except convert.ConversionError:
         return None
 
 

@@ -22,10 +22,31 @@ def test_a_uuid_is_one_id_in_whatever_case(value: uuid.UUID) -> None:
     assert convert.identifier(str(value).upper()) == convert.identifier(f" {value} ") == str(value)
 
 
-def test_an_id_that_is_no_uuid_stays_text() -> None:
-    assert convert.identifier(" 1234 ") == "1234"
+OF_UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1234",
+        "0f8f_d5b-d9cb-469f-a165-70867728950e",
+        "0x8fad5bd9cb469fa16570867728950e",
+        "+f8fad5bd9cb469fa16570867728950e",
+        "\N{ARABIC-INDIC DIGIT ZERO}" + OF_UUID[1:],
+        OF_UUID.replace("-", ""),
+        f"{{{OF_UUID}}}",
+        f"urn:uuid:{OF_UUID}",
+    ],
+)
+def test_an_id_that_is_no_uuid_stays_text(value: str) -> None:
+    assert convert.identifier(f" {value} ") == value
     with pytest.raises(ConversionError, match="not a UUID"):
-        convert.as_uuid("1234")
+        convert.as_uuid(value)
+
+
+def test_a_column_of_uuids_takes_what_is_known_as_one_and_blanks_around_it() -> None:
+    assert convert.as_uuid(OF_UUID) == convert.as_uuid(f"\n{OF_UUID.upper()} ") == OF_UUID
+    assert convert.as_uuid(" \r") is None
 
 
 @given(st.dates(date(1890, 1, 1), date(2199, 12, 31)))
