@@ -41,12 +41,12 @@ def _birth_date(given: Given) -> str | None:
 
 
 @converter("timestamp")
-def _timestamp(given: Given) -> str | None:
+def _timestamp(given: Given) -> Partial:
     return moments.timestamp(given.value, given.zone)
 
 
 @converter("moment", needs=("time",))
-def _moment(given: Given) -> str | None:
+def _moment(given: Given) -> Partial:
     return moments.moment(given.value, given.beside("time"), given.zone)
 
 
@@ -63,7 +63,7 @@ def _end_moment(given: Given) -> Partial:
 
 
 @converter("dated", needs=("timestamp",))
-def _dated(given: Given) -> str | None:
+def _dated(given: Given) -> Partial:
     return moments.dated(given.value, given.beside("timestamp"), given.zone)
 
 

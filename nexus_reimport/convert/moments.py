@@ -1,7 +1,8 @@
 """Dates, times and instants.
 
 Wall-clock times get the clinic's zone. A time in an hour that a clock change repeats is taken as
-the first of the two; a time in the hour that a clock change skips is moved forward by that hour.
+the first of the two; a time in the hour that a clock change skips is moved forward by that hour,
+and marked as derived.
 """
 
 from __future__ import annotations
@@ -81,6 +82,14 @@ def instant(wall: datetime, zone: ZoneInfo) -> datetime:
     return wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
 
 
+def _stamped(wall: datetime, zone: ZoneInfo) -> Partial:
+    """The instant of a wall-clock time as text; derived if a clock change skips that time."""
+    at = instant(wall, zone)
+    is_skipped = at.astimezone(zone).replace(tzinfo=None) != wall
+    reasons = ("a time that a clock change skips: moved forward",) if is_skipped else ()
+    return Partial(as_text(at), derived=reasons)
+
+
 def as_text(moment: datetime) -> str:
     """An instant as PostgreSQL prints it if the session's zone is UTC."""
     utc = moment.astimezone(UTC)
@@ -112,14 +121,12 @@ def on_the_clock(value: str, zone: ZoneInfo) -> str:
         return value
 
 
-def timestamp(value: str, zone: ZoneInfo) -> str | None:
+def timestamp(value: str, zone: ZoneInfo) -> Partial:
     """A wall-clock timestamp as an instant.
 
     An offset is dropped: the server adds its own, +10:00 also on a day with summer time.
     """
-    if not value.strip():
-        return None
-    return as_text(instant(_wall(value), zone))
+    return _stamped(_wall(value), zone) if value.strip() else Partial(None)
 
 
 def _wall(value: str) -> datetime:
@@ -127,11 +134,9 @@ def _wall(value: str) -> datetime:
     return datetime.combine(_date(day), time.min) + duration(clock or "00:00:00")
 
 
-def moment(day: str, clock: str, zone: ZoneInfo) -> str | None:
+def moment(day: str, clock: str, zone: ZoneInfo) -> Partial:
     """Midnight of ``day`` plus the duration ``clock``: 24:00:00 is the next day's midnight."""
-    if not day.strip():
-        return None
-    return as_text(instant(_wall_moment(day, clock), zone))
+    return _stamped(_wall_moment(day, clock), zone) if day.strip() else Partial(None)
 
 
 def _wall_moment(day: str, clock: str) -> datetime:
@@ -150,22 +155,22 @@ def end_moment(
     (day, clock), (start_day, start_clock) = end, start
     if not start_day.strip():
         return Partial(None)
-    begins = _wall_moment(start_day, start_clock)
-    # Added to the instant, not to the clock: it lasts as long on the night of a clock change.
-    assumed = as_text(instant(begins, zone) + timedelta(minutes=minutes))
+    # As an instant: on the night of a clock change an event lasts as long as on any other.
+    begins = instant(_wall_moment(start_day, start_clock), zone)
+    assumed = as_text(begins + timedelta(minutes=minutes))
     if not clock.strip():
         return Partial(assumed, derived=(f"no end: set to {minutes} minutes after the start",))
     ends = _wall_moment(day if day.strip() else start_day, clock)
-    if ends < begins:
+    if instant(ends, zone) < begins:
         return Partial(
             assumed, derived=(f"an end before the start: set to {minutes} minutes after the start",)
         )
-    return Partial(as_text(instant(ends, zone)))
+    return _stamped(ends, zone)
 
 
-def dated(day: str, stamp: str, zone: ZoneInfo) -> str | None:
+def dated(day: str, stamp: str, zone: ZoneInfo) -> Partial:
     """The date ``day`` with the time of day of ``stamp``; only ``stamp`` if ``day`` is empty."""
     if not day.strip():
         return timestamp(stamp, zone)
     clock = _wall(stamp).time() if stamp.strip() else time.min
-    return as_text(instant(datetime.combine(_date(day), clock), zone))
+    return _stamped(datetime.combine(_date(day), clock), zone)

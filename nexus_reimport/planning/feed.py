@@ -141,7 +141,9 @@ class RecordConverter:
         if spec.rule == "from":
             try:
                 given = Given(self._zone, self._as_of, text)
-                return Partial(registry.of(spec.convert).make(given) or as_of)
+                value = registry.of(spec.convert).make(given)
+                default = value if isinstance(value, Partial) else Partial(value)
+                return default if default.value else Partial(as_of)
             except ConversionError as error:
                 return Partial(as_of, derived=(f"{error}: the time of the plan is used",))
         value = row.get(spec.column)

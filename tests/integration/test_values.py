@@ -94,6 +94,34 @@ def test_a_plan_that_ends_before_it_starts_does_not_fit(clinic: Clinic) -> None:
     assert (row["plan_end_date"] or "9") > "2025-06-30"
 
 
+def test_a_start_and_a_making_that_a_clock_change_skips_are_marked_as_derived(
+    clinic: Clinic,
+) -> None:
+    skipped = "a time that a clock change skips: moved forward"
+    with clinic.simulator.edit() as tables:
+        contacts = tables["API_Contacts"]
+        made = Record(9_999, 0, {**contacts.records[0].values})
+        made.values["id"] = "0A0B0C0D-1111-4222-8333-444455556666"
+        made.values["creationTimestamp"] = "2025-10-05 02:10:00"
+        contacts.records.append(made)
+        event = next(
+            r
+            for r in tables["API_event"].records
+            if r.values.get("id_Contact") == contacts.records[0].values["id"]
+        )
+        event.values.update(startDate="2025-10-05", startTime="02:30:00", endDate="", endTime="")
+    book = planned()
+    start, making = (
+        misfits(book, "appointments")["start_time", skipped],
+        misfits(book, "patients")["created_at", skipped],
+    )
+    assert (start.derived, start.not_stored) == (1, 0)
+    assert start.sample == (str(event.values["id"]).lower(),)
+    assert (making.derived, making.sample) == (1, (str(made.values["id"]).lower(),))
+    row = rows(book, "appointments")[nexus_id(book, "appointments", event.values["id"])]
+    assert row["start_time"] == "2025-10-04 16:30:00+00"
+
+
 def test_an_appointment_without_an_end_is_marked_as_derived(clinic: Clinic) -> None:
     with clinic.simulator.edit() as tables:
         events = [

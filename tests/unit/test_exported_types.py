@@ -147,7 +147,7 @@ def test_what_is_no_date_is_passed_on_and_refused(cell):
 def test_timestamps(cell, text):
     assert cells.as_text(cell, "timestamp", cells.Forms("d/m/y")) == text
     if text:
-        assert convert.timestamp(text, SYDNEY)
+        assert convert.timestamp(text, SYDNEY).value
 
 
 @pytest.mark.parametrize(
