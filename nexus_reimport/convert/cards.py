@@ -12,6 +12,9 @@ from nexus_reimport.convert.texts import flag, text
 from nexus_reimport.text import name_key
 
 _KINDS = frozenset({"phone", "mobile", "email", "address"})
+NO_EMAIL = "an e-mail without @"
+_IN_AN_ADDRESS = "a phone or an e-mail in the record of an address"
+_BESIDE_A_PHONE = "an address in the record of a phone or an e-mail"
 _BETWEEN = re.compile(r"[/,;|\n\r\x0b]")  # what people write between two numbers
 # Only the usual form: an e-mail of any other is kept as it is written, and told.
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
@@ -26,14 +29,16 @@ def e164(value: str) -> str | None:
 
     Source: ITU-T E.164; Australian Communications and Media Authority, "Phone number types".
     """
+    digits = re.sub(r"[\s().\-/]", "", value)
+    # Areas begin with 2, 3, 7 or 8, mobiles with 4; the 0 in +61 (0)4 is not dialled from abroad.
+    national = re.fullmatch(r"(?:(?:\+|00|0011)?610?|0)([2-478][0-9]{8})", digits)
+    if national:
+        return f"+61{national[1]}"
     # Joined, two numbers can have the length of one: "+64 21 123 456 / 457".
     if _may_be_several(value):
         return None
-    digits = re.sub(r"[\s().\-/]", "", value)
-    # Areas begin with 2, 3, 7 or 8, mobiles with 4; the 0 in +61 (0)4 is not dialled from abroad.
-    national = re.fullmatch(r"(?:(?:\+|00|0011)?610?|0)([2-478][0-9]{8})|(4[0-9]{8})", digits)
-    if national:
-        return f"+61{national[1] or national[2]}"
+    if re.fullmatch(r"4[0-9]{8}", digits):
+        return f"+61{digits}"
     # At most 15 digits, the country code included; a +61 that got here has a wrong length.
     return digits if re.fullmatch(r"\+(?!61)[1-9][0-9]{7,14}", digits) else None
 
@@ -52,15 +57,18 @@ def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
 
     Raises:
         ConversionError: an e-mail without ``@``. The field with "Email" in its name is a 0/1 flag:
-            352 patients once got the e-mail address "1".
+            352 patients once got the e-mail address "1". Or a value in the record of an address.
     """
     # Phones, mobiles and e-mails are all in one field; the kind says which of them it is.
     kind, value, label = _kind(detail), text(detail["value"]), text(detail["label"]) or ""
-    if not value or kind == "address":
+    if not value:
         return None
+    if kind == "address":
+        # Left over, or the phone of that place: the layout of an address need not show it.
+        raise ConversionError(_IN_AN_ADDRESS)
     if kind == "email":
         if "@" not in value:
-            raise ConversionError("an e-mail without @")
+            raise ConversionError(NO_EMAIL)
         return kind, {"address": value, "label": label}
     entry = {"type": kind, "number": value, "phone": value, "label": label}
     international = e164(value)
@@ -93,7 +101,7 @@ def contact_card(details: Iterable[Detail]) -> Partial:
                 derived.append("an e-mail of unusual form: kept as it was written")
         else:
             phones.append((not flag(detail["default_mobile"]), entry))
-            if _may_be_several(entry["number"]):
+            if "e164" not in entry and _may_be_several(entry["number"]):
                 derived.append("a phone that may be several numbers: kept as it was written")
         if _declared(detail) not in _KINDS:
             derived.append(f"of unknown kind: taken as a {kind}, judged by its value")
@@ -120,15 +128,19 @@ def _kind(detail: Detail) -> str:
 
 
 def address_entry(detail: Detail) -> Partial | None:
-    """The address in a contact-detail record; None if it holds none."""
-    if _declared(detail) not in ("address", ""):
-        return None
+    """The address in a contact-detail record; None if it holds none.
+
+    Raises:
+        ConversionError: it is in the record of something else.
+    """
     parts = {
         name: (text(detail[name]) or "")
         for name in ("line1", "line2", "suburb", "state", "postcode", "country")
     }
     if not any(value for name, value in parts.items() if name != "country"):
         return None
+    if _declared(detail) not in ("address", ""):
+        raise ConversionError(_BESIDE_A_PHONE)
     derived: tuple[str, ...] = ()
     # 0200 to 0999 (ACT, NT) lose their zero where a spreadsheet takes them for numbers.
     if re.fullmatch(r"[2-9]\d\d", parts["postcode"]) and _is_australian(parts["country"]):
@@ -145,9 +157,17 @@ def _is_australian(country: str) -> bool:
 
 def address_card(details: Iterable[Detail]) -> Partial:
     """The addresses of one person; the first one also at the top level, where Nexus reads it."""
-    entries = [entry for detail in details if (entry := address_entry(detail))]
+    entries, misfits = list[Partial](), list[str]()
+    for detail in details:
+        try:
+            entry = address_entry(detail)
+        except ConversionError as error:
+            misfits.append(str(error))
+            continue
+        if entry:
+            entries.append(entry)
     if not entries:
-        return Partial({})
+        return Partial({}, tuple(misfits))
     first = entries[0].value
     top = {
         "street": first["line1"],
@@ -156,4 +176,5 @@ def address_card(details: Iterable[Detail]) -> Partial:
     }
     card = {"addresses": [entry.value for entry in entries]}
     card |= {name: value for name, value in top.items() if value}
-    return Partial(card, derived=tuple(reason for entry in entries for reason in entry.derived))
+    derived = (reason for entry in entries for reason in entry.derived)
+    return Partial(card, tuple(misfits), tuple(derived))

@@ -89,7 +89,7 @@ def _among_rows(given: Given) -> Any:
     needs=("kind", "value", "label", "default_mobile", "default_email"),
     parts={"phones": ("phones", "phone", "mobile"), "emails": ("emails", "email")},
     entry=cards.contact_entry,
-    misfits_in="emails",
+    misfits_in={cards.NO_EMAIL: "emails"},
     is_json=True,
 )
 def _contact_card(given: Given) -> Partial:

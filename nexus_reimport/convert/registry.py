@@ -61,7 +61,8 @@ class Converter:
     is_json: bool = False  # gives a list or a dict
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     entry: Callable[[Detail], object] | None = None  # of a card: what one detail gives, or None
-    misfits_in: str = ""  # of a card: the only part that can have misfits
+    # Of a card: the reason of a misfit -> the part that it is missing in.
+    misfits_in: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def knows(self) -> frozenset[str]:

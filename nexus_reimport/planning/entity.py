@@ -297,7 +297,7 @@ class EntityPlanner:
     def _note_misfits(self, filemaker_id: str, fed: ConvertedRecord, row: Row) -> None:
         """Note the values that did not fit, and what the column holds instead."""
         for column, reason in fed.misfits:
-            card_part = self._spec.columns[column].converter.misfits_in
+            card_part = self._spec.columns[column].converter.misfits_in.get(reason)
             part = f"{column}.{card_part}" if card_part else column
             became = STAYS if self._merger.holds(row, part) else EMPTY
             self._misfits.append((column, reason, filemaker_id, became))

@@ -272,7 +272,7 @@ def test_a_number_that_only_nexus_has_goes_neither_unseen_nor_undecided(clinic: 
     emails = {"emails": [{"address": "old@b.example", "label": ""}], "email": "old@b.example"}
     who = shared(clinic, 3)
     keys = [set_card(clinic, r, c) for r, c in zip(who, (phones, phones, emails), strict=True)]
-    set_details(clinic, who[0], ("Email", "a@b.example"))
+    set_details(clinic, who[0], ("Email", "a@b.example"), ("Address", "0491 570 002"))
     set_details(clinic, who[1], ("Mobile", "0491 570 009"))
     set_details(clinic, who[2], ("Email", "new@b.example"), ("Email", "no address"))
     book = planned()
@@ -296,7 +296,9 @@ def test_a_number_that_only_nexus_has_goes_neither_unseen_nor_undecided(clinic: 
     assert counted.gone >= counted.different >= 1
     assert changes["contact_json.emails"].gone == 0
     assert changes["contact_json.phones"].kept >= 1
-    assert misfits(book, "patients")["contact_json", "an e-mail without @"].stays >= 1
+    unfit = misfits(book, "patients")
+    assert unfit["contact_json", "an e-mail without @"].stays >= 1
+    assert unfit["contact_json", "a phone or an e-mail in the record of an address"].empty == 1
 
 
 def test_cards_of_every_shape_go_the_whole_way(clinic: Clinic) -> None:

@@ -231,6 +231,7 @@ def test_the_default_mobile_comes_first_and_carries_both_keys() -> None:
         ("+61 12 3456", None),
         ("0591 570 006", None),
         ("(02) 5550\N{NO-BREAK SPACE}1234", "+61255501234"),
+        ("02/5550 1234", "+61255501234"),  # as long as one number with its area code
         ("0491 570 00\N{FULLWIDTH DIGIT SIX}", None),
         ("+44 20 7946 095\N{ARABIC-INDIC DIGIT EIGHT}", None),
     ],
@@ -242,6 +243,8 @@ def test_a_phone_stays_as_written_and_has_an_international_form_where_its_shape_
     (phone,) = convert.contact_card(details({"kind": "Mobile", "value": written})).value["phones"]
     assert phone["number"] == phone["phone"] == written
     assert phone.get("e164") == international
+    if international:
+        assert not convert.contact_card(details({"kind": "Mobile", "value": written})).derived
 
 
 @pytest.mark.parametrize(
@@ -303,6 +306,19 @@ def test_a_detail_of_no_known_kind_is_taken_by_what_it_holds_and_told() -> None:
     made = convert.contact_card(details({"kind": "Fax", "value": "02 5550 1234"}))
     assert made.value["phones"][0]["type"] == "phone"
     assert made.derived == ("of unknown kind: taken as a phone, judged by its value",)
+
+
+def test_what_is_in_the_record_of_another_kind_is_not_taken_and_told() -> None:
+    both = {"value": "0491 570 006", "line1": "1 Made Up St"}
+    card = convert.contact_card(details({"kind": "Address", **both}, {"kind": "Phone", **both}))
+    assert [phone["number"] for phone in card.value["phones"]] == ["0491 570 006"]
+    assert card.misfits == ("a phone or an e-mail in the record of an address",)
+    every = [{"kind": kind, **both} for kind in ("Mobile", "E-mail", "Fax", "Address", "")]
+    made = convert.address_card(details(*every))
+    assert len(made.value["addresses"]) == 2  # that of an address, and that of no kind
+    assert made.misfits == ("an address in the record of a phone or an e-mail",) * 3
+    country = convert.address_card(details({"kind": "Mobile", "country": "Australia"}))
+    assert (country.value, country.misfits) == ({}, ())
 
 
 def test_a_postcode_is_text_and_gets_back_the_zero_that_a_number_lost() -> None:
