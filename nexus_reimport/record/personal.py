@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -27,6 +28,7 @@ from nexus_reimport.settings import Settings
 from nexus_reimport.text import fold
 
 _JSON = ("{", "[")
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')  # of JSON
 _LINES = frozenset({"line1", "line2", "street", "street2", "full_address"})
 _ID_TYPES = ("uuid", "integer", "bigint", "smallint")
 _OTHER_NAMES = ("user", "file")  # not of people
@@ -149,15 +151,19 @@ def _take_leaf(
 def _leaves(text: str) -> Iterator[tuple[str, str]]:
     """Each text of a JSON value with the keys that lead to it."""
     try:
-        value = json.loads(text)
+        # An object as its pairs: a key of json, other than of jsonb, may stand there twice.
+        value = json.loads(text, object_pairs_hook=tuple)
     except ValueError:
         yield "", text
+        return
+    except RecursionError:  # nested too deeply: every text in it, keys too
+        yield from (("", json.loads(one)) for one in _TEXT.findall(text))
         return
     waiting: list[tuple[str, Any]] = [("", value)]
     while waiting:
         key, value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += [(f"{key}.{name}".lstrip("."), held) for name, held in value.items()]
+        if isinstance(value, tuple):
+            waiting += [(f"{key}.{name}".lstrip("."), held) for name, held in value]
         elif isinstance(value, list):
             waiting += [(key, held) for held in value]
         elif isinstance(value, str) and value:

@@ -485,3 +485,17 @@ def test_of_a_long_text_no_more_is_held_than_of_a_piece_of_it():
 
     peak(1)  # what is made once
     assert peak(100_000) < 1.5 * peak(25_000)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{"phone": "0491 570 006", "phone": "0491 570 007"}',
+        '[{"a": {"phone": "0491 570 006", "phone": 1}}]',
+        "[" * 5_000 + '"0491 570 006"' + "]" * 5_000,
+    ],
+)
+def test_a_json_text_is_searched_whole_however_it_is_written(document):
+    terms = Identifiers()
+    personal.take(terms, {"card": [document]}, personal.Columns(), TODAY)
+    assert list(Sweep(terms).text(b"a call to 0491 570 006 failed", "a.log"))
