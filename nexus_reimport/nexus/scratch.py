@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -190,14 +190,19 @@ def sweep(server: Postgres, register: Path) -> tuple[str, ...]:
         TargetError: the server cannot be asked. The notes stay, and the next command tries again.
     """
     dropped = []
-    for note in sorted(register.glob(f"{PREFIX}*.json")):
-        entry = _read(note)
-        if entry is None or not _is_on(entry, server):
+    for path in _notes(register):
+        note = _read(path)
+        if note is None or (note.host, note.port) != (server.host, server.port):
             continue
-        if drop(server, entry["name"], entry["token"]):
-            dropped.append(str(entry["name"]))
-        note.unlink(missing_ok=True)
+        if drop(server, note.name, note.token):
+            dropped.append(note.name)
+        path.unlink(missing_ok=True)
     return tuple(dropped)
+
+
+def unreadable(register: Path) -> tuple[Path, ...]:
+    """The notes that cannot be read; each is called as the database that may be left."""
+    return tuple(path for path in _notes(register) if _read(path) is None and path.exists())
 
 
 def drop(server: Postgres, name: str, token: str) -> bool:
@@ -264,25 +269,30 @@ def _watched(server: Postgres, name: str, token: str, note: Path) -> subprocess.
     return watch
 
 
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """What the register holds of one scratch database: its server, its name, its token."""
+
+    host: str
+    port: int
+    name: str
+    token: str
+    at: float
+
+
 def _write_down(note: Path, server: Postgres, name: str, token: str) -> None:
     private.make_folder(note.parent)
-    entry = {
-        "host": server.host,
-        "port": server.port,
-        "name": name,
-        "token": token,
-        "at": time.time(),
-    }
-    private.replace(note, json.dumps(entry).encode() + b"\n")
+    entry = _Note(server.host, server.port, name, token, time.time())
+    private.replace(note, json.dumps(asdict(entry)).encode() + b"\n")
 
 
-def _read(note: Path) -> dict[str, Any] | None:
+def _notes(register: Path) -> list[Path]:
+    return sorted(register.glob(f"{PREFIX}*.json"))
+
+
+def _read(note: Path) -> _Note | None:
+    """A note; None if it cannot be read. It stays: nothing else tells that there is a copy."""
     try:
-        return dict(json.loads(note.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, OSError):
-        note.unlink(missing_ok=True)  # cut short by a kill, before the database was created
+        return _Note(**json.loads(note.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, OSError):
         return None
-
-
-def _is_on(entry: dict[str, Any], server: Postgres) -> bool:
-    return (entry["host"], entry["port"]) == (server.host, server.port)

@@ -24,7 +24,7 @@ from nexus_reimport.errors import ApplicationError, ReimportError, StorageError,
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.files import synced
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.nexus import deployment, pg_tools, rights
+from nexus_reimport.nexus import deployment, pg_tools, rights, scratch
 from nexus_reimport.nexus.postgres import Connection, connected, scalar
 from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.runbook import connections
@@ -143,6 +143,15 @@ def _machine(settings: Settings) -> Iterator[Finding]:
     yield from _secrets(settings)
     for name, folder in (("runs", settings.folders.runs), ("private", settings.folders.private)):
         yield from _folder(name, folder)
+    for note in scratch.unreadable(settings.scratch_register):
+        yield Finding(
+            "this machine",
+            State.REMARK,
+            f"{note} cannot be read: a killed run may have left the scratch database {note.stem}"
+            " with patients' rows on a server",
+            f"as an administrator of {pg_tools.place(settings.rehearsal_server)}, drop {note.stem}"
+            " if it exists; then delete the file",
+        )
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:
