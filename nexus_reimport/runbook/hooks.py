@@ -62,13 +62,14 @@ def run(settings: Settings, hook: Hook, run_id: str, given: bytes = b"") -> Ende
         with _log(settings) as log:
             _say(log, f"{hook} of run {run_id}: {json.dumps(list(command))}")
             code = _wait(command, settings, run_id, given, log)
-            seconds = time.monotonic() - began
-            ended = Ended(code, seconds, f"`{hook}` {_how(code, settings.hooks.timeout, seconds)}")
-            _say(log, str(ended))
     except (OSError, ValueError) as error:
         why = (error.strerror or "") if isinstance(error, OSError) else ""
         why = why or type(error).__name__
-        ended = Ended(None, time.monotonic() - began, f"`{hook}` could not be started: {why}")
+        return Ended(None, time.monotonic() - began, f"`{hook}` could not be started: {why}")
+    seconds = time.monotonic() - began
+    ended = Ended(code, seconds, f"`{hook}` {_how(code, settings.hooks.timeout, seconds)}")
+    with suppress(OSError), _log(settings) as log:  # it has ended so, even if the disk is full
+        _say(log, str(ended))
     return ended
 
 

@@ -85,16 +85,18 @@ def leave(settings: Settings, run: Run | None = None) -> str:
                 return ""
             return _take_down(settings, state, _journal(settings, state, run))
     except OSError:  # the disk failed, not the hook; this must not become the run's error either
-        return _advice(settings, _read(settings) or _UNKNOWN)
+        return _advice_if_up(settings)
 
 
 def still_up(settings: Settings) -> str:
     """What a person must do if the window is up although no run is inside it; "" if it is down."""
     if not _path(settings, STATE).exists():
         return ""
-    with _lock(settings) as ours:
-        state = _read(settings) if ours else None
-        return _advice(settings, state) if state else ""
+    try:
+        with _lock(settings) as ours:
+            return _advice_if_up(settings) if ours else ""
+    except OSError:  # whether a run is inside it cannot be asked
+        return _advice_if_up(settings)
 
 
 def _take_down(settings: Settings, state: _State, journal: Journal) -> str:
@@ -115,6 +117,11 @@ def _take_down(settings: Settings, state: _State, journal: Journal) -> str:
         _write(settings, state)
     journal(Event.WINDOW_FAILED, hook="leave", of=state.run, **ended.facts())
     return _advice(settings, state)
+
+
+def _advice_if_up(settings: Settings) -> str:
+    state = _read(settings)
+    return _advice(settings, state) if state else ""
 
 
 def _advice(settings: Settings, state: _State) -> str:
@@ -185,7 +192,7 @@ def _read(settings: Settings) -> _State | None:
         return _State(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OSError):
         return _UNKNOWN
 
 

@@ -1,0 +1,98 @@
+"""The clinic's own commands, and the window that they put up, where the disk fails beside them."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nexus_reimport import record
+from nexus_reimport.runbook import hooks, maintenance
+from nexus_reimport.settings import Settings
+from nexus_reimport.settings.environment import Hooks
+
+RUN = "20260301T020000Z"
+
+
+def with_hooks(known: Settings, code: int = 0) -> Settings:
+    ends = (sys.executable, "-c", f"raise SystemExit({code})")
+    return known.model_copy(update={"hooks": Hooks(enter=ends, leave=ends)})
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, old)
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_how_a_hook_ended_is_told_as_it_was_though_the_log_has_no_room_for_it(
+    known: Settings, code: int
+) -> None:
+    settings = with_hooks(known, code)
+    log = hooks.log_path(settings)
+    assert hooks.run(settings, "leave", RUN).exit_code == code
+    first, last = log.read_text().splitlines()
+    room = len(first) + 3  # the next first line, and no more than the beginning of the last one
+    with no_file_larger_than(log.stat().st_size + room):
+        ended = hooks.run(settings, "leave", RUN)
+    assert (ended.exit_code, ended.well) == (code, code == 0)
+    assert f"`leave` ended with exit code {code}" in ended.why
+    assert log.read_text().splitlines()[2][:3] == first[:3], "the first line was written"
+    assert last.partition(" after ")[0] not in "\n".join(log.read_text().splitlines()[2:])
+
+
+def test_a_hook_whose_start_cannot_be_logged_is_not_started(known: Settings) -> None:
+    settings = with_hooks(known)
+    hooks.log_path(settings).mkdir(parents=True)
+    ended = hooks.run(settings, "enter", RUN)
+    assert ended.exit_code is None
+    assert ended.why == "`enter` could not be started: Is a directory"
+
+
+def state_of(settings: Settings) -> Path:
+    path = settings.folders.runs / settings.name / maintenance.STATE
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_a_window_whose_file_the_disk_does_not_give_counts_as_up(known: Settings) -> None:
+    settings = with_hooks(known)
+    state_of(settings).mkdir()
+    for told in (maintenance.still_up(settings), maintenance.leave(settings)):
+        assert maintenance.HEADLINE in told
+        assert "put up at an unknown time by run unknown" in told
+
+
+def test_a_window_whose_lock_the_disk_does_not_give_counts_as_up(known: Settings) -> None:
+    """It became the error of the run that asked, in place of that run's outcome."""
+    settings = with_hooks(known)
+    state_of(settings).write_text(f'{{"run": "{RUN}", "since": "2026-03-01T02:00:00+00:00"}}')
+    (settings.folders.runs / settings.name / maintenance.LOCK).mkdir()
+    for told in (maintenance.still_up(settings), maintenance.leave(settings)):
+        assert f"put up 2026-03-01T02:00:00+00:00 by run {RUN}" in told
+
+
+def test_a_window_that_is_down_is_not_told_as_up_because_the_journal_cannot_say_so(
+    known: Settings,
+) -> None:
+    run = record.create(known)
+    journal = run.folder / "journal.jsonl"
+    leave = ("/bin/sh", "-c", f"rm {journal} && mkdir {journal}")
+    settings = known.model_copy(update={"hooks": Hooks(enter=leave, leave=leave)})
+    state = settings.folders.runs / settings.name / maintenance.STATE
+    state.write_text(f'{{"run": "{run.id}", "since": "2026-03-01T02:00:00+00:00"}}')
+    assert maintenance.leave(settings, run) == ""
+    assert not state.exists()
+    assert journal.is_dir()
