@@ -142,8 +142,9 @@ class Writer:
     def add(self, row: Row) -> None:
         """Add one row, in the order of the columns."""
         self._batch.append(row)
+        self._characters += sum(map(len, filter(None, row)))
         self._rows += 1
-        if len(self._batch) >= BATCH:
+        if len(self._batch) >= BATCH or self._characters > _MOST_HELD:
             self._flush()
 
     def add_columns(self, columns: Sequence[Sequence[str | None]]) -> None:
@@ -164,9 +165,9 @@ class Writer:
         self._put(batch)
 
     def _flush(self) -> None:
+        self._characters = 0
         if any(self._held):
             held, self._held = self._held, [[] for _ in self._columns]
-            self._characters = 0
             self._write(held)
         if self._batch:
             batch, self._batch = self._batch, []
@@ -269,10 +270,12 @@ def _opened(path: Path) -> ParquetFile:
     return pq.ParquetFile(path, pre_buffer=False)
 
 
-def _batches(source: ParquetFile) -> Iterator[RecordBatch]:
+def _batches(source: ParquetFile, columns: Sequence[str] | None = None) -> Iterator[RecordBatch]:
+    """The rows as they were written: those whose texts are long, few at a time."""
     # Threads take longer than they save where there is little.
     is_long = source.metadata.num_rows > BATCH
-    return source.iter_batches(batch_size=BATCH, use_threads=is_long)  # type: ignore[no-any-return]
+    for group in range(source.num_row_groups):  # of several at once, Arrow fills each batch
+        yield from source.iter_batches(BATCH, [group], columns, use_threads=is_long)
 
 
 def distinct(path: Path, together: Sequence[str] = ()) -> Iterator[dict[str, list[str | None]]]:
@@ -315,7 +318,7 @@ def read_columns(path: Path, file: RowFile, columns: Sequence[str]) -> Iterator[
     """
     wanted = [column for column in columns if column in file.columns]
     with _opened(path / file.name) as source:
-        for batch in source.iter_batches(batch_size=BATCH, columns=wanted):
+        for batch in _batches(source, wanted):
             by_column = [batch.column(name).to_pylist() for name in wanted]
             yield from (dict(zip(wanted, row, strict=True)) for row in zip(*by_column, strict=True))
 
