@@ -20,7 +20,9 @@ from nexus_reimport.nexus.registry import UNDO_PREFIX
 from nexus_reimport.settings import Postgres
 
 DUMP = "nexus.dump"
-LOG = "pg_dump.log"
+# What each program has said: a later one must not write over it.
+DUMP_LOG, LIST_LOG = "pg_dump.log", "pg_restore_list.log"
+RESTORE_LOG, PRINT_LOG = "pg_restore.log", "pg_restore_print.log"
 _LARGE = 16 << 20  # bytes of a dump, compressed: about three times the real clinic's
 # Lines of pg_restore's list. Only a superuser may make these:
 _OF_A_SUPERUSER = r"^\d+; \d+ \d+ (?:COMMENT - )?(?:EVENT TRIGGER|PUBLICATION) "
@@ -71,13 +73,12 @@ def take(
             f"--lock-wait-timeout={pg_tools.LOCK_WAIT * 1000}",
         ],
         target,
-        folder / LOG,
-        lambda: connection.execute(
-            "SELECT 1"
-        ),  # the server ends a session that is idle in its transaction
+        folder / DUMP_LOG,
+        # The server ends a session that is idle in its transaction.
+        lambda: connection.execute("SELECT 1"),
     )
     dump.chmod(private.FILE)
-    listing = pg_tools.run([binaries / "pg_restore", "--list", dump], target, folder / LOG)
+    listing = _listing(binaries, dump, target)
     return Backup(
         dump=DUMP,
         dump_bytes=dump.stat().st_size,
@@ -121,7 +122,7 @@ def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -
             next="use another run's dump, or run 01_preflight again for a new one",
         )
     binaries = pg_tools.folder(backup.server_version, into.binaries)
-    listed = pg_tools.run([binaries / "pg_restore", "--list", dump], into, folder / LOG)
+    listed = _listing(binaries, dump, into)
     with connected(into) as connection:
         is_superuser = bool(scalar(connection, statement("is_superuser")))
     without = left_out(backup) if to_look_at or not is_superuser else ()
@@ -146,8 +147,14 @@ def restore(backup: Backup, folder: Path, into: Postgres, *, to_look_at: bool) -
     if to_look_at:
         # A label whose provider this server has not loaded would stop the restore.
         command.append("--no-security-labels")
-    pg_tools.run([*command, f"--dbname={into.database}", dump], into, folder / "pg_restore.log")
+    pg_tools.run([*command, f"--dbname={into.database}", dump], into, folder / RESTORE_LOG)
     return without
+
+
+def _listing(binaries: Path, dump: Path, target: Postgres) -> str:
+    """What a dump holds, as pg_restore lists it and takes it again."""
+    log = dump.with_name(LIST_LOG)
+    return pg_tools.run([binaries / "pg_restore", "--list", dump], target, log)
 
 
 def _jobs(backup: Backup) -> int:
@@ -167,15 +174,8 @@ def left_to_do(
     First those for the extensions that it went ``without``. Then those to run after the owners are
     set: grants, default privileges, publications, event triggers.
     """
-    listed = pg_tools.run(
-        [
-            pg_tools.folder(backup.server_version, into.binaries) / "pg_restore",
-            "--list",
-            folder / backup.dump,
-        ],
-        into,
-        folder / LOG,
-    )
+    binaries = pg_tools.folder(backup.server_version, into.binaries)
+    listed = _listing(binaries, folder / backup.dump, into)
     return (
         _printed(backup, folder, into, _only(listed, *_lines_of(without))),
         _printed(backup, folder, into, _only(listed, _GRANTS, _OF_A_SUPERUSER)),
@@ -193,7 +193,7 @@ def _printed(backup: Backup, folder: Path, into: Postgres, listing: str) -> tupl
         "--file=-",
         folder / backup.dump,
     ]
-    return tuple(_statements(pg_tools.run(command, into, folder / "pg_restore.log")))
+    return tuple(_statements(pg_tools.run(command, into, folder / PRINT_LOG)))
 
 
 def _statements(printed: str) -> Iterator[str]:

@@ -9,9 +9,11 @@ import pytest
 
 from nexus_reimport import runbook, runner, show
 from nexus_reimport.errors import RecordError, SettingsError, StopError
+from nexus_reimport.nexus import scratch
+from nexus_reimport.nexus.postgres import connected, exported_snapshot
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import adoption
-from nexus_reimport.stages import restore
+from nexus_reimport.stages import backup, restore
 from nexus_sandbox.postgres.server import binaries
 from support.clinic import OWNER, ROLE, Clinic, planned
 from support.restoring import administrator, drop_aside, named, swap_in
@@ -261,3 +263,25 @@ def test_a_dump_is_only_restored_by_a_record_that_can_be_trusted(
         assert not connection.execute(
             "SELECT 1 FROM pg_database WHERE datname = %s", (named,)
         ).fetchone()
+
+
+def test_what_each_program_says_stays_in_a_log_of_its_own(clinic: Clinic, tmp_path: Path) -> None:
+    """What pg_dump warns of was gone once pg_restore had listed the dump."""
+    for program in ("pg_dump", "pg_restore"):
+        loud = tmp_path / program
+        loud.write_text(f'#!/bin/sh\necho "$1" >&2\nexec {binaries() / program} "$@"\n')
+        loud.chmod(0o700)
+    book = runbook.begin(DEV)
+    place = book.settings.postgres.model_copy(update={"binaries": tmp_path})
+    with connected(place) as connection, exported_snapshot(connection) as shared:
+        saved = backup.take(connection, shared, place, book.mapping, book.folder, {})
+    with scratch.created(place, saved.shape, book.settings.scratch_register) as copy:
+        without = backup.restore(saved, book.folder, copy.place, to_look_at=False)
+        backup.left_to_do(saved, book.folder, copy.place, without)
+    logs = {path.name: path.read_text() for path in book.folder.glob("*.log")}
+    assert {name: text.partition("=")[0].strip() for name, text in logs.items()} == {
+        "pg_dump.log": "--format",
+        "pg_restore_list.log": "--list",
+        "pg_restore.log": "--exit-on-error",
+        "pg_restore_print.log": "--use-list",
+    }
