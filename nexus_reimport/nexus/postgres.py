@@ -289,9 +289,7 @@ def exported_snapshot(connection: Connection) -> Iterator[str]:
     try:
         yield str(scalar(connection, "SELECT pg_export_snapshot()"))
     finally:
-        # A ROLLBACK on a lost connection would fail, and hide the error that lost it.
-        if not connection.closed and not connection.broken:
-            connection.execute("ROLLBACK")
+        roll_back(connection)
 
 
 @contextmanager
@@ -302,5 +300,15 @@ def rolled_back(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        if not connection.closed and not connection.broken:
-            connection.execute("ROLLBACK")
+        roll_back(connection)
+
+
+def roll_back(connection: Connection) -> None:
+    """Roll back; with a lost connection the server does: ROLLBACK would hide what has lost it."""
+    if not is_lost(connection):
+        connection.execute("ROLLBACK")
+
+
+def is_lost(connection: Connection) -> bool:
+    """Whether nothing can be sent any more."""
+    return connection.closed or connection.broken

@@ -23,7 +23,9 @@ from nexus_reimport.nexus.postgres import (
     LOST,
     Connection,
     connected,
+    is_lost,
     names,
+    roll_back,
     scalar,
     statement,
     table_name,
@@ -254,12 +256,11 @@ def write_transaction(
     try:
         result = work()
         if not commit:
-            connection.execute("ROLLBACK")
+            roll_back(connection)
             return result
         session.require_at_commit(connection, ROLLED_BACK)
     except BaseException:
-        if not connection.closed and not connection.broken:
-            connection.execute("ROLLBACK")
+        roll_back(connection)
         raise
     # On the disk before COMMIT is sent: a kill in between must leave the run in doubt.
     journal(Event.COMMITTING)
@@ -285,8 +286,8 @@ def _is_in_doubt(connection: Connection, error: psycopg.Error) -> bool:
     """
     if isinstance(error, psycopg.errors.TransactionTimeout):
         return False
-    ended = connection.closed or connection.broken
-    return isinstance(error, LOST) and (ended or error.diag.severity_nonlocalized in _ENDED)
+    ended = is_lost(connection) or error.diag.severity_nonlocalized in _ENDED
+    return isinstance(error, LOST) and ended
 
 
 def _in_doubt(what: str) -> InDoubt:
@@ -325,7 +326,7 @@ def run_lock(
     try:
         yield
     finally:
-        if not connection.closed and not connection.broken:
+        if not is_lost(connection):
             connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
 
 

@@ -47,7 +47,7 @@ from nexus_reimport.nexus import registry, scratch
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.kept_readings import KeptReadings
-from nexus_reimport.nexus.postgres import Connection, connected
+from nexus_reimport.nexus.postgres import Connection, connected, roll_back
 from nexus_reimport.nexus.scratch import Scratch
 from nexus_reimport.saboteur import Kind, Objects, Scene
 from nexus_reimport.saboteur.following import Following
@@ -341,7 +341,7 @@ class _Bench:
         try:
             yield
         finally:
-            self._connection.execute("ROLLBACK")
+            roll_back(self._connection)
             self._put_back()
 
     def _put_back(self) -> None:

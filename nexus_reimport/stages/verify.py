@@ -40,7 +40,7 @@ from nexus_reimport.nexus.inventory import Positions
 from nexus_reimport.nexus.kept_readings import CATALOG, KeptReadings
 from nexus_reimport.nexus.links import AttachmentState
 from nexus_reimport.nexus.own_tables import OwnTables
-from nexus_reimport.nexus.postgres import Connection
+from nexus_reimport.nexus.postgres import Connection, roll_back
 from nexus_reimport.nexus.questions import Answers, Asked, Shown
 from nexus_reimport.nexus.readings import Gone, Unread
 from nexus_reimport.nexus.registry import UndoData
@@ -237,7 +237,7 @@ def _opened(settings: Settings, copy: Copy | None) -> Iterator[Connection]:
     with waiters.reading(place, COMMITTED_BEFORE) as connection:
         connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield connection
-        connection.execute("ROLLBACK")
+        roll_back(connection)
 
 
 def _ask_api(

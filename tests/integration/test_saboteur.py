@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,6 +140,20 @@ def test_a_kind_that_leaves_something_behind_stops_the_test(
     kind = Kind("left_behind", "Rows are gone for good.", "the copy", left_behind)
     with pytest.raises(StopError, match="a kind of corruption was not undone on the copy"):
         clinic.approved(rehearsed).sabotaged((kind,))
+
+
+def test_an_interrupt_is_not_hidden_by_the_session_that_is_lost_with_it(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    def interrupted(scene: Scene) -> int:
+        with suppress(psycopg.OperationalError):
+            scene.connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        raise KeyboardInterrupt
+
+    kind = Kind("interrupted", "Somebody stops the test.", "nothing", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        clinic.approved(rehearsed).sabotaged((kind,))
+    assert not copies(clinic.server)
 
 
 def test_prod_relies_on_a_dev_run_only_if_its_verification_has_found_every_kind(
