@@ -119,7 +119,7 @@ def archive_runs(environment: str, *, as_json: bool) -> None:
             next=f"describe it in {environment}.toml: [record.archive]",
         )
     with record.at_work(settings):
-        place = settings.folders.runs / settings.name
+        place = settings.records_folder
         done = archive.put_missing(place, settings.record.archive)
     lines = [f"{one.run}: {one.bucket}/{one.key}, locked until {one.until}" for one in done]
     text = "\n".join(lines) or "every sealed record is in the archive already"
@@ -231,7 +231,7 @@ def _of_environment(settings: Settings, signers: Path | None) -> list[Checked]:
     allowed = signers or (signing.allowed_signers if signing else None)
 
     def look() -> list[Checked]:
-        return check.of_folder(settings.folders.runs / settings.name, settings.name, allowed)
+        return check.of_folder(settings.records_folder, settings.name, allowed)
 
     try:
         records, rows = anchor.with_rows(settings, look)

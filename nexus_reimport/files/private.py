@@ -88,7 +88,7 @@ def write_new(path: Path, data: bytes) -> None:
     with named(path), create(path) as file:
         file.write(data)
         sync(file)
-    sync_folder(path.parent)
+    sync_path(path.parent)
 
 
 def place_new(path: Path, data: bytes) -> None:
@@ -109,7 +109,7 @@ def place_new(path: Path, data: bytes) -> None:
         path.hardlink_to(draft)
     finally:
         draft.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    sync_path(path.parent)
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -128,7 +128,7 @@ def replace(path: Path, data: bytes) -> None:
     except BaseException:  # a full disk must not be left with half a draft on it
         draft.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    sync_path(path.parent)
 
 
 def _writer() -> str:
@@ -139,16 +139,11 @@ def _writer() -> str:
 def remove(path: Path) -> None:
     """Remove the file, also from the disk, before this returns. It need not exist."""
     path.unlink(missing_ok=True)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Put the names in the folder onto the disk before this returns."""
-    sync_path(folder)
+    sync_path(path.parent)
 
 
 def sync_path(path: Path) -> None:
-    """Put what was written to this file, or folder, onto the disk before this returns."""
+    """Put what is in this file, or the names in this folder, onto the disk before this returns."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

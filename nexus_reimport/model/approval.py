@@ -9,6 +9,13 @@ from nexus_reimport.model.checks import Report
 from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.settings import Write
 
+DIGEST_SHOWN = 12  # characters of a digest that a person types: 48 bits, enough against a slip
+
+
+def short(whole: str) -> str:
+    """The beginning of a digest, as a person reads and types it."""
+    return whole[:DIGEST_SHOWN]
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:

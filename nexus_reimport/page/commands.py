@@ -73,7 +73,7 @@ def at_work(settings: Settings) -> Command | None:
 
 
 def _folder(settings: Settings) -> Path:
-    return settings.folders.private / settings.name / FOLDER
+    return settings.private_folder / FOLDER
 
 
 def _read(log: Path) -> Command:

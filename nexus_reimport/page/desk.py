@@ -86,7 +86,7 @@ class Desk:
             f"busy={busy}",
             f"run={_came_to(work.latest(settings), busy=busy)}",
             f"command={command.log.stem} {command.is_at_work}" if command else "",
-            f"register={register.size(settings.folders.runs / settings.name)}",
+            f"register={register.size(settings.records_folder)}",
         ]
         for reading in (self.status, self.connections, self.look):
             parts.append(f"{reading.ended} {reading.at} {reading.failing_since}")

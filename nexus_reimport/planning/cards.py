@@ -71,9 +71,8 @@ def opened(document: Any, parts: Mapping[str, Keys]) -> dict[str, Any]:
         for piece in _pieces(text) if text and first != "addresses" else [item]:
             if piece not in (None, "", [], {}) and not isinstance(piece, bool):
                 part = "emails" if "@" in str(piece) and "emails" in parts else first
-                card.setdefault(part, [[]])[0].append(
-                    piece
-                )  # a list in a list marks the older shape
+                # A list in a list marks the older shape.
+                card.setdefault(part, [[]])[0].append(piece)
     return card
 
 

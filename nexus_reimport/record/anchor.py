@@ -70,7 +70,7 @@ def restores(settings: Settings) -> tuple[list[Restore], list[Restore]]:
     with connected(settings.postgres) as connection:
         deployment.require(connection, settings.name)
         held = of_database.read(connection)
-    noted = register.restored(settings.folders.runs / settings.name)
+    noted = register.restored(settings.records_folder)
     both = [one for one in held if noted.get(one.id) == one.runs]
     return both, [one for one in held if one not in both]
 

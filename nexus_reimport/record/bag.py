@@ -55,11 +55,11 @@ class Contents:
     odd: Mapping[str, str]  # path -> what it is; a file too that has another name elsewhere
 
 
-def contents(bag: Path, below: str = PAYLOAD) -> Contents:
-    """What lies in ``below``, by its path in the bag. No link is followed."""
+def contents(bag: Path) -> Contents:
+    """What lies in the payload, by its path in the bag. No link is followed."""
     files: set[str] = set()
-    odd = {below: "a symbolic link"} if (bag / below).is_symlink() else {}
-    for path in _everything(bag / below):
+    odd = {PAYLOAD: "a symbolic link"} if (bag / PAYLOAD).is_symlink() else {}
+    for path in _everything(bag / PAYLOAD):
         name = path.relative_to(bag).as_posix()
         if path.is_symlink():
             odd[name] = "a symbolic link"
@@ -107,7 +107,7 @@ def close_payload(bag: Path) -> dict[str, str]:
         private.sync_path(bag / name)
     for at, _, _ in os.walk(bag / PAYLOAD):
         private.close_folder(Path(at))
-        private.sync_folder(Path(at))
+        private.sync_path(Path(at))
     return hashes
 
 
@@ -227,7 +227,7 @@ def problems(bag: Path) -> list[str]:
     ]
     payload, wrong = hashes(bag, MANIFEST)
     stored = contents(bag)
-    findings += [text for text in wrong if not text.endswith("missing")]
+    findings += wrong if _is_file(bag / MANIFEST) else []  # one that is missing is told already
     findings += _compared(bag, payload, stored.files)
     odd = {**dict.fromkeys(linked(bag), LINKED), **stored.odd}
     findings += [f"{name}: {what}" for name, what in sorted(odd.items())]

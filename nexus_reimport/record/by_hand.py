@@ -45,7 +45,7 @@ def require_own(settings: Settings) -> None:
             Nothing was read or written.
     """
     lab = _lab()
-    if lab and lab.parent.parent != settings.folders.private / settings.name:
+    if lab and lab.parent.parent != settings.private_folder:
         raise SettingsError(
             f"these pages were opened for another environment than {settings.name}",
             where=str(lab),

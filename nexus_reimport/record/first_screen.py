@@ -30,6 +30,7 @@ from nexus_reimport.model import (
     Scope,
     Undone,
 )
+from nexus_reimport.model.approval import short
 from nexus_reimport.record import attention, front, journal, verdict
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.verdict import Verdict
@@ -157,7 +158,7 @@ class _Record:
     @property
     def digest(self) -> str:
         """As much of what approval is asked for as a person types; "" where nothing is asked."""
-        return self.asked.digest[: front.DIGEST_SHOWN] if self.asked else ""
+        return short(self.asked.digest) if self.asked else ""
 
     @property
     def asked(self) -> Proposal | RollbackProposal | None:

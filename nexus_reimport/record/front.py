@@ -17,11 +17,11 @@ from nexus_reimport import model, naming, wording
 from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Applied, Approval, Plan, Scope, Undone
+from nexus_reimport.model.approval import short
 from nexus_reimport.record import bag, journal, values, verdict
 from nexus_reimport.record.verdict import State
 
 T = TypeVar("T")
-DIGEST_SHOWN = 12  # as much as a person types to approve
 _WITHOUT_COUNTS = {
     State.AS_IT_WAS: "Nothing was written to the database.",
     State.UNKNOWN: "It is not known whether anything was written to the database.",
@@ -113,7 +113,7 @@ def approved(front: Front) -> str:
     if given is None:
         return "Nobody has approved it."
     at = f"{given.at.astimezone(UTC):%H:%M:%S} UTC"
-    sentence = f"Approved by {given.by} ({given.how}) at {at}, digest {given.digest[:DIGEST_SHOWN]}"
+    sentence = f"Approved by {given.by} ({given.how}) at {at}, digest {short(given.digest)}"
     return f"{sentence}: {given.reason}" if given.reason else f"{sentence}."
 
 

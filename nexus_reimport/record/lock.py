@@ -59,7 +59,7 @@ def is_taken(settings: Settings) -> bool:
 
 
 def _path(settings: Settings) -> Path:
-    return settings.folders.runs / settings.name / ".at_work"
+    return settings.records_folder / ".at_work"
 
 
 def _busy(settings: Settings) -> Busy:

@@ -87,7 +87,7 @@ def newest(settings: Settings) -> Run | None:
 
 def _readers(settings: Settings, but: Run | None = None) -> Iterator[Run]:
     """The runs that have read all of FileMaker and have their private folder, the newest first."""
-    folders = records(settings.folders.runs / settings.name)[::-1]
+    folders = records(settings.records_folder)[::-1]
     others = (of(settings, folder.name) for folder in folders)
     return (o for o in others if o != but and o.has(Snapshot) and o.private.is_dir())
 

@@ -49,7 +49,7 @@ def look(settings: Settings, older_than: timedelta, needed: Collection[str]) -> 
 
     ``needed`` are the runs that the database says can still be undone, or restored.
     """
-    place, since = settings.folders.private / settings.name, datetime.now(UTC) - older_than
+    place, since = settings.private_folder, datetime.now(UTC) - older_than
     names = {path.name for path in place.iterdir()} if place.is_dir() else set()
     known = {path.name for path in runs.folders(settings)}
     folders = [
@@ -68,7 +68,7 @@ def look(settings: Settings, older_than: timedelta, needed: Collection[str]) -> 
 def purge(settings: Settings, folder: PrivateFolder, older_than: str) -> None:
     """Write down who deletes ``folder``, then delete it: what a kill leaves can be purged again."""
     register.note(
-        settings.folders.runs / settings.name,
+        settings.records_folder,
         Event.PURGED,
         of=folder.name,
         files=folder.files,

@@ -51,7 +51,7 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "", name
     names = {"run": new_run.id, "environment": new_run.environment}
     file = environments.folder() / f"{new_run.environment}.toml"
     names["environment_file"] = private.sha256_of(file) if file.is_file() else ""
-    last = chain.last(_place(settings))
+    last = chain.last(settings.records_folder)
     names["after"] = str(last.sequence if last else 0)
     new_run.journal(Event.OPENED, **names, kind=kind, who=getpass.getuser(), name=name, **where)
     seal.write_json(new_run.folder / "environment.json", settings.public())
@@ -66,7 +66,7 @@ def _refuse_former(settings: Settings) -> None:
             where=f"environment {settings.name}",
             state="nothing new was started",
             next=f"finish or seal it with the version that began it; or, if you know what became of"
-            f" it, move its folder out of {settings.folders.runs / settings.name}",
+            f" it, move its folder out of {settings.records_folder}",
         )
 
 
@@ -104,7 +104,7 @@ def _close_earlier(settings: Settings, undoes: str) -> None:
 
 def _finish_seal(settings: Settings) -> None:
     """A record whose seal was cut short before its last file gets that file."""
-    place = _place(settings)
+    place = settings.records_folder
     noted = chain.noted_last(place)
     if noted is None or Path(noted.run).name != noted.run or bag.is_sealed(place / noted.run):
         return
@@ -154,13 +154,14 @@ def every(settings: Settings) -> list[Run]:
     An open one stands before all that were sealed since it was opened: one that ended and could not
     be sealed is not the last run any more, once another one was.
     """
-    folders = [f for f in chain.records(_place(settings)) if (f / bag.PAYLOAD / JOURNAL).is_file()]
-    return [run.of(settings, folder.name) for folder in sorted(folders, key=_order)]
+    records = chain.records(settings.records_folder)
+    folders = sorted((f for f in records if (f / bag.PAYLOAD / JOURNAL).is_file()), key=_order)
+    return [run.of(settings, folder.name) for folder in folders]
 
 
 def folders(settings: Settings) -> list[Path]:
     """The folders of all records of the environment, whatever lies in them."""
-    return chain.records(_place(settings))
+    return chain.records(settings.records_folder)
 
 
 def _order(folder: Path) -> tuple[int, bool, str]:
@@ -187,7 +188,7 @@ def former(settings: Settings) -> list[tuple[Path, bool]]:
     """Records of a former version, whose files are no bag; and whether each was sealed."""
     return [
         (folder, (folder / "manifest.json").is_file())
-        for folder in chain.records(_place(settings))
+        for folder in chain.records(settings.records_folder)
         if (folder / JOURNAL).is_file()
     ]
 
@@ -204,7 +205,3 @@ def taken_back(runs: Iterable[Run]) -> dict[str, str]:
         if one.is_committed() and (undone := one.undoes):
             rollbacks[undone] = one.id
     return rollbacks
-
-
-def _place(settings: Settings) -> Path:
-    return settings.folders.runs / settings.name

@@ -43,7 +43,7 @@ def withdraw(settings: Settings, line: str, who: str, text: str) -> None:
 
 def standing(settings: Settings) -> Mapping[str, Signature]:
     """Line -> its signature, where it has one that is neither spent nor withdrawn."""
-    place = settings.folders.runs / settings.name
+    place = settings.records_folder
     entries = register.entries(place, Event.SIGNED, Event.WITHDRAWN)
     spent = _spent(settings) if entries else set()  # every page asks, and few have signed
     by_line: dict[str, Signature] = {}
@@ -84,7 +84,7 @@ def _append(settings: Settings, event: Event, line: str, who: str, text: str) ->
             next="sign with your own name (--who) and with what you vouch for (--text)",
         )
     statements.refuse_patient(settings, "name or text of the signature", who, text)
-    place = settings.folders.runs / settings.name
+    place = settings.records_folder
     private.close_folder(place)
     return register.note(
         place, event, line=line, name=statements.tidy(who), text=statements.tidy(text)

@@ -75,7 +75,7 @@ def run(settings: Settings, hook: Hook, run_id: str, given: bytes = b"") -> Ende
 
 def log_path(settings: Settings) -> Path:
     """The private file that holds what the environment's hooks print."""
-    return settings.folders.private / settings.name / LOG
+    return settings.private_folder / LOG
 
 
 def _wait(

@@ -182,7 +182,7 @@ _UNKNOWN = _State("unknown", "at an unknown time")
 
 
 def _path(settings: Settings, name: str) -> Path:
-    return settings.folders.runs / settings.name / name
+    return settings.records_folder / name
 
 
 def _read(settings: Settings) -> _State | None:

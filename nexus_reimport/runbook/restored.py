@@ -28,7 +28,7 @@ def unknown_runs(environment: str) -> list[Checked]:
         StopError: it knows all of them, or the restore was acknowledged. Nothing was written.
     """
     settings = environments.load(environment)
-    place = settings.folders.runs / settings.name
+    place = settings.records_folder
     checked, rows = anchor.with_rows(settings, lambda: check.of_folder(place, settings.name))
     known = {row.run: row for row in rows}
     covered = {pair for one in anchor.restores(settings)[0] for pair in one.runs}
@@ -79,6 +79,6 @@ def acknowledge(environment: str, runs: list[Checked], why: str) -> Restore:
 
 
 def _note(settings: Settings, restore: Restore, database: dict[str, object], last: str) -> None:
-    place = settings.folders.runs / settings.name
+    place = settings.records_folder
     facts = {"id": restore.id, "why": restore.why, "runs": [list(pair) for pair in restore.runs]}
     register.note(place, Event.RESTORED, **facts, database=database, last_known=last)

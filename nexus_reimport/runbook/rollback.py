@@ -113,7 +113,7 @@ def preview(
         record.refuse_unfinished(settings, run)
     mapping = mappings.load(settings.mapping, environments.folder())
     require_ready(settings, mapping, Task.ROLLBACK)
-    folder = settings.folders.private / settings.name / PREVIEW
+    folder = settings.private_folder / PREVIEW
     shutil.rmtree(folder, ignore_errors=True)
     private.new_folder(folder)
     try:

@@ -206,8 +206,8 @@ class Settings(Strict):
     decisions: dict[str, EntityDecisions] = {}
     write: Write = Write.DIFFERENCES
     waivers: tuple[Waiver, ...] = ()
-    # Compared with the last run: counts that were typed into code once refused a correct export.
     labels: tuple[str, ...] = ()  # patients' names that a record holds for something else
+    # Compared with the last run: counts that were typed into code once refused a correct export.
     counts_may_differ: float = Field(default=0.05, ge=0, le=1)
     dev_environment: str = ""  # prod only: this environment must have a COMPLETE record first
 
@@ -252,14 +252,24 @@ class Settings(Strict):
         return self.rehearsal.server or self.postgres
 
     @property
+    def records_folder(self) -> Path:
+        """The folder of this environment's records."""
+        return self.folders.runs / self.name
+
+    @property
+    def private_folder(self) -> Path:
+        """The folder of this environment's private files."""
+        return self.folders.private / self.name
+
+    @property
     def scratch_register(self) -> Path:
         """The private folder that registers the scratch databases that we have made."""
-        return self.folders.private / self.name / "scratch"
+        return self.private_folder / "scratch"
 
     @property
     def sheet(self) -> Path:
         """Where people put the by-hand sheet once it is filled in."""
-        return self.folders.private / self.name / SHEET
+        return self.private_folder / SHEET
 
     def public(self) -> dict[str, Any]:
         """Everything except secrets, as JSON values for the record."""

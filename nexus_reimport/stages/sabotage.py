@@ -74,9 +74,8 @@ class Subject:
     sample: Sample  # what S3 gives now of the objects that are read in full
     kept: KeptReadings | None  # what was read of the copy when nothing was changed
     memo: Memo | None  # what the checks found of it
-    needed: Mapping[
-        str, int
-    ]  # check -> how much is waived because it is so: a waiver's rest is not
+    # Check -> how much is waived because it is so: a waiver's rest is not.
+    needed: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

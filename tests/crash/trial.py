@@ -117,9 +117,8 @@ def _judge_at_last(world: World, run: str, word: str, first: Verdict | None) -> 
             found.append(f"a sealed record: {'; '.join(one.problems())}")
         elif verdict is Verdict.COMPLETE and anchors.get(one.id) != one.seal_digest():
             found.append("the database does not know the seal of a COMPLETE run")
-        went_on = (
-            first in (Verdict.PARTIAL, Verdict.WAITING) and verdict is not first
-        )  # approved afterwards
+        # Approved afterwards.
+        went_on = first in (Verdict.PARTIAL, Verdict.WAITING) and verdict is not first
         if one.id == run and not went_on and (verdict in DONE) != (word == "after"):
             found.append(f"at last the verdict is {verdict}, though the database was as {word}")
     return found + [f"not even the next run has swept up {thing}" for thing in world.swept()]

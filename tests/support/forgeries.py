@@ -39,7 +39,7 @@ class Sealed:
 
     @property
     def folder(self) -> Path:
-        return self.known.folders.runs / self.known.name
+        return self.known.records_folder
 
     def problems(self) -> dict[str, tuple[str, ...]]:
         return wrong(checked(self.known, self.rows))

@@ -85,7 +85,7 @@ def row(run: Run, **differing: Any) -> Committed:
 
 def checked(known: Settings, rows: Iterable[Committed]) -> list[Checked]:
     """All records of the environment, compared with each other, and with what a database holds."""
-    found = check.of_folder(known.folders.runs / known.name, known.name)
+    found = check.of_folder(known.records_folder, known.name)
     return check.with_database(found, rows)
 
 

@@ -38,10 +38,10 @@ def modes(folder: Path) -> set[int]:
 
 
 def refusal(known: settings.Settings) -> RecordError:
-    before = sorted((known.folders.runs / known.name).iterdir())
+    before = sorted((known.records_folder).iterdir())
     with pytest.raises(RecordError) as refused:
         record.create(known)
-    assert sorted((known.folders.runs / known.name).iterdir()) == before
+    assert sorted((known.records_folder).iterdir()) == before
     assert refused.value.state == "nothing was started"
     return refused.value
 
@@ -50,8 +50,8 @@ def test_a_sealed_record_is_its_owners_alone_whatever_the_umask(
     known: settings.Settings, no_umask: None
 ) -> None:
     run = complete(known)
-    assert modes(known.folders.runs / known.name) <= {private.FOLDER, private.FILE}
-    assert modes(known.folders.private / known.name) <= {private.FOLDER, private.FILE}
+    assert modes(known.records_folder) <= {private.FOLDER, private.FILE}
+    assert modes(known.private_folder) <= {private.FOLDER, private.FILE}
     assert modes(known.folders.runs) <= {private.FOLDER, private.FILE}, "also those above it"
     assert run.problems() == []
 
@@ -91,7 +91,7 @@ def test_a_start_is_refused_where_a_file_is_somebody_elses(
     known: settings.Settings, somebody_else: None
 ) -> None:
     refused = refusal(known)
-    folder = known.folders.runs / known.name
+    folder = known.records_folder
     assert f"not yours, the first of them {folder}" in refused.what
     assert refused.next == f'sudo chown -R "$(id -un)" {folder}'
 
@@ -101,7 +101,7 @@ def test_a_link_is_not_followed(known: settings.Settings, tmp_path: Path) -> Non
     outside = tmp_path / "outside"
     outside.touch()
     outside.chmod(0o644)
-    (known.folders.private / known.name / "link").symlink_to(outside)
+    (known.private_folder / "link").symlink_to(outside)
     assert record.create(known).events()
 
 

@@ -62,7 +62,7 @@ def test_a_hook_whose_start_cannot_be_logged_is_not_started(known: Settings) -> 
 
 
 def state_of(settings: Settings) -> Path:
-    path = settings.folders.runs / settings.name / maintenance.STATE
+    path = settings.records_folder / maintenance.STATE
     path.parent.mkdir(parents=True)
     return path
 
@@ -79,7 +79,7 @@ def test_a_window_whose_lock_the_disk_does_not_give_counts_as_up(known: Settings
     """It became the error of the run that asked, in place of that run's outcome."""
     settings = with_hooks(known)
     state_of(settings).write_text(f'{{"run": "{RUN}", "since": "2026-03-01T02:00:00+00:00"}}')
-    (settings.folders.runs / settings.name / maintenance.LOCK).mkdir()
+    (settings.records_folder / maintenance.LOCK).mkdir()
     for told in (maintenance.still_up(settings), maintenance.leave(settings)):
         assert f"put up 2026-03-01T02:00:00+00:00 by run {RUN}" in told
 
@@ -91,7 +91,7 @@ def test_a_window_that_is_down_is_not_told_as_up_because_the_journal_cannot_say_
     journal = run.folder / "journal.jsonl"
     leave = ("/bin/sh", "-c", f"rm {journal} && mkdir {journal}")
     settings = known.model_copy(update={"hooks": Hooks(enter=leave, leave=leave)})
-    state = settings.folders.runs / settings.name / maintenance.STATE
+    state = settings.records_folder / maintenance.STATE
     state.write_text(f'{{"run": "{run.id}", "since": "2026-03-01T02:00:00+00:00"}}')
     assert maintenance.leave(settings, run) == ""
     assert not state.exists()

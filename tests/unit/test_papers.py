@@ -28,7 +28,8 @@ OF_THE_CODE = [
 ROOMS = {p.stem for p in PACKAGE.iterdir() if p.is_dir() or p.suffix == ".py"}
 OF_THE_DATABASE = {"nexus_reimport.runs", "nexus_reimport.loaded", "nexus_reimport.deployment"}
 NAME = re.compile(r"`([a-z_]+(?:\.\w+)+)(?:\(.*?\))?`")
-PATH = re.compile(r"`((?:nexus_reimport|nexus_sandbox|tests|tools|docs|runbook|\.ci)/[\w./-]*)`")
+AT_THE_TOP = "nexus_sandbox|tests|tools|docs|runbook|examples|benchmarks"
+PATH = re.compile(rf"`((?:{'|'.join(sorted(ROOMS))}|nexus_reimport|{AT_THE_TOP}|\.ci)/[\w./-]*)`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -84,7 +85,7 @@ def test_names_are_found_and_a_wrong_one_is_refused() -> None:
 
 @pytest.mark.parametrize(("paper", "path"), found(PAPERS, PATH))
 def test_a_path_that_a_paper_names_exists(paper: str, path: str) -> None:
-    is_there = (CHECKOUT / path).exists()
+    is_there = any((above / path).exists() for above in (CHECKOUT, PACKAGE))
     assert is_there or path.startswith("runbook/environments/"), f"{paper} names {path}"
 
 

@@ -377,7 +377,7 @@ def test_a_record_that_lost_its_seal_is_neither_open_nor_sealed_again(
 def test_a_record_of_a_former_version_is_named_and_hinders_nothing_once_it_is_sealed(
     known: settings.Settings,
 ) -> None:
-    former = known.folders.runs / known.name / "20250101T000000Z-0000"
+    former = known.records_folder / "20250101T000000Z-0000"
     private.new_folder(former)
     (former / "journal.jsonl").write_text("{}\n")
     with pytest.raises(RecordError, match="begun by a former version"):

@@ -52,7 +52,7 @@ def test_what_never_goes_has_its_reason(known: settings.Settings) -> None:
     doubt.journal(Event.COMMITTING)
     doubt.seal()
     running = committed(known)
-    (known.folders.private / known.name / "nobody's").mkdir()
+    (known.private_folder / "nobody's").mkdir()
     assert staying(known, NOW, done.id) == {
         done.id: "the database may have to be taken back to before it",
         old.id: "",
@@ -66,7 +66,7 @@ def test_what_never_goes_has_its_reason(known: settings.Settings) -> None:
 
 def test_pages_of_an_open_run_stay_and_those_of_others_go(known: settings.Settings) -> None:
     run = record.create(known)
-    place = known.folders.private / known.name / by_hand.FOLDER
+    place = known.private_folder / by_hand.FOLDER
     for name in ("used", "left"):
         (place / name).mkdir(parents=True)
         (place / name / "01_preflight.ipynb").write_text("{}")
@@ -91,7 +91,7 @@ def test_the_register_says_who_has_purged_what_and_the_record_is_as_sealed(
     assert "private files purged by " in remarks[runs[0].id]
     assert "; 1 file, 0.0 MB" in remarks[runs[0].id]
     assert purged(known) == []
-    lines = register.entries(known.folders.runs / known.name, Event.PURGED)
+    lines = register.entries(known.records_folder, Event.PURGED)
     line = next(one for one in lines if one.text("of") == runs[0].id)
     assert (len(lines), line.line["bytes"], line.text("older_than")) == (2, 1000, "0d")
 
@@ -104,7 +104,7 @@ class Forger:
 
     @property
     def runs(self) -> Path:
-        return self.known.folders.runs / self.known.name
+        return self.known.records_folder
 
     @property
     def path(self) -> Path:
@@ -321,7 +321,7 @@ def test_many_people_sign_and_withdraw_at_once_and_nobody_is_accused_of_a_change
             signatures.withdraw(known, line, f"{line}. Person", "again")
 
     def read() -> list[str]:
-        place, found = known.folders.runs / known.name, []
+        place, found = known.records_folder, []
         while not ended.is_set():
             found += [register.contradiction(place)] if register.size(place) else []
         return found
@@ -334,7 +334,7 @@ def test_many_people_sign_and_withdraw_at_once_and_nobody_is_accused_of_a_change
         finally:
             ended.set()
         assert {why for reader in readers for why in reader.result()} == {""}
-    place = known.folders.runs / known.name
+    place = known.records_folder
     written = register.entries(place, Event.SIGNED, Event.WITHDRAWN)
     assert len(written) == len(register.entries(place, *Event)) == 2 * times * len(people)
     complete(known)

@@ -34,7 +34,7 @@ def prod(environment_files: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def place(prod: Settings) -> Path:
-    return prod.folders.runs / prod.name
+    return prod.records_folder
 
 
 def result(name: str, *serves: str, offending: int = 0, level: Level = Level.STOP) -> Result:
@@ -193,10 +193,10 @@ def test_a_forged_line_counts_for_nothing_and_the_check_of_records_tells_it(
     text = path.read_text()
     path.write_text(text.replace('"S5"', '"S1"'))
     assert signatures.standing(prod) == {}, "nor does any other line, until somebody signs again"
-    *_, whole = check.of_folder(prod.folders.runs / prod.name)
+    *_, whole = check.of_folder(prod.records_folder)
     assert any("line 3 does not follow on the one before" in p for p in whole.problems)
     path.write_text(text)
-    *_, whole = check.of_folder(prod.folders.runs / prod.name)
+    *_, whole = check.of_folder(prod.records_folder)
     assert whole.problems == ()
 
 
