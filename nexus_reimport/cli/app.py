@@ -271,11 +271,13 @@ def demo(
 def _ask(run: Run, proposal: Proposal) -> str:
     """The digest that a person types after reading the preflight."""
     from nexus_reimport import show
+    from nexus_reimport.model.approval import DIGEST_SHOWN
     from nexus_reimport.runner import notebook
-    from nexus_reimport.stages.approval import SHOWN
 
     write(f"{show.summary(run)}\n\nRead {notebook.latest(run, notebook.PREFLIGHT)}", err=True)
-    text = f"To execute on {proposal.environment}, type the digest ({SHOWN} characters or more)"
+    text = (
+        f"To execute on {proposal.environment}, type the digest ({DIGEST_SHOWN} characters or more)"
+    )
     return str(typer.prompt(text, default="", show_default=False, err=True))
 
 

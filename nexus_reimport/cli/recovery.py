@@ -137,7 +137,7 @@ def purge_private(
 
 def _ask(preview: RollbackPreview, proposal: RollbackProposal) -> str:
     from nexus_reimport import show
-    from nexus_reimport.stages.approval import short
+    from nexus_reimport.model.approval import short
 
     write(show.rollback_text(preview), err=True)
     text = f"To undo run {preview.undoes}, type the digest {short(proposal.digest)}"

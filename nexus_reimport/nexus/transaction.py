@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import sql
 
-from nexus_reimport import progress
+from nexus_reimport import progress, wording
 from nexus_reimport.errors import Busy, InDoubt, TargetError
 from nexus_reimport.events import Event, Journal, null_journal
 from nexus_reimport.nexus import session, waiters
@@ -146,7 +146,7 @@ class Transaction:
             yield
         except psycopg.Error as error:
             if isinstance(error, psycopg.errors.TransactionTimeout) or self._is_cut_short(error):
-                raise _too_long() from None
+                raise self._too_long() from None
             raise
         finally:
             if self._deadline:
@@ -156,6 +156,14 @@ class Transaction:
         """Whether the time limit was reached and ``error`` is one that the limit causes."""
         is_late = self._end is not None and time.monotonic() > self._end - _ROUGHLY
         return is_late and error.sqlstate in _CUT_SHORT and isinstance(error, LOST)
+
+    def _too_long(self) -> Busy:
+        limit = self._target.max_writers_wait
+        return Busy(
+            f"others have waited for us as long as max_writers_wait allows: {limit:g} s",
+            state=ROLLED_BACK,
+            next="choose a quieter hour, or raise max_writers_wait in the environment's file",
+        )
 
     def execute(self, query: sql.SQL | sql.Composed, parameters: Any = None) -> int:
         """Execute one statement within the rest of ``max_writers_wait``; gives its row count."""
@@ -198,7 +206,7 @@ class Transaction:
             return
         left = self._end - time.monotonic()
         if left <= 0:
-            raise _too_long()
+            raise self._too_long()
         if self._deadline is None:  # the server itself ends the whole transaction in time
             return
         self.connection.execute(
@@ -407,14 +415,6 @@ def _milliseconds(seconds: float) -> int:
     return int(seconds * 1000) + 1
 
 
-def _too_long() -> Busy:
-    return Busy(
-        "others have waited for us as long as max_writers_wait allows",
-        state=ROLLED_BACK,
-        next="choose a quieter hour, or raise max_writers_wait in the environment's file",
-    )
-
-
 def _lock_tables(
     connection: Connection, tables: Sequence[sql.Identifier], patience: float, limit: float
 ) -> None:
@@ -436,10 +436,10 @@ def _lock_tables(
         except psycopg.errors.LockNotAvailable:
             holders = connection.execute(statement("lock_holders")).fetchall()
         _stop_if_awaited(connection)
-        if holders and all(kind == AUTOVACUUM for _, _, kind in holders):
+        if holders and all(kind == AUTOVACUUM for _, _, kind, _ in holders):
             _cancel_autovacuum(connection, tables)
         if time.monotonic() >= deadline:
-            raise _held(holders)
+            raise _held(holders, patience)
         time.sleep(0.2)
 
 
@@ -476,10 +476,14 @@ def _cancel_autovacuum(connection: Connection, tables: Sequence[sql.Identifier])
         raise psycopg.Rollback  # the caller takes the locks again, with the time limit
 
 
-def _held(holders: Sequence[tuple[int, str, str]]) -> Busy:
-    listed = ", ".join(f"pid {pid} ({name or kind or 'no name'})" for pid, name, kind in holders)
+def _held(holders: Sequence[tuple[int, str, str, list[str]]], patience: float) -> Busy:
+    listed = "; ".join(
+        f"pid {pid} ({name or kind or 'no name'}): {wording.some(tables)}"
+        for pid, name, kind, tables in holders
+    )
     return Busy(
         f"the tables are locked by {listed or 'a session that has just released them'}",
+        where=f"waited {patience:g} s for them, as long as lock_wait allows",
         state=ROLLED_BACK,
         next="end that work or wait for it, then run this step again",
     )

@@ -13,6 +13,7 @@ from tornado import web
 from nexus_reimport import runbook
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 from nexus_reimport.model import NewerDecision, Proposal
+from nexus_reimport.model.approval import short
 from nexus_reimport.page import commands, front, identity, signing, way_back, work
 from nexus_reimport.page.confirmation import Confirmation
 from nexus_reimport.page.desk import Desk
@@ -21,7 +22,6 @@ from nexus_reimport.page.headers import StrictHeaders
 from nexus_reimport.page.signing import Signing
 from nexus_reimport.record import Run, statements
 from nexus_reimport.settings import Settings
-from nexus_reimport.stages.approval import short
 
 PATH = "/settings/data-management"
 FIRST_LOOK = 2.0  # seconds that a request waits for a reading that has just begun

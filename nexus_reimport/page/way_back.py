@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal
+from nexus_reimport.model.approval import short
 from nexus_reimport.page.gates import Gate, Gates, State
 from nexus_reimport.record import lock
 from nexus_reimport.runbook import rollback
 from nexus_reimport.settings import Settings
-from nexus_reimport.stages.approval import short
 
 OPTIONS = {NewerDecision.KEEP: ("--keep-newer",), NewerDecision.DISCARD: ("--discard-newer",)}
 

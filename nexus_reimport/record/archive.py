@@ -13,6 +13,7 @@ import base64
 import hashlib
 import io
 import tarfile
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,30 @@ from nexus_reimport.settings import Archive
 _EXISTS = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 
 
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """The copy of one sealed record: in which archive, of which environment and run."""
+
+    place: Archive
+    environment: str
+    run: str
+    seal: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.place.prefix}{self.environment}/{self.run}-{self.seal[:12]}.tar"
+
+    def failed(self, why: str) -> StorageError:
+        return StorageError(
+            f"the record is not in the archive: {why}",
+            where=f"{storage.where(self.place)}, key {self.key}",
+            state="the record is sealed and whole; the archive has no copy that can be relied on",
+            next="the bucket needs Object Lock, and the account s3:PutObject,"
+            " s3:PutObjectRetention and s3:GetObject; then:"
+            f" nexus-reimport record archive {self.environment}",
+        )
+
+
 def put(folder: Path, place: Archive) -> Archived:
     """Archive the sealed record in ``folder``; one that is there already is compared.
 
@@ -42,16 +67,15 @@ def put(folder: Path, place: Archive) -> Archived:
         raise RecordError(
             f"run {folder.name} is not sealed", next="only a sealed record is archived"
         )
-    data = packed(folder)
-    key = f"{place.prefix}{folder.parent.name}/{folder.name}-{seal[:12]}.tar"
+    data, copy = packed(folder), _Copy(place, folder.parent.name, folder.name, seal)
     client = storage.opened(place, lists_only=False)
     try:
-        _upload(client, place, key, data)
-        kept = _read_back(client, place, key, data, folder.name, seal)
+        _upload(client, copy, data)
+        kept = _read_back(client, copy, data)
     except ClientError as error:
-        raise _failed(_refused(error), place, key) from None
+        raise copy.failed(_refused(error)) from None
     except (BotoCoreError, OSError) as error:
-        raise _failed(f"a request failed ({type(error).__name__})", place, key) from None
+        raise copy.failed(f"a request failed ({type(error).__name__})") from None
     with private.locked_folder(folder.parent):  # a seal writes the same page
         archived.note(folder.parent, kept)
         index.write(folder.parent)
@@ -84,15 +108,15 @@ def packed(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _upload(client: Any, place: Archive, key: str, data: bytes) -> None:
-    until = datetime.now(UTC) + timedelta(days=place.days)
+def _upload(client: Any, copy: _Copy, data: bytes) -> None:
+    until = datetime.now(UTC) + timedelta(days=copy.place.days)
     try:
         client.put_object(
-            Bucket=place.bucket,
-            Key=key,
+            Bucket=copy.place.bucket,
+            Key=copy.key,
             Body=data,
             IfNoneMatch="*",
-            ObjectLockMode=place.mode,
+            ObjectLockMode=copy.place.mode,
             ObjectLockRetainUntilDate=until,
             ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
         )
@@ -101,29 +125,20 @@ def _upload(client: Any, place: Archive, key: str, data: bytes) -> None:
             raise
 
 
-def _read_back(client: Any, place: Archive, key: str, data: bytes, run: str, seal: str) -> Archived:
-    answer = client.get_object(Bucket=place.bucket, Key=key)
+def _read_back(client: Any, copy: _Copy, data: bytes) -> Archived:
+    bucket, key = copy.place.bucket, copy.key
+    answer = client.get_object(Bucket=bucket, Key=key)
     digest = private.sha256(answer["Body"].read())
     if digest != private.sha256(data):
-        raise _failed("what was read back is not what was sent", place, key)
+        raise copy.failed("what was read back is not what was sent")
     until = answer.get("ObjectLockRetainUntilDate")
     if until is None or until <= datetime.now(UTC):
-        raise _failed("it is there, and it is not locked", place, key)
+        raise copy.failed("it is there, and it is not locked")
     version = str(answer.get("VersionId", ""))
-    return Archived(run, seal, place.bucket, key, version, until.isoformat(), digest)
+    return Archived(copy.run, copy.seal, bucket, key, version, until.isoformat(), digest)
 
 
 def _refused(error: ClientError) -> str:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return f"S3 refused it ({code if code.isalnum() else '?'}, HTTP {status})"
-
-
-def _failed(why: str, place: Archive, key: str) -> StorageError:
-    return StorageError(
-        f"the record is not in the archive: {why}",
-        where=f"{storage.where(place)}, key {key}",
-        state="the record is sealed and whole; the archive has no copy that can be relied on",
-        next="the bucket needs Object Lock, and the account s3:PutObject, s3:PutObjectRetention and"
-        " s3:GetObject; then: nexus-reimport record archive ENV",
-    )

@@ -94,6 +94,21 @@ TASKS = {
 ROLLBACK_ORDER = ("rollback_backup", "look", "rollback_proposal", "approval")
 
 
+def settled(run: Run, *, is_committed: bool) -> StopError:
+    """What is told of a connection lost at COMMIT, once the database has said what became of it."""
+    if is_committed:
+        return StopError(
+            "the connection was lost at COMMIT, but the COMMIT did happen",
+            state="committed, not verified yet",
+            next=f"nexus-reimport finish {run.environment} verifies and seals it",
+        )
+    return StopError(
+        "the connection was lost at COMMIT, and the COMMIT did not happen",
+        state="the database is as it was",
+        next=f"look at the server's log, then begin again: {run.again}",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Steps:
     """One open run: its environment, its mapping, its record."""
@@ -167,9 +182,8 @@ class Steps:
             )
 
         def in_window() -> T:
-            require_ready(
-                self.settings, self.mapping, self.task
-            )  # a right may have been revoked since the preflight
+            # A right may have been revoked since the preflight.
+            require_ready(self.settings, self.mapping, self.task)
             with maintenance.held(self.settings, self.run, stays_up=self.run.is_committed):
                 return self._settled_if_lost(work)
 
@@ -180,17 +194,7 @@ class Steps:
         try:
             return work()
         except InDoubt as doubt:
-            if not self._settled(doubt):
-                raise StopError(
-                    "the connection was lost at COMMIT, and the COMMIT did not happen",
-                    state="the database is as it was",
-                    next=f"look at the server's log, then begin again: {self.run.again}",
-                ) from None
-            raise StopError(
-                "the connection was lost at COMMIT, but the COMMIT did happen",
-                state="committed, not verified yet",
-                next=f"nexus-reimport finish {self.settings.name} verifies and seals it",
-            ) from None
+            raise settled(self.run, is_committed=self._settled(doubt)) from None
 
     def _settled(self, doubt: InDoubt) -> bool:
         try:

@@ -13,6 +13,7 @@ from nexus_reimport import record, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.model import Approval, Plan, Proposal, Refusal, Scope, SignOff
+from nexus_reimport.model.approval import short
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.record import Run, Verdict, journal, lock, signatures
@@ -20,7 +21,6 @@ from nexus_reimport.runbook import book
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import approval, sign_off
-from nexus_reimport.stages.approval import short
 
 _UNFINISHED = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)
 

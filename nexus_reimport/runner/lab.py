@@ -84,7 +84,7 @@ def prepare(environment: str, *, browser: bool = True, port: int = 0) -> Lab:
 
 
 def _new_folder(settings: Settings) -> Path:
-    place = settings.folders.private / settings.name / by_hand.FOLDER
+    place = settings.private_folder / by_hand.FOLDER
     private.close_folder(place.parent)
     # To the microsecond: two labs may be opened within a second.
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")

@@ -23,6 +23,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.interrupt import passed_on
 from nexus_reimport.record import Run, State, Verdict, journal, marks, pages
+from nexus_reimport.runbook import steps
 from nexus_reimport.runner import kernels
 
 PREFLIGHT, EXECUTE, VERIFY = "01_preflight", "02_execute", "03_verify"
@@ -160,7 +161,7 @@ def last_error(run: Run) -> str:
     error = failed.line
     settled = journal.settlement(events, failed)
     if failed.text("kind") == "InDoubt" and settled is not None:
-        error = _once_asked(run, is_committed=settled)
+        return str(steps.settled(run, is_committed=settled))
     if not error.get("state"):  # of an error that no stage of ours has raised
         rest = (str(error.get(name, "")) for name in ("next", "where"))
         return told_of(run, str(error["what"]), *rest)
@@ -170,22 +171,6 @@ def last_error(run: Run) -> str:
         # True of the step that failed, as of a mapping that cannot be read, and not of the run.
         lines["state"] = f"the database is {_left(run)}; this step wrote nothing"
     return str(ReimportError(str(error["what"]), **lines))
-
-
-def _once_asked(run: Run, *, is_committed: bool) -> dict[str, str]:
-    """What is told of a lost connection once the database has said what became of COMMIT."""
-    lost = "the connection was lost at COMMIT"
-    if is_committed:
-        return {
-            "what": f"{lost}, but the COMMIT did happen",
-            "state": "committed, not verified yet",
-            "next": f"nexus-reimport finish {run.environment} verifies and seals it",
-        }
-    return {
-        "what": f"{lost}, and the COMMIT did not happen",
-        "state": "the database is as it was",
-        "next": f"look at the server's log, then begin again: {run.again}",
-    }
 
 
 def _papermill(page: Path, output: Path, parameters: Parameters, starts: int = STARTS) -> None:

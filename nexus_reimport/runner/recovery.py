@@ -11,6 +11,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, SettingsError, StopError
 from nexus_reimport.files import private
 from nexus_reimport.model import Backup, NewerDecision, RollbackPreview, RollbackProposal
+from nexus_reimport.model.approval import short
 from nexus_reimport.nexus import deployment, registry, rights
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.nexus.registry import UndoSize
@@ -25,7 +26,7 @@ from nexus_reimport.runner.telling import tell
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import backup, restore
-from nexus_reimport.stages.approval import is_meant, short, undecided, why_not
+from nexus_reimport.stages.approval import is_meant, require_choice, too_short
 
 AskRollback = Callable[[RollbackPreview, RollbackProposal], str]
 
@@ -59,10 +60,10 @@ def rollback(options: RollbackOptions, say: Say | None = None) -> Outcome:
     notebook.check(ROLLBACK, _parameters(settings, options, ""))
     with record.at_work(settings):
         preview, proposal = rollbacks.preview(settings, options.run, options.newer)
-        undecided(preview.since, options.newer, options.run)
+        require_choice(preview.since, options.newer, options.run)
         _refuse_wrong(options.digest, proposal)
         statements.refuse_unfit(settings, options.name, options.reason, sequence.NOTHING_STARTED)
-        digest = options.digest or ("" if options.rehearsed else _asked(options, preview, proposal))
+        digest = options.digest or _asked(options, preview, proposal, say)
         if not digest and not options.rehearsed:
             return _waiting(settings, options, preview, proposal)
         new = rollbacks.begin(settings.name, "", options.run, options.newer).run
@@ -143,7 +144,7 @@ def locate(run: str) -> Settings:
         SettingsError: no environment that can be loaded has it.
     """
     for settings in environments.every():
-        if (settings.folders.runs / settings.name / run).is_dir() and run:
+        if (settings.records_folder / run).is_dir() and run:
             return settings
     raise SettingsError(
         f"no environment has a record of run {run!r}",
@@ -160,7 +161,7 @@ def _refuse_wrong(typed: str, proposal: RollbackProposal) -> None:
     """
     if typed and not is_meant(typed, proposal.digest):
         raise StopError(
-            f"the digest is wrong: {why_not(typed)}the rollback of {proposal.undoes} has"
+            f"the digest is wrong: {too_short(typed)}the rollback of {proposal.undoes} has"
             f" {short(proposal.digest)}",
             where=f"environment {proposal.environment}",
             state=sequence.NOTHING_STARTED,
@@ -184,14 +185,15 @@ def _parameters(
     }
 
 
-def _asked(options: RollbackOptions, preview: RollbackPreview, proposal: RollbackProposal) -> str:
-    if options.ask is None:
+def _asked(
+    options: RollbackOptions,
+    preview: RollbackPreview,
+    proposal: RollbackProposal,
+    say: Say | None,
+) -> str:
+    if options.rehearsed or (ask := options.ask) is None:
         return ""
-    for _ in range(3):
-        typed = options.ask(preview, proposal).strip().lower()
-        if not typed or is_meant(typed, proposal.digest):
-            return typed
-    return ""
+    return sequence.typed_digest(lambda: ask(preview, proposal), proposal, say)
 
 
 def _waiting(

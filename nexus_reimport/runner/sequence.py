@@ -31,7 +31,8 @@ from nexus_reimport.errors import (
 )
 from nexus_reimport.events import Event
 from nexus_reimport.interrupt import Interrupted
-from nexus_reimport.model import Proposal, Refusal, Scope
+from nexus_reimport.model import Proposal, Refusal, RollbackProposal, Scope
+from nexus_reimport.model.approval import short
 from nexus_reimport.record import Run, Verdict, journal, statements
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runbook import opening, rollback
@@ -44,7 +45,7 @@ from nexus_reimport.runner.telling import tell
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import EnvironmentKind, Settings
 from nexus_reimport.stages import approval
-from nexus_reimport.stages.approval import is_meant, short
+from nexus_reimport.stages.approval import is_meant
 
 Ask = Callable[[Run, Proposal], str]
 # A sealed record takes no further step: these runs still need one.
@@ -325,7 +326,7 @@ def _waiting(settings: Settings, digest: str) -> Run:
             return candidate
     listed = [f"run {run.id} has {short(run.load(Proposal).digest)}" for run in waiting]
     raise StopError(
-        f"the digest is wrong: {approval.why_not(digest)}no open run of {settings.name} has it",
+        f"the digest is wrong: {approval.too_short(digest)}no open run of {settings.name} has it",
         where="; ".join(listed) or f"environment {settings.name}: no run waits for an approval",
         state=NOTHING_STARTED,
         next="read the 01_preflight of the run that you mean, and approve the digest at its end"
@@ -340,15 +341,27 @@ def _refusals(run: Run, name: str | None = None) -> tuple[Refusal, ...]:
 
 
 def _asked(run: Run, consent: Consent, say: Say | None) -> str:
-    if consent.rehearsed or consent.ask is None:
+    if consent.rehearsed or (ask := consent.ask) is None:
         return ""
     proposal = run.load(Proposal)
+    return typed_digest(lambda: ask(run, proposal), proposal, say)
+
+
+def typed_digest(
+    ask: Callable[[], str], proposal: Proposal | RollbackProposal, say: Say | None
+) -> str:
+    """The digest of ``proposal`` as a person types it, who is asked again if it is another one.
+
+    "" if nothing was typed, or never the right one.
+    """
+    of = "rollback" if isinstance(proposal, RollbackProposal) else "run"
     for _ in range(_TRIES):
-        typed = consent.ask(run, proposal).strip().lower()
+        typed = ask().strip().lower()
         if not typed or is_meant(typed, proposal.digest):
             return typed
         if say:
-            say(f"that is not the digest of this run: {approval.why_not(typed)}nothing was started")
+            why = approval.too_short(typed)
+            say(f"that is not the digest of this {of}: {why}{NOTHING_STARTED}")
     return ""
 
 

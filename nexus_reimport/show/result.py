@@ -15,6 +15,7 @@ from nexus_reimport.model import (
     Report,
     Result,
 )
+from nexus_reimport.model.approval import short
 from nexus_reimport.record import attention
 from nexus_reimport.settings import Write
 from nexus_reimport.show.page import (
@@ -30,7 +31,6 @@ from nexus_reimport.show.page import (
     folded,
     table,
 )
-from nexus_reimport.stages.approval import short
 
 _ORDER = ("STOPS", "FAILED", "REVIEW", "noted", "waived", "passed")
 _ROLLBACK = "after the rollback"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from nexus_reimport import naming, wording
 from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal, Undone
+from nexus_reimport.model.approval import short
 from nexus_reimport.nexus.changes import Since
 from nexus_reimport.nexus.registry import UndoSize
 from nexus_reimport.show.page import Page, ShownTable, TextLine, Tone, attention, table
 from nexus_reimport.show.result import checks_table, counted
-from nexus_reimport.stages.approval import short
 from nexus_reimport.stages.restore import Restored
 
 _DECISIONS = {

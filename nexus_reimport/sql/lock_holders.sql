@@ -1,7 +1,8 @@
--- Who else holds locks on ordinary tables of this database?
+-- Who else holds locks on which ordinary tables of this database?
 -- To a role without pg_read_all_stats an autovacuum worker shows no type; it alone has no role.
-SELECT DISTINCT a.pid, a.application_name,
-       CASE WHEN a.usesysid IS NULL THEN 'autovacuum worker' ELSE a.backend_type END
+SELECT a.pid, a.application_name,
+       CASE WHEN a.usesysid IS NULL THEN 'autovacuum worker' ELSE a.backend_type END,
+       array_agg(DISTINCT c.relname::text ORDER BY c.relname::text)
 FROM pg_catalog.pg_locks l
 JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 JOIN pg_catalog.pg_class c ON c.oid = l.relation AND c.relkind = 'r'
@@ -11,4 +12,5 @@ WHERE l.locktype = 'relation'
   AND l.pid <> pg_backend_pid()
   -- The only mode that an EXCLUSIVE lock, which a run takes, allows beside it.
   AND l.mode NOT IN ('AccessShareLock')
+GROUP BY a.pid, a.application_name, a.usesysid, a.backend_type
 ORDER BY a.pid

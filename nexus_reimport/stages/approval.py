@@ -24,6 +24,7 @@ from nexus_reimport.model import (
     Survey,
     digest,
 )
+from nexus_reimport.model.approval import DIGEST_SHOWN, short
 from nexus_reimport.nexus.changes import Since
 from nexus_reimport.settings import EnvironmentKind, Settings, Window
 from nexus_reimport.text import name_key
@@ -31,28 +32,20 @@ from nexus_reimport.text import name_key
 SCHEMA_LINES = 20  # differences between two schemas that a message lists
 _SECOND = "have somebody else approve it, with their name: --who; begin a run with your own"
 _DECIDED = "what the environment's file decides and waives"
-SHOWN = 12  # characters of a digest that a person types: 48 bits, enough against a slip
-
-
-def short(whole: str) -> str:
-    """The beginning of a digest, as a person reads and types it."""
-    return whole[:SHOWN]
 
 
 def is_meant(typed: str, whole: str) -> bool:
     """Whether ``typed`` is the beginning of the digest, long enough, in capitals or not."""
     typed = typed.strip().lower()
-    return len(typed) >= SHOWN and whole.startswith(typed)
+    return len(typed) >= DIGEST_SHOWN and whole.startswith(typed)
 
 
-def why_not(typed: str) -> str:
-    """What can be said of a digest that is not the one, to go before the rest; "" if nothing."""
-    typed = typed.strip()
-    return (
-        f"it has {wording.amount(len(typed), 'character')} of {SHOWN}; "
-        if len(typed) < SHOWN
-        else ""
-    )
+def too_short(typed: str) -> str:
+    """That a digest which is not the one is too short, to go before the rest; "" if it is not."""
+    count = len(typed.strip())
+    if count >= DIGEST_SHOWN:
+        return ""
+    return f"it has {wording.amount(count, 'character')} of {DIGEST_SHOWN}; "
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +177,7 @@ def require(
         StopError: no approval, a different digest, a closed gate, or the same person who began the
             run where a second one is asked for. Nothing was written.
     """
-    _require_consent(settings, proposal.digest, consent, "01_preflight")
+    _require_consent(settings, proposal, consent)
     refuse(refusals([*gates, *second_person(settings, begun_by, consent)]))
     return consent.given_to(proposal.digest)
 
@@ -302,14 +295,14 @@ def require_rollback(settings: Settings, proposal: RollbackProposal, consent: Co
         StopError: no approval, a different digest, or nobody has decided about newer rows. Nothing
             was written.
     """
-    undecided(proposal.since, proposal.newer, proposal.undoes)
-    _require_consent(settings, proposal.digest, consent, "90_rollback")
+    require_choice(proposal.since, proposal.newer, proposal.undoes)
+    _require_consent(settings, proposal, consent)
     gate = _unchanged("the package", proposal.code, code_digest())
     refuse((gate.refusal,) if gate.refusal else ())
     return consent.given_to(proposal.digest)
 
 
-def undecided(since: Since, newer: NewerDecision, run: str) -> None:
+def require_choice(since: Since, newer: NewerDecision, run: str) -> None:
     """Stop if rows are newer than the run and nobody has decided about them.
 
     Raises:
@@ -331,21 +324,27 @@ def undecided(since: Since, newer: NewerDecision, run: str) -> None:
     )
 
 
-def _require_consent(settings: Settings, digest_asked: str, consent: Consent, page: str) -> None:
+def _require_consent(
+    settings: Settings, proposal: Proposal | RollbackProposal, consent: Consent
+) -> None:
     typed, rehearsed = consent.typed.strip(), consent.rehearsed
+    what, page = "plan", "01_preflight"
+    if isinstance(proposal, RollbackProposal):
+        what, page = "rollback", "90_rollback"
     if rehearsed and settings.kind is EnvironmentKind.PROD and not settings.sandbox:
         raise StopError(
             "--approve-rehearsed is only for dev environments; on prod the digest must be typed",
-            next=f"read {page}, then add --approve {short(digest_asked)}",
+            next=f"read {page}, then add --approve {short(proposal.digest)}",
         )
     if not typed and not rehearsed:
         raise StopError(
-            "nobody has approved this plan yet",
-            next=f"read {page} to its end; then approve with {short(digest_asked)}",
+            f"nobody has approved this {what} yet",
+            next=f"read {page} to its end; then approve with {short(proposal.digest)}",
         )
-    if typed and not is_meant(typed, digest_asked):
+    if typed and not is_meant(typed, proposal.digest):
+        why = too_short(typed).removesuffix("; ")
         raise StopError(
-            "the typed digest is not the digest of this run's plan",
+            f"the typed digest is not the digest of this {what}" + (f": {why}" if why else ""),
             next=f"copy the digest from {page} of this run: it changes with the data",
         )
 

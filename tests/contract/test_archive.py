@@ -101,7 +101,7 @@ def test_nobody_can_delete_or_overwrite_it_before_its_day(
     client.put_object(**named, Body=b"another")  # a newer version beside it, not in its place
     client.delete_object(**named)  # a marker
     held = client.get_object(**version)["Body"].read()
-    assert held == archive.packed(known.folders.runs / known.name / kept.run)
+    assert held == archive.packed(known.records_folder / kept.run)
 
 
 def test_a_record_that_is_there_already_is_compared_and_not_sent_again(
@@ -118,7 +118,7 @@ def test_a_record_that_is_there_already_is_compared_and_not_sent_again(
 def test_all_that_is_missing_is_archived_once(known: settings.Settings, locked: Archive) -> None:
     runs = [stopped(known), complete(known)]
     record.create(known)
-    folder = known.folders.runs / known.name
+    folder = known.records_folder
     assert [one.run for one in archive.put_missing(folder, locked)] == [run.id for run in runs]
     assert archive.put_missing(folder, locked) == []
     assert archive.put_missing(folder, None) == []
@@ -137,6 +137,7 @@ def test_an_archive_that_cannot_lock_or_cannot_be_reached_is_told_and_spoils_no_
         text = str(told.value)
         assert text.startswith("the record is not in the archive: ")
         assert "  state: the record is sealed and whole" in text
+        assert text.endswith(f"then: nexus-reimport record archive {known.name}")
         assert "wrong" not in text
     assert run.problems() == []
     assert archived.noted(run.bag.parent) == []

@@ -186,6 +186,21 @@ def test_exit_4_d_the_run_is_taken_back(clinic: Clinic, rehearsed: Path) -> None
     assert book.run.verdict() is Verdict.UNDONE
 
 
+def test_a_wrong_digest_of_a_rollback_is_told_and_asked_for_again(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    """The question came again without a word, and after the third time the command ended."""
+    run = executed(clinic, rehearsed).run.id
+    before, told, typed = clinic.state(), list[str](), iter(("0123456789ab", "0123", "no"))
+    waiting = runner.rollback(RollbackOptions(run, ask=lambda *_: next(typed)), told.append)
+    assert told == [
+        f"that is not the digest of this rollback: {why}nothing was started"
+        for why in ("", "it has 4 characters of 12; ", "it has 2 characters of 12; ")
+    ]
+    assert waiting.verdict is Verdict.WAITING
+    assert clinic.state() == before
+
+
 def test_exit_4_e_a_refused_rollback_leads_to_the_dump(
     clinic: Clinic, rehearsed: Path, named: str
 ) -> None:

@@ -62,7 +62,9 @@ def test_writers_are_let_in_while_the_run_is_stopped_and_it_knows_when_it_goes_o
         process.send_signal(signal.SIGCONT)
         process.wait()
     last = book.run.events()[-1].line
-    assert last["what"] == "others have waited for us as long as max_writers_wait allows"
+    assert (
+        last["what"] == f"others have waited for us as long as max_writers_wait allows: {LIMIT:g} s"
+    )
     assert last["state"] == ROLLED_BACK
     assert book.run.verdict() is Verdict.STOPPED
     assert clinic.state() == before

@@ -124,9 +124,15 @@ def test_nothing_is_taken_back_without_its_own_digest(clinic: Clinic, rehearsed:
     book.back_up()
     book.preview()
     proposal = book.propose()
-    for typed in ("", "0" * 12, proposal.digest[:6]):
-        with pytest.raises(StopError):
+    for typed, what in (
+        ("", "nobody has approved this rollback yet"),
+        ("0" * 12, "the typed digest is not the digest of this rollback"),
+        (proposal.digest[:6], "digest of this rollback: it has 6 characters of 12"),
+    ):
+        with pytest.raises(StopError) as refused:
             book.approve(typed)
+        assert refused.value.what.endswith(what)
+        assert "90_rollback" in refused.value.next
     order = undo.RollbackRequest(book.run.id, DEV, book.undoes, NewerDecision.UNDECIDED, proposal)
     with pytest.raises(StopError, match="is not approved"):
         undo.run(book.book.settings.postgres, book.book.mapping, order, book.book.check_undoing)

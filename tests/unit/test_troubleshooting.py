@@ -92,7 +92,7 @@ def test_the_messages_are_found_in_the_code() -> None:
     """The tests above would be empty if nothing was found."""
     words = [m.words for m in LISTS["messages"]()]
     assert len(words) > 200
-    assert "others have waited for us as long as max_writers_wait allows" in words
+    assert "others have waited for us as long as max_writers_wait allows: … s" in words
     assert "FileMaker redirects to another address (HTTP …)" in words
 
 
