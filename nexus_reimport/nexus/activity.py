@@ -302,8 +302,3 @@ class Writers(Watch):
             self.writers = merged(self.writers, seen)
             if self.done.wait(PAUSE):
                 return
-
-
-def watching(target: Postgres, schema: str, tables: Sequence[str]) -> Writers:
-    """A watch over ``tables``, for a ``with`` block; afterwards it holds the writers seen."""
-    return Writers(target, schema, tables)

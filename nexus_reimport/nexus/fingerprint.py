@@ -55,13 +55,11 @@ def differing(
     return tuple(table for table, was in expected.items() if actual.get(table) != was)
 
 
-def moved(
-    expected: Mapping[str, Fingerprint], actual: Mapping[str, Fingerprint]
-) -> tuple[str, ...]:
-    """The tables whose fingerprints differ, with their row counts."""
-    return tuple(
-        f"{table}: {wording.amount(then.rows, 'row')} then, {now.rows:,} now"
+def moved(expected: Mapping[str, Fingerprint], actual: Mapping[str, Fingerprint]) -> dict[str, str]:
+    """The tables whose fingerprints differ, each with a line about it: how many rows it had."""
+    return {
+        table: f"{table}: {wording.amount(then.rows, 'row')} then, {now.rows:,} now"
         + (", different content" if then.rows == now.rows else "")
         for table in sorted(differing(expected, actual))
         for then, now in [(expected[table], actual.get(table, Fingerprint(0, "gone")))]
-    )
+    }

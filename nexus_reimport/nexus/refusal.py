@@ -49,18 +49,20 @@ def _refused(pattern: str, what: str, next: str) -> tuple[re.Pattern[str], Why]:
     return re.compile(pattern, re.IGNORECASE | re.DOTALL), Why(what, next, is_refused=True)
 
 
-_POOLER = Why(
-    "a connection pooler refuses the settings of our sessions",
-    "name PostgreSQL's own host and port in [postgres]; or set pgbouncer to pool_mode = session"
-    " with ignore_startup_parameters = options",
-)
 _CERTIFICATE = (
     "set [postgres] sslrootcert to the certificate of the authority that signed the server's"
+)
+_UNVERIFIED = Why(
+    "the server's certificate cannot be verified",
+    f"{_CERTIFICATE}. Do not go on without it: another server may be answering",
 )
 # The first pattern that matches counts: those of one cause first, then those of several causes.
 _SHAPES = (
     _why(
-        r"unsupported startup parameter|RDS Proxy|command-line options", _POOLER.what, _POOLER.next
+        r"unsupported startup parameter|RDS Proxy|command-line options",
+        "a connection pooler refuses the settings of our sessions",
+        "name PostgreSQL's own host and port in [postgres]; or set pgbouncer to pool_mode = session"
+        " with ignore_startup_parameters = options",
     ),
     _why(
         r"no such database: |server login has been failing|server_login_retry|query_wait_timeout"
@@ -122,11 +124,7 @@ _SHAPES = (
         "set [postgres] host to the name in the certificate; or have a certificate issued for the"
         " present name",
     ),
-    _why(
-        r"certificate verify failed|self.signed certificate",
-        "the server's certificate cannot be verified",
-        f"{_CERTIFICATE}. Do not go on without it: another server may be answering",
-    ),
+    (re.compile(r"certificate verify failed|self.signed certificate", re.IGNORECASE), _UNVERIFIED),
     _why(r"FATAL:.*No space left on device", SERVERS_DISK_FULL, FREE_SERVERS_SPACE),
     _why(
         r"too many connections for role",
@@ -264,7 +262,7 @@ def why(text: str, target: Postgres) -> Why:
     cause = next((why for pattern, why in _SHAPES if pattern.search(text)), None)
     if cause is None:
         return _UNKNOWN if "FATAL" in text else _NO_ANSWER
-    if cause.what == "the server's certificate cannot be verified":
+    if cause is _UNVERIFIED:
         return _of_certificate(target) or cause
     return cause
 

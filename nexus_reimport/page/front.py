@@ -158,7 +158,7 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
     waiting = None if at_work else status.waiting(settings)
     gates_now = gates.read(settings, desk.status, desk.connections, busy=at_work is not None)
     refusals = gates.refusals(gates_now)
-    shown = None if at_work or last is None else outcome.of(settings, last, refusals)
+    shown = None if at_work or last is None else outcome.of(last, refusals)
     past, older = history.of(settings, at_work.run if at_work else None)
     of = at_work.run if at_work and at_work.run else last
     look = desk.look.value

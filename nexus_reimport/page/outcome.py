@@ -21,12 +21,12 @@ from nexus_reimport.model import (
     Result,
     Scope,
 )
+from nexus_reimport.model.approval import short
 from nexus_reimport.record import Run, Verdict, attention
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
 from nexus_reimport.settings import Settings
 from nexus_reimport.show.planned import changed
-from nexus_reimport.stages.approval import short
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,6 @@ class Kind:
     """One entity, in the numbers of a plan."""
 
     name: str
-    there_now: int
     imported: int
     new: int
     changed: int  # values
@@ -90,7 +89,7 @@ class Outcome:
         return self.verdict in (Verdict.WAITING, Verdict.COMPLETE, Verdict.STOPPED)
 
 
-def of(settings: Settings, run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
+def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
     """What became of ``run``; ``refusals`` is what an approval would be refused for now."""
     verdict = run.verdict()
     plan = run.load(Plan) if run.has(Plan) else None
@@ -165,7 +164,6 @@ def _headline(run: Run, verdict: Verdict, refusals: tuple[Refusal, ...]) -> tupl
 def _kind(entity: EntityPlan) -> Kind:
     return Kind(
         name=naming.rows(entity.entity),
-        there_now=entity.rows_before,
         imported=entity.loaded,
         new=entity.new,
         changed=changed(entity),

@@ -66,7 +66,8 @@ def _written(database: Database, run: Run | None) -> Written | None:
     if run is None:
         return None
     before = run.load(Proposal).before
-    return Written(run.id, fingerprint.moved(before, fingerprints_of(database, before)))
+    moved = fingerprint.moved(before, fingerprints_of(database, before))
+    return Written(run.id, tuple(moved.values()))
 
 
 def gaps(mapping: FieldMapping) -> dict[str, tuple[str, ...]]:

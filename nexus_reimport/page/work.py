@@ -70,9 +70,9 @@ def latest(settings: Settings) -> Run | None:
     return runs[-1] if runs else None
 
 
-def last_lines(run: Run | None, shown: int = SHOWN) -> list[Line]:
+def last_lines(run: Run | None) -> list[Line]:
     """The end of a run's log, the newest line first."""
-    return log.lines(run.events())[-shown:][::-1] if run else []
+    return log.lines(run.events())[-SHOWN:][::-1] if run else []
 
 
 def failed_command(settings: Settings) -> Command | None:

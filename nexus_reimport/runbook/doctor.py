@@ -251,10 +251,10 @@ def _rights(lacking: tuple[Right, ...]) -> Iterator[Finding]:
 def _optional(held: tuple[Right, ...]) -> Iterator[Finding]:
     """Rights without which a run goes on, each with what is then missing."""
     optional = [r for r in held if r.rule.without and not r.held and set(r.rule.tasks) & set(TASKS)]
-    without = {r.rule.why: r.rule.without for r in optional}
-    for what, grant in rights.lines(optional):
-        lost = next((w for why, w in without.items() if why in what), "")
-        yield Finding("PostgreSQL", State.REMARK, f"not granted: {what}; without it {lost}", grant)
+    for lost in dict.fromkeys(right.rule.without for right in optional):
+        for what, grant in rights.lines(r for r in optional if r.rule.without == lost):
+            text = f"not granted: {what}; without it {lost}"
+            yield Finding("PostgreSQL", State.REMARK, text, grant)
 
 
 def _for_restore(needed: tuple[Right, ...], named: tuple[Right, ...]) -> Iterator[Finding]:

@@ -258,12 +258,12 @@ def stopped_server(clinic: Clinic) -> Iterator[Callable[[], None]]:
 
 
 def test_a_watch_leaves_no_thread_and_no_connection(clinic: Clinic) -> None:
-    with activity.watching(postgres(), "public", ("patients",)):
+    with activity.Writers(postgres(), "public", ("patients",)):
         until(lambda: clinic.value(HOW_MANY) == 1)
         assert threads()
     assert threads() == []
     until(lambda: clinic.value(HOW_MANY) == 0)
-    with pytest.raises(ZeroDivisionError), activity.watching(postgres(), "public", ("patients",)):
+    with pytest.raises(ZeroDivisionError), activity.Writers(postgres(), "public", ("patients",)):
         _ = 1 / 0
     assert threads() == []
     until(lambda: clinic.value(HOW_MANY) == 0)
@@ -271,7 +271,7 @@ def test_a_watch_leaves_no_thread_and_no_connection(clinic: Clinic) -> None:
 
 def test_only_locks_under_which_rows_change_are_looked_at(clinic: Clinic) -> None:
     with (
-        activity.watching(postgres(), "public", ("patients", "notes")) as watch,
+        activity.Writers(postgres(), "public", ("patients", "notes")) as watch,
         desk(clinic, "a reader") as reader,
         desk(clinic, "an importer") as importer,
         desk(clinic, "of another table") as elsewhere,
@@ -286,7 +286,7 @@ def test_only_locks_under_which_rows_change_are_looked_at(clinic: Clinic) -> Non
 
 
 def test_a_watch_that_loses_its_connection_looks_on_and_says_so(clinic: Clinic) -> None:
-    with activity.watching(postgres(), "public", ("patients",)) as watch, desk(clinic) as other:
+    with activity.Writers(postgres(), "public", ("patients",)) as watch, desk(clinic) as other:
         until(lambda: clinic.value(HOW_MANY) == 1)
         clinic.do(OURS.format("pg_terminate_backend(pid)"), role=ROLE)
         other.execute("BEGIN; LOCK TABLE patients IN ROW EXCLUSIVE MODE")
@@ -298,7 +298,7 @@ def test_a_watch_that_loses_its_connection_looks_on_and_says_so(clinic: Clinic) 
 def test_a_server_that_is_not_there_does_not_disturb_the_block(clinic: Clinic) -> None:
     nowhere = postgres().model_copy(update={"port": 1})
     worked = False
-    with activity.watching(nowhere, "public", ("patients",)) as watch:
+    with activity.Writers(nowhere, "public", ("patients",)) as watch:
         until(lambda: watch.interrupted)
         worked = True
     assert worked
@@ -311,7 +311,7 @@ def test_a_server_that_does_not_answer_does_not_keep_the_block_from_ending(
 ) -> None:
     monkeypatch.setattr(watch, "PATIENCE", 1.0)
     with stopped_server(clinic) as stop:
-        with activity.watching(postgres(), "public", ("patients",)) as writers:
+        with activity.Writers(postgres(), "public", ("patients",)) as writers:
             until(lambda: writers._connection)
             stop()
             time.sleep(3 * activity.PAUSE)
@@ -335,7 +335,7 @@ def test_a_server_that_does_not_answer_while_a_watch_connects_does_not_keep_the_
 
     monkeypatch.setattr(Watch, "_opened", stopped_first)
     with stopped_server(clinic) as stop:
-        with activity.watching(postgres(), "public", ("patients",)) as writers:
+        with activity.Writers(postgres(), "public", ("patients",)) as writers:
             until(lambda: clinic.value(HOW_MANY) == 1)
             time.sleep(3 * activity.PAUSE)
             began = time.monotonic()
@@ -361,7 +361,7 @@ def test_the_end_of_a_watch_does_not_wait_for_a_socket_that_was_opened_meanwhile
                 return
 
     with silent, other:
-        with activity.watching(postgres(), "public", ("patients",)) as watching:
+        with activity.Writers(postgres(), "public", ("patients",)) as watching:
             until(lambda: watching._connection)
             pid = clinic.value(OURS.format("pid"))
             os.kill(pid, signal.SIGSTOP)

@@ -50,7 +50,7 @@ def started(shown: Clinic) -> str:
 def left_behind(shown: Clinic) -> tuple[int, str, int]:
     """What an action would leave behind: a run, a command, a line of the register."""
     settings = settings_of(shown)
-    place = settings.folders.runs / settings.name
+    place = settings.records_folder
     return len(record.every(settings)), started(shown), register.size(place)
 
 
@@ -338,9 +338,7 @@ def test_a_cancel_that_came_too_late_is_told_as_such(
 ) -> None:
     settings = settings_of(shown)
     run = record.create(settings)
-    log = (
-        settings.folders.private / settings.name / commands.FOLDER / "99990101T000000Z-dry-run.log"
-    )
+    log = settings.private_folder / commands.FOLDER / "99990101T000000Z-dry-run.log"
     private.close_folder(log.parent)
     log.touch()
     try:
@@ -547,7 +545,7 @@ def test_what_must_be_decided_is_told_as_lines_for_the_environments_file(clinic:
     )
     book = planned()
     book.check_before()
-    found = outcome.of(book.settings, book.run)
+    found = outcome.of(book.run)
     lines = tomllib.loads(found.paste)
     decisions = lines["decisions"]
     answers_given = [

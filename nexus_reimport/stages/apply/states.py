@@ -58,7 +58,7 @@ def require_before(subject: Subject, now: Mapping[str, Fingerprint]) -> None:
     differ = moved(subject.request.plan.before, now)
     if differ:
         raise StopError(
-            "Nexus was changed since the preflight\n" + "\n".join(f"    {line}" for line in differ),
+            f"Nexus was changed since the preflight\n{wording.lines(differ.values())}",
             state=ROLLED_BACK,
             next="run 01_preflight again: the plan must include what people have changed since",
         )
@@ -87,7 +87,7 @@ def after(
     copied, a row that was not written must still be of that version, and one that was written
     must be as it was foretold. Else every row is hashed again.
     """
-    # Nobody could know its rows before: see ``_foretelling``.
+    # Nobody could know its rows before: see ``rows_to_come``.
     if part not in foretold:
         return undo_data.hash_now(subject.transaction, subject.undo, part)
     written = _written(subject, part)
@@ -124,10 +124,7 @@ def require_rehearsed(subject: Subject, after: Mapping[str, Fingerprint]) -> Non
         }
         raise StopError(
             "the result differs from the one that was rehearsed and approved\n"
-            + "\n".join(
-                f"    {d}" + (f"; {rows[t]}" if (t := d.partition(":")[0]) in rows else "")
-                for d in differ
-            ),
+            + wording.lines([f"{d}; {rows[t]}" if t in rows else d for t, d in differ.items()]),
             state=ROLLED_BACK,
             next="keep this record, run 01_preflight again, and compare both records",
         )

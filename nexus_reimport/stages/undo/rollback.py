@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from psycopg import sql
 
-from nexus_reimport import checks
+from nexus_reimport import checks, wording
 from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Journal, null_journal
@@ -226,7 +226,7 @@ class _Rollback:
         differ = moved(approved, {**fingerprints_of(database, approved.keys() - now.keys()), **now})
         if differ:
             raise StopError(
-                "Nexus was changed since the preview\n" + "\n".join(f"    {d}" for d in differ),
+                f"Nexus was changed since the preview\n{wording.lines(differ.values())}",
                 state=ROLLED_BACK,
                 next="preview again, then approve the digest that it shows",
             )
