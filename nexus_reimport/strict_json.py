@@ -117,6 +117,11 @@ def canonical(text: str) -> str:
     )
 
 
+def is_nested(value: Any) -> bool:
+    """Whether a value of a document is an object or a list."""
+    return isinstance(value, dict | list)
+
+
 def _alike(one: Any, other: Any) -> bool:
     if isinstance(one, str):
         return isinstance(other, str) and one == other

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from nexus_reimport.errors import SettingsError
     from nexus_reimport.runner import Outcome
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -96,6 +97,11 @@ class Progress:
 
 
 progress = Progress()
+
+
+def say_left_out(name: str, error: SettingsError) -> None:
+    """Name on stderr an environment that cannot be loaded."""
+    write(f"{name} is left out: {error.what.splitlines()[0]}", err=True)
 
 
 def give(value: dict[str, Any], text: str, *, as_json: bool) -> None:

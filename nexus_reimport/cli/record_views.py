@@ -10,7 +10,7 @@ import typer
 
 from nexus_reimport import record, show, wording
 from nexus_reimport import settings as environments
-from nexus_reimport.cli.output import give, write
+from nexus_reimport.cli.output import give, say_left_out, write
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 from nexus_reimport.model import Plan, Report
 from nexus_reimport.record import Run, Verdict, anchor, archive, bag, check, redaction, runs
@@ -212,7 +212,7 @@ def _of_environments(environment: str, run: str, signers: Path | None) -> list[C
     left_out: list[Checked] = []
 
     def note(name: str, error: SettingsError) -> None:
-        _say_left_out(name, error)
+        say_left_out(name, error)
         whole = Checked(name, "", "", check.FOLDER)
         left_out.append(whole.not_compared("its settings cannot be read"))
 
@@ -245,11 +245,7 @@ def _chosen(environment: str) -> list[Settings]:
     """The named environment, or all that can be loaded; the others are named on stderr."""
     if environment:
         return [environments.load(environment)]
-    return list(environments.every(_say_left_out))
-
-
-def _say_left_out(name: str, error: SettingsError) -> None:
-    write(f"{name} is left out: {error.what.splitlines()[0]}", err=True)
+    return list(environments.every(say_left_out))
 
 
 def _named_or_latest(settings: Settings, run_id: str) -> Run:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nexus_reimport.cli.output import AsJson, give, write
-from nexus_reimport.errors import SettingsError
+from nexus_reimport.cli.output import AsJson, give, say_left_out
 
 if TYPE_CHECKING:
     from nexus_reimport.runbook.whereabouts import Whereabouts
@@ -24,14 +23,10 @@ def status(environment: OneOrAll = "", as_json: AsJson = False) -> None:
     if environment:
         chosen = [environments.load(environment)]
     else:
-        chosen = list(environments.every(_left_out))
+        chosen = list(environments.every(say_left_out))
     places = [whereabouts.of(settings) for settings in chosen]
     text = "\n\n".join(show.whereabouts(one) for one in places)
     give({"environments": [_plain(one) for one in places]}, text or "none", as_json=as_json)
-
-
-def _left_out(name: str, error: SettingsError) -> None:
-    write(f"{name} is left out: {error.what.splitlines()[0]}", err=True)
 
 
 def _plain(value: Whereabouts) -> dict[str, object]:

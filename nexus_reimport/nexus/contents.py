@@ -19,6 +19,15 @@ from nexus_reimport.nexus.registry import OWN_SCHEMA, UNDO_PREFIX
 EMPTY = hashlib.md5(b"", usedforsecurity=False).hexdigest()  # of a table without rows
 
 
+def listed(connection: Connection, name: str) -> tuple[tuple[str, str, str], ...]:
+    """(kind, name, owner or tablespace) of each object of the database, as it is now.
+
+    ``name`` is that of the statement: ``owners`` or ``tablespaces``.
+    """
+    rows = connection.execute(statement(name), {"undo": UNDO_PREFIX}).fetchall()
+    return tuple((str(kind), str(place), str(whose)) for kind, place, whose in rows)
+
+
 def read(connection: Connection, known: Mapping[str, Fingerprint]) -> dict[str, Fingerprint]:
     """``schema.table`` -> fingerprint of all columns; ``known`` ones are not computed again."""
     tables = connection.execute(statement("user_tables"), {"undo": UNDO_PREFIX}).fetchall()

@@ -252,7 +252,7 @@ def choose(database: Database, seed: str, size: int) -> Asked:
     pages = [_shown(database, spec) for spec in database.mapping.attachments.values()]
     groups: list[Mapping[str, object]] = [*pages, names]
     for group in groups:
-        chosen.update(_ranked((k for k in group if k in names), seed, size))
+        chosen.update(drawn((k for k in group if k in names), seed, size))
     clinics: tuple[str, ...] = ()
     if column := database.mapping.application.patient_clinic:
         query = sql.SQL("SELECT DISTINCT {0}::text FROM {1} WHERE {0} IS NOT NULL ORDER BY 1")
@@ -278,7 +278,9 @@ def shown(database: Database, asked: Asked) -> Shown:
     )
 
 
-def _ranked(keys: Iterable[str], seed: str, size: int) -> list[str]:
+def drawn(keys: Iterable[str], seed: str, size: int) -> list[str]:
+    """``size`` of the keys, which ``seed`` decides: the same each time, and nobody chooses them."""
+
     def rank(key: str) -> str:
         return hashlib.sha256(f"{seed} {key}".encode()).hexdigest()
 

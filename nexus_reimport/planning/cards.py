@@ -193,9 +193,9 @@ def _details(value: Any, label: str = "") -> Iterator[Entry]:
 
 def _of_object(value: Card, label: str) -> Iterator[Entry]:
     texts = {key: text for key, one in value.items() if (text := _scalar(one))}
-    is_entry = any(key in value and not _is_nested(value[key]) for key in _VALUES)
+    is_entry = any(key in value and not strict_json.is_nested(value[key]) for key in _VALUES)
     if is_entry:
-        own = {k: v for k, v in value.items() if k not in _WRITTEN and not _is_nested(v)}
+        own = {k: v for k, v in value.items() if k not in _WRITTEN and not strict_json.is_nested(v)}
         pieces = [piece for key in _VALUES if key in texts for piece in _pieces(texts[key])]
         pieces = pieces or [texts[key] for key in _BESIDE_VALUES if _is_detail(texts.get(key, ""))]
         by_content = {_folded(piece): piece for piece in reversed(pieces)}
@@ -210,7 +210,7 @@ def _of_object(value: Card, label: str) -> Iterator[Entry]:
     for key, one in value.items():
         is_kind = key in ("type", "e164")
         is_labelled = not is_entry and key in texts and (not is_kind or _is_detail(texts[key]))
-        if _is_nested(one) or is_labelled:
+        if strict_json.is_nested(one) or is_labelled:
             yield from _details(one, "" if is_kind else key)
 
 
@@ -223,7 +223,7 @@ def _addresses(card: Card, keys: Keys) -> Iterator[Entry]:
     """The addresses of the list, and the one at the top level if the list does not have it."""
     listed = card.get("addresses")
     listed = list(_flat(listed)) if isinstance(listed, list) else listed
-    if isinstance(listed, dict) and all(map(_is_nested, listed.values())):
+    if isinstance(listed, dict) and all(map(strict_json.is_nested, listed.values())):
         listed = list(listed.values())
     in_list = [
         entry
@@ -263,15 +263,11 @@ def _flat(value: Any) -> Iterator[Any]:
 
 def _leaves(value: Any) -> list[str]:
     """Every text and number in a value of any shape."""
-    if _is_nested(value):
+    if strict_json.is_nested(value):
         within = value.values() if isinstance(value, dict) else value
         return [text for one in within for text in _leaves(one)]
     text = _scalar(value)
     return [text] if text else []
-
-
-def _is_nested(value: Any) -> bool:
-    return isinstance(value, dict | list)
 
 
 def _scalar(value: Any) -> str:

@@ -111,7 +111,8 @@ class Merger:
             else:
                 # `_parsed` gives {} for NULL: that counts as no value.
                 chosen = self._choose(key, self._decided[name], old or None, new, existed)
-                documents[base] = type(old)() if chosen is None and _is_nested(old) else chosen
+                is_emptied = chosen is None and strict_json.is_nested(old)
+                documents[base] = type(old)() if is_emptied else chosen
         for base, document in documents.items():
             if not strict_json.same_documents(document, self._parsed(base, row.get(base))):
                 merged[base] = text = strict_json.dumps(document)
@@ -309,17 +310,13 @@ def _is_empty(value: Any) -> bool:
     return not value if isinstance(value, str) else value in (None, "", [], {})
 
 
-def _is_nested(value: Any) -> bool:
-    return isinstance(value, dict | list)
-
-
 def _same(old: Any, new: Any, column: ColumnSpec) -> bool:
     if isinstance(old, str) and isinstance(new, str):
         if old == new:
             return True
         if column.folded:
             return folded(old) == folded(new)
-    if _is_nested(new):
+    if strict_json.is_nested(new):
         return strict_json.same_documents(old, new)
     if isinstance(old, int | float | Decimal):  # a JSON number; true and false are 1 and 0
         number = _number(new)
@@ -337,7 +334,7 @@ def _number(value: Any) -> Decimal | None:
 
 def as_text(value: Any) -> str:
     """A value for a list that people read: JSON if it is nested."""
-    return strict_json.dumps(value) if _is_nested(value) else str(value)
+    return strict_json.dumps(value) if strict_json.is_nested(value) else str(value)
 
 
 def _with(document: Any, keys: tuple[str, ...], value: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from nexus_reimport.model import Level
 from nexus_reimport.nexus.catalog import Table
 from nexus_reimport.nexus.tables import fingerprinted
 from nexus_reimport.saboteur.kinds import Kind, declare, kind
-from nexus_reimport.saboteur.scene import Field, Scene
+from nexus_reimport.saboteur.scene import Field, Scene, on_any
 
 SORT = "a row of the configuration"
 _POINTING = "a protected row that points at a patient"
@@ -157,19 +157,13 @@ _MORE: tuple[tuple[str, str, Level, Callable[[Scene, Table], int]], ...] = (
 )
 
 
-def _on_any(
-    tables: Callable[[Scene], Iterator[Table]], act: Callable[[Scene, Table], int]
-) -> Callable[[Scene], int]:
-    return lambda scene: scene.first(partial(act, scene, table) for table in tables(scene))
-
-
 for _name, _what, _level, _act in _ACTS:
     declare(
         Kind(
             f"a_xero_link_{_name}",
             f"A protected row of a patient's, such as a Xero link, {_what}.",
             _POINTING,
-            _on_any(_tables, _act),
+            on_any(_tables, _act),
             _level,
         )
     )
@@ -179,7 +173,7 @@ for _name, _what, _level, _act in (*_ACTS, *_MORE):
             f"a_configuration_row_{_name}",
             f"A row of the configuration {_what}.",
             SORT,
-            _on_any(Scene.configuration, _act),
+            on_any(Scene.configuration, _act),
             _level,
         )
     )

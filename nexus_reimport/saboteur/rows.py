@@ -11,11 +11,10 @@ from nexus_reimport.nexus.catalog import Column, Table
 from nexus_reimport.nexus.postgres import names
 from nexus_reimport.nexus.registry import LOADED
 from nexus_reimport.saboteur.kinds import Kind, declare, kind
-from nexus_reimport.saboteur.scene import Field, Scene
+from nexus_reimport.saboteur.scene import Chosen, Field, Scene
 
 SORT = "rows of a wiped table"
 _OWNER = "whose a row is"
-Chosen = Callable[[Scene], Iterator[Table]]
 
 
 def _people(scene: Scene) -> Iterator[Table]:

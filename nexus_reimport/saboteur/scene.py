@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import LiteralString
 
 import psycopg
@@ -403,3 +404,11 @@ class Scene:
         if column.type.startswith(_TEXT):
             return sql.SQL("left(md5({0}), 8) || left({0}, -8)").format(own)
         return own
+
+
+Chosen = Callable[[Scene], Iterator[Table]]
+
+
+def on_any(tables: Chosen, act: Callable[[Scene, Table], int]) -> Callable[[Scene], int]:
+    """``act`` on the first of ``tables`` that has something of its sort."""
+    return lambda scene: scene.first(partial(act, scene, table) for table in tables(scene))

@@ -95,8 +95,8 @@ def take(
         contents=contents.read(connection, known),
         shape=scratch.shape(connection),
         extensions=dict(connection.execute(statement("extensions")).fetchall()),
-        owners=_listed(connection, "owners"),
-        tablespaces=_listed(connection, "tablespaces"),
+        owners=contents.listed(connection, "owners"),
+        tablespaces=contents.listed(connection, "tablespaces"),
     )
 
 
@@ -210,11 +210,6 @@ def _statements(printed: str) -> Iterator[str]:
         if line.endswith(";"):
             yield statement
             statement = ""
-
-
-def _listed(connection: Connection, name: str) -> tuple[tuple[str, str, str], ...]:
-    rows = connection.execute(statement(name), {"undo": UNDO_PREFIX}).fetchall()
-    return tuple((str(kind), str(place), str(whose)) for kind, place, whose in rows)
 
 
 def left_out(backup: Backup) -> tuple[str, ...]:

@@ -27,7 +27,6 @@ from nexus_reimport.errors import StopError
 from nexus_reimport.model import Backup
 from nexus_reimport.nexus import contents, scratch
 from nexus_reimport.nexus.postgres import LONGEST_NAME, Connection, connected, statement
-from nexus_reimport.nexus.registry import UNDO_PREFIX
 from nexus_reimport.settings import Postgres
 
 _LISTS_OF_NAMES = (
@@ -98,8 +97,8 @@ def run(
         _refuse(connection, target.database, name)
         _refuse_extensions(connection, backup)
         live = tuple(_in_its_place(connection, target.database, name))
-        owners = backup.owners or _listed(connection, "owners")
-        tablespaces = backup.tablespaces or _listed(connection, "tablespaces")
+        owners = backup.owners or contents.listed(connection, "owners")
+        tablespaces = backup.tablespaces or contents.listed(connection, "tablespaces")
     with scratch.created(target, backup.shape, register) as copy:
         left_out = acts.restore(copy.place)
         with connected(copy.place) as connection:
@@ -173,15 +172,9 @@ def _refuse_extensions(connection: Connection, backup: Backup) -> None:
         )
 
 
-def _listed(connection: Connection, name: str) -> tuple[tuple[str, str, str], ...]:
-    """(kind, name, owner or tablespace) of each object of this database, as it is now."""
-    rows = connection.execute(statement(name), {"undo": UNDO_PREFIX}).fetchall()
-    return tuple((str(kind), str(place), str(whose)) for kind, place, whose in rows)
-
-
 def _owned(connection: Connection, owners: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     """The statements that give each object of the copy to its former owner."""
-    now = {(kind, place): role for kind, place, role in _listed(connection, "owners")}
+    now = {(kind, place): role for kind, place, role in contents.listed(connection, "owners")}
     for kind, place, role in owners:
         if now.get((kind, place), role) != role:
             yield f"ALTER {kind} {place} OWNER TO {_quoted(connection, role)};"

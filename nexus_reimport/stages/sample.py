@@ -9,7 +9,6 @@ Source: Amazon S3 API Reference, "GetObject".
 from __future__ import annotations
 
 import hashlib
-import heapq
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from nexus_reimport import progress, settings, storage
 from nexus_reimport.errors import StorageError
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.model import Census, Sample
+from nexus_reimport.nexus import questions
 
 if TYPE_CHECKING:
     from pyarrow import ChunkedArray as Column
@@ -43,11 +43,7 @@ def choose(census: Census, folder: Path, named: Column, seed: str, size: int) ->
     """
     stored = columns.column(folder, census.file, "key")
     wanted = columns.texts(stored.filter(columns.among(stored, named)))
-
-    def rank(key: str) -> str:
-        return hashlib.sha256(f"{seed} {key}".encode()).hexdigest()
-
-    return sorted(heapq.nsmallest(size, wanted, key=rank))
+    return sorted(questions.drawn(wanted, seed, size))
 
 
 def take(

@@ -9,12 +9,11 @@ from psycopg import sql
 
 from nexus_reimport.nexus.catalog import Table
 from nexus_reimport.saboteur.kinds import Kind, declare
-from nexus_reimport.saboteur.scene import Scene
+from nexus_reimport.saboteur.scene import Scene, on_any
 from nexus_reimport.saboteur.schema.changing import (
     ROLES,
     alter,
     define,
-    on_any,
 )
 
 _ACTS = "what acts by itself"

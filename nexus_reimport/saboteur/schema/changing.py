@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import LiteralString
 
 from psycopg import sql
 
 from nexus_reimport.nexus.catalog import Column, Table
-from nexus_reimport.saboteur.scene import Scene
+from nexus_reimport.saboteur.scene import Chosen, Scene
 
 DONE = 1  # a statement that defines something tells no number of rows
-Chosen = Callable[[Scene], Iterator[Table]]
 
 
 def wiped(scene: Scene) -> Iterator[Table]:
@@ -61,8 +59,3 @@ ROLES: tuple[tuple[str, str, Chosen], ...] = (
     ("linking", "A linking table", linking),
     ("protected", "A protected table", protected),
 )
-
-
-def on_any(tables: Chosen, act: Callable[[Scene, Table], int]) -> Callable[[Scene], int]:
-    """``act`` on the first of ``tables`` that has something of its sort."""
-    return lambda scene: scene.first(partial(act, scene, table) for table in tables(scene))

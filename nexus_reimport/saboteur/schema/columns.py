@@ -9,12 +9,11 @@ from psycopg import sql
 
 from nexus_reimport.nexus.catalog import Table
 from nexus_reimport.saboteur.kinds import Kind, declare, kind
-from nexus_reimport.saboteur.scene import Scene
+from nexus_reimport.saboteur.scene import Scene, on_any
 from nexus_reimport.saboteur.schema.changing import (
     ROLES,
     alter,
     free,
-    on_any,
 )
 
 _COLUMN = "a column of a table"
