@@ -230,20 +230,20 @@ def write(path: Path, columns: Sequence[str], rows: Iterable[Row] = ()) -> RowFi
     return out.done()
 
 
-def read(path: Path, file: RowFile) -> Iterator[tuple[str | None, ...]]:
-    """The rows of ``file`` in the folder ``path``, in order, checked against its digest at the end.
+def read(folder: Path, file: RowFile) -> Iterator[tuple[str | None, ...]]:
+    """The rows of ``file`` in ``folder``, in order, checked against its digest at the end.
 
     Raises:
         RecordError: the file is missing, or has changed since the stage wrote it.
     """
-    for batch in batches(path, file):
+    for batch in batches(folder, file):
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-def batches(path: Path, file: RowFile) -> Iterator[RecordBatch]:
+def batches(folder: Path, file: RowFile) -> Iterator[RecordBatch]:
     """The same, some rows at a time, as Arrow holds them."""
 
-    where = path / file.name
+    where = folder / file.name
     digest, rows = _Digest(file.columns), 0
     try:
         source = _opened(where)
@@ -292,32 +292,32 @@ def distinct(path: Path, together: Sequence[str] = ()) -> Iterator[dict[str, lis
             yield {n: (c if n in together else c.unique()).to_pylist() for n, c in names}
 
 
-def read_dicts(path: Path, file: RowFile) -> Iterator[dict[str, str | None]]:
+def read_dicts(folder: Path, file: RowFile) -> Iterator[dict[str, str | None]]:
     """The rows of ``file`` as dictionaries by column."""
-    return (dict(zip(file.columns, row, strict=True)) for row in read(path, file))
+    return (dict(zip(file.columns, row, strict=True)) for row in read(folder, file))
 
 
-def read_in_order(path: Path, file: RowFile, key: str) -> Iterator[Dict]:
+def read_in_order(folder: Path, file: RowFile, key: str) -> Iterator[Dict]:
     """The same of a file in the order of ``key``.
 
     Raises:
         RecordError: the file is missing, has changed since the stage wrote it, or is in no order.
     """
     last = ""
-    for row in read_dicts(path, file):
+    for row in read_dicts(folder, file):
         if (now := row[key] or "") < last:
             raise _changed(file.name)
         last = now
         yield row
 
 
-def read_columns(path: Path, file: RowFile, columns: Sequence[str]) -> Iterator[Dict]:
+def read_columns(folder: Path, file: RowFile, columns: Sequence[str]) -> Iterator[Dict]:
     """Some columns of each row, by column, for who wrote the file just now.
 
     Only they are read, so nothing is compared with the digest. What is no column is not given.
     """
     wanted = [column for column in columns if column in file.columns]
-    with _opened(path / file.name) as source:
+    with _opened(folder / file.name) as source:
         for batch in _batches(source, wanted):
             by_column = [batch.column(name).to_pylist() for name in wanted]
             yield from (dict(zip(wanted, row, strict=True)) for row in zip(*by_column, strict=True))

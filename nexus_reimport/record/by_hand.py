@@ -68,7 +68,7 @@ def _in_session() -> bool:
     """Whether this is a kernel of somebody's own, and not one of the runner's."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
-    return hasattr(shell, "kernel") and marks.RUN_VARIABLE not in os.environ
+    return hasattr(shell, "kernel") and marks.PAGE_VARIABLE not in os.environ
 
 
 def labs(run: Run) -> tuple[str, ...]:

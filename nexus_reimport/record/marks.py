@@ -20,7 +20,7 @@ from typing import Any
 from nexus_reimport.files import private
 
 KEY = ".display_key"  # in the environment's private folder
-RUN_VARIABLE = "NEXUS_REIMPORT_PAGE_OF"  # the private folder of the run whose page is executed
+PAGE_VARIABLE = "NEXUS_REIMPORT_PAGE_OF"  # the private folder of the run whose page is executed
 LAB_VARIABLE = "NEXUS_REIMPORT_LAB"  # the folder of the pages that are stepped through by hand
 DISPLAYED = ".displayed.jsonl"  # in that folder: what its kernels have displayed
 NAME = "nexus_reimport"  # our part of an output's metadata
@@ -43,7 +43,7 @@ def metadata(data: Mapping[str, str], facts: _Facts | None = None) -> dict[str, 
 
     ``facts`` is what it says to a program, such as the lines of an error; it is under the mark too.
     """
-    named = os.environ.get(RUN_VARIABLE)
+    named = os.environ.get(PAGE_VARIABLE)
     folder = _Opened.folder or (Path(named) if named else None)
     if folder is None:
         return {}

@@ -240,7 +240,7 @@ class Steps:
         if len(failed) == 1:
             raise failed[0]
         if failed:
-            listed = "\n".join(f"    {error.what}" for error in failed)
+            listed = wording.lines([error.what for error in failed])
             raise OnlySealed(
                 f"the record is sealed, and {wording.amount(len(failed), 'thing')} beside it"
                 f" failed\n{listed}",

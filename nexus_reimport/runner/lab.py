@@ -109,7 +109,7 @@ def _variables(settings: Settings, folder: Path) -> dict[str, str]:
     shutil.copy(config / "jupyter_server_config.py", config / "jupyter_lab_config.py")
     private.write_new(private.make_folder(config / "labconfig") / "page_config.json", _PAGE)
     # The first two could bring a kernel of somebody else's.
-    gone = ("JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH", marks.RUN_VARIABLE)
+    gone = ("JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH", marks.PAGE_VARIABLE)
     kept = {name: value for name, value in environ.variables().items() if name not in gone}
     named = {environments.ENVIRONMENT_VARIABLE: settings.name, marks.LAB_VARIABLE: str(folder)}
     named[environments.FOLDER_VARIABLE] = str(environments.folder().resolve())

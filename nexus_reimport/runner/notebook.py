@@ -242,7 +242,7 @@ def _own_home(folder: Path) -> Iterator[None]:
 @contextmanager
 def _as_page_of(run: Run) -> Iterator[None]:
     """What the kernel displays is of ``run``, even before it has opened it."""
-    with environ.changed({marks.RUN_VARIABLE: str(run.private)}):
+    with environ.changed({marks.PAGE_VARIABLE: str(run.private)}):
         yield
 
 

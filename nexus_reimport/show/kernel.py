@@ -127,4 +127,4 @@ def _show(shell: Any, error: ReimportError) -> list[str]:
 
 
 def _is_the_runners() -> bool:
-    return marks.RUN_VARIABLE in os.environ
+    return marks.PAGE_VARIABLE in os.environ

@@ -176,7 +176,7 @@ def _compare(
     if differ:
         tables = wording.amount(len(was), "table differs", "tables differ")
         raise StopError(
-            f"{what}: {len(differ)} of {tables}\n" + "\n".join(f"    {line}" for line in differ),
+            f"{what}: {len(differ)} of {tables}\n{wording.lines(differ)}",
             where=f"scratch database on {place.host}:{place.port}",
             state=COPY_DROPPED,
             next=advice,

@@ -110,8 +110,7 @@ def run(
         if differ:
             tables = wording.amount(len(differ), "table differs", "tables differ")
             raise StopError(
-                f"the restored copy is not what was dumped: {tables}\n"
-                + "\n".join(f"    {line}" for line in differ),
+                f"the restored copy is not what was dumped: {tables}\n{wording.lines(differ)}",
                 where=f"run {run_id}",
                 state="the copy was dropped; the live database was not touched",
                 next="use the dump of another run; nexus-reimport record list shows them",
