@@ -17,7 +17,8 @@ from nexus_reimport.files import private
 
 T = TypeVar("T")
 _CHUNK = 1 << 16  # bytes that are read at once
-_VALUES = 2_000  # in memory
+_VALUES = 2_000  # in memory, or fewer where they are large:
+_MOST_HELD = 8 << 20  # bytes
 
 
 class Spool(Generic[T]):
@@ -60,9 +61,14 @@ class Spool(Generic[T]):
         return map(values.__getitem__, numbers)
 
     def in_order(self, numbers: Sequence[int]) -> Iterator[T]:
-        """The same with only some thousands of them in memory."""
-        for start in range(0, len(numbers), _VALUES):
-            yield from self.several(numbers[start : start + _VALUES])
+        """The same with only some thousands of them in memory, or some megabytes."""
+        first, size = 0, 0
+        for end, number in enumerate(numbers, 1):
+            size += self._ends[number + 1] - self._ends[number]
+            if end - first >= _VALUES or size > _MOST_HELD:
+                yield from self.several(numbers[first:end])
+                first, size = end, 0
+        yield from self.several(numbers[first:])
 
     def _ordered(self, numbers: Sequence[int]) -> Iterator[tuple[int, T]]:
         """The values with these numbers, which are in order; with each value its number."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,3 +28,20 @@ def test_several_values_come_in_the_order_in_which_they_are_asked_for(
         assert [*spool.several(wanted)] == [held[number] for number in wanted]
         assert [*spool] == held
         spool.close()
+
+
+def test_of_large_values_few_are_in_memory(tmp_path: Path) -> None:
+    """Two thousand were, however large: of notes with a megabyte each, gigabytes."""
+    many, long = 100, 1 << 20
+    spool = Spool[str](tmp_path)
+    for number in range(many):
+        spool.add(f"{number} ".ljust(long))
+    order = [*range(many)][::-1]
+    tracemalloc.start()
+    try:
+        read = [int(value.split()[0]) for value in spool.in_order(order)]
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert read == order
+    assert most < many * long / 2
