@@ -17,7 +17,15 @@ from nexus_reimport.convert.cards import (
     contact_entry,
     e164,
 )
-from nexus_reimport.convert.columns import as_uuid, for_type, number, whole
+from nexus_reimport.convert.columns import (
+    INSTANT,
+    as_uuid,
+    for_type,
+    is_foretold,
+    is_text,
+    number,
+    whole,
+)
 from nexus_reimport.convert.moments import (
     as_text,
     birth_date,
@@ -44,6 +52,7 @@ from nexus_reimport.convert.texts import (
 )
 
 __all__ = [
+    "INSTANT",
     "ConversionError",
     "Detail",
     "Partial",
@@ -66,6 +75,8 @@ __all__ = [
     "html_pages",
     "identifier",
     "identifiers",
+    "is_foretold",
+    "is_text",
     "iso_date",
     "moment",
     "number",

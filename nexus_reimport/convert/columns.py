@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Context, Decimal
+from functools import cache, partial
 
-from nexus_reimport.convert.moments import iso_date
+from nexus_reimport.convert.moments import iso_date, time_of_day, wall_clock
 from nexus_reimport.convert.outcome import ConversionError
 from nexus_reimport.convert.texts import identifier
 
+INSTANT = "timestamp with time zone"
 # Bounded: an exponent of six digits would become a number of a million digits.
-_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
-# As format_type prints it. Without precision and scale there is no limit to check.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
+_LONGEST = 400  # characters of a number
+# No number of that length is rounded: Python's own context has 28 digits.
+_EXACT = Context(prec=3 * _LONGEST)
+# As format_type prints it. Without precision and scale there is no limit to check. A negative scale
+# (PostgreSQL 15 and later) is not among them.
 _NUMERIC = re.compile(r"numeric\(([0-9]+),([0-9]+)\)")
+_PADDED = re.compile(r"character\(([0-9]+)\)")
+# What has this form is printed as it was put in; instants are, as `moments.as_text` writes them.
+_AS_PUT_IN = re.compile(rf"text|bpchar|character varying(\([0-9]+\))?|{INSTANT}")
 # As PostgreSQL prints it.
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Checked before COPY: PostgreSQL's own error would quote the value, and stop at the first one.
 _INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
+# How many decimal digits each keeps, whatever they are (FLT_DIG and DBL_DIG).
+_FLOATING = {"real": 6, "double precision": 15}
+_TINIEST = -30  # power of ten; both keep all their digits down to there
 # A number from a spreadsheet comes as 1.0; PostgreSQL itself prints t and f.
 _BOOLEANS = {
     **dict.fromkeys(("t", "true", "yes", "y", "1", "1.0", "on"), "t"),
@@ -35,11 +47,18 @@ def as_uuid(value: str) -> str | None:
 
 
 def number(value: str) -> Decimal:
-    """A number. Only a point is a decimal sign; there are no separators."""
+    """A number with every digit that it was written with.
+
+    Only a point is a decimal sign; there are no separators.
+    """
+    text = value.strip()
     # By its form: Decimal also takes 1_0, NaN and the digits of every script.
-    if not _NUMBER.fullmatch(value.strip()):
+    if not _NUMBER.fullmatch(text):
         raise ConversionError("not a number")
-    return Decimal(value.strip())
+    if len(text) > _LONGEST:
+        raise ConversionError(f"a number of more than {_LONGEST} characters")
+    given = Decimal(text)
+    return given or given.copy_abs()  # PostgreSQL's numeric has no -0
 
 
 def whole(value: str) -> str | None:
@@ -53,23 +72,40 @@ def whole(value: str) -> str | None:
 
 
 def for_type(value: str, type_name: str) -> str:
-    """``value`` as PostgreSQL prints it in a column of this type.
+    """``value`` as PostgreSQL prints it in a column of this type, which is ``Column.stored_as``.
 
     Raises:
-        ConversionError: the column cannot hold it. Enumerations and domains are not checked here:
-            only PostgreSQL knows them.
+        ConversionError: the column cannot hold it, or would hold another value in silence.
+            Enumerations and the checks of domains are not looked at here: only PostgreSQL knows
+            them.
     """
-    limit = _INTEGERS.get(type_name)
-    if limit is not None:
-        given = whole(value) or ""
-        if not -limit <= int(given or 0) < limit:
-            raise ConversionError(f"too large for {type_name}")
-        return given
-    of_type = _OTHERS.get(type_name)
-    if of_type:
-        return of_type(value) or ""
-    numeric = _NUMERIC.fullmatch(type_name)
-    return _numeric(value, int(numeric[1]), int(numeric[2])) if numeric else value
+    of_type = _form(type_name)
+    return value if of_type is None else of_type(value) or ""
+
+
+def is_foretold(type_name: str) -> bool:
+    """Whether ``for_type`` knows how PostgreSQL prints the values of this type."""
+    return _form(type_name) is not None or _AS_PUT_IN.fullmatch(type_name) is not None
+
+
+def is_text(type_name: str) -> bool:
+    """Whether this type holds any text."""
+    return type_name == "text" or type_name.startswith(("character", "bpchar"))
+
+
+@cache  # asked for every value
+def _form(type_name: str) -> Callable[[str], str | None] | None:
+    """What makes the text that PostgreSQL prints; None if a value stays as it is."""
+    if limit := _INTEGERS.get(type_name):
+        return partial(_integer, type_name, limit)
+    if digits := _FLOATING.get(type_name):
+        return partial(_floating, digits)
+    if numeric := _NUMERIC.fullmatch(type_name):
+        return partial(_numeric, int(numeric[1]), int(numeric[2]))
+    if padded := _PADDED.fullmatch(type_name):
+        width = int(padded[1])
+        return lambda value: value.ljust(width)
+    return _OTHERS.get(type_name)
 
 
 def _boolean(value: str) -> str:
@@ -78,18 +114,44 @@ def _boolean(value: str) -> str:
     return _BOOLEANS[value.strip().casefold()]
 
 
-_OTHERS: dict[str, Callable[[str], str | None]] = {
-    "date": iso_date,
-    "uuid": as_uuid,
-    "boolean": _boolean,
-}
+def _integer(type_name: str, limit: int, value: str) -> str:
+    given = whole(value) or ""
+    if not -limit <= int(given or 0) < limit:
+        raise ConversionError(f"too large for {type_name}")
+    return given
 
 
-def _numeric(value: str, precision: int, scale: int) -> str:
+def _numeric(precision: int, scale: int, value: str) -> str:
     given = number(value)
-    if abs(given) >= Decimal(10) ** (precision - scale):
+    if given.copy_abs() >= Decimal((0, (1,), precision - scale)):
         raise ConversionError(f"too large for numeric({precision},{scale})")
+    rounded = _EXACT.quantize(given, Decimal((0, (1,), -scale)))
     # PostgreSQL would round in silence, and the row would differ from the plan.
-    if given != round(given, scale):
+    if given != rounded:
         raise ConversionError(f"more than {scale} digits after the point")
-    return format(round(given, scale), "f")
+    return format(rounded, "f")
+
+
+def _floating(digits: int, value: str) -> str:
+    """A given that a binary fraction gives back, digit by digit, as the shortest that does."""
+    given = _EXACT.normalize(number(value))
+    if not given:
+        return "0"
+    power = given.adjusted()
+    # The column would hold another given in silence.
+    if len(given.as_tuple().digits) > digits or not _TINIEST <= power < digits:
+        raise ConversionError(f"more than {digits} digits")
+    if power >= -4:
+        return format(given, "f")
+    return f"{format(given, 'e').partition('e')[0]}e{power:03d}"
+
+
+_OTHERS: dict[str, Callable[[str], str | None]] = {
+    "boolean": _boolean,
+    "date": iso_date,
+    # All digits are kept, zeros at the end as well.
+    "numeric": lambda value: format(number(value), "f"),
+    "time without time zone": time_of_day,
+    "timestamp without time zone": wall_clock,
+    "uuid": as_uuid,
+}

@@ -40,18 +40,21 @@ def _birth_date(given: Given) -> str | None:
     return moments.birth_date(given.value, given.as_of, given.zone)
 
 
-@converter("timestamp")
+@converter("timestamp", is_instant=True)
 def _timestamp(given: Given) -> Partial:
     return moments.timestamp(given.value, given.zone)
 
 
-@converter("moment", needs=("time",))
+@converter("moment", needs=("time",), is_instant=True)
 def _moment(given: Given) -> Partial:
     return moments.moment(given.value, given.beside("time"), given.zone)
 
 
 @converter(
-    "end_moment", needs=("time", "start_date", "start_time", "minutes"), numbers=("minutes",)
+    "end_moment",
+    needs=("time", "start_date", "start_time", "minutes"),
+    numbers=("minutes",),
+    is_instant=True,
 )
 def _end_moment(given: Given) -> Partial:
     return moments.end_moment(
@@ -62,7 +65,7 @@ def _end_moment(given: Given) -> Partial:
     )
 
 
-@converter("dated", needs=("timestamp",))
+@converter("dated", needs=("timestamp",), is_instant=True)
 def _dated(given: Given) -> Partial:
     return moments.dated(given.value, given.beside("timestamp"), given.zone)
 

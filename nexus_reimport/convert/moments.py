@@ -92,10 +92,30 @@ def _stamped(wall: datetime, zone: ZoneInfo) -> Partial:
 
 def as_text(moment: datetime) -> str:
     """An instant as PostgreSQL prints it if the session's zone is UTC."""
-    utc = moment.astimezone(UTC)
+    return f"{_printed(moment.astimezone(UTC).replace(tzinfo=None))}+00"
+
+
+def _printed(wall: datetime) -> str:
     # PostgreSQL prints no zeros at the end of a fraction.
-    fraction = f".{utc.microsecond:06d}".rstrip("0") if utc.microsecond else ""
-    return f"{utc.replace(microsecond=0, tzinfo=None).isoformat(' ')}{fraction}+00"
+    fraction = f".{wall.microsecond:06d}".rstrip("0") if wall.microsecond else ""
+    return f"{wall.replace(microsecond=0).isoformat(' ')}{fraction}"
+
+
+def wall_clock(value: str) -> str | None:
+    """A wall-clock timestamp, or midnight of a date, as PostgreSQL prints it without a zone."""
+    return _printed(_wall(value)) if value.strip() else None
+
+
+def time_of_day(value: str) -> str | None:
+    """A time as PostgreSQL prints it, of no more than 24 hours."""
+    if not value.strip():
+        return None
+    since_midnight = duration(value)
+    if since_midnight > timedelta(hours=24):
+        raise ConversionError("a time of more than 24 hours")
+    if since_midnight == timedelta(hours=24):
+        return "24:00:00"
+    return _printed(datetime.combine(EARLIEST, time.min) + since_midnight).partition(" ")[2]
 
 
 def chronological(value: str) -> tuple[float, str]:

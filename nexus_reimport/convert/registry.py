@@ -59,6 +59,7 @@ class Converter:
     keeps_text: bool = False  # dates and times come out as they were written
     is_id: bool = False  # the field holds an id
     is_json: bool = False  # gives a list or a dict
+    is_instant: bool = False  # gives an instant
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     entry: Callable[[Detail], object] | None = None  # of a card: what one detail gives, or None
     # Of a card: the reason of a misfit -> the part that it is missing in.
@@ -108,6 +109,11 @@ def of(name: str) -> Converter:
 def cards() -> tuple[str, ...]:
     """The converters that make a card from gathered records."""
     return tuple(name for name, declared in CONVERTERS.items() if declared.parts)
+
+
+def of_instants() -> tuple[str, ...]:
+    """The converters that give an instant."""
+    return tuple(name for name, declared in CONVERTERS.items() if declared.is_instant)
 
 
 def taking(part: Taken) -> str:

@@ -16,7 +16,11 @@ from nexus_reimport.nexus.postgres import Connection, statement, table_name
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its type as PostgreSQL writes it, and what a load needs to know."""
+    """One column: its type as PostgreSQL writes it, and what a load needs to know.
+
+    ``stored_as`` is the type in whose form its values are printed: that under a domain, and text
+    for an enumeration. It is "" in a record of an older version.
+    """
 
     name: str
     type: str
@@ -24,6 +28,7 @@ class Column:
     filled_by_database: bool
     generated: bool
     max_length: int | None
+    stored_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)

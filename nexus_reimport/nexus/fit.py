@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from nexus_reimport.mapping import Entity, FieldMapping, Problem, named, refused
 from nexus_reimport.nexus import catalog as catalogs
+from nexus_reimport.nexus import column_types
 from nexus_reimport.nexus.catalog import Catalog, Table
 from nexus_reimport.nexus.postgres import Connection
 
@@ -17,7 +18,11 @@ def check(connection: Connection, mapping: FieldMapping, catalog: Catalog) -> No
         MappingError: lists all problems at once, each with its line in the mapping. Nothing was
             written.
     """
-    problems = [*_missing(mapping, catalog), *_unfit(mapping, catalog)]
+    problems = [
+        *_missing(mapping, catalog),
+        *_unfit(mapping, catalog),
+        *column_types.problems(connection, mapping, catalog),
+    ]
     # A table that is missing is told by `_missing`; its rows cannot be read.
     if mapping.content_types in ("", *catalog.tables):
         types = catalogs.content_types(connection, mapping)

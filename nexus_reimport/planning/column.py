@@ -152,7 +152,7 @@ class ColumnConverter:
                 too_long = f"longer than {column.max_length} characters"
                 return Outcome(None, held, (*misfits, too_long), derived)
             try:
-                value = convert.for_type(value, column.type)
+                value = convert.for_type(value, column.stored_as)
             except ConversionError as error:
                 return Outcome(None, held, (*misfits, str(error)), derived)
         return Outcome(value, held, misfits, derived)

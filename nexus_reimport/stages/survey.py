@@ -213,7 +213,7 @@ def _next_keys(database: Database) -> dict[str, tuple[int, int]]:
     for name, entity in database.mapping.entities.items():
         table = database.catalog.tables[entity.table]
         key = table.column(table.primary_key[0])
-        if key is not None and key.type in _LARGEST:
+        if key is not None and key.stored_as in _LARGEST:
             query = sql.SQL("SELECT coalesce(max({}), 0) FROM {}").format(
                 sql.Identifier(key.name), table_name(database.mapping.schema_name, entity.table)
             )
@@ -226,7 +226,7 @@ def _next_keys(database: Database) -> dict[str, tuple[int, int]]:
             limits = [s.largest - s.increment + 1 for s in rising if not s.cycles]
             keys[name] = (
                 max(int(scalar(database.connection, query)), *given_out, 0) + 1,
-                min([*limits, _LARGEST[key.type]]),
+                min([*limits, _LARGEST[key.stored_as]]),
             )
     return keys
 

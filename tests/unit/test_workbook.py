@@ -68,7 +68,7 @@ def kind(choices: dict[str, str] | None = None, **types: str) -> ByHandSheet:
     return ByHandSheet(
         name="sites",
         spec=ByHand(entity="people", columns=dict.fromkeys(columns, ""), show=("family",)),
-        types={n: Column(n, t, False, False, False, None) for n, t in columns.items()},
+        types={n: Column(n, t, False, False, False, None, t) for n, t in columns.items()},
         choices={"site_id": choices} if choices else {},
     )
 
@@ -114,7 +114,7 @@ def test_a_workbook_that_cannot_be_written_is_told_without_a_value(tmp_path: Pat
 
 def booked() -> ByHandSheet:
     """A kind as a receptionist meets it: shown in words, with choices, dates and texts."""
-    types = {"clinic_id": "uuid", "seen_on": "date", "remark": "text"}
+    types = {"clinic_id": "integer", "seen_on": "date", "remark": "text"}
     return ByHandSheet(
         name="plan_dates",
         spec=ByHand(
@@ -125,7 +125,7 @@ def booked() -> ByHandSheet:
             ask="Where is it?",
             titles={"dob": "Date of birth"},
         ),
-        types={n: Column(n, t, False, False, False, None) for n, t in types.items()},
+        types={n: Column(n, t, False, False, False, None, t) for n, t in types.items()},
         choices={"clinic_id": {"North": "1", "South": "2"}},
     )
 
@@ -232,7 +232,7 @@ def test_choices_that_show_alike_are_told_apart(tmp_path: Path) -> None:
     labels = _labels((key, name) for name, key in rows)
     assert sorted(labels.values()) == sorted(key for _, key in rows)
     assert {k: v for v, k in labels.items()}[f"{key}2"] == f"North\ufffd ({key}2)"
-    one = kind(labels)
+    one = kind(labels, site_id="text")
     path = written(tmp_path, one, *"abcdefgh")
     fill(path, *labels)
     given = manual.read(path, [one]).cells

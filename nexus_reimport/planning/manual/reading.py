@@ -134,13 +134,12 @@ def _value(kind: ByHandSheet, column: str, cell: Any) -> tuple[str, str]:
     """A cell's value as PostgreSQL prints it, or its problem."""
     if isinstance(cell, Unusable):
         return "", cell.problem
-    labels = kind.choices.get(column)
+    labels, spec = kind.choices.get(column), kind.types[column]
     if labels is not None:
         folded = {name_key(label): meant for label, meant in labels.items()}
         chosen = folded.get(name_key(str(cell)))
-        return (chosen, "") if chosen else ("", "is not one of the choices")
-    spec = kind.types[column]
-    if spec.type == "date":
+        return _in_its_column(chosen, spec) if chosen else ("", "is not one of the choices")
+    if spec.stored_as == "date":
         return _date(cell)
     if not isinstance(cell, str):
         return "", "is a date: format the cell as text"
@@ -152,7 +151,7 @@ def _in_its_column(text: str, spec: Column) -> tuple[str, str]:
     if spec.max_length is not None and len(text) > spec.max_length:
         return "", f"longer than {spec.max_length} characters"
     try:
-        return convert.for_type(text, spec.type), ""
+        return convert.for_type(text, spec.stored_as), ""
     except convert.ConversionError as error:
         return "", str(error)
 

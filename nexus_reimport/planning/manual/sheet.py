@@ -98,7 +98,7 @@ class Shower:
             (entity, column.name)
             for entity, columns in intake.survey.columns.items()
             for column in columns
-            if column.type == "timestamp with time zone"
+            if column.stored_as == convert.INSTANT
         }
 
     def line(self, kind: ByHandSheet, key: str) -> SheetRow | None:

@@ -184,7 +184,7 @@ def _write_kind(
             cell, held = sheet.cell(last, number), line.row.get(column)
             cell.fill = yellow
             if column not in kind.choices:  # so that what is typed stays as it is typed
-                cell.number_format = _DATE if kind.types[column].type == "date" else "@"
+                cell.number_format = _DATE if kind.types[column].stored_as == "date" else "@"
             if held and column in line.given:
                 written[column] = [
                     content_hash(content_of(cell)),
