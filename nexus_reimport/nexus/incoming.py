@@ -11,7 +11,7 @@ from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.nexus.differences import Wanted
-from nexus_reimport.nexus.postgres import copy_in, names, table_name
+from nexus_reimport.nexus.postgres import copy_in, copy_out, names, table_name
 from nexus_reimport.nexus.registry import UndoLinks
 from nexus_reimport.nexus.transaction import Transaction
 
@@ -45,6 +45,15 @@ def load_rows(transaction: Transaction, wanted: Wanted, folder: Path, file: RowF
         )
     )
     transaction.analyze_if_large(place, copy_in(connection, place, folder, file), wanted.key)
+
+
+def print_rows(transaction: Transaction, wanted: Wanted, path: Path) -> RowFile:
+    """The planned rows of an entity as PostgreSQL prints them, in the order of the plan's."""
+    query = sql.SQL('SELECT {} FROM {} ORDER BY {}::text COLLATE "C"').format(
+        names(wanted.columns), rows(wanted.name), sql.Identifier(wanted.key)
+    )
+    transaction.check_time()
+    return copy_out(transaction.connection, query, path, wanted.columns)
 
 
 def load_links(transaction: Transaction, link: UndoLinks, folder: Path, file: RowFile) -> None:

@@ -5,11 +5,14 @@ Rehearsals are dry runs, without a copy on which the verification would be rehea
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from nexus_reimport.errors import MappingError
+from nexus_reimport.errors import MappingError, StopError
+from nexus_reimport.files import rowfile
+from nexus_reimport.stages import apply
 from nexus_sandbox.filemaker.file import Field, FileTable
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
@@ -280,3 +283,30 @@ def test_a_value_by_hand_is_planned_as_it_is_printed(found: Altered) -> None:
     book.save(target)
     assert found.whole(dry=True).run.verdict() == "COMPLETE"
     assert (7.5,) in found.rows("SELECT fee FROM practice.person")
+
+
+def test_a_plan_in_another_form_than_the_printed_one_ends_a_dry_run(found: Altered) -> None:
+    """Whatever the preflight did not know of a type: verification would fail after COMMIT."""
+    columns(found, {"weight": "numeric(4, 1)"})
+    values(found, {"weight": ("41", "7.5", "")})
+    book = found.begun()
+    plan, before = plan_of(book), found.state()
+    entity = plan.entities["visits"]
+    file = entity.file
+    at = file.columns.index("weight")
+    rows = [list(row) for row in rowfile.read(book.folder, file)]
+    assert sorted(filter(None, (row[at] for row in rows))) == ["41.0", "7.5"]
+    for row in rows:
+        row[at] = "41" if row[at] == "41.0" else row[at]
+    written = rowfile.write(book.folder / "other.parquet", file.columns, rows)
+    other = replace(plan, entities={**plan.entities, "visits": replace(entity, file=written)})
+    request = apply.ApplyRequest(book.run.id, "second", book.intake(), other)
+    with pytest.raises(StopError) as stopped:
+        apply.apply(book.settings.postgres, request, book._check_inside, commit=False)
+    assert (
+        "PostgreSQL stores planned values in another form than the plan's\n"
+        "    visit.weight: 1 row\n" in str(stopped.value)
+    )
+    assert "41" not in str(stopped.value)
+    assert found.state() == before
+    assert not list(book.folder.glob("printed_*"))

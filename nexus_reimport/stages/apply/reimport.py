@@ -134,6 +134,8 @@ class _Reimport:
         step = self._transaction.step
         with step("copy into temporary tables"):
             self._load()
+            if not self._commit:
+                states.require_printed_as_planned(self._subject)
         with step("copy aside for undo"):
             same = set(versions.write_down(self._transaction, self._undo.parts))
             foretold = self._copy_aside()

@@ -9,6 +9,8 @@ from psycopg import sql
 
 from nexus_reimport import wording
 from nexus_reimport.errors import StopError
+from nexus_reimport.files import beside
+from nexus_reimport.model import EntityPlan
 from nexus_reimport.nexus import incoming, registry, schema, undo_data, versions
 from nexus_reimport.nexus.fingerprint import Fingerprint, moved
 from nexus_reimport.nexus.postgres import Connection, scalar, table_name
@@ -62,6 +64,47 @@ def require_before(subject: Subject, now: Mapping[str, Fingerprint]) -> None:
             state=ROLLED_BACK,
             next="run 01_preflight again: the plan must include what people have changed since",
         )
+
+
+def require_printed_as_planned(subject: Subject) -> None:
+    """Stop if PostgreSQL prints a planned value otherwise: no verification could ever succeed.
+
+    Only a dry run looks for it: on a copy, the verification itself is rehearsed.
+    """
+    other = [
+        f"    {entity.table}.{column}: {wording.amount(count, 'row')}"
+        for entity in subject.request.plan.entities.values()
+        for column, count in sorted(_printed_otherwise(subject, entity).items())
+    ]
+    if other:
+        raise StopError(
+            "PostgreSQL stores planned values in another form than the plan's\n" + "\n".join(other),
+            state=ROLLED_BACK,
+            next="take these columns out of the mapping, and report their types: the verification"
+            " would fail after COMMIT",
+        )
+
+
+def _printed_otherwise(subject: Subject, entity: EntityPlan) -> Counter[str]:
+    """Column -> rows whose value is printed otherwise; JSON is compared by what it says."""
+    folder, wanted = subject.request.intake.folder, subject.wanted[entity.table]
+    survey = subject.request.intake.survey
+    texts = {c.name for c in survey.columns[entity.entity] if c.type not in ("json", "jsonb")}
+    path = folder / f"printed_{entity.file.name}"
+    counts: Counter[str] = Counter()
+    try:
+        printed = incoming.print_rows(subject.transaction, wanted, path)
+        rows = beside.of(folder, entity.file, printed, wanted.key)
+        if rows.gone:
+            return Counter({wanted.key: len(rows.gone)})
+        for planned, now in rows.batches():
+            for _, was, row in beside.what_differs(
+                planned, now, wanted.key, texts & {*wanted.columns}
+            ):
+                counts.update(column for column in was if was[column] != row[column])
+    finally:
+        path.unlink(missing_ok=True)
+    return counts
 
 
 def rows_to_come(subject: Subject) -> Iterator[tuple[UndoPart, sql.Composable]]:
