@@ -30,7 +30,8 @@ class Field:
 
     ``type`` is text, number, date, time, timestamp or container; ``""`` if the channel has no
     types. A global field has one value for the whole file, so no mapping may use it: one was once
-    mistaken for a flag of each record.
+    mistaken for a flag of each record. ``hidden`` are the repetitions that the layout does not
+    show: what they hold does not arrive.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Field:
     is_global: bool = False
     is_calculation: bool = False  # also true for a summary
     repetitions: int = 1
+    hidden: int = 0
 
 
 @dataclass(frozen=True, slots=True)

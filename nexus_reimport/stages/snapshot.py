@@ -237,6 +237,12 @@ def _find(
         problems.append(f"{table}.{real}: a global field, one value for the whole file")
     elif field.type and field.type != wanted.type:
         problems.append(f"{table}.{real}: is a {field.type}, the mapping expects a {wanted.type}")
+    if field.hidden:
+        # They can hold what nobody would miss: records are counted only by what arrives.
+        problems.append(
+            f"{table}.{real}: has {field.repetitions} repetitions, and the layout hides"
+            f" {field.hidden} of them, which can neither be read nor counted: show all of them"
+        )
     return FieldFound(name, real)
 
 

@@ -29,7 +29,10 @@ _END = "]}"  # the last line of a table's file
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a layout. ``type`` is one of the six of this module's docstring."""
+    """One field of a layout. ``type`` is one of the six of this module's docstring.
+
+    ``shows`` is the last repetition that the layout shows; 0 is all of them.
+    """
 
     name: str
     type: str
@@ -38,12 +41,18 @@ class Field:
     repetitions: int = 1
     auto_enter: bool = False
     is_summary: bool = False
+    shows: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of its values in a record: one per repetition."""
         more = (f"{self.name}({number})" for number in range(2, self.repetitions + 1))
         return (self.name, *more)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Those of ``names`` that the layout shows; the Data API has no others."""
+        return self.names[: self.shows or None]
 
 
 @dataclass(slots=True)

@@ -74,7 +74,7 @@ def writers(table: FileTable, dateformats: str, origin: str) -> tuple[tuple[str,
     return tuple(
         (name, _writer(field, dateformats, origin))
         for field in table.fields
-        for name in field.names
+        for name in field.shown
     )
 
 
@@ -168,7 +168,7 @@ def metadata(field: Field) -> dict[str, object]:
         "numeric": False,
         "timeOfDay": False,
         "repetitionStart": 1,
-        "repetitionEnd": field.repetitions,
+        "repetitionEnd": len(field.shown),
     }
 
 

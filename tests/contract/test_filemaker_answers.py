@@ -148,6 +148,47 @@ def test_metadata_of_fields_may_leave_out_what_is_usual(simulator):
 
 
 @pytest.mark.parametrize(
+    ("objects", "hidden"),
+    [
+        ([(1, 3)], 0),
+        ([(1, 1)], 2),
+        ([(2, 2)], 2),
+        ([(1, 1), (2, 3)], 0),  # the field is on the layout twice
+        ([(1, 2), (1, 1)], 1),
+        ([(None, None)], 0),
+        ([(1, 9)], 0),
+    ],
+)
+def test_repetitions_that_no_object_of_the_layout_shows_are_hidden(simulator, objects, hidden):
+    def change(content):
+        described = content["response"]["fieldMetaData"]
+        (field,) = (one for one in described if one["name"] == "thumbnails")
+        described.remove(field)
+        for first, last in objects:
+            shown = {"repetitionStart": first, "repetitionEnd": last}
+            described.append(field | {n: v for n, v in shown.items() if v is not None})
+            if first is None:
+                del described[-1]["repetitionStart"], described[-1]["repetitionEnd"]
+
+    simulator.faults.append(bent("layouts/API_Contacts$", change))
+    with opened(simulator, DataApi) as source:
+        fields = source.fields("API_Contacts")
+    assert (fields["thumbnails"].repetitions, fields["thumbnails"].hidden) == (3, hidden)
+    assert not any(f.hidden for name, f in fields.items() if name != "thumbnails")
+
+
+def test_the_made_up_filemaker_sends_the_repetitions_that_its_layout_shows(simulator):
+    with simulator.edit() as tables:
+        table = tables["API_Contacts"]
+        fields = [replace(f, shows=2) if f.name == "thumbnails" else f for f in table.fields]
+        tables["API_Contacts"] = replace(table, fields=tuple(fields))
+    with opened(simulator, DataApi) as source:
+        assert source.fields("API_Contacts")["thumbnails"].hidden == 1
+        (row, *_) = read(source)
+        assert {"thumbnails", "thumbnails(2)"} == {n for n in row if n.startswith("thumbnails")}
+
+
+@pytest.mark.parametrize(
     "messages",
     [
         None,

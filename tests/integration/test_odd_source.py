@@ -466,6 +466,36 @@ def test_the_first_repetition_is_the_value_and_who_holds_more_is_told(
         assert told == Cleaned("Remark", MORE, 1, ("V1",))
 
 
+def hidden(tables: Tables) -> None:
+    """As ``repeated``, and the layout shows the first repetition alone, as it does at first."""
+    repeated(tables)
+    table = tables["Visits"]
+    fields = tuple(replace(f, shows=1) if f.name == "Remark" else f for f in table.fields)
+    tables["Visits"] = FileTable("Visits", fields, table.records)
+
+
+def test_repetitions_that_a_layout_hides_stop_the_preflight_before_a_record_is_read(
+    small: Open,
+) -> None:
+    with small("data_api", hidden) as place:
+        with pytest.raises(MappingError) as stopped:
+            place.planned()
+        assert (
+            "Visits.Remark: has 2 repetitions, and the layout hides 1 of them, which can neither be"
+            " read nor counted: show all of them" in str(stopped.value)
+        )
+        assert not any("/Visits/records" in path for _, path in place.simulator.requests)
+
+
+@pytest.mark.parametrize("channel", ["odata", "exports"])
+def test_a_channel_of_tables_knows_no_layout_and_hides_no_repetition(
+    small: Open, channel: str
+) -> None:
+    with small(channel, hidden) as place:
+        (told,) = place.planned().snapshot.extracts["visits"].cleaned
+        assert told == Cleaned("Remark", MORE, 1, ("V1",))
+
+
 # ---------------------------------------------------------------- files in S3
 
 

@@ -9,6 +9,7 @@ Source: Claris FileMaker Data API Guide.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -87,7 +88,10 @@ class DataApi(Server):
             isinstance(one, dict) and one.get("name") for one in described
         ):
             raise incomplete_answer("the fields of the layout", self._where(table))
-        return {field.name: field for field in map(_field, described)}
+        objects: dict[str, list[JSON]] = defaultdict(list)
+        for facts in described:
+            objects[str(facts["name"])].append(facts)
+        return {name: _field(name, several) for name, several in objects.items()}
 
     def origin(self, table: str) -> Origin | None:
         """None: the records come from a server, not from a file."""
@@ -276,16 +280,29 @@ def _first_repetitions(row: dict[str, str], missing: Iterable[str]) -> set[str]:
     return renamed
 
 
-def _field(facts: JSON) -> Field:
-    """A field from the metadata. Older servers leave facts out: then the usual value is taken."""
+def _field(name: str, objects: Sequence[JSON]) -> Field:
+    """A field from the metadata of its objects on the layout; several can show parts of it.
+
+    Older servers leave facts out: then the usual value is taken.
+    """
+    facts = objects[-1]
     result = str(facts.get("result", ""))
+    repetitions = count_in(facts.get("maxRepeat")) or 1
+    every = set(range(1, repetitions + 1))
     return Field(
-        name=str(facts["name"]),
+        name=name,
         type=TYPE_OF_RESULT.get(result, result),
         is_global=str(facts.get("global", "")).lower() in ("true", "1"),
         is_calculation=facts.get("type", "normal") != "normal",
-        repetitions=count_in(facts.get("maxRepeat")) or 1,
+        repetitions=repetitions,
+        hidden=len(every.difference(*(_shown(one, repetitions) for one in objects))),
     )
+
+
+def _shown(facts: JSON, repetitions: int) -> range:
+    """The repetitions that an object on the layout shows."""
+    first, last = (count_in(facts.get(f"repetition{end}")) for end in ("Start", "End"))
+    return range(first or 1, (last or repetitions) + 1)
 
 
 def _names(layouts: Sequence[JSON]) -> Iterator[str]:
