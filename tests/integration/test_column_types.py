@@ -310,3 +310,26 @@ def test_a_plan_in_another_form_than_the_printed_one_ends_a_dry_run(found: Alter
     assert "41" not in str(stopped.value)
     assert found.state() == before
     assert not list(book.folder.glob("printed_*"))
+
+
+def test_texts_padded_with_blanks_are_found_by_ids_names_and_lookups(found: Altered) -> None:
+    found.do(
+        "ALTER TABLE practice.person ALTER legacy_no TYPE char(10), ALTER given TYPE char(20),"
+        " ALTER family TYPE char(20); ALTER TABLE practice.site ALTER label TYPE char(12);"
+        " ALTER TABLE practice.document ALTER scan_no TYPE char(8);"
+        " ALTER TABLE practice.carer ALTER named TYPE char(9)"
+    )
+    path = found.folder / "second_installation.toml"
+    path.write_text(path.read_text().replace('= ""', f'= "{20 * " "}"'))
+    book = found.whole(dry=True)
+    assert book.run.verdict() == "COMPLETE"
+    plan = plan_of(book)
+    assert plan.entities["people"].matched == {"legacy_no": 2}
+    assert sum(plan.entities["carers"].matched.values()) == 1
+    assert plan.links["documents"].placed == 3
+    assert found.rows("SELECT given, site_id FROM practice.person WHERE legacy_no = 'P3'") == [
+        (f"{'Eulalia':20}", 2)
+    ]
+    changes = {c.column: c for c in plan.entities["people"].changes}
+    assert changes["given"].same == 2
+    assert not any(changes[name].different for name in ("given", "family", "legacy_no"))
