@@ -33,6 +33,7 @@ from support.clinic import (
     ROOM,
     SCALE,
     SECRETS,
+    Administrator,
     Clinic,
     Clinics,
     Committed,
@@ -133,9 +134,10 @@ def clinics(
     filled_s3: S3Server,
     made_up: MadeUp,
     templates: dict[str, str],
-) -> Clinics:
+) -> Iterator[Clinics]:
     """Opens a clinic wherever it is wanted."""
-    return Clinics(postgres, filled_s3, made_up, templates)
+    with Administrator(postgres) as administrator:
+        yield Clinics(postgres, administrator, filled_s3, made_up, templates)
 
 
 @pytest.fixture

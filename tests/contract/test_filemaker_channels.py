@@ -17,7 +17,7 @@ from nexus_reimport.stages import snapshot
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.file import Field
 from nexus_sandbox.filemaker.simulator import Simulator
-from support.clinic import filemaker_of
+from support.untouched import filemaker_of
 
 PASSWORD = "a made-up password of the simulator"
 ONLY_ODATA = ("API_Notes", "API_Messages")

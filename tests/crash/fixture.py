@@ -33,10 +33,10 @@ from support.clinic import (
     OWNER,
     PASSWORD,
     ROLE,
-    filemaker_of,
     make_database,
     write_environments,
 )
+from support.untouched import filemaker_of
 
 from . import look
 from .disk import SmallDisk

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import pickle
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 import pytest
@@ -25,12 +24,12 @@ from nexus_reimport.runbook import rollback
 from nexus_reimport.runbook.rollback import Rollback
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
 from nexus_sandbox.clinic import Clinic as MadeUp
-from nexus_sandbox.clinic.layouts import ONLY_ODATA
-from nexus_sandbox.filemaker.file import FileTable
 from nexus_sandbox.filemaker.simulator import Simulator
 from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.process import until
 from nexus_sandbox.s3.server import S3Server
 from nexus_sandbox.stack import fill
+from support.untouched import Untouched
 
 IN_MEMORY, ROOM = Path("/dev/shm"), 3 << 30  # noqa: S108 - bytes
 
@@ -53,7 +52,6 @@ ENVIRONMENTS = CHECKOUT / "runbook" / "environments"
 _number = itertools.count(1)
 _DATABASE = "<database>"
 _granted: dict[tuple[int, str], list[str]] = {}  # port, template -> what a copy of it lacks
-_pickled: dict[int, tuple[MadeUp, bytes]] = {}  # by id; held, so that no other has the same
 
 
 def surveyed(name: str = "sandbox-dev", *, links_only: bool = False) -> runbook.Runbook:
@@ -354,24 +352,59 @@ class Clinic:
             }
 
 
+class Administrator:
+    """A session of the superuser's, which stays: else each clinic would log in five times."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self._connection = server.access.connect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def execute(self, statement: sql.Composed | str | bytes, *given: object) -> psycopg.Cursor[Any]:
+        """Execute one statement; in a new session, where a test has crashed the server."""
+        try:
+            return self._connection.execute(statement, given or None)
+        except psycopg.OperationalError:
+            if not self._connection.closed:
+                raise
+        until(self._server.access.takes_password, 60)
+        self._connection = self._server.access.connect()
+        return self._connection.execute(statement, given or None)
+
+
 def copies(server: PostgresServer) -> list[str]:
     """The scratch databases that the server holds."""
-    with psycopg.connect(server.dsn(), autocommit=True) as connection:
-        query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
-        return [name for (name,) in connection.execute(query, (scratch.PREFIX,)).fetchall()]
+    with Administrator(server) as administrator:
+        return _copies(administrator)
 
 
-def let_copies_go(server: PostgresServer) -> None:
+def _copies(administrator: Administrator) -> list[str]:
+    query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
+    return [name for (name,) in administrator.execute(query, scratch.PREFIX).fetchall()]
+
+
+def let_copies_go(administrator: Administrator) -> None:
     """Leave no scratch database to the next test.
 
     Where a busy server did not let the run drop it, its watch still tries; once the clinic's own
     database is gone, the watch cannot connect.
     """
     end = time.monotonic() + 30
-    while (left := copies(server)) and time.monotonic() < end:
+    while (left := _copies(administrator)) and time.monotonic() < end:
         time.sleep(0.2)
     for name in left:
-        server.drop_database(name)
+        drop_database(administrator, name)
+
+
+def drop_database(administrator: Administrator, name: str) -> None:
+    """Drop a database if it is there, and end whoever is connected to it."""
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+    administrator.execute(drop.format(sql.Identifier(name)))
 
 
 @contextmanager
@@ -389,7 +422,15 @@ def no_copies(server: PostgresServer) -> Iterator[None]:
 
 
 def make_database(server: PostgresServer, name: str, template: str) -> None:
-    """A database of the application's, in which the reimport's role has what it lists.
+    """A database of the application's, in which the reimport's role has what it lists."""
+    with Administrator(server) as administrator:
+        copy_template(administrator, server, name, template)
+
+
+def copy_template(
+    administrator: Administrator, server: PostgresServer, name: str, template: str
+) -> None:
+    """The same, by a connection that is open.
 
     Tests make some hundred: files are copied in half of the time in which rows are logged, and what
     a copy of the template lacks, rights on the database itself, is asked once.
@@ -397,21 +438,12 @@ def make_database(server: PostgresServer, name: str, template: str) -> None:
     copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY")
     names = (sql.Identifier(one) for one in (name, template, OWNER))
     place = (server.port, template)
-    with server.access.connect() as administrator:
-        administrator.execute(copy.format(*names))
-        for given in _granted.get(place, ()):
-            administrator.execute(given.replace(_DATABASE, name).encode())
+    administrator.execute(copy.format(*names))
+    for given in _granted.get(place, ()):
+        administrator.execute(given.replace(_DATABASE, name).encode())
     if place not in _granted:
         given_here = fill.grant(server.access, name)
         _granted[place] = [one.replace(name, _DATABASE) for one in given_here]
-
-
-def filemaker_of(made_up: MadeUp) -> list[FileTable]:
-    """The tables of the made-up FileMaker, copied for a test that may change them."""
-    # By pickle, in a third of a deepcopy's time.
-    if id(made_up) not in _pickled:
-        _pickled[id(made_up)] = made_up, pickle.dumps(made_up.filemaker)
-    return list(pickle.loads(_pickled[id(made_up)][1]))  # noqa: S301 - our own bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,6 +451,7 @@ class Clinics:
     """Opens clinics on the session's servers; ``templates`` hold each kind as it is found."""
 
     server: PostgresServer
+    administrator: Administrator
     s3: S3Server
     made_up: MadeUp
     templates: dict[str, str]
@@ -431,10 +464,10 @@ class Clinics:
         """
         number = next(_number)
         databases = {kind: f"nexus_{kind}_{number}" for kind in self.templates}
-        make_database(self.server, databases["dev"], dev or self.templates["dev"])
-        tables = filemaker_of(self.made_up)
+        template = dev or self.templates["dev"]
+        copy_template(self.administrator, self.server, databases["dev"], template)
         with (
-            Simulator(tables, password=PASSWORD, only_odata=ONLY_ODATA) as simulator,
+            Untouched(self.made_up, PASSWORD) as simulator,
             pytest.MonkeyPatch.context() as patch,
         ):
             environments = folder / "environments"
@@ -444,9 +477,9 @@ class Clinics:
             found = Clinic(self.server, simulator, self.s3, environments, databases, self.made_up)
             found.adopt("dev", this_is_a_copy=True)
             yield found
-        let_copies_go(self.server)
+        let_copies_go(self.administrator)
         for database in databases.values():
-            self.server.drop_database(database)
+            drop_database(self.administrator, database)
 
     def keep(self, clinic: Clinic, template: str) -> None:
         """Make a template of the clinic's dev as it is now."""
