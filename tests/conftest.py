@@ -45,6 +45,7 @@ from support.clinic import (
     no_copies,
     surveyed,
 )
+from support.once import of_all_workers
 from support.pages import Page, served
 from support.rollbacks import approved
 
@@ -165,18 +166,18 @@ def no_createdb(clinic: Clinic) -> Iterator[Clinic]:
 
 
 @pytest.fixture(scope="session")
-def surveyed_once(
-    clinics: Clinics,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
+def surveyed_once(clinics: Clinics, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders of a run of sandbox-dev that has read all that its plan needs, once a session.
 
-    A preflight changes nothing, so its run can go on, on any database of the same template.
+    A preflight changes nothing, so its run can go on, on any database of the same template, and of
+    every worker: their templates hold the same rows.
     """
-    folder = tmp_path_factory.mktemp("surveyed")
-    with clinics.opened(folder):
-        surveyed()
-    return folder
+
+    def make(folder: Path) -> None:
+        with clinics.opened(folder):
+            surveyed()
+
+    return of_all_workers(tmp_path_factory, "surveyed", make)
 
 
 @pytest.fixture(scope="session")
@@ -186,10 +187,12 @@ def planned_once(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """The folders of that run, which has its plan."""
-    folder = tmp_path_factory.mktemp("planned")
-    with clinics.opened(folder) as found:
-        found.go_on(surveyed_once).plan()
-    return folder
+
+    def make(folder: Path) -> None:
+        with clinics.opened(folder) as found:
+            found.go_on(surveyed_once).plan()
+
+    return of_all_workers(tmp_path_factory, "planned", make)
 
 
 @pytest.fixture(scope="session")
@@ -199,13 +202,15 @@ def proposed_once(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """The folders of that run, rehearsed: it waits for its approval."""
-    folder = tmp_path_factory.mktemp("proposed")
-    with clinics.opened(folder) as found:
-        book = found.go_on(planned_once)
-        book.check_before()
-        book.rehearse()
-        book.propose()
-    return folder
+
+    def make(folder: Path) -> None:
+        with clinics.opened(folder) as found:
+            book = found.go_on(planned_once)
+            book.check_before()
+            book.rehearse()
+            book.propose()
+
+    return of_all_workers(tmp_path_factory, "proposed", make)
 
 
 @pytest.fixture(scope="session")
@@ -215,10 +220,12 @@ def rehearsed(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """The folders of that run, approved."""
-    folder = tmp_path_factory.mktemp("rehearsed")
-    with clinics.opened(folder) as found:
-        found.go_on(proposed_once).approve(rehearsed=True)
-    return folder
+
+    def make(folder: Path) -> None:
+        with clinics.opened(folder) as found:
+            found.go_on(proposed_once).approve(rehearsed=True)
+
+    return of_all_workers(tmp_path_factory, "rehearsed", make)
 
 
 @pytest.fixture(scope="session")
