@@ -453,7 +453,7 @@ def test_the_object_is_found_in_the_servers_own_message(message: str, named: str
 
 def test_a_vacuum_that_is_not_ours_to_do_is_a_warning_that_says_who_may(clinic: Clinic) -> None:
     clinic.do(f"REVOKE MAINTAIN ON notes FROM {ROLE}")
-    book = clinic.preflight()
+    book = clinic.preflight(dry=True)
     book.approve(rehearsed=True)
     applied = book.apply()
     (warning,) = applied.warnings

@@ -361,7 +361,7 @@ def test_what_was_taken_away_after_the_approval_is_named_before_anything_is_read
     postgres: PostgresServer, s3: S3Server, tmp_path: Path, change: str, told: str
 ) -> None:
     with altered(postgres, s3, tmp_path) as found:
-        book = found.approved()
+        book = found.approved(dry=True)
         found.do(change)
         before = found.state()
         with pytest.raises(StopError, match="the schema was changed since the preflight") as error:
@@ -426,7 +426,7 @@ def test_a_schema_that_was_changed_after_the_commit_stops_the_run_and_is_named(
     postgres: PostgresServer, s3: S3Server, tmp_path: Path
 ) -> None:
     with altered(postgres, s3, tmp_path, MORE) as found:
-        book = found.approved()
+        book = found.approved(dry=True)
         book.apply()
         found.do("ALTER TABLE practice.visit ADD added text")
         report = book.verify()
@@ -493,7 +493,7 @@ def test_a_generated_column_whose_function_was_replaced_gives_another_result(
         "shoe_size numeric(4, 1), shown text GENERATED ALWAYS AS (practice.shown(given)) STORED,",
     )
     with altered(postgres, s3, tmp_path, generated) as found:
-        book = found.approved()
+        book = found.approved(dry=True)
         found.do(function.format("lower"))
         before = found.state()
         with pytest.raises(StopError, match="the one that was rehearsed and approved\n    person"):

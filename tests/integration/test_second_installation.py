@@ -69,10 +69,10 @@ def second(
         yield connection
 
 
-def whole() -> runbook.Runbook:
-    """A run to its end, sealed."""
+def whole(dry_on: PostgresServer | None = None) -> runbook.Runbook:
+    """A run to its end, sealed; its rehearsal is a dry run where the server is named."""
     book = planned("second")
-    return finished(approved(book, book.check_before()))
+    return finished(approved(book, book.check_before(), dry_on))
 
 
 def test_a_second_installation_is_reimported_by_its_mapping_alone(
@@ -138,7 +138,7 @@ def test_a_first_import_into_empty_tables_is_complete(
         assert rows == [("P1",), ("P2",), ("P3",)]
         every = "SELECT p::text FROM practice.person p ORDER BY 1"
         state = second.execute(every).fetchall()
-        again = whole()
+        again = whole(postgres)
         assert again.run.verdict() is Verdict.COMPLETE
         assert (
             second.execute("SELECT p::text FROM practice.person p ORDER BY 1").fetchall() == state
@@ -146,9 +146,9 @@ def test_a_first_import_into_empty_tables_is_complete(
 
 
 def test_a_table_that_was_emptied_after_a_run_is_no_first_import(
-    second: psycopg.Connection[Any],
+    second: psycopg.Connection[Any], postgres: PostgresServer
 ) -> None:
-    whole()
+    whole(postgres)
     second.execute(
         "DELETE FROM practice.document; DELETE FROM practice.carer;"
         "DELETE FROM practice.visit; DELETE FROM practice.person"

@@ -140,7 +140,7 @@ def test_a_stamp_that_is_none_is_not_the_newest_and_stands_in_no_record(second: 
 
 def test_birth_dates_of_an_older_server_arrive(second: Second) -> None:
     second.simulator.knows_dateformats = False
-    second.whole()
+    second.whole(dry=True)
     born = second.connection.execute(
         "SELECT legacy_no, born::text FROM practice.person WHERE legacy_no IS NOT NULL ORDER BY 1"
     ).fetchall()

@@ -55,6 +55,7 @@ when_different = { "*" = "filemaker" }
 class Second:
     """One second installation, read by one channel, and what a test may change of it."""
 
+    server: PostgresServer
     folder: Path
     connection: psycopg.Connection[Any]
     simulator: Simulator
@@ -81,9 +82,9 @@ class Second:
         book = self.planned()
         return book, book.check_before()
 
-    def whole(self) -> runbook.Runbook:
-        """A run to its end."""
-        book = approved(*self.checked())
+    def whole(self, *, dry: bool = False) -> runbook.Runbook:
+        """A run to its end; a ``dry`` one is not about its rehearsal."""
+        book = approved(*self.checked(), self.server if dry else None)
         book.apply()
         assert not book.verify().blocking
         book.sign_off()
@@ -137,5 +138,5 @@ def opened(
         for table, (name, style) in zip(filemaker(), EXPORTED, strict=True):
             exports.write(table, folder / "exports" / name, style)
         set_variables(patch, folder, postgres, s3)
-        yield Second(folder, connection, simulator)
+        yield Second(postgres, folder, connection, simulator)
     postgres.drop_database("second")
