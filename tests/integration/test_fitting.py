@@ -17,7 +17,7 @@ from nexus_sandbox.filemaker.file import Record
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support import SUPPORT
-from support.clinic import Clinic, planned
+from support.clinic import Clinic
 from support.second_clinic import CARES, VISITS, Second, opened, plan_of, planned_rows, result
 from support.sheets import put_back
 from support.values import change, shared
@@ -126,7 +126,7 @@ def test_values_of_a_contact_card_count_one_by_one(clinic: Clinic) -> None:
         details = [r for r in tables["API_Contact_Details"].records if r.values.get("ph")]
         for record in details[:80]:
             record.values.update(type="Email", ph="nobody at example")
-    book = planned()
+    book = clinic.planned_of_filemaker()
     (card,) = [f for f in plan_of(book).entities["patients"].fits if f.column == "contact_json"]
     assert card.held > card.misfits > 5
     assert card.is_over
@@ -135,7 +135,7 @@ def test_values_of_a_contact_card_count_one_by_one(clinic: Clinic) -> None:
 
 
 def test_the_made_up_clinic_fits_with_the_budgets_of_the_shipped_mapping(clinic: Clinic) -> None:
-    report = planned().check_before()
+    report = clinic.planned().check_before()
     assert result(report, BUDGET).passed
     assert result(report, BUDGET).looked_at > 1_000
     assert result(report, NEEDED).looked_at > 500
@@ -144,7 +144,7 @@ def test_the_made_up_clinic_fits_with_the_budgets_of_the_shipped_mapping(clinic:
 def test_a_column_of_words_that_are_no_choice_stops(clinic: Clinic) -> None:
     who = shared(clinic, 12)
     change(clinic, who, title="Sir")
-    found = result(planned().check_before(), BUDGET)
+    found = result(clinic.planned_of_filemaker().check_before(), BUDGET)
     assert [line.split(" ", 1)[0] for line in found.sample] == ["patients.title:"]
 
 
@@ -156,7 +156,7 @@ def test_a_date_that_is_none_is_put_into_no_text(clinic: Clinic) -> None:
             if r.values.get("Contact_ID") and r.values.get("End_Date")
         )
         record.values["End_Date"] = "13/13/2026 (not d/m/y)"
-    book = planned()
+    book = clinic.planned_of_filemaker()
     (told,) = [m for m in plan_of(book).entities["reminders"].misfits if m.column == "note"]
     assert (told.reason, told.count) == ("not a date", 1)
     assert not [r for r in planned_rows(book, "reminders") if "13/13" in str(r["note"])]
@@ -412,7 +412,7 @@ def test_a_new_row_whose_date_of_making_is_none_says_so(clinic: Clinic) -> None:
         made = Record(9_999, 0, {**table.records[0].values, "creationTimestamp": "never"})
         made.values["id"] = "0A0B0C0D-1111-4222-8333-444455556666"
         table.records.append(made)
-    book = planned()
+    book = clinic.planned_of_filemaker()
     (told,) = [m for m in plan_of(book).entities["patients"].misfits if m.column == "created_at"]
     assert (told.reason, told.derived) == ("not a date: the time of the plan is used", 1)
     assert told.sample == (str(made.values["id"]).lower(),)

@@ -21,7 +21,7 @@ HAZARDS = {f"H{n}" for n in (*range(1, 15), *range(20, 38))}
 
 
 def checked(clinic: Clinic) -> tuple[runbook.Runbook, Report]:
-    book = planned()
+    book = clinic.planned_of_filemaker()
     return book, book.check_before()
 
 
@@ -62,7 +62,7 @@ def test_an_export_flag_is_reported_and_the_bucket_is_believed(clinic: Clinic) -
         "UPDATE documents_document SET s3_key = 'nowhere/' || id WHERE id = (SELECT min(id::text)"
         "::uuid FROM documents_document WHERE filemaker_id IS NOT NULL)"
     )
-    _, report = checked(clinic)
+    report = planned().check_before()
     by_name = {r.check: r for r in report.results}
     assert by_name["documents_carry_an_export_date"].offending == 0
     assert by_name["every_file_is_in_s3"].offending > 0, "flags say exported, S3 has not got it"
@@ -115,7 +115,7 @@ def test_what_filemaker_does_not_hold_of_an_appointment_is_kept_or_told(clinic: 
                 "endTime": "09:30:00",
             }
             tables["API_event"].records.append(Record(90_000 + len(made), 0, values))
-    book = planned()
+    book = clinic.planned_of_filemaker()
     assert misfits(book, "appointments")["clinic_id", "names no row of clinics"].count >= 1
     appointments = rows(book, "appointments")
     assert appointments[nexus_id(book, "appointments", made["past"])]["status"] == "completed"
@@ -130,7 +130,7 @@ def test_an_id_that_is_no_uuid_names_a_row_in_a_namespace_of_its_own(clinic: Cli
         table = tables["API_Contacts"]
         values = {**table.records[0].values, "id": "Old 1234", "nameLast": "Numbered"}
         table.records.append(Record(91_000, 0, values))
-    book = planned()
+    book = clinic.planned_of_filemaker()
     key = str(uuid.uuid5(book.mapping.namespace, "patients:Old 1234"))
     row = rows(book, "patients")[key]
     assert row["last_name"] == "Numbered"
@@ -142,7 +142,7 @@ def test_names_repeat_and_people_match_by_id_alone_while_clinics_fold(clinic: Cl
     change(clinic, [first, second], nameFirst="Same", nameLast="Name", DOB="1960-02-03")
     place = clinic.value("SELECT min(name) FROM clinics")
     change(clinic, [third], id_Clinic="", Clinic_Name=f" {place.upper().replace(' ', '  ')} ")
-    book = planned()
+    book = clinic.planned_of_filemaker()
     keys = {nexus_id(book, "patients", r.values["id"]) for r in (first, second)}
     assert len(keys) == 2
     patients = rows(book, "patients")

@@ -263,7 +263,7 @@ def test_a_value_of_a_row_that_is_gone_is_counted_and_refuses_nothing(clinic: Cl
                 if gone not in map(str.casefold, map(str, r.values.values()))
             ]
             table.records[:] = there
-    made = planned()
+    made = clinic.planned_of_filemaker()
     (appointments,) = (b for b in plan_of(made).by_hand if b.kind == "appointments")
     assert (appointments.given, appointments.used, appointments.gone) == (1, 0, 1)
     text = "manual.xlsx: 1 value not used, because the row does not exist any more."

@@ -30,7 +30,7 @@ from nexus_reimport.page.commands import Command
 from nexus_reimport.record import Verdict, register, signatures
 from nexus_reimport.runner.lab import prepare
 from nexus_reimport.settings import FOLDER_VARIABLE, Settings
-from support.clinic import ROLE, Clinic, planned
+from support.clinic import ROLE, Clinic
 from support.pages import PATH, TOKEN, Page, free_port, words
 from support.running import until
 
@@ -543,7 +543,7 @@ def test_what_must_be_decided_is_told_as_lines_for_the_environments_file(clinic:
         'check = "every_planned_patient_has_a_clinic"\nat_most = 86',
         'check = "every_planned_patient_has_a_clinic"\nat_most = 0',
     )
-    book = planned()
+    book = clinic.planned_anew()
     book.check_before()
     found = outcome.of(book.run)
     lines = tomllib.loads(found.paste)

@@ -9,7 +9,7 @@ import pytest
 from nexus_reimport import runbook
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import Plan
-from support.clinic import Clinic, planned
+from support.clinic import Clinic
 from support.leaking import files, leaks
 from support.stops import (
     STOPS,
@@ -51,5 +51,5 @@ def test_a_waiver_that_is_no_longer_needed_is_said(clinic: Clinic) -> None:
         path.read_text() + '\n[[waivers]]\ncheck = "the_backup_is_whole"\nat_most = 1\n'
         'reason = "none"\nwho = "x"\nuntil = "2099-01-01"\n'
     )
-    results = {r.check: r for r in planned().check_before().results}
+    results = {r.check: r for r in clinic.planned_anew().check_before().results}
     assert "no longer needed" in results["the_backup_is_whole"].note

@@ -26,7 +26,7 @@ def test_values_that_do_not_fit_are_told_by_column_id_and_what_became_of_them(
     change(clinic, who[3:4], DOB="2199-01-01")
     change(clinic, who[4:5], **{"Health Number": "9" * 51})
     change(clinic, who[5:6], id_Clinic="", Clinic_Name="No such place")
-    book = planned()
+    book = clinic.planned_of_filemaker()
     found = misfits(book, "patients")
     title = found["title", "not one of the choices"]
     assert (title.count, title.stays, title.empty) == (3, 3, 0)
@@ -58,7 +58,7 @@ def test_a_new_patient_whose_value_does_not_fit_gets_none(clinic: Clinic) -> Non
         made = Record(9_999, 0, {**table.records[0].values, "gender": "unclear"})
         made.values["id"] = "0A0B0C0D-1111-4222-8333-444455556666"
         table.records.append(made)
-    book = planned()
+    book = clinic.planned_of_filemaker()
     found = misfits(book, "patients")["sex", "not one of the choices"]
     assert (found.stays, found.empty) == (0, 1)
     key = nexus_id(book, "patients", made.values["id"])
@@ -85,7 +85,7 @@ def test_a_plan_that_ends_before_it_starts_does_not_fit(clinic: Clinic) -> None:
     change(
         clinic, who, **{"NDIS Plan Start Date": "2025-07-01", "NDIS Plan End Date": "2025-06-30"}
     )
-    book = planned()
+    book = clinic.planned_of_filemaker()
     found = misfits(book, "patients")
     assert found["plan_end_date", "before plan_start_date"].count == 1
     assert found["ndis_plan_end_date", "before ndis_plan_start_date"].count == 1
@@ -133,7 +133,7 @@ def test_an_appointment_without_an_end_is_marked_as_derived(clinic: Clinic) -> N
         chosen = [e for e in events if str(e.values["id_Contact"]).lower() in known][:2]
         chosen[0].values.update(endTime="")
         chosen[1].values.update(endDate="", endTime="08:00:00")
-    book = planned()
+    book = clinic.planned_of_filemaker()
     found = misfits(book, "appointments")
     assert found["end_time", "no end: set to 30 minutes after the start"].derived >= 1
     assert (
@@ -165,7 +165,7 @@ def test_a_message_that_was_sent_is_never_pending(clinic: Clinic) -> None:
         for record in sent[:5]:
             record.values["MessageStatus"] = "Pending"
         sent[5].values.update(MessageStatus="Pending", SentTimestamp="")
-    book = planned()
+    book = clinic.planned_of_filemaker()
     messages = rows(book, "sms_messages")
     for record in sent[:5]:
         key = nexus_id(book, "sms_messages", record.values["_kp_MessageID"])

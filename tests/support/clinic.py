@@ -18,7 +18,7 @@ from psycopg import sql
 from nexus_reimport import CHECKOUT, runbook, saboteur
 from nexus_reimport.checks.after import After
 from nexus_reimport.checks.before import Before
-from nexus_reimport.model import Report, SelfTest, Trial
+from nexus_reimport.model import Backup, Census, Report, SelfTest, Survey, Trial
 from nexus_reimport.nexus import deployment, scratch
 from nexus_reimport.runbook import rollback
 from nexus_reimport.runbook.rollback import Rollback
@@ -261,6 +261,22 @@ class Clinic:
         for run in surveyed.glob("*/sandbox-dev/*"):
             shutil.rmtree(self.folder.parent / run.relative_to(surveyed), ignore_errors=True)
         return self.go_on(surveyed)
+
+    def planned_of_filemaker(self) -> runbook.Runbook:
+        """A run up to its plan, of a clinic in which FileMaker alone is another.
+
+        What the session's run has read of S3 and of Nexus stays: half of the work of ``planned``.
+        """
+        book = self.read_before()
+        run = book.run
+        counted, surveyed = run.load(Census), run.load(Survey)
+        saved = run.load(Backup, "backup")
+        book.snapshot()
+        run.save(counted)
+        run.save(surveyed)
+        run.save(saved, "backup")
+        book.plan()
+        return book
 
     def proposed(self) -> runbook.Runbook:
         """The session's preflight, which waits for its approval, as if it had been made here.
