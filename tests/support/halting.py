@@ -67,8 +67,11 @@ def kill_backend(clinic: Clinic) -> None:
     """Kill our session's backend as a crash does, and wait until the server is up again.
 
     The server ends every other session when it finds out, and refuses new ones until it has
-    recovered: only a session that was open before shows that this has begun.
+    recovered: only a session that was open before shows that this has begun. What was committed
+    long before is on its disk: a commit of the tests' server waits for no disk, and would be lost.
     """
+    with clinic.server.access.connect() as administrator:
+        administrator.execute("CHECKPOINT")
     with clinic.connect() as witness:
         row = witness.execute(
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'nexus_reimport'"
