@@ -296,7 +296,7 @@ def test_nothing_runs_on_when_the_first_up_is_killed(empty: Path, moment: str) -
     with command(empty, "stay", 60) as running:
         wait_for(running, moment)
         if moment == "starting":
-            assert process.until((empty / "s3").exists, 30)
+            assert process.until((empty / "s3").exists, 300)
         running.kill()
     assert gone(empty)
     assert not lifecycle.status(empty).made
