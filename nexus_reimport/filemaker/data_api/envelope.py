@@ -71,12 +71,6 @@ class Envelope(Reply):
             raise incomplete_answer("the record ids (recordId)", self.where)
         return tuple(map(str, record_ids))
 
-    def versions(self, data: list[dict[str, Any]]) -> tuple[str, ...]:
-        """The version of each record; none if one has no number of changes (``modId``)."""
-        pairs = [(record.get("recordId"), record.get("modId")) for record in data]
-        known = all(count not in (None, "") for _, count in pairs)
-        return tuple(version(*pair) for pair in pairs) if known else ()
-
     def full(self, offset: int) -> Envelope:
         """``final``, and with at least one new row, if there are more.
 
@@ -127,13 +121,15 @@ def page_of(answer: Envelope, *, offset: int, skip: int = 0) -> Page:
     No rows if the code says that no record was found.
     """
     data = answer.data[skip:] if answer.code == codes.OK else []
-    rows = [record["fieldData"] for record in data]
+    rows, ids = [record["fieldData"] for record in data], answer.ids(data)
+    changes = [record.get("modId") for record in data]
+    known = None not in changes and "" not in changes
     repaired = jsontext.not_computed(rows) if answer.repaired else 0
     return Page(
         offset=offset + skip,
         rows=jsontext.rows_of_text(rows, answer.where),
-        record_ids=answer.ids(data),
-        versions=answer.versions(data),
+        record_ids=ids,
+        versions=tuple(map(version, ids, changes)) if known else (),
         repaired=repaired,
     )
 
