@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from nexus_reimport.convert.outcome import ConversionError, Partial
 from nexus_reimport.convert.registry import Detail
 from nexus_reimport.convert.texts import flag, text
 from nexus_reimport.text import name_key
 
+T = TypeVar("T")
 _KINDS = frozenset({"phone", "mobile", "email", "address"})
 NO_EMAIL = "an e-mail without @"
 _IN_AN_ADDRESS = "a phone or an e-mail in the record of an address"
@@ -83,17 +84,8 @@ def contact_card(details: Iterable[Detail]) -> Partial:
     """
     phones: list[tuple[bool, dict[str, str]]] = []
     emails: list[tuple[bool, dict[str, str]]] = []
-    misfits, derived = [], []
-    for detail in details:
-        try:
-            kind_and_entry = contact_entry(detail)
-        except ConversionError as error:
-            # One bad line must not cost a person all other numbers of the card.
-            misfits.append(str(error))
-            continue
-        if kind_and_entry is None:
-            continue
-        kind, entry = kind_and_entry
+    misfits, derived = list[str](), list[str]()
+    for detail, (kind, entry) in _taken(details, contact_entry, misfits):
         if kind == "email":
             # The default sorts first (False before True), and the others keep their order.
             emails.append((not flag(detail["default_email"]), entry))
@@ -112,6 +104,21 @@ def contact_card(details: Iterable[Detail]) -> Partial:
         card["emails"] = [entry for _, entry in sorted(emails, key=lambda pair: pair[0])]
         card["email"] = card["emails"][0]["address"]
     return Partial(card, tuple(misfits), tuple(derived))
+
+
+def _taken(
+    details: Iterable[Detail], take: Callable[[Detail], T | None], misfits: list[str]
+) -> Iterator[tuple[Detail, T]]:
+    """Each detail with what ``take`` makes of it; what does not fit is added to ``misfits``."""
+    for detail in details:
+        try:
+            entry = take(detail)
+        except ConversionError as error:
+            # One bad line must not cost a person all other numbers of the card.
+            misfits.append(str(error))
+            continue
+        if entry is not None:
+            yield detail, entry
 
 
 def _declared(detail: Detail) -> str:
@@ -157,15 +164,8 @@ def _is_australian(country: str) -> bool:
 
 def address_card(details: Iterable[Detail]) -> Partial:
     """The addresses of one person; the first one also at the top level, where Nexus reads it."""
-    entries, misfits = list[Partial](), list[str]()
-    for detail in details:
-        try:
-            entry = address_entry(detail)
-        except ConversionError as error:
-            misfits.append(str(error))
-            continue
-        if entry:
-            entries.append(entry)
+    misfits = list[str]()
+    entries = [entry for _, entry in _taken(details, address_entry, misfits)]
     if not entries:
         return Partial({}, tuple(misfits))
     first = entries[0].value

@@ -52,12 +52,7 @@ class Extract:
     repaired: int = 0  # values that FileMaker could not compute, taken as empty
     origin: Origin | None = None  # the file that it was read from, if it was a file
     cleaned: tuple[Cleaned, ...] = ()
-    versions: RowFile | None = None  # of each record, in the order of keys
-
-    @property
-    def has_versions(self) -> bool:
-        """Whether every record came with its version."""
-        return self.versions is not None and self.versions.rows == self.rows
+    versions: RowFile | None = None  # of its records, in the order of keys; fewer where not known
 
 
 @dataclass(frozen=True, slots=True)

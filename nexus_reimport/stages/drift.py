@@ -39,13 +39,14 @@ def since(snapshot: Snapshot, folder: Path, channels: Channels, mapping: FieldMa
             return "" if same else "the file was replaced or edited"
         real = {field.name: field.found_as for field in extract.fields}
         spec = mapping.sources[name]
-        if extract.versions is not None and extract.has_versions:
+        versions = extract.versions
+        if versions is not None and versions.rows == extract.rows:  # each record came with one
             key, *beside = (real[part] for part in spec.key)
             request = ReadRequest(extract.table, key, dict.fromkeys((key, *beside), ""), (*beside,))
             pages = source.versions(request, page=channels.place.page)
             now = columns.of(version for page in pages for version in page)
             if len(now) or not extract.rows:
-                return _changes(columns.column(folder, extract.versions, VERSION), now)
+                return _changes(columns.column(folder, versions, VERSION), now)
         by_newest.append(name)
         return _by_newest(extract, source, real.get(spec.modified, ""))
 
