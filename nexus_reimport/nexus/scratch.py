@@ -6,10 +6,13 @@ comment. A database without both is never written to or dropped.
 
 It does not stay behind. The process that created it drops it. After a kill, a watch process does,
 which notices our end by its closed pipe. If the server was down then too, the next command does.
+The server may still be at CREATE DATABASE when we are gone: the session that does it holds a lock
+of the database's own, and who drops the database ends that session first.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import subprocess
@@ -24,7 +27,7 @@ from typing import IO, Any, cast
 import psycopg
 from psycopg import sql
 
-from nexus_reimport import CHECKOUT
+from nexus_reimport import CHECKOUT, wording
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.files import private
 from nexus_reimport.nexus.postgres import Connection, connected, scalar, statement
@@ -124,6 +127,8 @@ def create(connection: Connection, name: str, like: Shape, mark: str) -> None:
     Raises:
         TargetError (by ``connected``): the name is taken, or the right is missing.
     """
+    # Held until this session has ended on the server, whatever becomes of us.
+    connection.execute("SELECT pg_advisory_lock(%s)", (_lock_key(name),))
     clauses = [
         sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {}").format(
             sql.Identifier(name), sql.Literal(like.encoding)
@@ -210,8 +215,13 @@ def drop(server: Postgres, name: str, token: str) -> bool:
 
     Its comment is our token, or is still missing: a kill may fall between the two statements that
     create it, and no other process can have used a name with these random bits.
+
+    Raises:
+        TargetError: the server cannot be asked, or may still create the database.
     """
     with connected(server) as connection:
+        if name == PREFIX + token and not exists(connection, name):
+            _end_creation(connection, server, name)
         text = comment(connection, name)
         ours = name == PREFIX + token and text in (None, _MARK + token)
         if not ours or not exists(connection, name):
@@ -220,6 +230,34 @@ def drop(server: Postgres, name: str, token: str) -> bool:
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
         )
         return True
+
+
+def _end_creation(connection: Connection, server: Postgres, name: str) -> None:
+    """End the session that is creating the database: then it is there, or will never be.
+
+    Raises:
+        TargetError: that session does not end.
+    """
+    key, end = _lock_key(name), time.monotonic() + _LEAVING
+    while not scalar(connection, "SELECT pg_try_advisory_lock(%s)", (key,)):
+        rows = connection.execute(statement("advisory_lock_holder"), {"key": key}).fetchall()
+        for pid, _, _ in rows:
+            connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
+        if time.monotonic() > end:
+            raise TargetError(
+                "a copy that was begun may still be made: the server's process does not end",
+                where=f"postgres {server.host}:{server.port}, database {name},"
+                f" {wording.some(f'pid {pid}' for pid, _, _ in rows)}",
+                next="it is dropped by the next command; if that says the same, end that process on"
+                " the server",
+            )
+        time.sleep(0.1)
+
+
+def _lock_key(name: str) -> int:
+    """The key of a database's own advisory lock: 64 bits of its name's digest."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def _end(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from nexus_reimport.settings import Postgres
 
 _PATIENCE = 600.0  # seconds to wait for a stopped server to come back
-_LATE = 5.0  # seconds in which a CREATE DATABASE that was running may still succeed
 
 
 def main() -> int:
@@ -43,19 +43,14 @@ def main() -> int:
 
 
 def _cleared(server: Postgres, name: str, token: str, note: Path) -> bool:
-    """Try until it is dropped, or until ``_LATE`` after an answer that it does not exist."""
+    """Try until it is dropped, or until the server says that it will never exist."""
     from nexus_reimport.nexus import scratch
 
     end = time.monotonic() + _PATIENCE
-    answered: float | None = None
     while time.monotonic() < end:
-        try:
-            dropped = scratch.drop(server, name, token)
-            answered = answered or time.monotonic()
         # The server may be restarting: tried again until the time is up.
-        except TargetError:
-            dropped = False
-        if dropped or (answered and time.monotonic() - answered > _LATE):
+        with suppress(TargetError):
+            scratch.drop(server, name, token)
             note.unlink(missing_ok=True)
             return True
         time.sleep(0.3)

@@ -360,7 +360,7 @@ def _acquire(connection: Connection, patience: float, journal: Journal) -> str:
     """Take the run's lock; gives "" if we have it, else the session that held it to the end."""
     deadline, holder = time.monotonic() + patience, ""
     while not scalar(connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
-        rows = connection.execute(statement("run_lock_holder"), {"key": LOCK_KEY}).fetchall()
+        rows = connection.execute(statement("advisory_lock_holder"), {"key": LOCK_KEY}).fetchall()
         if rows and not holder:
             journal(Event.WAITING, of="the run's lock", pid=rows[0][0], since=rows[0][2])
         holder = _session(*rows[0]) if rows else "a session that has just ended"

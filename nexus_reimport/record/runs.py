@@ -6,9 +6,11 @@ import getpass
 import json
 import platform
 import secrets
+import shutil
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,10 +45,27 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "", name
     # To find it by. The order of records is their number, which each gets when it is sealed.
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     new_run = run.of(settings, f"{stamp}-{secrets.token_hex(2)}")
-    for folder in (new_run.bag, new_run.private):
-        private.close_folder(folder.parent)
-        private.new_folder(folder)
+    for folder in (settings.records_folder, new_run.private.parent):
+        private.close_folder(folder)
+    private.new_folder(new_run.private)
+    with private.locked_folder(settings.records_folder):
+        # Under another name until it is whole: a record that a kill cut short would be none.
+        draft = settings.records_folder / f".{new_run.id}.new"
+        try:
+            _begin(settings, replace(new_run, folder=draft / bag.PAYLOAD), kind, name)
+            draft.rename(new_run.bag)
+        finally:
+            # What a kill has left, too, or, on a full disk, this one: nobody else makes one now.
+            for left in settings.records_folder.glob(".*.new"):
+                shutil.rmtree(left, ignore_errors=True)
+    private.sync_path(settings.records_folder)
+    return new_run
+
+
+def _begin(settings: Settings, new_run: Run, kind: str, name: str) -> None:
+    """The first files of a record, and the first line of its journal."""
     private.new_folder(new_run.folder)
+    seal.write_json(new_run.folder / "environment.json", settings.public())
     where = {"host": platform.node(), "python": platform.python_version()}
     names = {"run": new_run.id, "environment": new_run.environment}
     file = environments.folder() / f"{new_run.environment}.toml"
@@ -54,8 +73,6 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "", name
     last = chain.last(settings.records_folder)
     names["after"] = str(last.sequence if last else 0)
     new_run.journal(Event.OPENED, **names, kind=kind, who=getpass.getuser(), name=name, **where)
-    seal.write_json(new_run.folder / "environment.json", settings.public())
-    return new_run
 
 
 def _refuse_former(settings: Settings) -> None:

@@ -24,7 +24,7 @@ from nexus_reimport.errors import Busy, RecordError, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Outlook, Report
-from nexus_reimport.record import Verdict, bag, chain, crate, runs
+from nexus_reimport.record import Verdict, bag, chain, check, crate, runs
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE, WORKERS
 from nexus_reimport.record.values import NAMES
@@ -338,6 +338,26 @@ def test_a_kill_at_any_instant_leaves_an_open_record_or_a_sealed_one(
     assert states == {(False, False), (False, True), (True, True)}
     assert after > 20
     assert len(known_files) > 20
+
+
+def test_a_kill_at_any_instant_leaves_no_record_or_a_whole_one(known: settings.Settings) -> None:
+    sealed(known)
+    shutil.copytree(known.folders.runs, kept := known.folders.runs.with_name("kept"))
+    left, drafts = set(), 0
+    for after in itertools.count():
+        shutil.rmtree(known.folders.runs)
+        shutil.copytree(kept, known.folders.runs)
+        killed = killed_after(after, lambda: record.create(known))
+        left.add(len(record.open_runs(known)))
+        drafts += bool([*known.records_folder.glob(".*.new")])
+        record.create(known).seal()  # what can be sealed of the one before is sealed
+        assert all(one.is_sealed for one in record.every(known))
+        assert [c.problems for c in check.of_folder(known.records_folder) if c.problems] == []
+        assert not [*known.records_folder.glob(".*.new")]
+        if not killed:
+            break
+    assert left == {0, 1}
+    assert drafts > 2
 
 
 def test_a_run_that_could_not_be_sealed_is_not_the_last_one_for_ever(
