@@ -364,11 +364,23 @@ _ROLLED_BACK = (
     "nexus-reimport record list shows the result of each run",
 )
 _READS = ("nothing was written", "run the command again")
+_AS_LEFT = ("the database is as the run has left it", "run the command again")
 _WHEN_ENDED = {
     "init": ("no file was written", "run the command again"),
     "doctor": _READS,
     "status": _READS,
     "record": _READS,
+    "finish": _AS_LEFT,
+    "verify": _AS_LEFT,
+    "settle": _AS_LEFT,
+    "restore": (
+        "the live database was not touched; a copy that was begun is dropped",
+        "run the command again",
+    ),
+    "purge-undo": (
+        "undo data of older runs may have been dropped; nothing else was written",
+        "run the command again",
+    ),
     "sandbox": (
         "what was started by this command is stopped",
         "nexus-reimport sandbox status shows what runs",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import tomllib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path as Folder
 from typing import Any
@@ -27,7 +28,11 @@ def load(name: str, base: Folder | None = None) -> FieldMapping:
     Raises:
         MappingError: all problems at once, each with its place. Nothing else was read.
     """
-    text = _text(name, base)
+    return _loaded(name, _text(name, base))
+
+
+@lru_cache(maxsize=8)  # a run asks for it at each step, a page for each answer
+def _loaded(name: str, text: str) -> FieldMapping:
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -58,6 +58,10 @@ def rollback(options: RollbackOptions, say: Say | None = None) -> Outcome:
         environments.load(options.environment) if options.environment else locate(options.run)
     )
     notebook.check(ROLLBACK, _parameters(settings, options, ""))
+    return tell(sequence.ended_well(settings, lambda: _rolled_back(settings, options, say)))
+
+
+def _rolled_back(settings: Settings, options: RollbackOptions, say: Say | None) -> Outcome:
     with record.at_work(settings):
         preview, proposal = rollbacks.preview(settings, options.run, options.newer)
         require_choice(preview.since, options.newer, options.run)
@@ -73,7 +77,7 @@ def rollback(options: RollbackOptions, say: Say | None = None) -> Outcome:
             notebook.execute(new, ROLLBACK, _parameters(settings, options, digest, new.id))
         sequence.settle_doubt(new)
         rollbacks.finish(new)
-        return tell(sequence.close(new, say))
+        return sequence.close(new, say)
 
 
 def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restored:

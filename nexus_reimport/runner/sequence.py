@@ -201,10 +201,12 @@ def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> Non
 
 
 def _run_one(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
-    before = {run.id for run in record.open_runs(settings)}
-    try:
+    def work() -> Outcome:
         with record.at_work(settings), window.left_on_error(settings):
             return _sequence(settings, consent, say)
+
+    try:
+        return ended_well(settings, work, consent.digest)
     except ReimportError as error:  # before there was a run whose journal could hold it
         return Outcome(
             settings.name,
@@ -218,21 +220,31 @@ def _run_one(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
             summary="",
             window=window.still_up(settings),
         )
+
+
+def ended_well(settings: Settings, work: Callable[[], Outcome], digest: str = "") -> Outcome:
+    """What ``work`` gives; where a signal or a full disk ends it, what its run has come to.
+
+    ``digest`` is the one by which it was to continue a run that is there already, if it was.
+    """
+    before = {run.id for run in record.open_runs(settings)}
+    try:
+        return work()
     except Interrupted as interrupt:
-        return _ended(settings, _ours(settings, consent, before), str(interrupt))
+        return _ended(settings, _ours(settings, digest, before), str(interrupt))
     except OSError as error:
         if not is_disk_full(error):
             raise
-        ours = _ours(settings, consent, before)
+        ours = _ours(settings, digest, before)
         return _ended(settings, ours, DISK_FULL, SPACE, file_of(error))
 
 
-def _ours(settings: Settings, consent: Consent, before: Collection[str]) -> Run | None:
+def _ours(settings: Settings, digest: str, before: Collection[str]) -> Run | None:
     """The open run that a command has opened, or was to continue; ``before`` are older ones."""
     ours = (
         run
         for run in reversed(record.open_runs(settings))
-        if run.id not in before or _has_digest(run, consent.digest)
+        if run.id not in before or _has_digest(run, digest)
     )
     return next(ours, None)
 
@@ -247,7 +259,7 @@ def _ended(
     """The outcome of a command that a signal, or a full disk, ended; its run stays as it is."""
     if run:
         ended = outcome(run, notebook.told_of(run, what, fix, file))
-        return replace(ended, exit_code=ended.exit_code or 3)
+        return replace(ended, exit_code=max(3, ended.exit_code))  # what is worse stays
     error = StopError(
         what,
         where=", ".join(filter(None, (f"environment {settings.name}", file))),

@@ -5,6 +5,7 @@ Started as a person starts it, and not forked, is the command of the terminal th
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import shlex
@@ -12,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -20,6 +22,8 @@ from nexus_reimport import settings as environments
 from nexus_reimport.interrupt import Interrupted, listening, passed_on
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Run, Verdict
+from nexus_reimport.runbook import rollback
+from nexus_reimport.runner import notebook, sequence
 from support.clinic import ROLE, Clinic
 from support.forking import Command
 from support.running import digest_of, stage_pid, until
@@ -125,6 +129,64 @@ def test_an_interrupt_before_a_run_is_opened_says_nothing_of_an_older_one(clinic
     assert "this command had opened no run" in err
     assert older.id not in err
     assert older.verdict() is Verdict.WAITING
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", "/somewhere/journal.jsonl")
+
+
+def interrupted(*_: object) -> None:
+    raise Interrupted("SIGINT")
+
+
+@pytest.mark.parametrize("ends", [interrupted, full])
+@pytest.mark.parametrize(
+    ("before", "code", "left"),
+    [
+        ((rollback, "preview"), 3, "this command had opened no run; nothing was written"),
+        ((notebook, "execute"), 3, "the database is as it was"),
+        ((rollback, "finish"), 3, "the database is as it was before run {run}, and verified"),
+        ((sequence, "close"), 3, "the database is as it was before run {run}, and verified"),
+    ],
+)
+def test_a_rollback_that_is_ended_says_what_it_has_left(
+    clinic: Clinic,
+    monkeypatch: pytest.MonkeyPatch,
+    before: tuple[object, str],
+    code: int,
+    left: str,
+    ends: Callable[..., None],
+) -> None:
+    book = clinic.executed()
+    monkeypatch.setattr(*before, ends)
+    done = runner.rollback(runner.RollbackOptions(book.run.id, rehearsed=True))
+    assert done.exit_code == code
+    assert f"  state: {left.format(run=book.run.id)}" in done.error, done.error
+    assert ("interrupted by SIGINT" in done.error) == (ends is interrupted)
+    assert ("journal.jsonl" in done.error) == (ends is full)
+    is_begun = before[1] != "preview"
+    assert bool(done.run) == is_begun
+    assert done.error.count("next:") == 1
+
+
+def test_a_rollback_that_is_ended_before_its_verification_is_committed(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = clinic.executed()
+    committed = notebook.execute
+
+    def cut(run: Run, page: str, parameters: notebook.Parameters) -> None:
+        committed(run, page, parameters)
+        lines = (run.folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+        at = next(n for n, line in enumerate(lines) if b'"checks_rollback"' in line)
+        (run.folder / "journal.jsonl").write_bytes(b"".join(lines[:at]))
+
+    monkeypatch.setattr(notebook, "execute", cut)
+    monkeypatch.setattr(rollback, "finish", interrupted)
+    done = runner.rollback(runner.RollbackOptions(book.run.id, rehearsed=True))
+    assert (done.verdict, done.exit_code) == (Verdict.COMMITTED_UNVERIFIED, 4)
+    assert f"is as it was before run {book.run.id}, and not verified yet" in done.error
+    assert "nexus-reimport finish sandbox-dev" in done.error
 
 
 @pytest.mark.parametrize("name", SIGNALS)
