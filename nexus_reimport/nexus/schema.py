@@ -16,7 +16,7 @@ from nexus_reimport import wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.files import private
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.nexus.postgres import Connection, statement
+from nexus_reimport.nexus.postgres import Connection, scalar, statement
 from nexus_reimport.nexus.tables import mapped_tables
 
 _DIGEST = 12  # characters; enough, since a definition is only compared with one other
@@ -45,7 +45,11 @@ def describe(connection: Connection, mapping: FieldMapping) -> Facts:
 
 def of_tables(connection: Connection, schema: str, tables: Iterable[str]) -> Facts:
     """All that the catalog says of ``tables``, and of what points at them."""
-    return facts(connection, "schema", {"schema": schema, "tables": sorted(tables)})
+    asked = {"schema": schema, "tables": sorted(tables)}
+    described = facts(connection, "schema", asked)
+    if scalar(connection, "SELECT EXISTS (SELECT FROM pg_catalog.pg_publication)"):
+        described += facts(connection, "schema_published", asked)
+    return described
 
 
 def facts(connection: Connection, name: str, asked: Mapping[str, Any]) -> Facts:

@@ -73,7 +73,10 @@ class Reading:
 def behind(connection: Connection, schema: str, tables: Iterable[str]) -> tuple[Sequence, ...]:
     """The sequences behind the integer columns of ``tables``."""
     asked = {"schema": schema, "tables": sorted(tables)}
-    rows = connection.execute(statement("sequences"), asked)
+    numbered = [table for (table,) in connection.execute(statement("numbered"), asked)]
+    if not numbered:
+        return ()
+    rows = connection.execute(statement("sequences"), {**asked, "tables": numbered})
     return tuple(Sequence(*row) for row in rows)
 
 

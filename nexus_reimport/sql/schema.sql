@@ -99,14 +99,6 @@ SELECT true, 'replica identity of ' || name,
         WHERE x.indrelid = named.oid AND x.indisreplident)
 FROM named
 UNION ALL
-SELECT true, 'publication ' || p.pubname || ' of ' || name, 'publishes',
-       -- By JSON, because these columns exist only since PostgreSQL 15.
-       concat_ws(' ', p.pubinsert, p.pubupdate, p.pubdelete, to_jsonb(t) ->> 'attnames', to_jsonb(t) ->> 'rowfilter')
-FROM named
-JOIN pg_catalog.pg_namespace n ON n.oid = named.relnamespace
-JOIN pg_catalog.pg_publication_tables t ON t.schemaname = n.nspname AND t.tablename = named.relname
-JOIN pg_catalog.pg_publication p ON p.pubname = t.pubname
-UNION ALL
 SELECT true, 'event trigger ' || e.evtname, CASE e.evtenabled WHEN 'D' THEN 'disabled' ELSE 'enabled' END,
        concat_ws(' ', e.evtevent, e.evttags::text, e.evtfoid::regprocedure::text)
 FROM pg_catalog.pg_event_trigger e
