@@ -10,6 +10,7 @@ Source: botocore's configuration reference; Amazon S3 API Reference, "Error resp
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
@@ -108,6 +109,7 @@ _USUAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", re.ASCII)
 _NETWORK = "check endpoint and region of [s3], and the network; then run again"
 
 
+_MAKING = threading.Lock()  # a session makes no two clients at once
 _OWN_ENDPOINT: dict[str, Any] = {"ignore_configured_endpoint_urls": True}  # not in the stubs
 
 
@@ -124,22 +126,26 @@ def opened(place: settings.S3, *, lists_only: bool = True) -> Any:
 
 
 def _client(place: settings.S3) -> Any:
-    return _session(place.profile).create_client(
-        "s3",
-        region_name=place.region,
-        endpoint_url=place.endpoint or None,
-        verify=str(place.ca_file) if place.ca_file else True,
-        config=Config(
-            connect_timeout=5,  # seconds; the defaults of 60 hide a wrong address for minutes
-            read_timeout=30,
-            retries={"max_attempts": 4, "mode": "standard"},
-            # Servers other than AWS often have no host name for each bucket.
-            s3={"addressing_style": "path" if place.endpoint else "auto"},
-            proxies={},
-            **_OWN_ENDPOINT,
-        ),
-        **_credentials(place),
+    config = Config(
+        connect_timeout=5,  # seconds; the defaults of 60 hide a wrong address for minutes
+        read_timeout=30,
+        retries={"max_attempts": 4, "mode": "standard"},
+        # Servers other than AWS often have no host name for each bucket.
+        s3={"addressing_style": "path" if place.endpoint else "auto"},
+        proxies={},
+        **_OWN_ENDPOINT,
     )
+    with _MAKING:
+        # A profile's file is read each time: a long-lived page must see new credentials.
+        session = _session(place.profile) if place.profile else _session_without_files()
+        return session.create_client(
+            "s3",
+            region_name=place.region,
+            endpoint_url=place.endpoint or None,
+            verify=str(place.ca_file) if place.ca_file else True,
+            config=config,
+            **_credentials(place),
+        )
 
 
 def _listing_only(client: Any) -> Any:
@@ -207,6 +213,12 @@ def _credentials(place: settings.S3) -> dict[str, Any]:
         "aws_session_token": place.session_token,
     }
     return {name: secret.get_secret_value() for name, secret in given.items() if secret}
+
+
+@cache
+def _session_without_files() -> botocore.session.Session:
+    """The session of all clients whose keys are given: half of what a client takes to make."""
+    return _session("")
 
 
 def _session(profile: str) -> botocore.session.Session:
