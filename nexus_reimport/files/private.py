@@ -214,6 +214,19 @@ def waiting_lock(file: BinaryIO) -> Iterator[None]:
 
 
 @contextmanager
+def lock_within(seconds: float, file: BinaryIO) -> Iterator[None]:
+    """The open file, locked until the end of the block; who else holds it is waited for so long.
+
+    A process that inherits the file holds its lock with us, and goes on to if we are killed.
+    """
+    _taken_within(seconds, file.fileno(), fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+@contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
     """The folder, locked until the end of the block; who else holds its lock is waited for."""
     handle = os.open(folder, os.O_RDONLY)

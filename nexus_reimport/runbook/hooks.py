@@ -3,6 +3,9 @@
 ``[hooks]`` in the environment's file names them. They are argument lists, started without a shell.
 A hook gets none of our secrets; what it prints goes to the private ``hooks.log``, never into a
 record.
+
+One hook runs at a time: one that outlives us, after a kill, is waited for before the next begins.
+Else ``leave`` could end first, and that ``enter`` would then put the window up for good.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from nexus_reimport import environ
 from nexus_reimport.files import private
@@ -59,7 +62,8 @@ def run(settings: Settings, hook: Hook, run_id: str, given: bytes = b"") -> Ende
     command: Sequence[str] = getattr(settings.hooks, hook)
     began = time.monotonic()
     try:
-        with _log(settings) as log:
+        # A hook has the log as its output, and with it the lock, as long as it lives.
+        with _log(settings) as log, private.lock_within(settings.hooks.timeout, log):
             _say(log, f"{hook} of run {run_id}: {json.dumps(list(command))}")
             code = _wait(command, settings, run_id, given, log)
     except (OSError, ValueError) as error:
@@ -79,7 +83,7 @@ def log_path(settings: Settings) -> Path:
 
 
 def _wait(
-    command: Sequence[str], settings: Settings, run_id: str, given: bytes, log: IO[bytes]
+    command: Sequence[str], settings: Settings, run_id: str, given: bytes, log: BinaryIO
 ) -> int | None:
     """The exit code; None if it took too long, and then its whole process group was ended."""
     process = subprocess.Popen(
@@ -119,7 +123,7 @@ def _environment(settings: Settings, run_id: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def _log(settings: Settings) -> Iterator[IO[bytes]]:
+def _log(settings: Settings) -> Iterator[BinaryIO]:
     """The private file for what hooks print, opened for appending."""
     path = log_path(settings)
     private.make_folder(path.parent)
@@ -127,6 +131,6 @@ def _log(settings: Settings) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _say(log: IO[bytes], line: str) -> None:
+def _say(log: BinaryIO, line: str) -> None:
     log.write(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {line}\n".encode())
     log.flush()  # before the hook writes into the same file

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import shlex
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +18,7 @@ from nexus_reimport import record
 from nexus_reimport.runbook import hooks, maintenance
 from nexus_reimport.settings import Settings
 from nexus_reimport.settings.environment import Hooks
+from support.running import until
 
 RUN = "20260301T020000Z"
 
@@ -96,3 +100,35 @@ def test_a_window_that_is_down_is_not_told_as_up_because_the_journal_cannot_say_
     assert maintenance.leave(settings, run) == ""
     assert not state.exists()
     assert journal.is_dir()
+
+
+ENTER = "touch begun; until [ -e go ]; do sleep 0.05; done; touch up; touch ended"
+
+
+def test_a_window_that_a_killed_run_is_still_putting_up_is_taken_down_after_that(
+    known: Settings, tmp_path: Path
+) -> None:
+    """``leave`` ended first, and the hook that nobody knew of any more put the window up for good.
+
+    It goes on after a kill of the process that started it: its session is its own.
+    """
+    enter, leave = (f"cd {shlex.quote(str(tmp_path))}; {text}" for text in (ENTER, "rm -f up"))
+    hooked = Hooks(enter=("sh", "-c", enter), leave=("sh", "-c", leave))
+    settings = known.model_copy(update={"hooks": hooked})
+    run = record.create(settings)
+    if (child := os.fork()) == 0:
+        with maintenance.held(settings, run):
+            os._exit(0)
+    until((tmp_path / "begun").exists)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    told: list[str] = []
+    leaving = threading.Thread(target=lambda: told.append(maintenance.leave(settings)))
+    leaving.start()
+    leaving.join(0.5)  # so long that it would have ended, did it not wait
+    (tmp_path / "go").touch()
+    until((tmp_path / "ended").exists)
+    leaving.join(60)
+    assert told == [""]
+    assert not (tmp_path / "up").exists()
+    assert maintenance.still_up(settings) == ""
