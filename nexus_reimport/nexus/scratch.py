@@ -5,7 +5,8 @@ before CREATE DATABASE (which fails if the name is taken), and the database has 
 comment. A database without both is never written to or dropped.
 
 It does not stay behind. The process that created it drops it. After a kill, a watch process does,
-which notices our end by its closed pipe. If the server was down then too, the next command does.
+which notices our end by its closed pipe. If the server was down then too, the next command does: it
+tells a copy that is in use by the lock of its note, which ends with the process that created it.
 The server may still be at CREATE DATABASE when we are gone: the session that does it holds a lock
 of the database's own, and who drops the database ends that session first.
 """
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -109,14 +110,14 @@ def created(server: Postgres, like: Shape, register: Path) -> Iterator[Scratch]:
     token = secrets.token_hex(8)
     name = PREFIX + token
     note = register / f"{name}.json"
-    _write_down(note, server, name, token)
-    watch = _watched(server, name, token, note)
-    try:
-        with connected(server) as connection:
-            create(connection, name, like, _MARK + token)
-        yield Scratch(server.model_copy(update={"database": name}), token)
-    finally:
-        _end(server, name, token, note, watch)
+    with _written_down(note, server, name, token):
+        watch = _watched(server, name, token, note)
+        try:
+            with connected(server) as connection:
+                create(connection, name, like, _MARK + token)
+            yield Scratch(server.model_copy(update={"database": name}), token)
+        finally:
+            _end(server, name, token, note, watch)
 
 
 def create(connection: Connection, name: str, like: Shape, mark: str) -> None:
@@ -191,11 +192,13 @@ def comment(connection: Connection, name: str) -> str | None:
 def sweep(server: Postgres, register: Path) -> tuple[str, ...]:
     """Drop what a run left that was killed together with its watch; gives the names dropped.
 
+    A copy with which a process is still at work stays: a restore takes hours, and others may begin.
+
     Raises:
         TargetError: the server cannot be asked. The notes stay, and the next command tries again.
     """
     dropped = []
-    for path in _notes(register):
+    for path in _abandoned(register):
         note = _read(path)
         if note is None or (note.host, note.port) != (server.host, server.port):
             continue
@@ -318,10 +321,24 @@ class _Note:
     at: float
 
 
-def _write_down(note: Path, server: Postgres, name: str, token: str) -> None:
+@contextmanager
+def _written_down(note: Path, server: Postgres, name: str, token: str) -> Iterator[None]:
+    """A note, whose lock is ours until the end of the block, or of this process."""
     private.make_folder(note.parent)
     entry = _Note(server.host, server.port, name, token, time.time())
-    private.replace(note, json.dumps(asdict(entry)).encode() + b"\n")
+    with ExitStack() as held:
+        with private.locked_folder(note.parent):  # who sweeps it sees no note without its lock
+            private.replace(note, json.dumps(asdict(entry)).encode() + b"\n")
+            held.enter_context(private.lock(note))
+        yield
+
+
+def _abandoned(register: Path) -> list[Path]:
+    """The notes whose process has ended."""
+    if not register.is_dir():
+        return []
+    with private.locked_folder(register):
+        return [path for path in _notes(register) if not private.is_locked(path)]
 
 
 def _notes(register: Path) -> list[Path]:

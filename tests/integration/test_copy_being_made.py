@@ -157,3 +157,16 @@ def test_while_the_server_may_still_make_a_copy_its_note_stays(
     assert [*known.scratch_register.glob("*")], "nothing else tells of it"
     scratch.sweep(known.rehearsal_server, known.scratch_register)
     assert none_is_left(clinic, known)
+
+
+def test_a_copy_with_which_somebody_is_at_work_is_not_swept(
+    clinic: Clinic, known: Settings
+) -> None:
+    """A run that was begun beside a restore of hours dropped the copy under it."""
+    place = known.rehearsal_server
+    with connected(place) as connection:
+        like = scratch.shape(connection)
+    with scratch.created(place, like, known.scratch_register) as copy:
+        assert scratch.sweep(place, known.scratch_register) == ()
+        assert copies(clinic.server) == [copy.name]
+    assert none_is_left(clinic, known)
