@@ -105,14 +105,19 @@ def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restore
     if say:
         say(f"{settings.name}: restoring the dump of {run} into {name}")
     folder = source.private
+    script = folder / f"swap_{name}.sql"
+
+    def keep(steps: tuple[restore.Step, ...]) -> str:
+        private.replace(script, restore.script(steps).encode())
+        return str(script)
+
     acts = restore.Acts(
         restore=lambda place: backup.restore(saved, folder, place, to_look_at=False),
         left_to_do=lambda place, without: backup.left_to_do(saved, folder, place, without),
+        keep=keep,
     )
     done = restore.run(settings.postgres, saved, run, name, settings.scratch_register, acts)
-    script = folder / f"swap_{name}.sql"
-    private.replace(script, restore.script(done.swap).encode())
-    return replace(done, script=str(script), environment=settings.name)
+    return replace(done, environment=settings.name)
 
 
 def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:

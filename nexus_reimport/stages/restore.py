@@ -2,7 +2,8 @@
 
 This is the last resort, if a rollback is refused or not enough. The live database is never touched:
 the copy is made under a name of our own, compared with the moment of the dump, and only then gets
-the requested name. A person swaps it in, statement by statement.
+the requested name. A person swaps it in, statement by statement: all that the copy needs first, and
+at last both names in one transaction, so that whatever breaks off leaves the live one as it is.
 
 Our role owns nothing of the application and cannot give ownership away. So the copy belongs to it,
 without grants, and the statements restore what is lost by that: owners, grants, default privileges,
@@ -70,11 +71,13 @@ class Acts:
     """What ``run`` does with the dump, handed in because no stage imports another.
 
     ``restore`` gives the extensions that it left out. ``left_to_do`` gives the statements for an
-    administrator: those before the owners are set, and those after.
+    administrator: those before the owners are set, and those after. ``keep`` writes all of them
+    down, before the copy gets its name, and gives where.
     """
 
     restore: Callable[[Postgres], tuple[str, ...]]
     left_to_do: Callable[[Postgres, tuple[str, ...]], tuple[tuple[str, ...], tuple[str, ...]]]
+    keep: Callable[[tuple[Step, ...]], str]
 
 
 def run(
@@ -115,6 +118,8 @@ def run(
                 state="the copy was dropped; the live database was not touched",
                 next="use the dump of another run; nexus-reimport record list shows them",
             )
+        swap = (*(Step(name, text) for text in inside), *live)
+        kept = acts.keep(swap)
         state = f"the live database was not touched; the copy may exist already, as {name}"
         with connected(target, state) as connection:  # the name may be taken by now
             _refuse(connection, target.database, name)
@@ -127,7 +132,8 @@ def run(
         rows=sum(f.rows for f in restored.values()),
         seconds=time.monotonic() - began,
         left_out=left_out,
-        swap=(*(Step(name, text) for text in inside), *live),
+        swap=swap,
+        script=kept,
     )
 
 
@@ -186,22 +192,23 @@ def _placed(connection: Connection, tablespaces: Iterable[tuple[str, str, str]])
 
 
 def _in_its_place(connection: Connection, live: str, name: str) -> Iterator[Step]:
-    """The statements that put ``name`` in the place of ``live``, with its properties."""
-    new = _quoted(connection, live)
+    """The statements that give ``name`` the properties of ``live``, and then its place."""
+    now, copy = _quoted(connection, live), _quoted(connection, name)
     both = ", ".join(sql.Literal(n).as_string(connection) for n in (live, name))
-    aside = f"{live}_before_{datetime.now(UTC):%Y%m%d_%H%M}"[:LONGEST_NAME]
-    steps = [
-        f"{_CUT_OFF} WHERE datname IN ({both}) AND pid <> pg_backend_pid();",
-        f"ALTER DATABASE {new} RENAME TO {_quoted(connection, aside)};",
-        f"ALTER DATABASE {_quoted(connection, name)} RENAME TO {new};",
-        *_properties(connection, f"DATABASE {new}"),
-    ]
+    aside = _quoted(connection, f"{live}_before_{datetime.now(UTC):%Y%m%d_%H%M}"[:LONGEST_NAME])
+    steps = [*_properties(connection, f"DATABASE {copy}")]
     # pg_dump writes these only with --create, which would restore under the old name
     for assignment, role in connection.execute(statement("database_settings")).fetchall():
         key, _, value = str(assignment).partition("=")
         whom = f"ROLE {_quoted(connection, role)} IN " if role else ""
         setting = f"{_quoted(connection, key)} = {_setting(connection, key, value)}"
-        steps.append(f"ALTER {whom}DATABASE {new} SET {setting};")
+        steps.append(f"ALTER {whom}DATABASE {copy} SET {setting};")
+    steps.append(f"{_CUT_OFF} WHERE datname IN ({both}) AND pid <> pg_backend_pid();")
+    # Both or neither: between the two the application has no database.
+    steps.append(
+        f"BEGIN; ALTER DATABASE {now} RENAME TO {aside}; ALTER DATABASE {copy} RENAME TO {now};"
+        " COMMIT;"
+    )
     # From another database: nobody can rename the one that they are connected to.
     yield from (Step("postgres", text) for text in steps)
 

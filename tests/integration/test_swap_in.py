@@ -15,7 +15,7 @@ from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import adoption
 from nexus_reimport.stages import backup, restore
 from nexus_sandbox.postgres.server import binaries
-from support.clinic import OWNER, ROLE, Clinic, planned
+from support.clinic import OWNER, ROLE, Clinic, copies, planned
 from support.restoring import administrator, drop_aside, named, swap_in
 from support.rollbacks import DEV, executed
 
@@ -197,6 +197,44 @@ def test_the_script_for_psql_swaps_it_in_too(clinic: Clinic, named: str) -> None
         assert clinic.value("SELECT current_database()") == live
     finally:
         drop_aside(clinic)
+
+
+def test_a_swap_that_breaks_off_leaves_the_clinic_its_database(clinic: Clinic, named: str) -> None:
+    """The live one had been renamed by then, and the clinic had none until a person saw it.
+
+    Of what breaks it off, somebody who is connected to the copy by a session that stays is one.
+    """
+    live, before = clinic.databases["dev"], clinic.state()
+    book = clinic.proposed()
+    done = runner.restore_into(book.run.id, named)
+    text = Path(done.script).read_text()
+    kept = Path(done.script).with_name("without_ending_sessions.sql")
+    lines = text.splitlines(keepends=True)
+    kept.write_text("".join(line for line in lines if "terminate" not in line))
+    command = [binaries() / "psql", "--no-psqlrc", "-d", clinic.server.dsn(), "-f"]
+    try:
+        with administrator(clinic, named):
+            broken = subprocess.run([*command, kept], check=False, capture_output=True, text=True)
+        assert f'database "{named}" is being accessed by other users' in broken.stderr
+        assert clinic.state() == before
+        subprocess.run([*command, done.script], check=True, capture_output=True)
+        assert clinic.state() == before
+        assert clinic.value("SELECT tableowner FROM pg_tables WHERE tablename = 'notes'") == OWNER
+        assert clinic.value("SELECT current_database()") == live
+    finally:
+        drop_aside(clinic)
+
+
+def test_no_copy_has_its_name_without_the_statements_that_swap_it_in(
+    clinic: Clinic, named: str
+) -> None:
+    book = planned()
+    (book.folder / f"swap_{named}.sql").mkdir()  # as a disk that is full, it gives no room
+    with pytest.raises(OSError, match="swap_"):
+        runner.restore_into(book.run.id, named)
+    with administrator(clinic) as connection:
+        assert not scratch.exists(connection, named)
+    assert copies(clinic.server) == []
 
 
 def test_tables_of_another_owner_get_it_back_by_the_printed_statements(
