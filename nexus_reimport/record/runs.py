@@ -52,7 +52,10 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "", name
         # Under another name until it is whole: a record that a kill cut short would be none.
         draft = settings.records_folder / f".{new_run.id}.new"
         try:
-            _begin(settings, replace(new_run, folder=draft / bag.PAYLOAD), kind, name)
+            begun = replace(new_run, folder=draft / bag.PAYLOAD)
+            _begin(settings, begun, kind, name)
+            if undoes:
+                begun.journal(Event.ROLLBACK, undoes=undoes)
             draft.rename(new_run.bag)
         finally:
             # What a kill has left, too, or, on a full disk, this one: nobody else makes one now.

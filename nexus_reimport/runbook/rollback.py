@@ -93,7 +93,6 @@ def begin(
     else:
         undoes = _latest(settings, mapping, undo_run)
         run = create(settings, "rollback", undoes=undoes)
-        run.journal(Event.ROLLBACK, undoes=undoes)
     by_hand.opened(settings, run)
     return Rollback(Runbook(settings, mapping, run, bar), undoes, choice)
 

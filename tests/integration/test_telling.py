@@ -77,13 +77,11 @@ def test_a_rollback_is_told_with_the_run_that_it_undoes_and_the_window_if_it_is_
     settings = environments.load(DEV)
     undone = "20260101T000000Z-0000"
     run = record.create(settings, "rollback", undoes=undone)
-    run.journal(Event.ROLLBACK, undoes=undone)
     clinic.edit(DEV, "timeout = 20", 'timeout = 20\nenter = ["/bin/true"]\nleave = ["/bin/false"]')
     with contextlib.suppress(ReimportError), maintenance.held(environments.load(DEV), run):
         pass
     runner.seal(DEV)
     run = record.create(settings, "rollback", undoes=undone)
-    run.journal(Event.ROLLBACK, undoes=undone)
     run.journal(Event.COMMITTED)
     outcome = runner.seal(DEV)
     first, news = told.news()

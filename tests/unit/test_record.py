@@ -360,6 +360,20 @@ def test_a_kill_at_any_instant_leaves_no_record_or_a_whole_one(known: settings.S
     assert drafts > 2
 
 
+def test_a_kill_at_any_instant_leaves_no_rollback_that_does_not_say_what_it_undoes(
+    known: settings.Settings,
+) -> None:
+    """Such a one was told as to be begun again by a new reimport."""
+    left = set()
+    for after in itertools.count():
+        shutil.rmtree(known.folders.runs, ignore_errors=True)
+        killed = killed_after(after, lambda: record.create(known, "rollback", undoes="a-run"))
+        left.add(tuple((one.kind, one.again) for one in record.open_runs(known)))
+        if not killed:
+            break
+    assert left == {(), (("rollback", "nexus-reimport rollback a-run"),)}
+
+
 def test_a_run_that_could_not_be_sealed_is_not_the_last_one_for_ever(
     known: settings.Settings,
 ) -> None:
