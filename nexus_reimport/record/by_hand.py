@@ -110,14 +110,17 @@ def unsaved(run: Run) -> tuple[str, ...]:
 
 
 def collect(run: Run) -> None:
-    """Put the saved pages that show something of this run into its record, clean, with HTML."""
-    known = {e.text("by_hand") for e in journal.only(run.events(), Event.PAGE)}
+    """Put the saved pages that show something of this run into its record, clean, with HTML.
+
+    One that was in it, and that a kill kept from coming back, comes in under its own name.
+    """
+    known = {e.text("by_hand"): e.text("page") for e in journal.only(run.events(), Event.PAGE)}
     for path, page in _saved(run):
         source = f"{path.parent.name}/{path.stem}"
-        if source not in known and _shows(run, page):
+        name = known.get(source) or pages.free_name(run.folder, run.private, path.stem)
+        if not pages.is_in(run.folder, name) and _shows(run, page):
             withheld = pages.clean(run.private, page)
             _describe(page, path.stem)
-            name = pages.free_name(run.folder, run.private, path.stem)
             pages.put(run.folder, run.private, name, page, withheld, by_hand=source)
 
 

@@ -23,7 +23,8 @@ from nexus_reimport.record import first_screen, journal, marks, rendering
 
 EXECUTED = "pages"  # in a run's private folder: pages as they were executed
 SET_ASIDE = "set_aside"  # in a run's private folder: pages that were not as they were put there
-_SUFFIXES = ("ipynb", "html")
+# In the order in which they are taken away: HTML without its page could not be made anew.
+_SUFFIXES = ("html", "ipynb")
 _KINDS = {"error": "error", "execute_result": "result", "display_data": "display"}
 _REDACTED = "redacted"
 _STREAMS = frozenset({"stdout", "stderr"})
@@ -71,6 +72,11 @@ def move_in(folder: Path, apart: Path, name: str) -> None:
     """
     page = read(apart / EXECUTED / f"{name}.ipynb")
     put(folder, apart, name, page, clean(apart, page))
+
+
+def is_in(folder: Path, page: str) -> bool:
+    """Whether the record has something of this page."""
+    return any(path.exists() for path in _files(folder, Path(page)).values())
 
 
 def put(

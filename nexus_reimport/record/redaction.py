@@ -127,7 +127,7 @@ def _new_folder_aside(run: Run) -> Path:
 
 def _redact_page(run: Run, sweep: Sweep, name: str, aside: Path) -> None:
     page = pages.read(run.folder / f"{name}.ipynb")
-    for path in (run.folder / f"{name}.ipynb", run.folder / f"{name}.html"):
+    for path in (run.folder / f"{name}.html", run.folder / f"{name}.ipynb"):
         if path.exists():
             shutil.move(path, aside / path.name)
     gone = pages.redact(run.private, page, sweep.finds)

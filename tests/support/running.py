@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
+from typing import Any
 
 from nexus_reimport import record, runbook
 from nexus_reimport import settings as environments
@@ -21,6 +24,28 @@ def until(found: Callable[[], object], seconds: float = 120) -> None:
     while not found():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.05)
+
+
+def killed_after(events: int, work: Callable[[], object]) -> bool:
+    """Do ``work`` in a process that dies before its next touch of a file after so many."""
+    child = os.fork()
+    if child == 0:
+        left = iter(range(events))
+
+        def die(name: str, _: Any) -> None:
+            if name in {"open", "os.rename", "os.remove"} and next(left, None) is None:
+                os._exit(9)
+
+        sys.addaudithook(die)
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, 9), "it failed by itself"
+    return code == 9
 
 
 def in_background(call: Callable[[], list[Outcome]]) -> tuple[threading.Thread, list[Outcome]]:

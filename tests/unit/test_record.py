@@ -11,7 +11,6 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from nexus_reimport.record.values import NAMES
 from nexus_reimport.record.verdict import EXIT_CODES, judge
 from nexus_reimport.runbook import steps
 from support.records import complete, stopped
+from support.running import killed_after
 
 
 def sealed(known: settings.Settings) -> record.Run:
@@ -288,22 +288,6 @@ def test_the_index_lists_every_sealed_record_the_newest_first(known: settings.Se
     assert f"record check sandbox-dev --run {runs[2].id}" in page
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
-
-
-def killed_after(events: int, work: Callable[[], object]) -> bool:
-    """Do ``work`` in a process that dies before its next touch of a file after so many."""
-    child = os.fork()
-    if child == 0:
-        left = iter(range(events))
-
-        def die(name: str, _: Any) -> None:
-            if name in {"open", "os.rename", "os.remove"} and next(left, None) is None:
-                os._exit(9)
-
-        sys.addaudithook(die)
-        work()
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
 def left_behind(folder: Path) -> frozenset[tuple[Path, bytes]]:

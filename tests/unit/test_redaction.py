@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,9 +18,10 @@ from nexus_reimport import record, settings
 from nexus_reimport.cli import main
 from nexus_reimport.errors import NotClean, RecordError
 from nexus_reimport.events import Event
-from nexus_reimport.record import Run, closing, journal, marks, pages, redaction
+from nexus_reimport.record import Run, by_hand, closing, journal, marks, pages, redaction
 from support.clinic import SECRETS
 from support.records import checked, committed, row, wrong
+from support.running import killed_after
 
 LINES = 15  # of a run that was committed, before a test adds its own
 VALUE = SECRETS["NEXUS_SANDBOX_PG_PASSWORD"]  # without a run's private files, secrets are known
@@ -157,6 +161,62 @@ def test_an_output_of_a_page_is_withheld_and_the_page_as_executed_does_not_come_
     assert note.data["text/plain"].startswith("1 output withheld (1 redacted)")
     assert kept.cells[2].source == redaction.PUT
     assert wrong(checked(known, [row(run)])) == {}
+
+
+def stepped_through(run: Run, page: Any) -> None:
+    """The page as it lies in the lab in which the run was stepped through."""
+    lab = run.private.parent / by_hand.FOLDER / "20260301T020000Z"
+    lab.mkdir(parents=True)
+    nbformat.write(page, lab / "02_execute.ipynb")
+    run.journal(Event.BY_HAND, lab=lab.name)
+
+
+def executed(run: Run, page: Any) -> None:
+    """The page as papermill has left it in the run's private folder."""
+    place = run.private / pages.EXECUTED / "02_execute.ipynb"
+    place.parent.mkdir(parents=True)
+    nbformat.write(page, place)
+
+
+@pytest.mark.parametrize("make", [executed, stepped_through])
+def test_a_kill_at_any_instant_leaves_a_record_that_can_be_redacted_and_sealed(
+    known: settings.Settings, make: Callable[[Run, Any], None]
+) -> None:
+    """A page that was stepped through was lost from the record, which then missed it for ever."""
+    run = committed(known)
+    run.journal(Event.FAILED, stage="sign_off", what=f"no {VALUE}", exit_code=3)
+    for path in run.folder.glob("02_execute.*"):
+        path.unlink()
+    page = nbformat.v4.new_notebook()
+    page.cells = [nbformat.v4.new_code_cell("1")]
+    page.cells[0].outputs = [output(run, "3 rows"), output(run, f"1 row: {VALUE}")]
+    make(run, page)
+    with pytest.raises(NotClean):
+        closing.close(known, run)
+    folders = (known.folders.runs, known.folders.private)
+    for folder in folders:
+        shutil.copytree(folder, folder.with_name(f"{folder.name}_kept"))
+    states = set()
+    for after in itertools.count():
+        for folder in folders:
+            shutil.rmtree(folder)
+            shutil.copytree(folder.with_name(f"{folder.name}_kept"), folder)
+        killed = killed_after(after, lambda: redaction.redact(known, run))
+        state = frozenset((p, p.stat().st_size) for p in run.bag.rglob("*") if p.is_file())
+        if state not in states:
+            states.add(state)
+            with suppress(NotClean):  # a page came back as it was executed
+                closing.close(known, run)
+            if not run.is_sealed:
+                redaction.redact(known, run)
+                closing.close(known, run)
+            assert holding(run.bag) == []
+            (kept,) = run.folder.glob("02_execute*.ipynb")
+            assert "3 rows" in kept.read_text()
+            assert wrong(checked(known, [row(run)])) == {}
+        if not killed:
+            break
+    assert len(states) > 5
 
 
 def test_what_a_seal_that_was_given_up_has_left_is_searched_no_more(
