@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ from pathlib import Path
 
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
-from nexus_reimport.record import by_hand, register, runs
+from nexus_reimport.record import by_hand, previews, register, runs
 from nexus_reimport.record.run import Run, of
 from nexus_reimport.record.verdict import Verdict
 from nexus_reimport.settings import Settings
 
+_RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}", re.ASCII)  # as ``runs.create`` calls them
 _UNDECIDED = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)
 
 
@@ -23,7 +25,7 @@ class PrivateFolder:
     """One folder of private files: of a run, or of pages that were stepped through by hand."""
 
     environment: str
-    name: str  # of the run; of a lab with its folder before it
+    name: str  # of the run; of a lab, or a preview, with its folder before it
     path: Path
     files: int
     bytes_stored: int
@@ -45,9 +47,10 @@ def age_of(text: str) -> timedelta:
 
 
 def look(settings: Settings, older_than: timedelta, needed: Collection[str]) -> list[PrivateFolder]:
-    """Every private folder of runs and labs, the oldest first, and why it stays, if it does.
+    """Every private folder of runs, labs and previews, and why it stays, if it does.
 
-    ``needed`` are the runs that the database says can still be undone, or restored.
+    ``needed`` are the runs that the database says can still be undone, or restored. Of a run whose
+    record is not here a person must know where that is; a kill leaves such a folder empty.
     """
     place, since = settings.private_folder, datetime.now(UTC) - older_than
     names = {path.name for path in place.iterdir()} if place.is_dir() else set()
@@ -56,11 +59,16 @@ def look(settings: Settings, older_than: timedelta, needed: Collection[str]) -> 
         _folder(settings, name, place / name, _why_run_stays(of(settings, name), since, needed))
         for name in sorted(names & known)
     ]
+    for path in (place / name for name in sorted(names - known) if _RUN.fullmatch(name)):
+        why = "its record is not here" if any(path.iterdir()) else _why_young(path, since)
+        folders.append(_folder(settings, path.name, path, why))
+    for path in previews.left(settings):
+        name = f"{previews.FOLDER}/{path.name}"
+        folders.append(_folder(settings, name, path, _why_young(path, since)))
     open_labs = {lab for run in runs.open_runs(settings) for lab in by_hand.labs(run)}
     for path in sorted((place / by_hand.FOLDER).glob("*")):
-        why = "an open run was stepped through in it" if path.name in open_labs else ""
-        changed = max((_changed(p) for p in (path, *path.rglob("*"))), default=since)
-        why = why or ("younger" if changed > since else "")
+        is_open = path.name in open_labs
+        why = "an open run was stepped through in it" if is_open else _why_young(path, since)
         folders.append(_folder(settings, f"{by_hand.FOLDER}/{path.name}", path, why))
     return folders
 
@@ -95,6 +103,11 @@ def _why_run_stays(run: Run, since: datetime, needed: Collection[str]) -> str:
 def _folder(settings: Settings, name: str, path: Path, kept: str) -> PrivateFolder:
     sizes = [p.lstat().st_size for p in path.rglob("*") if p.is_symlink() or p.is_file()]
     return PrivateFolder(settings.name, name, path, len(sizes), sum(sizes), kept)
+
+
+def _why_young(folder: Path, since: datetime) -> str:
+    """By the last change of what is in the folder, where no journal says when it was used."""
+    return "younger" if max(map(_changed, (folder, *folder.rglob("*")))) > since else ""
 
 
 def _changed(path: Path) -> datetime:

@@ -6,7 +6,6 @@ the digest, undo in one transaction, verify again, sign off.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 
 from nexus_reimport import checks, record
@@ -25,7 +24,6 @@ from nexus_reimport.errors import (
     TargetError,
 )
 from nexus_reimport.events import Event
-from nexus_reimport.files import private
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import (
     Approval,
@@ -41,7 +39,7 @@ from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.postgres import connected, exported_snapshot, rolled_back
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.nexus.tables import fingerprints_of
-from nexus_reimport.record import Run, Verdict, by_hand, journal, statements
+from nexus_reimport.record import Run, Verdict, by_hand, journal, previews, statements
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.book import Runbook
 from nexus_reimport.runbook.opening import (
@@ -56,7 +54,6 @@ from nexus_reimport.settings import Settings
 from nexus_reimport.stages import approval, backup, undo
 
 COMMITTED = "the run was undone and this is committed; this step wrote nothing"
-PREVIEW = ".preview"  # in the environment's private folder
 
 
 def begin(
@@ -112,13 +109,8 @@ def preview(
         record.refuse_unfinished(settings, run)
     mapping = mappings.load(settings.mapping, environments.folder())
     require_ready(settings, mapping, Task.ROLLBACK)
-    folder = settings.private_folder / PREVIEW
-    shutil.rmtree(folder, ignore_errors=True)
-    private.new_folder(folder)
-    try:
+    with previews.opened(settings) as folder:
         looked = undo.preview(settings.postgres, mapping, run, newer, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     record.refuse_unfinished(settings, looked.undoes)
     return looked, approval.propose_rollback(settings, looked)
 

@@ -270,7 +270,7 @@ class World:
         private, runs = self.private / ENVIRONMENT, self.runs / ENVIRONMENT
         found = [
             private / ".kernel",
-            private / ".preview",
+            *(private / ".preview").glob("*"),
             runs / ".window",
             self.closed_sign,
             *(private / "scratch").glob("*.json"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import threading
@@ -18,8 +19,18 @@ from nexus_reimport import record, settings
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import Run, by_hand, check, journal, purge, register, signatures
+from nexus_reimport.record import (
+    Run,
+    by_hand,
+    check,
+    journal,
+    previews,
+    purge,
+    register,
+    signatures,
+)
 from support.records import checked, committed, complete, made_once, row, stopped, wrong
+from support.running import killed_after
 
 NOW, LONG = timedelta(0), timedelta(days=30)
 
@@ -62,6 +73,29 @@ def test_what_never_goes_has_its_reason(known: settings.Settings) -> None:
         running.id: "the run is open",
     }, "and what belongs to no record is not even looked at"
     assert staying(known, LONG)[old.id] == "younger"
+
+
+def test_what_a_kill_has_left_without_a_record_is_seen_and_can_go(
+    known: settings.Settings,
+) -> None:
+    """Nothing told of it, while the command says that it shows every private folder."""
+    for after in itertools.count():
+        assert killed_after(after, lambda: record.create(known))
+        if known.private_folder.is_dir() and (empty := [*known.private_folder.glob("2*")]):
+            break
+    assert record.every(known) == []
+    moved = with_files(stopped(known))
+    shutil.move(moved.bag, known.folders.runs.parent / "elsewhere")
+    with previews.opened(known) as held:
+        (held / "newer_notes.parquet").write_bytes(b"x")
+        assert staying(known, NOW) == {empty[0].name: "", moved.id: "its record is not here"}
+    abandoned = known.private_folder / previews.FOLDER / "00000000"
+    abandoned.mkdir()
+    name = f"{previews.FOLDER}/{abandoned.name}"
+    assert set(staying(known, LONG).values()) == {"younger", "its record is not here"}
+    assert purged(known) == [empty[0].name, name]
+    assert [path.name for path in known.private_folder.glob("2*")] == [moved.id]
+    assert [*abandoned.parent.iterdir()] == []
 
 
 def test_pages_of_an_open_run_stay_and_those_of_others_go(known: settings.Settings) -> None:
