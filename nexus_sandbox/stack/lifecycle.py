@@ -191,7 +191,7 @@ def down(folder: Path, *, remove: bool = False) -> None:
     state.keep(folder, kept=False)
     if remove:
         _delete(folder)
-        shutil.rmtree(folder)
+        state.remove(folder)
 
 
 def _refuse_other(folder: Path, scale: float, seed: int) -> None:

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -198,6 +199,16 @@ def is_kept(folder: Path) -> bool:
 def is_ours(folder: Path) -> bool:
     """Whether a folder is empty but for environments, or a sandbox was made in it."""
     return {path.name for path in folder.iterdir()} <= {ENVIRONMENTS} or is_there(folder)
+
+
+def remove(folder: Path) -> None:
+    """Delete the folder, and last of all that by which it is known as a sandbox's."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != _LOCK:
+            path.unlink()
+    shutil.rmtree(folder)
 
 
 def is_there(folder: Path) -> bool:
