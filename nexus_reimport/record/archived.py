@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def note(runs: Path, archived: Archived) -> None:
         return
     try:
         with private.append(runs / LIST) as file:
-            file.write(json.dumps(asdict(archived)).encode() + b"\n")
+            begun = b"\n" if _is_cut(runs / LIST) else b""
+            file.write(begun + json.dumps(asdict(archived)).encode() + b"\n")
             private.sync(file)
     except OSError as error:
         if not is_disk_full(error):
@@ -46,6 +48,13 @@ def note(runs: Path, archived: Archived) -> None:
             state="the record is sealed and whole, and a copy of it is in the archive",
             next=f"{SPACE}, then: nexus-reimport record archive {runs.name}",
         ) from None
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether the last line has no end: what is written next must not become the rest of it."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        return file.read(1) not in (b"", b"\n")
 
 
 def noted(runs: Path) -> list[Archived]:

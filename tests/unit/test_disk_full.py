@@ -194,6 +194,17 @@ def test_the_list_of_records_says_that_the_disk_is_full(tmp_path: Path, full: No
     assert refused.value.where == str(tmp_path / index.FILE)
 
 
+def test_a_record_is_noted_behind_a_line_that_a_full_disk_has_cut(tmp_path: Path) -> None:
+    """The command that the message names noted it on the same line, where nobody could read it."""
+    first, second = (archived.Archived(run, "s", "b", "k", "1", "2036", "d") for run in "rs")
+    archived.note(tmp_path, first)
+    whole = (tmp_path / archived.LIST).read_bytes()
+    for cut in range(len(whole) + 1):
+        (tmp_path / archived.LIST).write_bytes(whole[:cut])
+        archived.note(tmp_path, second)
+        assert archived.noted(tmp_path)[-1] == second
+
+
 def test_an_archived_record_that_cannot_be_noted_is_in_the_archive(tmp_path: Path) -> None:
     (tmp_path / archived.LIST).symlink_to(FULL)
     with pytest.raises(StorageError, match=DISK_FULL) as refused:
