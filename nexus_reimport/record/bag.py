@@ -23,6 +23,7 @@ SIGNED = "Signed-By"  # in bag-info.txt: whose signature lies beside it
 TAG_FILES = (DECLARATION, INFO, MANIFEST, README)  # what the tag manifest vouches for
 DECLARED = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 _DRAFT = re.compile(r"[\w.-]+\.\d+\.new", re.ASCII)  # as ``private.replace`` calls them
+SEALING = 60.0  # seconds that a seal may take, with the search of all files
 NOTHING = "none"  # in place of a record before the first
 LINKED = "it has another name elsewhere (a hard link), by which it can be changed"
 # As sha256sum writes it: a blank or * before the name, for text or binary mode.

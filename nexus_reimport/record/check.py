@@ -25,7 +25,6 @@ SEALED, OPEN, FORMER, DAMAGED, FOLDER = "sealed", "open", "former", "damaged", "
 ALONE = "not compared with the seal that the database holds"
 _ALWAYS = ("environment.json", journal.JOURNAL, verdict.FILE)
 _INDEX = "index.html"  # and drafts of it
-_SEALING = 60.0  # seconds that a seal may take, with the search of all files
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +216,7 @@ def of_folder(runs: Path, environment: str = "", signers: Path | None = None) ->
     ``environment`` all of them must be of one, whatever the folder is called. A record that is
     being sealed is waited for: half of a seal looks like one that was taken away.
     """
-    with private.settled_folder(runs, _SEALING):
+    with private.settled_folder(runs, bag.SEALING):
         return _of_folder(runs, environment, signers)
 
 

@@ -32,12 +32,14 @@ def close(
 
     Raises:
         RecordError: it is sealed already.
+        Busy: a process is at work on the run. The record is open.
         NotSaved: a page was executed and not saved since. The record is open.
         NotClean: it holds what identifies a person. It is open.
         OnlySealed: it is sealed, and could not be signed.
     """
     with private.locked_folder(run.bag.parent):  # two at once would clear each other's files
         run.require_open()
+        run.require_idle()
         return _close(settings, run, known, as_saved=as_saved)
 
 

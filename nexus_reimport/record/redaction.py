@@ -57,8 +57,13 @@ def redact(settings: Settings, run: Run) -> Redaction:
         RecordError: the record is sealed. It is unchanged.
         Busy: a process is at work on the run. The record is unchanged.
     """
-    run.require_open()
-    run.require_idle()
+    with private.locked_folder(run.bag.parent):  # no step begins under it
+        run.require_open()
+        run.require_idle()
+        return _redact(settings, run)
+
+
+def _redact(settings: Settings, run: Run) -> Redaction:
     seal.clear(run.bag)
     sweep, _ = closing.searching(settings, run)
     if hits := _sorted(run, sweep).redacted:

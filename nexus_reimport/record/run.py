@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from nexus_reimport import model, wording
 from nexus_reimport.errors import Busy, RecordError, is_disk_full
 from nexus_reimport.events import Event
+from nexus_reimport.files import private
 from nexus_reimport.record import bag, chain, check, journal, lock, seal, values, verdict
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.verdict import State, Verdict
@@ -22,11 +23,11 @@ T = TypeVar("T")
 
 def of(settings: Settings, run_id: str) -> Run:
     """The run of that name, whether it is there or not."""
-    record, private = (
+    record, apart = (
         place / settings.name / run_id
         for place in (settings.folders.runs, settings.folders.private)
     )
-    return Run(settings.name, run_id, record / bag.PAYLOAD, private)
+    return Run(settings.name, run_id, record / bag.PAYLOAD, apart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,14 @@ class Run:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Journals that a stage started, and that it finished or failed, whatever happens."""
-        self.require_open()
-        with self.at_work():
+        """Journals that a stage started, and that it finished or failed, whatever happens.
+
+        A seal that is just being made is waited for: else the stage would work on under it.
+        """
+        with ExitStack() as held:
+            with private.settled_folder(self.bag.parent, bag.SEALING):
+                self.require_open()
+                held.enter_context(self.at_work())
             self.journal(Event.STARTED, stage=name, pid=os.getpid())
             try:
                 yield

@@ -98,8 +98,8 @@ def refuse_unfinished(settings: Settings, undoes: str = "") -> None:
         Busy: a process is at work on one that is open.
     """
     for earlier in open_runs(settings):
-        verdict = earlier.verdict()
         earlier.require_idle()
+        verdict = earlier.verdict()  # of a run at which nobody works any more
         if verdict is Verdict.COMMITTED_UNVERIFIED and earlier.id == undoes:
             continue
         if verdict in (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT):

@@ -11,6 +11,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from nexus_reimport.errors import Busy, RecordError, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Outlook, Report
-from nexus_reimport.record import Verdict, bag, chain, check, crate, runs
+from nexus_reimport.record import Verdict, bag, chain, check, closing, crate, runs
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE, WORKERS
 from nexus_reimport.record.values import NAMES
@@ -372,6 +373,31 @@ def test_a_run_that_could_not_be_sealed_is_not_the_last_one_for_ever(
     assert record.every(known) == [first, stopped, later]
     waiting = record.create(known)
     assert record.every(known) == [first, stopped, later, waiting]
+
+
+def test_a_run_on_which_somebody_works_is_not_sealed_under_them(known: settings.Settings) -> None:
+    """The search before a seal takes seconds, in which a step could begin, and commit."""
+    run = record.create(known)
+    with run.at_work(), pytest.raises(Busy, match="is at work"):
+        closing.close(known, run)
+    assert not run.is_sealed
+    ended: list[str] = []
+
+    def step() -> None:
+        try:
+            with run.stage("apply"):
+                pass
+        except RecordError as error:
+            ended.append(error.what)
+
+    with private.locked_folder(run.bag.parent):  # as whoever seals it holds it
+        working = threading.Thread(target=step)
+        working.start()
+        working.join(0.3)  # so long that it would have begun, did it not wait
+        run.seal()
+    working.join(60)
+    assert ended == [f"run {run.id} is sealed; a sealed record is never written to"]
+    assert run.problems() == []
 
 
 def test_a_record_that_lost_its_seal_is_neither_open_nor_sealed_again(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from nexus_reimport import record, settings
 from nexus_reimport.cli import main
 from nexus_reimport.errors import NotClean, RecordError
 from nexus_reimport.events import Event
+from nexus_reimport.files import private
 from nexus_reimport.record import Run, by_hand, closing, journal, marks, pages, redaction
 from support.clinic import SECRETS
 from support.records import checked, committed, row, wrong
@@ -217,6 +219,20 @@ def test_a_kill_at_any_instant_leaves_a_record_that_can_be_redacted_and_sealed(
         if not killed:
             break
     assert len(states) > 5
+
+
+def test_a_record_is_not_redacted_while_somebody_begins_a_step_or_seals_it(
+    known: settings.Settings,
+) -> None:
+    run = committed(known)
+    run.journal(Event.FAILED, stage="sign_off", what=f"no {VALUE}", exit_code=3)
+    with private.locked_folder(run.bag.parent):
+        redacting = threading.Thread(target=lambda: redaction.redact(known, run))
+        redacting.start()
+        redacting.join(0.3)  # so long that it would have ended, did it not wait
+        assert holding(run.folder) == ["journal.jsonl"]
+    redacting.join(60)
+    assert holding(run.folder) == []
 
 
 def test_what_a_seal_that_was_given_up_has_left_is_searched_no_more(
