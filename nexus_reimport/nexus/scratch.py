@@ -19,7 +19,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -211,6 +211,17 @@ def sweep(server: Postgres, register: Path) -> tuple[str, ...]:
 def unreadable(register: Path) -> tuple[Path, ...]:
     """The notes that cannot be read; each is called as the database that may be left."""
     return tuple(path for path in _notes(register) if _read(path) is None and path.exists())
+
+
+def elsewhere(servers: Collection[Postgres], register: Path) -> tuple[tuple[Path, str], ...]:
+    """The notes of copies on other servers than these, and where each of them may be left."""
+    known = {(server.host, server.port) for server in servers}
+    notes = ((path, _read(path)) for path in _abandoned(register))
+    return tuple(
+        (path, f"postgres {note.host}:{note.port}")
+        for path, note in notes
+        if note is not None and (note.host, note.port) not in known
+    )
 
 
 def drop(server: Postgres, name: str, token: str) -> bool:

@@ -152,6 +152,14 @@ def _machine(settings: Settings) -> Iterator[Finding]:
             f"as an administrator of {pg_tools.place(settings.rehearsal_server)}, drop {note.stem}"
             " if it exists; then delete the file",
         )
+    for note, place in scratch.elsewhere(settings.copies_servers, settings.scratch_register):
+        yield Finding(
+            "this machine",
+            State.REMARK,
+            f"a killed run may have left the scratch database {note.stem} with patients' rows on"
+            f" {place}, which the environment's file names no more",
+            f"as an administrator of {place}, drop {note.stem} if it exists; then delete {note}",
+        )
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:

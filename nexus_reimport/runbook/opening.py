@@ -38,14 +38,15 @@ def no_bar(_: str) -> progress.Listener:
 
 
 def clear_scratch(settings: Settings) -> tuple[str, ...]:
-    """Drop the copies that a killed run left, if any; gives their names.
+    """Drop the copies that a killed run, or restore, left, if any; gives their names.
 
-    If the server cannot be reached, they stay in the register for the next command.
+    If a server cannot be reached, they stay in the register for the next command.
     """
-    try:
-        return scratch.sweep(settings.rehearsal_server, settings.scratch_register)
-    except TargetError:
-        return ()
+    dropped: tuple[str, ...] = ()
+    for server in settings.copies_servers:
+        with suppress(TargetError):
+            dropped += scratch.sweep(server, settings.scratch_register)
+    return dropped
 
 
 def require_own_database(settings: Settings, state: str = NOTHING_WRITTEN) -> None:

@@ -252,6 +252,11 @@ class Settings(Strict):
         return self.rehearsal.server or self.postgres
 
     @property
+    def copies_servers(self) -> tuple[Postgres, ...]:
+        """Where copies are made: for a rehearsal, and, for a restore, beside the database."""
+        return (self.rehearsal_server, *((self.postgres,) if self.rehearsal.server else ()))
+
+    @property
     def records_folder(self) -> Path:
         """The folder of this environment's records."""
         return self.folders.runs / self.name

@@ -18,6 +18,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import TargetError
 from nexus_reimport.nexus import scratch
 from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.runbook import opening
 from nexus_reimport.settings import Settings
 from support.clinic import Clinic, copies
 from support.running import until
@@ -136,6 +137,23 @@ def test_the_next_command_leaves_no_copy_that_is_still_being_made(
     with abandoned(clinic, known, noted(known)):
         scratch.sweep(known.rehearsal_server, known.scratch_register)
     assert none_is_left(clinic, known)
+
+
+def test_what_a_restore_has_left_is_dropped_where_rehearsals_have_a_server_of_their_own(
+    clinic: Clinic, known: Settings
+) -> None:
+    """A restore makes its copy beside the database; only the other server was asked for copies."""
+    name = noted(known)
+    with connected(known.postgres) as connection:
+        scratch.create(connection, name, scratch.shape(connection), f"{scratch._MARK}{name[-16:]}")
+    away = known.postgres.model_copy(update={"port": 1})
+    rehearsal = known.rehearsal.model_copy(update={"server": away})
+    settings = known.model_copy(update={"rehearsal": rehearsal})
+    try:
+        assert opening.clear_scratch(settings) == (name,)
+        assert none_is_left(clinic, known)
+    finally:
+        clinic.server.drop_database(name)
 
 
 def test_while_the_server_may_still_make_a_copy_its_note_stays(

@@ -42,7 +42,13 @@ def test_a_note_that_cannot_be_read_stays_and_is_told(known: Settings, what: str
     assert scratch.unreadable(register) == (note,)
 
 
-def test_a_note_of_another_server_is_neither_unreadable_nor_dropped(known: Settings) -> None:
+def remarks(known: Settings) -> list[doctor.Finding]:
+    return [f for f in doctor._machine(known) if f.state is doctor.State.REMARK]
+
+
+def test_a_note_of_another_server_is_not_dropped_and_the_examination_tells_of_it(
+    known: Settings,
+) -> None:
     register = known.scratch_register
     register.mkdir(parents=True)
     note = register / f"{NAME}.json"
@@ -50,6 +56,10 @@ def test_a_note_of_another_server_is_neither_unreadable_nor_dropped(known: Setti
     assert scratch.sweep(known.rehearsal_server, register) == ()
     assert scratch.unreadable(register) == ()
     assert note.exists()
+    (remark,) = remarks(known)
+    assert f"{NAME} with patients' rows on postgres elsewhere.example:1, which" in remark.text
+    note.write_text(json.dumps({**WHOLE, "host": known.postgres.host, "port": known.postgres.port}))
+    assert remarks(known) == []
 
 
 def test_the_examination_names_what_a_note_that_cannot_be_read_may_stand_for(
@@ -58,7 +68,7 @@ def test_the_examination_names_what_a_note_that_cannot_be_read_may_stand_for(
     known.scratch_register.mkdir(parents=True)
     note = known.scratch_register / f"{NAME}.json"
     note.write_bytes(b"")
-    (remark,) = (f for f in doctor._machine(known) if f.state is doctor.State.REMARK)
+    (remark,) = remarks(known)
     assert remark.text.startswith(f"{note} cannot be read")
     server = known.rehearsal_server
     assert f"postgres {server.host}:{server.port}" in remark.next
