@@ -6,7 +6,6 @@ second of processor, and ``--help`` needs none of it.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -31,7 +30,9 @@ from nexus_reimport.cli.output import (
     RunId,
     Who,
     give,
+    give_error,
     give_outcomes,
+    open_streams,
     progress,
     write,
 )
@@ -284,7 +285,8 @@ def _ask(run: Run, proposal: Proposal) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     given = _in_order(sys.argv[1:] if arguments is None else arguments)
-    VOLUME.quiet, VOLUME.verbose = False, False
+    VOLUME.quiet = VOLUME.verbose = VOLUME.result_begun = False
+    open_streams()
     leave_no_core()
     if given == ["--json"]:  # help for people is no JSON
         sys.exit(_fail(given, 2, _misused(PROGRAM)))
@@ -406,6 +408,5 @@ def _fail(
     text = "\n\n".join([str(error), *notes])
     write(text, err=True)
     if "--json" in given:  # who reads JSON reads stdout only
-        lines = {name: getattr(error, name) for name in ("what", "where", "state", "next")}
-        write(json.dumps({"error": text, **lines, "exit_code": exit_code}))
+        give_error(exit_code, error, text)
     return exit_code

@@ -1,17 +1,26 @@
-"""The output of a command: results on stdout, as text or one JSON object; all else on stderr."""
+"""The output of a command: results on stdout, as text or one JSON object; all else on stderr.
+
+What cannot be written never changes what is said of a database: a command whose progress or message
+has no room goes on, and one whose result has none says that its result could not be written.
+"""
 
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
+
+from nexus_reimport.errors import ReimportError
 
 if TYPE_CHECKING:
     from nexus_reimport.errors import SettingsError
@@ -42,6 +51,7 @@ class Volume:
 
     quiet: bool = False
     verbose: bool = False
+    result_begun: bool = False  # its result is on stdout, or as much of it as had room
 
 
 VOLUME = Volume()  # of this process, as its command line says
@@ -49,23 +59,55 @@ VOLUME = Volume()  # of this process, as its command line says
 
 # What writing gives where a terminal was closed, or the program at a pipe's other end has ended.
 _NOBODY_READS = frozenset({errno.EIO, errno.EPIPE})
+_NOWHERE = Path(os.devnull)
+
+
+def open_streams() -> None:
+    """Make the three standard streams such that each text can be written.
+
+    One that was closed (``2>&-``) leads nowhere from now on: else the first file that we open would
+    get its number, and whatever a child says into it. What an encoding lacks is written as its code
+    point, as Python does on stderr.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, _NOWHERE.open(mode, encoding="utf-8"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def write(text: str, *, err: bool = False, nl: bool = True) -> None:
     """Write for whoever reads; that nobody reads any more must not become the command's error.
 
     A run whose terminal was closed still takes its window down and seals its record, and leaves
-    with the code that says what the database holds.
+    with the code that says what the database holds. So does one whose progress finds a full disk.
+
+    Raises:
+        OSError: stdout takes nothing, such as a file on a full disk.
     """
     try:
         typer.echo(text, err=err, nl=nl)
     except OSError as error:
-        if error.errno not in _NOBODY_READS:
+        stream = sys.stderr if err else sys.stdout
+        nobody_reads = error.errno in _NOBODY_READS
+        _drop(stream, for_good=nobody_reads)
+        if not (err or nobody_reads):
             raise
-        # From now on into nothing: what is left in the buffer would fail once more at the end.
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, (sys.stderr if err else sys.stdout).fileno())
-        os.close(nothing)
+
+
+def _drop(stream: TextIO, *, for_good: bool) -> None:
+    """Drop what a stream has not written, which would fail once more at the end.
+
+    ``for_good``: and all that comes after it.
+    """
+    number = stream.fileno()
+    before = os.dup(number)
+    with _NOWHERE.open("wb") as nothing:
+        os.dup2(nothing.fileno(), number)
+    stream.flush()
+    if not for_good:  # a disk may have room again
+        os.dup2(before, number)
+    os.close(before)
 
 
 class Progress:
@@ -105,24 +147,48 @@ def say_left_out(name: str, error: SettingsError) -> None:
 
 
 def give(value: dict[str, Any], text: str, *, as_json: bool) -> None:
-    """Print the result of a command; nothing where there is none."""
+    """Print the result of a command; nothing where there is none.
+
+    Raises:
+        ReimportError: it could not be written. What the command has done stands.
+    """
     if shown := json.dumps(value, indent=1, default=str) if as_json else text:
-        write(shown)
+        VOLUME.result_begun = True
+        try:
+            write(shown)
+        except OSError as error:
+            raise ReimportError(
+                f"the result could not be written: {error.strerror}",
+                where="standard output",
+                state="the command has come to its end, and what it did stands",
+                next="free some space (df -h), or write it elsewhere; nexus-reimport status and"
+                " record show show what there is",
+            ) from None
+
+
+def give_error(exit_code: int, error: ReimportError, text: str) -> None:
+    """Print an error as JSON, unless the one object of this command was its result."""
+    if VOLUME.result_begun:
+        return
+    lines = {name: getattr(error, name) for name in ("what", "where", "state", "next")}
+    with suppress(OSError):  # stderr has it, and the exit code
+        write(json.dumps({"error": text, **lines, "exit_code": exit_code}))
 
 
 def give_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:
     """Print the result for each environment; leave with the exit code of the last one."""
     last = outcomes[-1]
     text = "\n\n".join(o.summary for o in outcomes if o.summary)
-    give(
-        {"outcomes": [plain(o) for o in outcomes], "exit_code": last.exit_code},
-        text,
-        as_json=as_json,
-    )
-    for message in (last.error, last.advice, *(m for o in outcomes for m in (o.window, o.untold))):
+    code, unwritten = last.exit_code, ""
+    try:
+        give({"outcomes": [plain(o) for o in outcomes], "exit_code": code}, text, as_json=as_json)
+    except ReimportError as error:
+        code, unwritten = code or error.exit_code, str(error)
+    told = (m for o in outcomes for m in (o.window, o.untold))
+    for message in (unwritten, last.error, last.advice, *told):
         if message:
             write(f"\n{message}", err=True)
-    raise typer.Exit(last.exit_code)
+    raise typer.Exit(code)
 
 
 def plain(outcome: Outcome) -> dict[str, Any]:
