@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from nexus_reimport.errors import ReimportError
+from nexus_reimport.interrupt import Interrupted
 
 if TYPE_CHECKING:
     from nexus_reimport.errors import SettingsError
@@ -156,13 +157,14 @@ def give(value: dict[str, Any], text: str, *, as_json: bool) -> None:
         VOLUME.result_begun = True
         try:
             write(shown)
-        except OSError as error:
+        except (OSError, Interrupted) as error:
+            why = error.strerror if isinstance(error, OSError) else error
             raise ReimportError(
-                f"the result could not be written: {error.strerror}",
+                f"the result could not be written: {why}",
                 where="standard output",
                 state="the command has come to its end, and what it did stands",
                 next="free some space (df -h), or write it elsewhere; nexus-reimport status and"
-                " record show show what there is",
+                " nexus-reimport record show tell what there is",
             ) from None
 
 

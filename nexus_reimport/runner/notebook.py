@@ -134,6 +134,8 @@ def _left(run: Run) -> str:
 
 
 def _next(run: Run) -> str:
+    if run.is_sealed:
+        return f"its record is sealed: nexus-reimport record show {run.environment} --run {run.id}"
     if run.state() is State.COMMITTED:
         return f"nexus-reimport finish {run.environment} verifies and seals it"
     if run.state() is State.UNKNOWN:

@@ -58,26 +58,27 @@ def rollback(options: RollbackOptions, say: Say | None = None) -> Outcome:
         environments.load(options.environment) if options.environment else locate(options.run)
     )
     notebook.check(ROLLBACK, _parameters(settings, options, ""))
-    return tell(sequence.ended_well(settings, lambda: _rolled_back(settings, options, say)))
+    return tell(
+        settings, sequence.ended_well(settings, lambda: _rolled_back(settings, options, say))
+    )
 
 
 def _rolled_back(settings: Settings, options: RollbackOptions, say: Say | None) -> Outcome:
-    with record.at_work(settings):
-        preview, proposal = rollbacks.preview(settings, options.run, options.newer)
-        require_choice(preview.since, options.newer, options.run)
-        _refuse_wrong(options.digest, proposal)
-        statements.refuse_unfit(settings, options.name, options.reason, sequence.NOTHING_STARTED)
-        digest = options.digest or _asked(options, preview, proposal, say)
-        if not digest and not options.rehearsed:
-            return _waiting(settings, options, preview, proposal)
-        new = rollbacks.begin(settings.name, "", options.run, options.newer).run
-        if say:
-            say(f"{settings.name}: {ROLLBACK}, run {new.id}")
-        with new.at_work(), watching(new, say):
-            notebook.execute(new, ROLLBACK, _parameters(settings, options, digest, new.id))
-        sequence.settle_doubt(new)
-        rollbacks.finish(new)
-        return sequence.close(new, say)
+    preview, proposal = rollbacks.preview(settings, options.run, options.newer)
+    require_choice(preview.since, options.newer, options.run)
+    _refuse_wrong(options.digest, proposal)
+    statements.refuse_unfit(settings, options.name, options.reason, sequence.NOTHING_STARTED)
+    digest = options.digest or _asked(options, preview, proposal, say)
+    if not digest and not options.rehearsed:
+        return _waiting(settings, options, preview, proposal)
+    new = rollbacks.begin(settings.name, "", options.run, options.newer).run
+    if say:
+        say(f"{settings.name}: {ROLLBACK}, run {new.id}")
+    with new.at_work(), watching(new, say):
+        notebook.execute(new, ROLLBACK, _parameters(settings, options, digest, new.id))
+    sequence.settle_doubt(new)
+    rollbacks.finish(new)
+    return sequence.close(new, say)
 
 
 def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restored:

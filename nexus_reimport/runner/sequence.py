@@ -8,7 +8,7 @@ says how a person can.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from nexus_reimport import checks, naming, record, runbook, show, wording
@@ -28,12 +28,13 @@ from nexus_reimport.errors import (
     TargetError,
     file_of,
     is_disk_full,
+    unforeseen,
 )
 from nexus_reimport.events import Event
 from nexus_reimport.interrupt import Interrupted
 from nexus_reimport.model import Proposal, Refusal, RollbackProposal, Scope
 from nexus_reimport.model.approval import short
-from nexus_reimport.record import Run, Verdict, journal, statements
+from nexus_reimport.record import Run, State, Verdict, journal, statements
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runbook import opening, rollback
 from nexus_reimport.runbook.steps import SEAL, TASKS
@@ -107,7 +108,7 @@ def run(
     consent = Consent(signed, approve_rehearsed, ask, links_only)
     outcomes: list[Outcome] = []
     for settings in chosen:
-        outcomes.append(tell(_run_one(settings, consent, progress)))
+        outcomes.append(tell(settings, _run_one(settings, consent, progress)))
         # What did not succeed on dev is not tried on prod.
         if outcomes[-1].exit_code:
             break
@@ -118,18 +119,18 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
     """Settle a run in doubt, verify a committed one, seal it."""
     settings = environments.load(name)
     notebook.check(VERIFY, _parameters(VERIFY))
-    with record.at_work(settings), window.left_on_error(settings):
-        chosen = record.find(settings, run_id)
+
+    def finished(chosen: Run) -> Outcome:
         chosen.require_open()
         chosen.require_idle()
         if unsettled := settle_doubt(chosen):
             window.leave(settings)
-            return tell(outcome(chosen, unsettled))
+            return outcome(chosen, unsettled)
         if chosen.kind == "rollback":
             rollback.finish(chosen)
         elif chosen.verdict() is Verdict.COMMITTED_UNVERIFIED:
             if unfit := _unfit_waivers(settings):
-                return tell(outcome(chosen, unfit))
+                return outcome(chosen, unfit)
             _execute(chosen, VERIFY, progress)
         elif chosen.verdict() in (Verdict.WAITING, Verdict.PARTIAL) and chosen.has(Proposal):
             raise StopError(
@@ -138,7 +139,9 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
                 next=f"approve it: nexus-reimport status {name} says what that needs;"
                 f" or give it up: nexus-reimport seal {name}",
             )
-        return tell(close(chosen, progress))
+        return close(chosen, progress)
+
+    return _with_one(settings, run_id, finished)
 
 
 def _unfit_waivers(settings: Settings) -> str:
@@ -159,13 +162,15 @@ def settle(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
     If the database cannot be asked, the run stays in doubt, and its outcome says why.
     """
     settings = environments.load(name)
-    with record.at_work(settings), window.left_on_error(settings):
-        chosen = record.find(settings, run_id)
+
+    def settled(chosen: Run) -> Outcome:
         if chosen.verdict() is not Verdict.IN_DOUBT and progress:
             progress(f"{name}: run {chosen.id} is not in doubt; the database was not asked")
         unsettled = settle_doubt(chosen)
         window.leave(settings)
-        return tell(outcome(chosen, unsettled))
+        return outcome(chosen, unsettled)
+
+    return _with_one(settings, run_id, settled)
 
 
 def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> Outcome:
@@ -174,10 +179,25 @@ def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> Outcome:
     A page that was stepped through by hand and is not saved is asked for, unless ``as_saved``.
     """
     settings = environments.load(name)
-    with record.at_work(settings), window.left_on_error(settings):
-        chosen = record.find(settings, run_id)
+
+    def sealed(chosen: Run) -> Outcome:
         chosen.require_idle()
-        return tell(_sealed(chosen, as_saved=as_saved))
+        return _sealed(chosen, as_saved=as_saved)
+
+    return _with_one(settings, run_id, sealed)
+
+
+def _with_one(settings: Settings, run_id: str, step: Callable[[Run], Outcome]) -> Outcome:
+    """The outcome of a step of the run with this id, else of the open one, however it ends."""
+    chosen: list[Run] = []
+
+    def work() -> Outcome:
+        with record.at_work(settings), window.left_on_error(settings):
+            chosen.append(record.find(settings, run_id))
+            return step(chosen[0])
+
+    ended = _ended_well(settings, work, lambda: chosen[0] if chosen else None)
+    return tell(settings, ended)
 
 
 def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> None:
@@ -202,7 +222,7 @@ def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> Non
 
 def _run_one(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
     def work() -> Outcome:
-        with record.at_work(settings), window.left_on_error(settings):
+        with window.left_on_error(settings):
             return _sequence(settings, consent, say)
 
     try:
@@ -223,30 +243,61 @@ def _run_one(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
 
 
 def ended_well(settings: Settings, work: Callable[[], Outcome], digest: str = "") -> Outcome:
-    """What ``work`` gives; where a signal or a full disk ends it, what its run has come to.
+    """What ``work`` gives, which opens a run; whatever ends it, what its run has come to.
 
     ``digest`` is the one by which it was to continue a run that is there already, if it was.
+
+    Raises:
+        Busy: another runner is at work in this environment. Nothing was started.
+        ReimportError: as ``work`` does, as long as its run has left the database as it was.
     """
-    before = {run.id for run in record.open_runs(settings)}
+    others: set[str] | None = None
+
+    def locked() -> Outcome:
+        nonlocal others
+        with record.at_work(settings):
+            others = _others(settings, digest)
+            return work()
+
+    def ours() -> Run | None:
+        if others is None:
+            return None
+        return next((run for run in record.every(settings) if run.id not in others), None)
+
+    try:
+        return _ended_well(settings, locked, ours)
+    except ReimportError as error:
+        run = ours()
+        if run is None or run.state() is State.AS_IT_WAS:
+            raise
+        # What it says is of its step, such as a file that cannot be read: the run is committed.
+        return _ended(settings, run, error.what, error.next, error.where)
+
+
+def _ended_well(
+    settings: Settings, work: Callable[[], Outcome], ours: Callable[[], Run | None]
+) -> Outcome:
+    """What ``work`` gives; where none of our own errors ends it, what the run has come to."""
     try:
         return work()
+    except ReimportError:
+        raise
     except Interrupted as interrupt:
-        return _ended(settings, _ours(settings, digest, before), str(interrupt))
-    except OSError as error:
-        if not is_disk_full(error):
+        return _ended(settings, ours(), str(interrupt))
+    except Exception as error:
+        run = ours()
+        if is_disk_full(error):
+            return _ended(settings, run, DISK_FULL, SPACE, file_of(error))
+        if run is None or run.state() is State.AS_IT_WAS:
             raise
-        ours = _ours(settings, digest, before)
-        return _ended(settings, ours, DISK_FULL, SPACE, file_of(error))
+        known = unforeseen(error)
+        return _ended(settings, run, known.what, known.next, known.where)
 
 
-def _ours(settings: Settings, digest: str, before: Collection[str]) -> Run | None:
-    """The open run that a command has opened, or was to continue; ``before`` are older ones."""
-    ours = (
-        run
-        for run in reversed(record.open_runs(settings))
-        if run.id not in before or _has_digest(run, digest)
-    )
-    return next(ours, None)
+def _others(settings: Settings, digest: str) -> set[str]:
+    """The runs that are there, without the open one that this digest continues."""
+    ours = [run.id for run in record.open_runs(settings) if digest and _has_digest(run, digest)]
+    return {run.id for run in record.every(settings)} - {*ours}
 
 
 def _has_digest(run: Run, digest: str) -> bool:
@@ -256,9 +307,9 @@ def _has_digest(run: Run, digest: str) -> bool:
 def _ended(
     settings: Settings, run: Run | None, what: str, fix: str = "", file: str = ""
 ) -> Outcome:
-    """The outcome of a command that a signal, or a full disk, ended; its run stays as it is."""
+    """The outcome of a command that was ended from outside of it; its run stays as it is."""
     if run:
-        ended = outcome(run, notebook.told_of(run, what, fix, file))
+        ended = outcome(run, notebook.told_of(run, what, fix, file), settings)
         return replace(ended, exit_code=max(3, ended.exit_code))  # what is worse stays
     error = StopError(
         what,
@@ -452,8 +503,11 @@ def _sealed(run: Run, say: Say | None = None, *, as_saved: bool = False) -> Outc
     return outcome(run)
 
 
-def outcome(run: Run, error: str = "") -> Outcome:
-    """The outcome of the run, as its record and the maintenance window are now."""
+def outcome(run: Run, error: str = "", settings: Settings | None = None) -> Outcome:
+    """The outcome of the run, as its record and the maintenance window are now.
+
+    ``settings``: as they were read before, where their file may not be as it must any more.
+    """
     verdict = run.verdict()
     complete = verdict is Verdict.COMPLETE
     return Outcome(
@@ -466,7 +520,7 @@ def outcome(run: Run, error: str = "") -> Outcome:
         error=error or ("" if complete else notebook.last_error(run)),
         advice=_how_to_approve(run) if _waits(run) else advice(verdict, run),
         summary=_summary(run),
-        window=window.still_up(environments.load(run.environment)),
+        window=window.still_up(settings or environments.load(run.environment)),
     )
 
 

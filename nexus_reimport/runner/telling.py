@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from nexus_reimport import __version__
-from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError
+from nexus_reimport.interrupt import Interrupted
 from nexus_reimport.record import Run, State
 from nexus_reimport.record import run as runs
 from nexus_reimport.runbook import hooks
@@ -16,22 +16,23 @@ from nexus_reimport.runner.outcome import Outcome
 from nexus_reimport.settings import Settings
 
 
-def tell(outcome: Outcome) -> Outcome:
+def tell(settings: Settings, outcome: Outcome) -> Outcome:
     """The outcome, once the environment's hook ``told`` has it: JSON on its standard input.
 
-    Called at the end of each command that began, continued or closed a run. If the hook fails, the
-    outcome says so, and is otherwise the same.
+    Called at the end of each command that began, continued or closed a run. If the hook fails, or a
+    signal ends it, the outcome says so, and is otherwise the same.
     """
-    if not outcome.run:
+    if not outcome.run or not settings.hooks.told:
         return outcome
-    settings = environments.load(outcome.environment)
-    if not settings.hooks.told:
-        return outcome
-    ended = hooks.run(settings, "told", outcome.run, _news(settings, outcome))
-    if ended.well:
-        return outcome
+    try:
+        ended = hooks.run(settings, "told", outcome.run, _news(settings, outcome))
+        if ended.well:
+            return outcome
+        why = str(ended)
+    except Interrupted as interrupt:
+        why = f"`told` was {interrupt}"
     failed = ReimportError(
-        f"nobody was told the result of run {outcome.run}: {ended}",
+        f"nobody was told the result of run {outcome.run}: {why}",
         where=f"environment {settings.name}; what the hook printed: {hooks.log_path(settings)}",
         state="this does not affect the run's result",
         next="tell those who wait for it; fix [hooks] told in the environment's file",

@@ -13,19 +13,23 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from nexus_reimport import record, runner
 from nexus_reimport import settings as environments
+from nexus_reimport.errors import Busy
 from nexus_reimport.interrupt import Interrupted, listening, passed_on
 from nexus_reimport.model import Proposal
-from nexus_reimport.record import Run, Verdict
+from nexus_reimport.record import Run, Verdict, archive, lock
 from nexus_reimport.runbook import rollback
 from nexus_reimport.runner import notebook, sequence
+from nexus_reimport.settings import Settings
 from support.clinic import ROLE, Clinic
 from support.forking import Command
+from support.records import committed
 from support.running import digest_of, stage_pid, until
 
 DEV = "sandbox-dev"
@@ -173,10 +177,10 @@ def test_a_rollback_that_is_ended_before_its_verification_is_committed(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book = clinic.executed()
-    committed = notebook.execute
+    execute = notebook.execute
 
     def cut(run: Run, page: str, parameters: notebook.Parameters) -> None:
-        committed(run, page, parameters)
+        execute(run, page, parameters)
         lines = (run.folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
         at = next(n for n, line in enumerate(lines) if b'"checks_rollback"' in line)
         (run.folder / "journal.jsonl").write_bytes(b"".join(lines[:at]))
@@ -187,6 +191,107 @@ def test_a_rollback_that_is_ended_before_its_verification_is_committed(
     assert (done.verdict, done.exit_code) == (Verdict.COMMITTED_UNVERIFIED, 4)
     assert f"is as it was before run {book.run.id}, and not verified yet" in done.error
     assert "nexus-reimport finish sandbox-dev" in done.error
+
+
+def test_a_rollback_that_is_ended_after_its_seal_says_what_it_has_left(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while its record goes into the archive."""
+    book = clinic.executed()
+    monkeypatch.setattr(archive, "put_missing", interrupted)
+    done = runner.rollback(runner.RollbackOptions(book.run.id, rehearsed=True))
+    assert (done.verdict, done.exit_code, done.sealed) == (Verdict.COMPLETE, 3, True)
+    assert f"is as it was before run {book.run.id}, and verified" in done.error
+    assert f"next:  its record is sealed: nexus-reimport record show {DEV} --run {done.run}" in (
+        done.error
+    )
+
+
+def test_a_file_that_is_edited_during_a_rollback_leaves_it_told_as_it_is(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own message says that nothing was written: that is true of its step alone."""
+    book = clinic.executed()
+    execute = notebook.execute
+
+    def edited(run: Run, page: str, parameters: notebook.Parameters) -> None:
+        execute(run, page, parameters)
+        clinic.edit(DEV, 'kind = "dev"', 'kind = "neither"')
+
+    monkeypatch.setattr(notebook, "execute", edited)
+    done = runner.rollback(runner.RollbackOptions(book.run.id, rehearsed=True))
+    assert (done.verdict, done.exit_code, done.sealed) == (Verdict.COMPLETE, 3, False)
+    assert "kind: " in done.error
+    assert f"state: the database is as it was before run {book.run.id}, and verified" in done.error
+    assert "nothing was written" not in done.error
+
+
+def forbidden(*_: object) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied", "/somewhere/journal.jsonl")
+
+
+@pytest.mark.parametrize("ends", [interrupted, full, forbidden])
+@pytest.mark.parametrize(
+    ("command", "moment"),
+    [
+        (runner.finish, "settle_doubt"),
+        (runner.finish, "_execute"),
+        (runner.finish, "close"),
+        (runner.settle, "settle_doubt"),
+        (runner.seal, "_sealed"),
+    ],
+)
+def test_what_is_left_is_told_of_the_run_that_a_command_works_on(
+    clinic: Clinic,
+    monkeypatch: pytest.MonkeyPatch,
+    command: Callable[..., runner.Outcome],
+    moment: str,
+    ends: Callable[..., None],
+) -> None:
+    run = committed(environments.load(DEV))
+    monkeypatch.setattr(sequence, moment, ends)
+    if moment == "close":
+        monkeypatch.setattr(sequence, "_execute", lambda *_: None)
+    done = command(DEV)
+    assert (done.run, done.verdict, done.exit_code) == (run.id, Verdict.COMMITTED_UNVERIFIED, 4)
+    assert "state: the database is reimported, and not verified yet" in done.error
+    assert f"nexus-reimport finish {DEV} verifies and seals it" in done.error
+    assert record.find(environments.load(DEV)).id == run.id
+
+
+def test_a_command_that_comes_second_tells_nothing_of_the_run_that_is_at_work(
+    clinic: Clinic,
+) -> None:
+    settings = environments.load(DEV)
+    with lock.at_work(settings), pytest.raises(Busy):
+        runner.finish(DEV)
+    before = sequence.record.at_work
+
+    @contextmanager
+    def beaten(settings: Settings) -> Iterator[None]:
+        """Another command begins and commits just before this one."""
+        committed(settings)
+        with before(settings), lock.at_work(settings):
+            yield
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(record, "at_work", beaten)
+        (refused,) = runner.run([DEV])
+    assert (refused.run, refused.exit_code) == ("", 1)
+    assert "state: nothing new was started" in refused.error
+
+
+def test_a_signal_to_the_hook_that_tells_changes_no_outcome(clinic: Clinic) -> None:
+    path = clinic.folder / f"{DEV}.toml"
+    hook = '["/bin/sh", "-c", "kill -INT $PPID; sleep 300"]'
+    path.write_text(f"{path.read_text()}\n[hooks]\ntold = {hook}\ntimeout = 200\n")
+    committed(environments.load(DEV))
+    with listening():
+        done = runner.settle(DEV)
+    assert (done.verdict, done.exit_code) == (Verdict.COMMITTED_UNVERIFIED, 4)
+    assert f"nobody was told the result of run {done.run}: `told` was interrupted by SIGINT" in (
+        done.untold
+    )
 
 
 @pytest.mark.parametrize("name", SIGNALS)
