@@ -31,6 +31,7 @@ holds a field's value, because it would end up in a saved notebook.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import traceback
 from os import PathLike
@@ -88,11 +89,13 @@ def is_ours(error: BaseException) -> bool:
 def unforeseen(error: Exception, state: str = NOTHING_WRITTEN) -> ReimportError:
     """An error that is not ours as one of ours, without its text: that may hold a patient's value.
 
-    ``where`` names the line of code that raised it; of a full disk, the file that had no room.
+    ``where`` names the line of code that raised it, or the file that had no room or was refused.
     """
     if is_disk_full(error):
         full = file_of(error) or _line_of(error)
         return ReimportError(DISK_FULL, where=full, state=state, next=FREE_SPACE)
+    if is_forbidden(error):
+        return ReimportError(forbidden(error), where=file_of(error), state=state, next=ALLOW_IT)
     return ReimportError(
         f"an unforeseen {type(error).__name__}",
         where=_line_of(error),
@@ -111,6 +114,18 @@ def is_disk_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def is_forbidden(error: BaseException) -> bool:
+    """Whether the system does not let this account read or write a file, which the error names."""
+    is_refusal = isinstance(error, OSError) and error.errno in _FORBIDDEN
+    return is_refusal and bool(file_of(error))
+
+
+def forbidden(error: BaseException) -> str:
+    """What an error says that ``is_forbidden``, in the system's words: its own may hold data."""
+    number = error.errno if isinstance(error, OSError) else None
+    return f"a file or folder cannot be used: {os.strerror(number or 0)}"
+
+
 def file_of(error: BaseException) -> str:
     """The file that an error of the operating system names; "" where it names none."""
     named = error.filename if isinstance(error, OSError) else None
@@ -119,6 +134,8 @@ def file_of(error: BaseException) -> str:
 
 DISK_FULL = "a disk of this machine is full"
 SPACE = "free some space where the environment's [folders] or the temporary files are (df -h)"
+ALLOW_IT = "let this account read and write it (ls -ld shows owner and mode), then try again"
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 FREE_SPACE = f"{SPACE}, then run this step again"
 SERVERS_DISK_FULL = "the disk of PostgreSQL's server is full"
 FREE_SERVERS_SPACE = (

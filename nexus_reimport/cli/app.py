@@ -17,7 +17,16 @@ import typer
 from typer.core import TyperGroup
 
 from nexus_reimport import __version__
-from nexus_reimport.cli import deployment, exit_codes, lab, page, records, recovery, sandbox
+from nexus_reimport.cli import (
+    deployment,
+    endings,
+    exit_codes,
+    lab,
+    page,
+    records,
+    recovery,
+    sandbox,
+)
 from nexus_reimport.cli.doctor import doctor
 from nexus_reimport.cli.init import init
 from nexus_reimport.cli.output import (
@@ -38,7 +47,7 @@ from nexus_reimport.cli.output import (
 )
 from nexus_reimport.cli.sign import sign
 from nexus_reimport.cli.status import status
-from nexus_reimport.errors import ReimportError, SettingsError, unforeseen
+from nexus_reimport.errors import ReimportError, SettingsError, is_forbidden, unforeseen
 from nexus_reimport.interrupt import Interrupted, leave_no_core, listening
 
 if TYPE_CHECKING:
@@ -305,7 +314,8 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if hasattr(error, "format_message"):  # a mistake in the command line
             sys.exit(_fail(given, 2, _usage(error)))
-        sys.exit(_fail(given, 3, _unforeseen(error), [*_way_to(error), *_notes(error)]))
+        code = SettingsError.exit_code if is_forbidden(error) else ReimportError.exit_code
+        sys.exit(_fail(given, code, _unforeseen(error, given), [*_way_to(error), *_notes(error)]))
 
 
 def _in_order(given: Sequence[str]) -> list[str]:
@@ -355,43 +365,13 @@ def _notes(error: Exception) -> list[str]:
     return [note for note in notes if note.startswith(HEADLINE)]
 
 
-def _ended(interrupt: Interrupted, given: list[str]) -> ReimportError:
-    command = next((word for word in given if not word.startswith("-")), "")
-    state, todo = _WHEN_ENDED.get(command, _ROLLED_BACK)
+def _ended(interrupt: Interrupted, given: Sequence[str]) -> ReimportError:
+    state, todo = endings.of(given)
     return ReimportError(str(interrupt), state=state, next=todo)
 
 
-_ROLLED_BACK = (
-    "everything that was not committed was rolled back",
-    "nexus-reimport record list shows the result of each run",
-)
-_READS = ("nothing was written", "run the command again")
-_AS_LEFT = ("the database is as the run has left it", "run the command again")
-_WHEN_ENDED = {
-    "init": ("no file was written", "run the command again"),
-    "doctor": _READS,
-    "status": _READS,
-    "record": _READS,
-    "finish": _AS_LEFT,
-    "verify": _AS_LEFT,
-    "settle": _AS_LEFT,
-    "restore": (
-        "the live database was not touched; a copy that was begun is dropped",
-        "run the command again",
-    ),
-    "purge-undo": (
-        "undo data of older runs may have been dropped; nothing else was written",
-        "run the command again",
-    ),
-    "sandbox": (
-        "what was started by this command is stopped",
-        "nexus-reimport sandbox status shows what runs",
-    ),
-}
-
-
-def _unforeseen(error: Exception) -> ReimportError:
-    return unforeseen(error, "nexus-reimport record list shows the result of each run")
+def _unforeseen(error: Exception, given: Sequence[str]) -> ReimportError:
+    return unforeseen(error, endings.of(given)[0])
 
 
 def _way_to(error: Exception) -> list[str]:

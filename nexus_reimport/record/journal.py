@@ -20,11 +20,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from nexus_reimport.errors import (
+    ALLOW_IT,
     DISK_FULL,
     SPACE,
     ReimportError,
     file_of,
+    forbidden,
     is_disk_full,
+    is_forbidden,
     is_ours,
 )
 from nexus_reimport.events import Event
@@ -267,6 +270,9 @@ def failure(error: BaseException) -> dict[str, Any]:
         facts |= {"what": "interrupted", "killed": True, "exit_code": 3}
     elif is_disk_full(error):
         facts |= {"what": DISK_FULL, "where": file_of(error), "next": SPACE, "exit_code": 3}
+    elif is_forbidden(error):
+        facts |= {"what": forbidden(error), "where": file_of(error)}
+        facts |= {"next": ALLOW_IT, "exit_code": 3}
     else:
         facts |= {"what": f"an unforeseen {name}", "exit_code": 3}
     return facts
