@@ -53,7 +53,10 @@ class Terminal:
         """The secret as typed; "" keeps the one that is known."""
         keep = f" [Enter: that of {variable}]" if known else ""
         while True:
-            typed = getpass.getpass(f"  {secret.text}{keep}: ", stream=sys.stderr)
+            try:
+                typed = getpass.getpass(f"  {secret.text}{keep}: ", stream=sys.stderr)
+            except EOFError:
+                raise _unanswered() from None
             if typed or known:
                 return typed
             tell(f"  it is needed; or break off, and export {variable} first")
@@ -160,8 +163,12 @@ def _typed(text: str) -> str:
     write(text, nl=False, err=True)
     line = sys.stdin.readline()
     if not line:
-        raise StopError("a question was not answered", state=NOTHING_WRITTEN, next="run it again")
+        raise _unanswered()
     return line
+
+
+def _unanswered() -> StopError:
+    return StopError("a question was not answered", state=NOTHING_WRITTEN, next="run it again")
 
 
 def tell(text: str) -> None:

@@ -43,6 +43,7 @@ from nexus_reimport.cli.output import (
     give_outcomes,
     open_streams,
     progress,
+    typed,
     write,
 )
 from nexus_reimport.cli.sign import sign
@@ -288,7 +289,7 @@ def _ask(run: Run, proposal: Proposal) -> str:
     text = (
         f"To execute on {proposal.environment}, type the digest ({DIGEST_SHOWN} characters or more)"
     )
-    return str(typer.prompt(text, default="", show_default=False, err=True))
+    return typed(text)
 
 
 def main(arguments: list[str] | None = None) -> None:

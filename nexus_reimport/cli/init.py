@@ -313,15 +313,18 @@ def _write(draft: Draft, path: Path) -> tuple[Path, ...]:
             next=f"export {error}, then run the command again",
         ) from None
     hidden = path.with_name(f".env.{draft.name}")
-    before = hidden.read_bytes() if hidden.exists() else None
+    texts = {path: _text(draft).encode()}
+    if draft.secrets:
+        texts[hidden] = secrets.encode()
+    before = {file: file.read_bytes() if file.exists() else None for file in texts}
     try:
-        if draft.secrets:
-            private.replace(hidden, secrets.encode())
-        private.replace(path, _text(draft).encode())
-    except BaseException:  # the first without the second would be half of it
-        if before is not None:
-            private.replace(hidden, before)
-        else:
-            hidden.unlink(missing_ok=True)
+        for file, text in reversed(texts.items()):
+            private.replace(file, text)
+    except BaseException:  # one without the other would be half of it
+        for file, former in before.items():
+            if former is None:
+                file.unlink(missing_ok=True)
+            else:
+                private.replace(file, former)
         raise
-    return (path, hidden) if draft.secrets else (path,)
+    return tuple(texts)

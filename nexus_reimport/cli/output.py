@@ -111,6 +111,15 @@ def _drop(stream: TextIO, *, for_good: bool) -> None:
     os.close(before)
 
 
+def typed(question: str) -> str:
+    """What a person types; "" where they type nothing, or end the input (Ctrl-D)."""
+    try:
+        return str(typer.prompt(question, default="", show_default=False, err=True))
+    except typer.Abort:
+        write("", err=True)
+        return ""
+
+
 class Progress:
     """Lines of progress on stderr, so that stdout holds the result only; below them, a bar."""
 

@@ -18,6 +18,7 @@ from nexus_reimport.cli.output import (
     give,
     give_outcomes,
     progress,
+    typed,
     write,
 )
 from nexus_reimport.errors import SettingsError
@@ -141,4 +142,4 @@ def _ask(preview: RollbackPreview, proposal: RollbackProposal) -> str:
 
     write(show.rollback_text(preview), err=True)
     text = f"To undo run {preview.undoes}, type the digest {short(proposal.digest)}"
-    return str(typer.prompt(text, default="", show_default=False, err=True))
+    return typed(text)

@@ -127,7 +127,12 @@ def restored(value: Restored) -> Page:
                 " in the database named beside it, in this order. They restore owners, grants,"
                 " default privileges and settings; the application cannot work without them."
             ),
-            TextLine(f"All statements in one file: psql -d postgres -f {value.script}"),
+            TextLine(f"All statements in one file: psql -d postgres -f {value.script}")
+            if value.script
+            else TextLine(
+                "They could not be written into the run's private folder: keep them from here.",
+                Tone.ATTENTION,
+            ),
             table("", "step | in database | statement", steps),
             TextLine(
                 f"Then run nexus-reimport adopt {value.environment} --this-is-a-copy, and start the"

@@ -62,7 +62,7 @@ class Restored:
     seconds: float
     left_out: tuple[str, ...]  # extensions
     swap: tuple[Step, ...]
-    script: str = ""  # a file with the same statements for psql, in the private folder
+    script: str = ""  # a private file of these statements for psql; "" where it has no room
     environment: str = "ENV"  # that owns the live database
 
 

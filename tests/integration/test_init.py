@@ -19,7 +19,7 @@ from support.commands import command
 
 DEV = "sandbox-dev"
 SECRETS = ("PG_PASSWORD", "FILEMAKER_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY")
-CTRL_C = "\x03"
+CTRL_C, CTRL_D = "\x03", "\x04"
 
 
 def at_a_terminal(arguments: list[str], answers: list[str]) -> tuple[int, str]:
@@ -38,7 +38,7 @@ def at_a_terminal(arguments: list[str], answers: list[str]) -> tuple[int, str]:
                 break
         elif left and shown.endswith(b": "):
             answer = left.pop(0)
-            os.write(terminal, (answer if answer == CTRL_C else f"{answer}\n").encode())
+            os.write(terminal, (answer if answer in (CTRL_C, CTRL_D) else f"{answer}\n").encode())
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 
@@ -113,6 +113,17 @@ def test_ctrl_c_leaves_nothing_half_written(clinic: Clinic, known: dict[str, str
     code, shown = at_a_terminal(["new"], answers)
     assert code == 3
     assert "interrupted by SIGINT" in shown
+    assert "state: no file was written" in shown
+    assert files(clinic.folder) == before
+
+
+@pytest.mark.parametrize("asked", [3, 4])  # who logs in, and the password
+def test_ctrl_d_answers_no_question(clinic: Clinic, known: dict[str, str], asked: int) -> None:
+    before = files(clinic.folder)
+    answers = ["dev", "", *postgres(known, known["database"])[:asked], CTRL_D]
+    code, shown = at_a_terminal(["new"], answers)
+    assert code == 1, shown
+    assert "a question was not answered" in shown
     assert "state: no file was written" in shown
     assert files(clinic.folder) == before
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import click
 import pytest
 import typer.main
 
 from nexus_reimport import settings as environments
+from nexus_reimport import show
 from nexus_reimport.cli import endings
 from nexus_reimport.cli.app import app
+from nexus_reimport.files import private
 from nexus_reimport.interrupt import Interrupted
 from nexus_reimport.record import journal
+from nexus_reimport.stages.restore import Restored, Step
 from support.commands import command
 
+init = importlib.import_module("nexus_reimport.cli.init")  # its command has the same name
 READS = "state: nothing was written"
 BY_ITS_RUN = ("run", "relink", "rollback")  # the runner tells it, as the run's journal knows it
 
@@ -88,3 +95,34 @@ def test_a_file_that_is_forbidden_is_named_in_a_journal(number: int) -> None:
     unnamed = journal.failure(OSError(number, "Ms Canary"))
     assert unnamed["what"].startswith("an unforeseen ")  # such as of a socket
     assert "Canary" not in f"{facts}{unnamed}"
+
+
+@pytest.mark.parametrize("existed", [False, True])
+@pytest.mark.parametrize("synced", [0, 1])
+def test_of_the_two_files_of_an_environment_both_are_written_or_neither(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synced: int, existed: bool
+) -> None:
+    path, hidden = tmp_path / "dev.toml", tmp_path / ".env.dev"
+    before = {path: "former", hidden: "former secrets"} if existed else {}
+    for file, text in before.items():
+        file.write_text(text)
+    done = iter([*[False] * synced, True])
+
+    def fails(_: Path) -> None:
+        if next(done, False):
+            raise Interrupted("SIGINT")
+
+    monkeypatch.setattr(init, "_text", lambda _: "new")
+    monkeypatch.setattr(private, "sync_path", fails)
+    with pytest.raises(Interrupted):
+        init._write(init.Draft("dev", secrets={"NEXUS_DEV_PG_PASSWORD": "x"}), path)
+    assert {file: file.read_text() for file in (path, hidden) if file.exists()} == before
+
+
+def test_a_restored_database_is_shown_with_its_statements_where_their_file_has_no_room() -> None:
+    done = Restored("r", "copy", "live", 1, 2, 3.0, (), (Step("postgres", "ALTER DATABASE …"),))
+    text = repr(show.restored(done))
+    assert "ALTER DATABASE …" in text
+    assert "could not be written into the run's private folder: keep them from here" in text
+    assert "psql -d postgres -f" not in text
+    assert "psql -d postgres -f /x.sql" in repr(show.restored(replace(done, script="/x.sql")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -91,3 +92,8 @@ def test_a_full_disk_ends_no_progress(
         output.write("a line", err=True)
         output.write("another", err=True)
     assert capfd.readouterr().err == ""
+
+
+def test_who_ends_the_input_has_typed_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert output.typed("the digest") == ""
