@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 Handler = Callable[[int, FrameType | None], None]
@@ -78,6 +78,23 @@ def passed_on() -> Iterator[None]:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with _handled({signal.SIGHUP: as_terminate}):
+        yield
+
+
+@contextmanager
+def left_to(process: int) -> Iterator[None]:
+    """While the block runs, a program of the same terminal answers Ctrl-C itself, as it likes.
+
+    The terminal sends SIGINT to both. SIGTERM and SIGHUP are passed on as SIGTERM.
+    """
+
+    def as_terminate(number: int, _: FrameType | None) -> None:
+        if not _TERMINAL.heard(number):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
+
+    others = dict.fromkeys((signal.SIGTERM, signal.SIGHUP), as_terminate)
+    with _handled({signal.SIGINT: lambda *_: None, **others}):
         yield
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,13 +14,15 @@ from pathlib import Path
 from nexus_reimport import environ
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import SettingsError
+from nexus_reimport.errors import ReimportError, SettingsError
 from nexus_reimport.files import private
+from nexus_reimport.interrupt import left_to
 from nexus_reimport.record import access, by_hand, marks
 from nexus_reimport.runner import kernels
 from nexus_reimport.runner.notebook import FOLDER, PREFLIGHT
 from nexus_reimport.settings import Settings
 
+_LOOKS_AGAIN = 0.2  # seconds
 _HOME = ".home"  # of the server and its kernels
 # Nothing asks another host (news, updates), and no kernel's channel is plain TCP.
 _CONFIGURATION = """\
@@ -45,10 +48,18 @@ class Lab:
     variables: dict[str, str]
 
     def start(self) -> int:
-        """Run JupyterLab until it is closed; its exit code. What it writes is the owner's alone."""
+        """Run JupyterLab until it is closed; the exit code. What it writes is the owner's alone.
+
+        It answers Ctrl-C by a question: who has not saved a page would lose it.
+        """
         before = os.umask(0o077)
         try:
-            return subprocess.run(self.command, env=self.variables, check=False).returncode
+            process = subprocess.Popen(self.command, env=self.variables)
+            with left_to(process.pid):
+                # Not ``wait``: a signal that comes just before that is heard once it has ended.
+                while process.poll() is None:
+                    time.sleep(_LOOKS_AGAIN)
+            return ReimportError.exit_code if process.returncode else 0
         finally:
             os.umask(before)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +21,12 @@ from nexus_reimport import show
 from nexus_reimport.cli import endings
 from nexus_reimport.cli.app import app
 from nexus_reimport.files import private
-from nexus_reimport.interrupt import Interrupted
+from nexus_reimport.interrupt import SIGNALS, Interrupted, listening
 from nexus_reimport.record import journal
+from nexus_reimport.runner.lab import Lab
 from nexus_reimport.stages.restore import Restored, Step
 from support.commands import command
+from support.running import until
 
 init = importlib.import_module("nexus_reimport.cli.init")  # its command has the same name
 READS = "state: nothing was written"
@@ -126,3 +131,38 @@ def test_a_restored_database_is_shown_with_its_statements_where_their_file_has_n
     assert "could not be written into the run's private folder: keep them from here" in text
     assert "psql -d postgres -f" not in text
     assert "psql -d postgres -f /x.sql" in repr(show.restored(replace(done, script="/x.sql")))
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(("leaves_with", "code"), [(0, 0), (1, 3)])
+def test_jupyterlab_answers_ctrl_c_itself_and_is_asked_to_end_by_other_signals(
+    tmp_path: Path, name: str, leaves_with: int, code: int
+) -> None:
+    """It says what it heard, as the terminal and whoever ends the command would have it hear."""
+    heard, ready = tmp_path / "heard", tmp_path / "ready"
+    program = f"""
+import os, signal, sys, time
+def end(number, _):
+    open({str(heard)!r}, "w").write(signal.Signals(number).name)
+    sys.exit({leaves_with})
+signal.signal(signal.SIGTERM, end)
+while not os.path.exists({str(ready)!r}): time.sleep(0.01)
+os.kill(os.getppid(), signal.SIGINT)
+os.kill(os.getppid(), signal.{name})
+while True: time.sleep(0.01)
+"""
+    lab = Lab(tmp_path, (sys.executable, "-c", program), dict(os.environ))
+    before = signal.signal(getattr(signal, name), signal.SIG_DFL)  # as without nohup
+    with listening():
+        ours = signal.getsignal(signal.SIGINT)
+
+        def tell_it_when_it_is_to_begin() -> None:
+            until(lambda: ours not in map(signal.getsignal, SIGNALS))
+            ready.touch()
+
+        threading.Thread(target=tell_it_when_it_is_to_begin).start()
+        assert lab.start() == code
+        with pytest.raises(Interrupted):
+            os.kill(os.getpid(), signal.SIGINT)  # from now on it is ours again
+    signal.signal(getattr(signal, name), before)
+    assert heard.read_text() == "SIGTERM"
