@@ -72,7 +72,7 @@ class Acts:
 
     ``restore`` gives the extensions that it left out. ``left_to_do`` gives the statements for an
     administrator: those before the owners are set, and those after. ``keep`` writes all of them
-    down, before the copy gets its name, and gives where.
+    down, before the copy gets its name, and gives where, "" where there is no room.
     """
 
     restore: Callable[[Postgres], tuple[str, ...]]
