@@ -95,7 +95,7 @@ def unforeseen(error: Exception, state: str = NOTHING_WRITTEN) -> ReimportError:
         full = file_of(error) or _line_of(error)
         return ReimportError(DISK_FULL, where=full, state=state, next=FREE_SPACE)
     if is_forbidden(error):
-        return ReimportError(forbidden(error), where=file_of(error), state=state, next=ALLOW_IT)
+        return SettingsError(FORBIDDEN, where=forbidden(error), state=state, next=ALLOW_IT)
     return ReimportError(
         f"an unforeseen {type(error).__name__}",
         where=_line_of(error),
@@ -121,9 +121,9 @@ def is_forbidden(error: BaseException) -> bool:
 
 
 def forbidden(error: BaseException) -> str:
-    """What an error says that ``is_forbidden``, in the system's words: its own may hold data."""
+    """Which file, and why, in the system's words: the error's own may hold data."""
     number = error.errno if isinstance(error, OSError) else None
-    return f"a file or folder cannot be used: {os.strerror(number or 0)}"
+    return f"{file_of(error)}: {os.strerror(number or 0)}"
 
 
 def file_of(error: BaseException) -> str:
@@ -134,6 +134,7 @@ def file_of(error: BaseException) -> str:
 
 DISK_FULL = "a disk of this machine is full"
 SPACE = "free some space where the environment's [folders] or the temporary files are (df -h)"
+FORBIDDEN = "a file or folder may not be used"
 ALLOW_IT = "let this account read and write it (ls -ld shows owner and mode), then try again"
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 FREE_SPACE = f"{SPACE}, then run this step again"

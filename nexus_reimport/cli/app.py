@@ -48,7 +48,7 @@ from nexus_reimport.cli.output import (
 )
 from nexus_reimport.cli.sign import sign
 from nexus_reimport.cli.status import status
-from nexus_reimport.errors import ReimportError, SettingsError, is_forbidden, unforeseen
+from nexus_reimport.errors import ReimportError, SettingsError, unforeseen
 from nexus_reimport.interrupt import Interrupted, leave_no_core, listening
 
 if TYPE_CHECKING:
@@ -315,8 +315,8 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if hasattr(error, "format_message"):  # a mistake in the command line
             sys.exit(_fail(given, 2, _usage(error)))
-        code = SettingsError.exit_code if is_forbidden(error) else ReimportError.exit_code
-        sys.exit(_fail(given, code, _unforeseen(error, given), [*_way_to(error), *_notes(error)]))
+        known = unforeseen(error, endings.of(given)[0])
+        sys.exit(_fail(given, known.exit_code, known, [*_way_to(error), *_notes(error)]))
 
 
 def _in_order(given: Sequence[str]) -> list[str]:
@@ -369,10 +369,6 @@ def _notes(error: Exception) -> list[str]:
 def _ended(interrupt: Interrupted, given: Sequence[str]) -> ReimportError:
     state, todo = endings.of(given)
     return ReimportError(str(interrupt), state=state, next=todo)
-
-
-def _unforeseen(error: Exception, given: Sequence[str]) -> ReimportError:
-    return unforeseen(error, endings.of(given)[0])
 
 
 def _way_to(error: Exception) -> list[str]:

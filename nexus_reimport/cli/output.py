@@ -195,8 +195,8 @@ def give_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:
         give({"outcomes": [plain(o) for o in outcomes], "exit_code": code}, text, as_json=as_json)
     except ReimportError as error:
         code, unwritten = code or error.exit_code, str(error)
-    told = (m for o in outcomes for m in (o.window, o.untold))
-    for message in (unwritten, last.error, last.advice, *told):
+    besides = (m for o in outcomes for m in (o.window, o.untold))
+    for message in (unwritten, last.error, last.advice, *besides):
         if message:
             write(f"\n{message}", err=True)
     raise typer.Exit(code)

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Self
 from nexus_reimport.errors import (
     ALLOW_IT,
     DISK_FULL,
+    FORBIDDEN,
     SPACE,
     ReimportError,
     file_of,
@@ -271,7 +272,7 @@ def failure(error: BaseException) -> dict[str, Any]:
     elif is_disk_full(error):
         facts |= {"what": DISK_FULL, "where": file_of(error), "next": SPACE, "exit_code": 3}
     elif is_forbidden(error):
-        facts |= {"what": forbidden(error), "where": file_of(error)}
+        facts |= {"what": FORBIDDEN, "where": forbidden(error)}
         facts |= {"next": ALLOW_IT, "exit_code": 3}
     else:
         facts |= {"what": f"an unforeseen {name}", "exit_code": 3}

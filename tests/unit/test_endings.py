@@ -79,7 +79,7 @@ def test_an_interrupt_and_a_file_that_is_forbidden_say_what_is_left(
 
     for ends, code, what in (
         (interrupted, 3, "interrupted by SIGTERM"),
-        (forbidden, 2, "a file or folder cannot be used: Permission denied\n  where: /records/x"),
+        (forbidden, 2, "a file or folder may not be used\n  where: /records/x: Permission denied"),
     ):
         monkeypatch.setattr(environments, "load", ends)
         monkeypatch.setattr(environments, "every", ends)
@@ -94,8 +94,8 @@ def test_an_interrupt_and_a_file_that_is_forbidden_say_what_is_left(
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
 def test_a_file_that_is_forbidden_is_named_in_a_journal(number: int) -> None:
     facts = journal.failure(OSError(number, "Ms Canary", "/records/journal.jsonl"))
-    assert facts["what"] == f"a file or folder cannot be used: {os.strerror(number)}"
-    assert facts["where"] == "/records/journal.jsonl"
+    assert facts["what"] == "a file or folder may not be used"
+    assert facts["where"] == f"/records/journal.jsonl: {os.strerror(number)}"
     assert "this account" in facts["next"]
     unnamed = journal.failure(OSError(number, "Ms Canary"))
     assert unnamed["what"].startswith("an unforeseen ")  # such as of a socket
