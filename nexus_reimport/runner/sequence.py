@@ -196,7 +196,7 @@ def _with_one(settings: Settings, run_id: str, step: Callable[[Run], Outcome]) -
             chosen.append(record.find(settings, run_id))
             return step(chosen[0])
 
-    ended = _ended_well(settings, work, lambda: chosen[0] if chosen else None)
+    ended = _whatever_ends_it(settings, work, lambda: chosen[0] if chosen else None)
     return tell(settings, ended)
 
 
@@ -265,7 +265,7 @@ def ended_well(settings: Settings, work: Callable[[], Outcome], digest: str = ""
         return next((run for run in record.every(settings) if run.id not in others), None)
 
     try:
-        return _ended_well(settings, locked, ours)
+        return _whatever_ends_it(settings, locked, ours)
     except ReimportError as error:
         run = ours()
         if run is None or run.state() is State.AS_IT_WAS:
@@ -274,7 +274,7 @@ def ended_well(settings: Settings, work: Callable[[], Outcome], digest: str = ""
         return _ended(settings, run, error.what, error.next, error.where)
 
 
-def _ended_well(
+def _whatever_ends_it(
     settings: Settings, work: Callable[[], Outcome], ours: Callable[[], Run | None]
 ) -> Outcome:
     """What ``work`` gives; where none of our own errors ends it, what the run has come to."""
