@@ -74,7 +74,8 @@ def open_streams() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, _NOWHERE.open(mode, encoding="utf-8"))
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        with suppress(OSError):  # some files refuse to say where they are: then it stays as it is
+            sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def write(text: str, *, err: bool = False, nl: bool = True) -> None:

@@ -148,6 +148,9 @@ def _command(start: _Start, out: Connection, err: Connection, started: Connectio
     for number, file in ((1, out), (2, err)):
         os.dup2(file.fileno(), number)
         file.close()
+    # Made anew, as in a process that is started: what they were is told from what they led to.
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, closefd=False)
     tempfile.tempdir = None
     from nexus_reimport import forked
     from nexus_reimport.cli import main
