@@ -204,22 +204,16 @@ def lock(path: Path) -> Iterator[IO[bytes] | None]:
 
 
 @contextmanager
-def waiting_lock(file: BinaryIO) -> Iterator[None]:
-    """The open file, locked until the end of the block; who else holds it is waited for."""
-    fcntl.flock(file, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(file, fcntl.LOCK_UN)
+def waiting_lock(file: BinaryIO, at_most: float | None = None) -> Iterator[None]:
+    """The open file, locked until the end of the block; who else holds it is waited for.
 
-
-@contextmanager
-def lock_within(seconds: float, file: BinaryIO) -> Iterator[None]:
-    """The open file, locked until the end of the block; who else holds it is waited for so long.
-
-    A process that inherits the file holds its lock with us, and goes on to if we are killed.
+    ``at_most`` so many seconds, and then the block begins without the lock. A process that inherits
+    the file holds the lock with us, and goes on to if we are killed.
     """
-    _taken_within(seconds, file.fileno(), fcntl.LOCK_EX)
+    if at_most is None:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    else:
+        _taken_within(at_most, file.fileno(), fcntl.LOCK_EX)
     try:
         yield
     finally:

@@ -234,11 +234,11 @@ def drop(server: Postgres, name: str, token: str) -> bool:
         TargetError: the server cannot be asked, or may still create the database.
     """
     with connected(server) as connection:
-        if name == PREFIX + token and not exists(connection, name):
+        if name != PREFIX + token:
+            return False
+        if not exists(connection, name):
             _end_creation(connection, server, name)
-        text = comment(connection, name)
-        ours = name == PREFIX + token and text in (None, _MARK + token)
-        if not ours or not exists(connection, name):
+        if not exists(connection, name) or comment(connection, name) not in (None, _MARK + token):
             return False
         connection.execute(
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))

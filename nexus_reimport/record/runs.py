@@ -52,21 +52,18 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "", name
         # Under another name until it is whole: a record that a kill cut short would be none.
         draft = settings.records_folder / f".{new_run.id}.new"
         try:
-            begun = replace(new_run, folder=draft / bag.PAYLOAD)
-            _begin(settings, begun, kind, name)
-            if undoes:
-                begun.journal(Event.ROLLBACK, undoes=undoes)
+            _begin(settings, replace(new_run, folder=draft / bag.PAYLOAD), kind, undoes, name)
             draft.rename(new_run.bag)
         finally:
-            # What a kill has left, too, or, on a full disk, this one: nobody else makes one now.
+            # Also what a kill has left, or this one on a full disk: the lock keeps others away.
             for left in settings.records_folder.glob(".*.new"):
                 shutil.rmtree(left, ignore_errors=True)
     private.sync_path(settings.records_folder)
     return new_run
 
 
-def _begin(settings: Settings, new_run: Run, kind: str, name: str) -> None:
-    """The first files of a record, and the first line of its journal."""
+def _begin(settings: Settings, new_run: Run, kind: str, undoes: str, name: str) -> None:
+    """The first files of a record, and the first lines of its journal."""
     private.new_folder(new_run.folder)
     seal.write_json(new_run.folder / "environment.json", settings.public())
     where = {"host": platform.node(), "python": platform.python_version()}
@@ -76,6 +73,8 @@ def _begin(settings: Settings, new_run: Run, kind: str, name: str) -> None:
     last = chain.last(settings.records_folder)
     names["after"] = str(last.sequence if last else 0)
     new_run.journal(Event.OPENED, **names, kind=kind, who=getpass.getuser(), name=name, **where)
+    if undoes:
+        new_run.journal(Event.ROLLBACK, undoes=undoes)
 
 
 def _refuse_former(settings: Settings) -> None:

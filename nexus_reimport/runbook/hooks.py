@@ -63,7 +63,7 @@ def run(settings: Settings, hook: Hook, run_id: str, given: bytes = b"") -> Ende
     began = time.monotonic()
     try:
         # A hook has the log as its output, and with it the lock, as long as it lives.
-        with _log(settings) as log, private.lock_within(settings.hooks.timeout, log):
+        with _log(settings) as log, private.waiting_lock(log, settings.hooks.timeout):
             _say(log, f"{hook} of run {run_id}: {json.dumps(list(command))}")
             code = _wait(command, settings, run_id, given, log)
     except (OSError, ValueError) as error:

@@ -173,19 +173,27 @@ def test_a_rollback_that_is_ended_says_what_it_has_left(
     assert done.error.count("next:") == 1
 
 
+def after_each_page(monkeypatch: pytest.MonkeyPatch, act: Callable[[Run], object]) -> None:
+    execute = notebook.execute
+
+    def executed(run: Run, page: str, parameters: notebook.Parameters) -> None:
+        execute(run, page, parameters)
+        act(run)
+
+    monkeypatch.setattr(notebook, "execute", executed)
+
+
 def test_a_rollback_that_is_ended_before_its_verification_is_committed(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book = clinic.executed()
-    execute = notebook.execute
 
-    def cut(run: Run, page: str, parameters: notebook.Parameters) -> None:
-        execute(run, page, parameters)
+    def cut(run: Run) -> None:
         lines = (run.folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
         at = next(n for n, line in enumerate(lines) if b'"checks_rollback"' in line)
         (run.folder / "journal.jsonl").write_bytes(b"".join(lines[:at]))
 
-    monkeypatch.setattr(notebook, "execute", cut)
+    after_each_page(monkeypatch, cut)
     monkeypatch.setattr(rollback, "finish", interrupted)
     done = runner.rollback(runner.RollbackOptions(book.run.id, rehearsed=True))
     assert (done.verdict, done.exit_code) == (Verdict.COMMITTED_UNVERIFIED, 4)
@@ -212,13 +220,7 @@ def test_a_file_that_is_edited_during_a_rollback_leaves_it_told_as_it_is(
 ) -> None:
     """Its own message says that nothing was written: that is true of its step alone."""
     book = clinic.executed()
-    execute = notebook.execute
-
-    def edited(run: Run, page: str, parameters: notebook.Parameters) -> None:
-        execute(run, page, parameters)
-        clinic.edit(DEV, 'kind = "dev"', 'kind = "neither"')
-
-    monkeypatch.setattr(notebook, "execute", edited)
+    after_each_page(monkeypatch, lambda _: clinic.edit(DEV, 'kind = "dev"', 'kind = "neither"'))
     done = runner.rollback(runner.RollbackOptions(book.run.id, rehearsed=True))
     assert (done.verdict, done.exit_code, done.sealed) == (Verdict.COMPLETE, 3, False)
     assert "kind: " in done.error
