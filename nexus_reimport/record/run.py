@@ -198,9 +198,14 @@ class Run:
         """Whether the record is not sealed, and others know that it was."""
         return not self.is_sealed and bool(chain.sealed_as(self.bag.parent, self.id))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the record was never sealed; one that has lost its seal was."""
+        return not (self.is_sealed or self.lost_its_seal)
+
     def require_open(self) -> None:
         """Raise RecordError if the record is sealed, or was."""
-        if self.is_sealed or self.lost_its_seal:
+        if not self.is_open:
             raise RecordError(
                 f"run {self.id} is sealed; a sealed record is never written to",
                 where=f"environment {self.environment}",

@@ -214,7 +214,7 @@ def former(settings: Settings) -> list[tuple[Path, bool]]:
 
 def open_runs(settings: Settings) -> list[Run]:
     """The runs that were never sealed, oldest first; none that has lost its seal."""
-    return [one for one in every(settings) if not (one.is_sealed or one.lost_its_seal)]
+    return [one for one in every(settings) if one.is_open]
 
 
 def taken_back(runs: Iterable[Run]) -> dict[str, str]:

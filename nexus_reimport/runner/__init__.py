@@ -1,6 +1,8 @@
 """papermill runs the runbook: preflight, execute and verify, on one environment after the other."""
 
 from nexus_reimport.runner import blocked_import  # noqa: F401 - before a notebook's library comes
+from nexus_reimport.runner.executing import GivenApproval
+from nexus_reimport.runner.finishing import finish, seal, settle
 from nexus_reimport.runner.outcome import Outcome
 from nexus_reimport.runner.recovery import (
     AskRollback,
@@ -9,7 +11,7 @@ from nexus_reimport.runner.recovery import (
     restore_into,
     rollback,
 )
-from nexus_reimport.runner.sequence import Ask, GivenApproval, finish, run, seal, settle
+from nexus_reimport.runner.sequence import Ask, run
 from nexus_reimport.runner.signing import readable_sheet, sheet, sign, withdraw
 from nexus_reimport.runner.testing import self_test
 

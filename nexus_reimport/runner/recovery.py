@@ -19,10 +19,9 @@ from nexus_reimport.nexus.rights import Task
 from nexus_reimport.record import Verdict, statements
 from nexus_reimport.record.verdict import EXIT_CODES
 from nexus_reimport.runbook import rollback as rollbacks
-from nexus_reimport.runner import notebook, sequence
+from nexus_reimport.runner import ending, finishing, notebook, sequence
 from nexus_reimport.runner.notebook import ROLLBACK
 from nexus_reimport.runner.outcome import Outcome
-from nexus_reimport.runner.telling import tell
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import backup, restore
@@ -58,9 +57,7 @@ def rollback(options: RollbackOptions, say: Say | None = None) -> Outcome:
         environments.load(options.environment) if options.environment else locate(options.run)
     )
     notebook.check(ROLLBACK, _parameters(settings, options, ""))
-    return tell(
-        settings, sequence.ended_well(settings, lambda: _rolled_back(settings, options, say))
-    )
+    return ending.of_new(settings, lambda: _rolled_back(settings, options, say))
 
 
 def _rolled_back(settings: Settings, options: RollbackOptions, say: Say | None) -> Outcome:
@@ -76,9 +73,9 @@ def _rolled_back(settings: Settings, options: RollbackOptions, say: Say | None) 
         say(f"{settings.name}: {ROLLBACK}, run {new.id}")
     with new.at_work(), watching(new, say):
         notebook.execute(new, ROLLBACK, _parameters(settings, options, digest, new.id))
-    sequence.settle_doubt(new)
+    finishing.settle_doubt(new)
     rollbacks.finish(new)
-    return sequence.close(new, say)
+    return finishing.close(new, say)
 
 
 def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restored:

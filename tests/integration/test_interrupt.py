@@ -25,7 +25,7 @@ from nexus_reimport.interrupt import Interrupted, listening, passed_on
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Run, Verdict, archive, lock
 from nexus_reimport.runbook import rollback
-from nexus_reimport.runner import notebook, sequence
+from nexus_reimport.runner import ending, executing, finishing, notebook
 from nexus_reimport.settings import Settings
 from support.clinic import ROLE, Clinic
 from support.forking import Command
@@ -150,7 +150,7 @@ def interrupted(*_: object) -> None:
         ((rollback, "preview"), 3, "this command had opened no run; nothing was written"),
         ((notebook, "execute"), 3, "the database is as it was"),
         ((rollback, "finish"), 3, "the database is as it was before run {run}, and verified"),
-        ((sequence, "close"), 3, "the database is as it was before run {run}, and verified"),
+        ((finishing, "close"), 3, "the database is as it was before run {run}, and verified"),
     ],
 )
 def test_a_rollback_that_is_ended_says_what_it_has_left(
@@ -236,24 +236,24 @@ def forbidden(*_: object) -> None:
 @pytest.mark.parametrize(
     ("command", "moment"),
     [
-        (runner.finish, "settle_doubt"),
-        (runner.finish, "_execute"),
-        (runner.finish, "close"),
-        (runner.settle, "settle_doubt"),
-        (runner.seal, "_sealed"),
+        (runner.finish, (finishing, "settle_doubt")),
+        (runner.finish, (executing, "execute")),
+        (runner.finish, (finishing, "close")),
+        (runner.settle, (finishing, "settle_doubt")),
+        (runner.seal, (finishing, "_sealed")),
     ],
 )
 def test_what_is_left_is_told_of_the_run_that_a_command_works_on(
     clinic: Clinic,
     monkeypatch: pytest.MonkeyPatch,
     command: Callable[..., runner.Outcome],
-    moment: str,
+    moment: tuple[object, str],
     ends: Callable[..., None],
 ) -> None:
     run = committed(environments.load(DEV))
-    monkeypatch.setattr(sequence, moment, ends)
-    if moment == "close":
-        monkeypatch.setattr(sequence, "_execute", lambda *_: None)
+    monkeypatch.setattr(*moment, ends)
+    if moment[1] == "close":
+        monkeypatch.setattr(executing, "execute", lambda *_: None)
     done = command(DEV)
     assert (done.run, done.verdict, done.exit_code) == (run.id, Verdict.COMMITTED_UNVERIFIED, 4)
     assert "state: the database is reimported, and not verified yet" in done.error
@@ -267,7 +267,7 @@ def test_a_command_that_comes_second_tells_nothing_of_the_run_that_is_at_work(
     settings = environments.load(DEV)
     with lock.at_work(settings), pytest.raises(Busy):
         runner.finish(DEV)
-    before = sequence.record.at_work
+    before = ending.record.at_work
 
     @contextmanager
     def beaten(settings: Settings) -> Iterator[None]:

@@ -17,7 +17,7 @@ from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.events import Event
 from nexus_reimport.record import Run, Verdict, closing, marks, pages
-from nexus_reimport.runner import notebook, sequence
+from nexus_reimport.runner import finishing, notebook
 from support.clinic import Clinic
 from support.executing import outputs_of, page_of, run_cells
 from support.forking import Command
@@ -258,6 +258,6 @@ def test_a_killed_runner_leaves_no_page_that_was_not_looked_at(clinic: Clinic) -
     assert [p.name for p in run.folder.iterdir() if p.suffix in (".ipynb", ".html")] == []
     assert (run.private / pages.EXECUTED / "01_preflight.ipynb").is_file()
     until(lambda: not run.workers())
-    sealed = sequence.seal(DEV)
+    sealed = finishing.seal(DEV)
     assert (sealed.verdict, sealed.sealed) == (Verdict.KILLED, True)
     assert (run.folder / "01_preflight.html").is_file()

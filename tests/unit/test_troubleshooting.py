@@ -20,7 +20,7 @@ FROM_ELSEWHERE = {
     ("cli.init", "SettingsError"),  # what does not fit the settings
     ("settings.loading", "SettingsError"),  # likewise
     ("nexus_sandbox.stack.lifecycle", "SandboxRefused"),
-    ("runner.sequence", "StopError"),  # an interrupt
+    ("runner.ending", "StopError"),  # an interrupt
     ("cli.record_views", "SettingsError"),
     ("filemaker.answer", "SourceError"),
     ("filemaker.answer", "TransientError"),

@@ -1,0 +1,73 @@
+"""The pages of a run, each executed with what it must be given, and told as it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nexus_reimport import record
+from nexus_reimport import settings as environments
+from nexus_reimport.record import Run, journal
+from nexus_reimport.runner import notebook
+from nexus_reimport.runner.notebook import EXECUTE, PREFLIGHT
+from nexus_reimport.runner.watch import Say, watching
+
+
+@dataclass(frozen=True, slots=True)
+class GivenApproval:
+    """What a person who approves gives: the digest, and their name and reason for the record."""
+
+    digest: str = ""
+    name: str = ""
+    reason: str = ""
+
+
+def check(*pages: str) -> None:
+    """Look whether each of these pages is there and takes what it will be given.
+
+    Raises:
+        SettingsError: one does not. Nothing was started.
+    """
+    for page in pages:
+        notebook.check(page, _parameters(page))
+
+
+def execute(
+    run: Run,
+    page: str,
+    say: Say | None,
+    signed: GivenApproval = GivenApproval(),
+    *,
+    rehearsed: bool = False,
+) -> None:
+    """Execute a page of the run, whose stages are told as they begin and end."""
+    if say:
+        say(f"{run.environment}: {page}, run {run.id}")
+    given = _parameters(page, run.environment, run.id, signed, rehearsed=rehearsed)
+    with run.at_work(), watching(run, say, _earlier(run) if say else {}):
+        notebook.execute(run, page, given)
+
+
+def _parameters(
+    page: str,
+    environment: str = "",
+    run_id: str = "",
+    signed: GivenApproval = GivenApproval(),
+    *,
+    rehearsed: bool = False,
+) -> notebook.Parameters:
+    both: dict[str, str | bool] = {"environment": environment, "run_id": run_id}
+    if page == PREFLIGHT:
+        both |= {"links_only": False}  # the run is open already, and its record has the scope
+    if page == EXECUTE:
+        both |= {"approve": signed.digest, "approve_rehearsed": rehearsed}
+        both |= {"approved_by": signed.name, "reason": signed.reason}
+    return both
+
+
+def _earlier(run: Run) -> dict[str, float]:
+    """Stage -> its seconds in the latest runs of the same kind that came to it."""
+    spent: dict[str, float] = {}
+    for one in record.every(environments.load(run.environment)):
+        if one.id != run.id and one.kind == run.kind:
+            spent |= journal.seconds(one.events())
+    return spent

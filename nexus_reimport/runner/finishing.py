@@ -1,0 +1,137 @@
+"""What is left to do of a run that was opened: settle a doubt, verify, seal its record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nexus_reimport import checks, naming, runbook
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import (
+    NotClean,
+    NotSaved,
+    OnlySealed,
+    SettingsError,
+    StopError,
+    StorageError,
+    TargetError,
+)
+from nexus_reimport.events import Event
+from nexus_reimport.model import Proposal
+from nexus_reimport.record import Run, Verdict
+from nexus_reimport.runbook import maintenance as window
+from nexus_reimport.runbook import rollback
+from nexus_reimport.runbook.steps import SEAL
+from nexus_reimport.runner import ending, executing, outcome
+from nexus_reimport.runner.notebook import VERIFY
+from nexus_reimport.runner.outcome import Outcome
+from nexus_reimport.runner.watch import Say
+from nexus_reimport.settings import Settings
+
+# A sealed record takes no further step: these runs still need one.
+_STAYS_OPEN = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT, Verdict.WAITING)
+
+
+def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
+    """Settle a run in doubt, verify a committed one, seal it."""
+    settings = environments.load(name)
+    executing.check(VERIFY)
+
+    def finished(chosen: Run) -> Outcome:
+        chosen.require_open()
+        chosen.require_idle()
+        if unsettled := settle_doubt(chosen):
+            window.leave(settings)
+            return outcome.of(chosen, unsettled)
+        if chosen.kind == "rollback":
+            rollback.finish(chosen)
+        elif chosen.verdict() is Verdict.COMMITTED_UNVERIFIED:
+            if unfit := _unfit_waivers(settings):
+                return outcome.of(chosen, unfit)
+            executing.execute(chosen, VERIFY, progress)
+        elif chosen.verdict() in (Verdict.WAITING, Verdict.PARTIAL) and chosen.has(Proposal):
+            raise StopError(
+                f"run {chosen.id} was not executed: there is nothing to finish",
+                where=f"environment {name}",
+                next=f"approve it: nexus-reimport status {name} says what that needs;"
+                f" or give it up: nexus-reimport seal {name}",
+            )
+        return close(chosen, progress)
+
+    return ending.of_chosen(settings, run_id, finished)
+
+
+def settle(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
+    """Ask the database whether a run in doubt was committed; it stays open.
+
+    If the database cannot be asked, the run stays in doubt, and its outcome says why.
+    """
+    settings = environments.load(name)
+
+    def settled(chosen: Run) -> Outcome:
+        if chosen.verdict() is not Verdict.IN_DOUBT and progress:
+            progress(f"{name}: run {chosen.id} is not in doubt; the database was not asked")
+        unsettled = settle_doubt(chosen)
+        window.leave(settings)
+        return outcome.of(chosen, unsettled)
+
+    return ending.of_chosen(settings, run_id, settled)
+
+
+def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> Outcome:
+    """Close an open run as it is, whatever its verdict.
+
+    A page that was stepped through by hand and is not saved is asked for, unless ``as_saved``.
+    """
+    settings = environments.load(name)
+
+    def sealed(chosen: Run) -> Outcome:
+        chosen.require_idle()
+        return _sealed(chosen, as_saved=as_saved)
+
+    return ending.of_chosen(settings, run_id, sealed)
+
+
+def settle_doubt(run: Run) -> str:
+    """Ask the database about a run in doubt; if it cannot be asked, the run stays so: why."""
+    if run.verdict() is not Verdict.IN_DOUBT:
+        return ""
+    try:
+        runbook.reopen(run.environment, run.id).settle()
+    except (TargetError, StopError) as error:
+        run.journal(Event.UNSETTLED, what=error.what)
+        return str(error)
+    return ""
+
+
+def close(run: Run, say: Say | None = None) -> Outcome:
+    """The outcome of the run, which is sealed unless a person must decide first."""
+    if run.verdict() in _STAYS_OPEN:
+        window.leave(environments.load(run.environment))
+        return outcome.of(run)
+    return _sealed(run, say)
+
+
+def _unfit_waivers(settings: Settings) -> str:
+    """Why a waiver of the environment's file can never apply; "" if all can.
+
+    Who has just written one, to accept a check that failed, must not see that check fail again.
+    """
+    try:
+        checks.refuse_wrong_waivers(settings.waivers, "committed, not verified yet")
+    except SettingsError as error:
+        return str(error)
+    return ""
+
+
+def _sealed(run: Run, say: Say | None = None, *, as_saved: bool = False) -> Outcome:
+    if say:
+        say(f"{run.environment}: {naming.stage(SEAL)}")
+    try:
+        runbook.reopen(run.environment, run.id).seal(as_saved=as_saved)
+    except (NotClean, NotSaved) as error:
+        open_still = outcome.of(run, str(error))
+        return replace(open_still, exit_code=open_still.exit_code or error.exit_code)
+    except (OnlySealed, StorageError, StopError, TargetError) as error:
+        # The record is sealed; its anchor, signature or archive is missing, which is told loudly.
+        return outcome.of(run, str(error))
+    return outcome.of(run)
