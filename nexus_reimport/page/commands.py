@@ -22,7 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from nexus_reimport import environ
-from nexus_reimport.errors import Busy, StopError
+from nexus_reimport.errors import (
+    Busy,
+    ReimportError,
+    StopError,
+    file_of,
+    is_disk_full,
+    is_forbidden,
+    unforeseen,
+)
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import Run, journal, lock
@@ -110,7 +118,28 @@ def start(settings: Settings, action: str, arguments: Sequence[str], by: str) ->
 
     Raises:
         Busy: another command is at work. Nothing was started.
+        ReimportError: no file can be written, or no process be started. Nothing was started.
     """
+    try:
+        return _start(settings, action, arguments, by)
+    except OSError as error:
+        raise _not_started(error) from None
+
+
+def _not_started(error: OSError) -> ReimportError:
+    state = "nothing was started"
+    if is_disk_full(error) or is_forbidden(error):
+        return unforeseen(error, state)
+    return StopError(
+        "the command could not be started",
+        where=f"{file_of(error) or sys.executable}: {os.strerror(error.errno or 0)}",
+        state=state,
+        next="look whether the package is installed there, and at the memory and the processes of"
+        " this machine; then try again",
+    )
+
+
+def _start(settings: Settings, action: str, arguments: Sequence[str], by: str) -> Command:
     folder = private.close_folder(_folder(settings))
     with private.lock(folder / ".starting") as ours:
         known = at_work(settings)
@@ -124,10 +153,16 @@ def start(settings: Settings, action: str, arguments: Sequence[str], by: str) ->
         now = datetime.now(UTC)
         log = folder / f"{now:%Y%m%dT%H%M%S%f}Z-{action}.log"
         command = Command(log, action, by, now, 0)
-        _write(command)
-        process = _spawn(log, arguments)
+        try:
+            _write(command)
+            process = _spawn(log, arguments)
+        except OSError:
+            for path in (log, log.with_suffix(".json")):
+                path.unlink(missing_ok=True)
+            raise
         command = Command(log, action, by, now, process.pid)
-        _write(command)
+        with suppress(OSError):  # it runs: without its number it can only not be cancelled here
+            _write(command)
     threading.Thread(target=process.wait, daemon=True, name=f"reaps {process.pid}").start()
     return command
 

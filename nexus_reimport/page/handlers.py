@@ -87,6 +87,7 @@ class PageHandler(StrictHeaders, ExtensionHandlerMixin, ExtensionHandlerJinjaMix
         values = {
             "status": status_code,
             "error": own_error,
+            "was_asked_for": self.request.method == "POST",
             "front": self.front,
             "asset": self.asset,
         }

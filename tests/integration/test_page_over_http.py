@@ -326,6 +326,7 @@ def test_a_run_that_somebody_has_started_elsewhere_is_shown_and_nothing_else_can
         assert "It cannot be cancelled here" in text
         refused = page.post(session, "dry-run")
         assert refused.status_code == 409
+        assert "This was not done" in words(refused.text)
         assert "at work already" in words(refused.text)
         assert page.post(session, "cancel").status_code == 409
     assert started(shown) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -20,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from nexus_reimport import record
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import Busy
+from nexus_reimport.errors import Busy, ReimportError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal
@@ -337,6 +338,34 @@ def test_a_command_is_a_process_of_its_own_whose_log_tells_what_it_said(
     assert found is not None
     assert (found.action, found.by, found.pid) == ("dry-run", "Ada", started.pid)
     assert "no environment is called 'nobody'" in found.text()
+
+
+@pytest.mark.parametrize("lacking", ["a program", "a process", "a folder"])
+def test_a_command_that_cannot_be_started_leaves_nothing_and_says_why(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    if lacking == "a program":  # as while the installation is made anew
+        monkeypatch.setattr(sys, "executable", str(settings.private_folder / "gone"))
+    elif lacking == "a process":
+
+        def none_left(*_: object, **__: object) -> None:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+        monkeypatch.setattr(subprocess, "Popen", none_left)
+    else:
+        private.close_folder(settings.private_folder)
+        (settings.private_folder / commands.FOLDER).write_text("a file in its place")
+    with pytest.raises(ReimportError) as told:
+        commands.start(settings, "dry-run", ["--version"], "Ada")
+    assert (told.value.exit_code, told.value.state) == (1, "nothing was started")
+    assert told.value.what == "the command could not be started"
+    reason = {
+        "a program": "No such file or directory",
+        "a process": "Resource temporarily unavailable",
+        "a folder": "Not a directory",
+    }
+    assert reason[lacking] in told.value.where
+    assert commands.latest(settings) is None
 
 
 def test_a_command_gets_no_token_of_the_pages() -> None:
