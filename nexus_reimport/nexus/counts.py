@@ -12,6 +12,7 @@ from nexus_reimport.nexus import fit, links, registry
 from nexus_reimport.nexus.database import Database
 from nexus_reimport.nexus.links import AttachmentState
 from nexus_reimport.nexus.postgres import Connection
+from nexus_reimport.nexus.registry import Committed
 
 LONGEST = "10s"  # of one statement: who asks is a person in front of a page
 
@@ -45,6 +46,7 @@ class Counts:
     entities: tuple[Rows, ...]
     attachments: tuple[AttachmentState, ...]
     last: LastCommitted | None
+    committed: frozenset[str]  # every run that this database knows
 
     def change(self, table: str) -> int | None:
         """Rows more (or less) than the last run left in ``table``; None where it is not known."""
@@ -64,12 +66,13 @@ def read(connection: Connection, database: Database, wanted: Mapping[str, Sequen
     """
     connection.execute(sql.SQL("SET statement_timeout = {}").format(sql.Literal(LONGEST)))
     fit.check(connection, database.mapping, database.catalog)
-    entities = database.mapping.entities
+    entities, runs = database.mapping.entities, registry.runs(connection)
     return Counts(
         at=datetime.now(UTC),
         entities=tuple(_rows(database, name, wanted.get(name, ())) for name in entities),
         attachments=tuple(links.attachment_states(database).values()),
-        last=_last(connection),
+        last=_last(runs),
+        committed=frozenset(run.run for run in runs),
     )
 
 
@@ -84,8 +87,7 @@ def _rows(database: Database, entity: str, columns: Sequence[str]) -> Rows:
     return Rows(entity, table, rows, dict(zip(columns, empty, strict=True)))
 
 
-def _last(connection: Connection) -> LastCommitted | None:
-    runs = registry.runs(connection)
+def _last(runs: Sequence[Committed]) -> LastCommitted | None:
     if not runs:
         return None
     last = runs[0]

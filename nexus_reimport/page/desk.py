@@ -17,7 +17,7 @@ from nexus_reimport.runbook.connections import Connections
 from nexus_reimport.settings import Settings
 
 TITLE = "Data management: reimport from FileMaker"
-OLD = timedelta(minutes=5)  # what was read before that is read again when somebody looks
+OLD = timedelta(minutes=5)  # what was tried before that is read again when somebody looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,8 @@ class Desk:
         if has_changed and not self.look.is_at_work:
             self.forget_look()
         for reading in (self.status, self.connections):
-            old = reading.at is not None and datetime.now(UTC) - reading.at > OLD
+            # Of the last try: one that failed is tried again too, and not with each look.
+            old = reading.tried is not None and datetime.now(UTC) - reading.tried > OLD
             of_the_run = has_changed and (reading is self.status or not busy)
             if reading.is_new or old or of_the_run:
                 reading.begin()

@@ -9,7 +9,7 @@ from nexus_reimport.page import gates, history, outcome, signing, status, way_ba
 from nexus_reimport.page.commands import Command
 from nexus_reimport.page.confirmation import Confirmation
 from nexus_reimport.page.desk import Desk
-from nexus_reimport.page.gates import Gates
+from nexus_reimport.page.gates import Gate, Gates, State
 from nexus_reimport.page.history import Past
 from nexus_reimport.page.log import Line
 from nexus_reimport.page.outcome import Outcome
@@ -96,7 +96,7 @@ class Front:
             return "decide"
         if self.waiting:
             return next((gate.place for gate in self.gates.closed[:1]), "") or "reimport"
-        return "dry-run"
+        return gates.CONNECTIONS if self._broken else "dry-run"
 
     @property
     def next(self) -> str:
@@ -107,11 +107,19 @@ class Front:
             return "A person must decide: read what stands below."
         if self.waiting:
             return self._of_waiting()
+        if self._broken:
+            return f"{words.upper_first(self._broken.next)}, then start a dry run."
         if self.outcome and self.outcome.is_rollback:
             return "Find out why the last run was taken back, then start a dry run."
         if self.outcome and self.outcome.verdict is Verdict.COMPLETE:
             return "Nothing. To reimport, start with a dry run."
         return "Start a dry run."
+
+    @property
+    def _broken(self) -> Gate | None:
+        """The gate of the servers, where a dry run would stop at one of them."""
+        shut = (gate for gate in self.gates.closed if gate.state is State.CLOSED)
+        return next((gate for gate in shut if gate.place == gates.CONNECTIONS), None)
 
     def _of_waiting(self) -> str:
         """What follows on a dry run that waits for its approval."""
@@ -161,14 +169,14 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
     shown = None if at_work or last is None else outcome.of(last, refusals)
     past, older = history.of(settings, at_work.run if at_work else None)
     of = at_work.run if at_work and at_work.run else last
-    look = desk.look.value
+    look, seen = desk.look.value, desk.status.value
     return Front(
         settings=settings,
         state=state,
         status=desk.status,
         connections=desk.connections,
         look=desk.look,
-        last_sync=connections.last_sync(settings),
+        last_sync=connections.last_sync(settings, seen.counts.committed if seen else None),
         work=at_work,
         outcome=shown,
         waiting=waiting,

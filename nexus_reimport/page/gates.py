@@ -27,6 +27,7 @@ _PAGE_WORDS = {
     "the mapping": "the mapping (which FileMaker field feeds what)",
 }
 _COMMAND = re.compile(r" \(nexus-reimport run [^)]*\)")  # the page has a button for it
+CONNECTIONS = "connections"  # where the page tells of each server
 _SERVERS = "FileMaker, PostgreSQL and S3 answer, and every right is there"
 
 
@@ -176,5 +177,6 @@ def _servers(servers: Reading[Connections]) -> Gate:
     broken = [one.name for one in servers.value.every if not one.is_sound]
     broken += [table.table for table in servers.value.tables if table.error]
     if broken:
-        return Gate(_SERVERS, State.CLOSED, f"not so: {', '.join(broken)}", "see Connections")
+        why = f"not so: {', '.join(broken)}"
+        return Gate(_SERVERS, State.CLOSED, why, "fix what Connections shows", CONNECTIONS)
     return Gate(_SERVERS, State.OPEN)

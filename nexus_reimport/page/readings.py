@@ -25,6 +25,7 @@ class Reading(Generic[T]):
         self.at: datetime | None = None  # of ``value``
         self.error: ReimportError | None = None  # why the last try gave none
         self.failing_since: datetime | None = None
+        self.tried: datetime | None = None  # when the last try ended
         self.ended = 0  # how often it was tried, to the end
 
     @property
@@ -58,6 +59,7 @@ class Reading(Generic[T]):
         else:
             self.value, self.at = value, datetime.now(UTC)
             self.error = self.failing_since = None
+        self.tried = datetime.now(UTC)
         self.ended += 1
 
     def _failed(self, error: ReimportError) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -119,14 +119,17 @@ def read(settings: Settings) -> Connections:
         return Connections(channels, tables, nexus.result(), files.result())
 
 
-def last_sync(settings: Settings) -> LastSync | None:
+def last_sync(settings: Settings, committed: Container[str] | None = None) -> LastSync | None:
     """When FileMaker was read for what Nexus holds now, if the record of that run is here.
 
-    A run that was taken back does not count: Nexus is again as it was before it.
+    A run that was taken back does not count: Nexus is again as it was before it. Nor does one that
+    is not in ``committed``, the runs that the database knows: it was restored from before that run.
     """
     runs = record.every(settings)
     undone = record.taken_back(runs)
     for run in reversed(runs):
+        if committed is not None and run.id not in committed:
+            continue
         if run.is_committed() and run.id not in undone and run.has(Snapshot):
             return LastSync(run.id, run.load(Snapshot).taken_at)
     return None

@@ -244,6 +244,24 @@ def test_the_page_shows_each_connection_and_the_last_sync(
     assert "API_Contacts Data API" in text
 
 
+def test_a_run_that_the_database_does_not_know_is_no_last_sync(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    """Restored from before that run, Nexus holds what FileMaker had earlier, or never had."""
+    before = settled(page, session, "read-again", "Last sync from FileMaker: 2")
+    with shown.connect(role=ROLE) as connection:
+        connection.execute("ALTER TABLE nexus_reimport.runs RENAME TO runs_aside")
+    try:
+        text = settled(page, session, "read-again", "No run was committed in this database yet")
+        assert "Last sync from FileMaker: none is recorded here" in text
+    finally:
+        with shown.connect(role=ROLE) as connection:
+            connection.execute("ALTER TABLE nexus_reimport.runs_aside RENAME TO runs")
+    after = settled(page, session, "read-again", "Last sync from FileMaker: 2")
+    sync = re.compile(r"Last sync from FileMaker: .*? by run (\S+)")
+    assert sync.findall(before) == sync.findall(after) != []
+
+
 def test_a_filemaker_that_does_not_answer_is_told_and_the_rest_stands(
     page: Page, session: requests.Session, shown: Clinic
 ) -> None:
@@ -253,6 +271,7 @@ def test_a_filemaker_that_does_not_answer_is_told_and_the_rest_stands(
     try:
         text = settled(page, session, "test-again", "FileMaker, Data API not connected")
         assert "PostgreSQL connected" in text
+        assert "Next: Fix what Connections shows, then start a dry run." in text
         assert "next " in text
     finally:
         secrets.write_text(kept)

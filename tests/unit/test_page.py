@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import re
@@ -28,7 +29,7 @@ from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposa
 from nexus_reimport.nexus.changes import NewerRows, Since
 from nexus_reimport.page import commands, front, gates, headers, history, log, way_back, words
 from nexus_reimport.page.confirmation import Confirmation, is_meant
-from nexus_reimport.page.desk import Desk
+from nexus_reimport.page.desk import OLD, Desk
 from nexus_reimport.page.front import Front, Live
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.record import Verdict
@@ -123,6 +124,36 @@ def test_a_page_on_which_something_is_at_work_is_another_one_at_commit_and_not_a
         assert desk.state(settings) == shown
         run.journal(Event.COMMITTED)
         assert desk.state(settings) != shown
+
+
+def test_what_could_not_be_read_is_tried_again_as_often_as_what_could(
+    settings: Settings, environment_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a server that was away when the page was first opened is away on it for ever."""
+    monkeypatch.setenv(environments.FOLDER_VARIABLE, str(environment_files))
+    tries: list[str] = []
+
+    def refuse() -> None:
+        tries.append("refused")
+        raise ReimportError("nothing listens at this host and port")
+
+    async def look(shown: Desk, since_the_last_try: timedelta) -> None:
+        if shown.status.tried:
+            shown.status.tried -= since_the_last_try
+        shown.begin_what_is_due(settings)
+        await shown.status.soon(60)
+
+    async def looks() -> None:
+        desk = Desk("sandbox-dev")
+        desk.status = desk.connections = Reading(refuse)  # type: ignore[assignment]
+        await look(desk, timedelta())
+        tried = len(tries)
+        await look(desk, timedelta())
+        assert len(tries) == tried
+        await look(desk, OLD)
+        assert len(tries) == tried + 1
+
+    asyncio.run(looks())
 
 
 # ---------------------------------------------------------------- what is typed
@@ -270,6 +301,26 @@ def test_while_a_dry_run_is_at_work_nobody_is_told_to_start_one() -> None:
         "wait until what is at work has ended",
         "start a dry run",
     )
+
+
+@pytest.mark.parametrize(
+    ("counted", "told"),
+    [
+        (None, "not known until Nexus has been read"),
+        (SimpleNamespace(last=None), "no run was committed in this database yet"),
+    ],
+)
+def test_of_a_database_that_was_not_read_nobody_says_that_no_run_is_in_it(
+    counted: SimpleNamespace | None, told: str
+) -> None:
+    reading = Reading(lambda: None)
+    reading.value = SimpleNamespace(counts=counted) if counted else None  # type: ignore[assignment]
+    shown = SimpleNamespace(
+        look=Reading(lambda: None), status=reading, way_back=None, form=front.Form(), is_busy=False
+    )
+    head = SimpleNamespace(word="DEV")
+    text = rendered("way_back.html", it=shown, head=head, zone=ZoneInfo("UTC"), front="", xsrf="")
+    assert text.startswith(f"4 Way back {told}")
 
 
 def test_the_policy_of_the_page_allows_own_files_and_nothing_inline() -> None:
