@@ -377,7 +377,7 @@ def _unknown(record: Checked) -> Iterator[str]:
     if is_unknown(record, None):
         yield (
             "the database does not know this run: it was restored from before it (then:"
-            f" nexus-reimport record restored {record.environment}), or the record is"
+            f" nexus-reimport record restored {record.environment} --why TEXT), or the record is"
             " none of its own"
         )
 

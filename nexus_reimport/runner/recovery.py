@@ -13,7 +13,7 @@ from nexus_reimport.files import private
 from nexus_reimport.model import Backup, NewerDecision, RollbackPreview, RollbackProposal
 from nexus_reimport.model.approval import short
 from nexus_reimport.nexus import deployment, registry, rights
-from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.postgres import connected, scrubbed
 from nexus_reimport.nexus.registry import UndoSize
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.record import Verdict, statements
@@ -131,7 +131,7 @@ def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
     state = "undo data of older runs may have been dropped; nothing else was written"
-    with record.at_work(settings), connected(settings.postgres, state) as connection:
+    with record.at_work(settings), connected(settings.postgres) as connection:
         deployment.require(connection, settings.name)
         older = tuple(registry.undo_sizes(connection)[keep:])
         schemas = {size.schema for size in older}
@@ -142,8 +142,9 @@ def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
         ]
         if lacking:
             raise rights.refusal(lacking, deployment.place(connection))
-        for size in older:
-            registry.drop_undo(connection, size.schema)
+        with scrubbed(deployment.place(connection), state):
+            for size in older:
+                registry.drop_undo(connection, size.schema)
     return older
 
 
@@ -156,6 +157,11 @@ def locate(run: str) -> Settings:
     for settings in environments.every():
         if (settings.records_folder / run).is_dir() and run:
             return settings
+    if run in environments.names():
+        raise SettingsError(
+            f"{run!r} is an environment, and no run",
+            next=f"nexus-reimport record list {run} shows its runs; give the full id of one",
+        )
     raise SettingsError(
         f"no environment has a record of run {run!r}",
         where=f"known: {', '.join(s.name for s in environments.every()) or 'none'}",

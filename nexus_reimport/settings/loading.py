@@ -20,6 +20,7 @@ from nexus_reimport.settings.variables import Secrets, dotted
 
 ENVIRONMENT_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENT"
 FOLDER_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENTS"
+_RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}", re.ASCII)  # as a run is called
 _FIX = "fix the file, then start again"
 
 
@@ -113,6 +114,12 @@ def _refused(path: Path, problems: Sequence[str], todo: str = _FIX) -> SettingsE
 def _no_such(name: str, where: Path) -> SettingsError:
     known = names(where)
     listed = ", ".join(known) or f"none in {where}"
+    if owner := _owner_of_run(name, known, where):
+        return SettingsError(
+            f"{name!r} is a run of {owner}, and no environment",
+            where=f"known environments: {listed}",
+            next=f"name {owner} here; the run goes where --help says",
+        )
     meant = wording.meant(name, known)
     return SettingsError(
         f"no environment is called {name!r}{meant}" if name else "no environment was named",
@@ -120,6 +127,20 @@ def _no_such(name: str, where: Path) -> SettingsError:
         next=f"name one of these, or set {ENVIRONMENT_VARIABLE};"
         " nexus-reimport init NAME makes one",
     )
+
+
+def _owner_of_run(name: str, known: Sequence[str], where: Path) -> str:
+    """The environment that has a record of that name; "" if none has."""
+    if not _RUN.fullmatch(name):
+        return ""
+    for environment in known:
+        try:
+            settings = load(environment, where)
+        except SettingsError:
+            continue
+        if (settings.records_folder / name).is_dir():
+            return environment
+    return ""
 
 
 def _mistakes(text: str, error: ValidationError, secrets: Secrets) -> Iterator[str]:

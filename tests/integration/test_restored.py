@@ -43,7 +43,7 @@ def test_a_restore_is_acknowledged_once_and_told_by_every_check(
     book = restored(clinic)
     code, told = checked(capsys)
     assert code == 1
-    assert "restored from before it (then: nexus-reimport record restored" in told
+    assert f"(then: nexus-reimport record restored {DEV} --why TEXT)" in told
 
     acknowledge = ("record", "restored", DEV, "--why")
     code, _, err = command(capsys, *acknowledge, " ", "--yes")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+from pathlib import Path
 
 import pytest
 
 from nexus_reimport.cli import output
 from nexus_reimport.cli.exit_codes import EXIT_CODES
+from nexus_reimport.settings import FOLDER_VARIABLE
 from support.commands import command
 
 MISTAKES = {
@@ -42,6 +45,29 @@ def test_a_misspelt_environment_names_the_one_that_was_meant(
 ) -> None:
     _, _, told = command(capsys, "doctor", "sandbox-dve")
     assert "did you mean sandbox-dev?" in told
+
+
+def test_an_environment_that_is_given_for_a_run_is_told_as_an_environment(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, _, told = command(capsys, "rollback", "sandbox-dev")
+    assert code == 2
+    assert "'sandbox-dev' is an environment, and no run" in told
+    assert "nexus-reimport record list sandbox-dev" in told
+
+
+def test_undo_data_that_was_never_reached_is_not_said_to_be_dropped(
+    capsys: pytest.CaptureFixture[str], environment_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = environment_files / "sandbox-dev.toml"
+    path.write_text(path.read_text().replace("../../", ""))
+    monkeypatch.setenv(FOLDER_VARIABLE, str(environment_files))
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # nothing listens there
+        monkeypatch.setenv("NEXUS_SANDBOX_PG_PORT", str(unused.getsockname()[1]))
+        _, _, told = command(capsys, "purge-undo", "sandbox-dev", "--keep", "0")
+    assert "nothing listens at this host and port" in told
+    assert "state: nothing was written" in told
 
 
 def test_help_ends_with_what_the_exit_codes_mean(capsys: pytest.CaptureFixture[str]) -> None:

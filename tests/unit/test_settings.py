@@ -71,6 +71,19 @@ def test_a_mistyped_environment_names_those_that_are_known(environment_files: Pa
     assert "'sandbox-dve'; did you mean sandbox-dev?" in told
 
 
+def test_a_run_that_is_given_for_an_environment_is_told_as_a_run(environment_files: Path) -> None:
+    """Many commands ask for one, some for the other: nobody is advised to make a new one."""
+    run = "20261128T165244Z-d69d"
+    assert f"no environment is called '{run}'" in refused(environment_files, run)
+    change(environment_files, "../../", "")
+    records = settings.load("sandbox-dev", environment_files).records_folder
+    (records / run).mkdir(parents=True)
+    told = refused(environment_files, run)
+    assert f"'{run}' is a run of sandbox-dev, and no environment" in told
+    assert "name sandbox-dev here" in told
+    assert "nexus-reimport init" not in told
+
+
 def test_a_mapping_beside_the_environment_files_is_none_of_them(environment_files: Path) -> None:
     shipped = PACKAGE / "mappings" / "nexus.toml"
     shutil.copy(shipped, environment_files / "clinic.toml")
