@@ -21,6 +21,10 @@ LABELS = """
     const cells = [...document.querySelectorAll('.stack td[data-label]')];
     return [...new Set(cells.map(one => getComputedStyle(one, '::before').whiteSpace))];
 """
+CUT_OFF = """
+    const regions = [...document.querySelectorAll('.scroll')].filter(one => one.querySelector('.stack'));
+    return regions.filter(one => one.scrollWidth > one.clientWidth).map(one => one.ariaLabel);
+"""
 SERIOUS = {"serious", "critical"}
 
 
@@ -117,6 +121,7 @@ def test_nothing_is_wider_than_the_window(
     if width < 640:
         assert signed_in.execute_script(tables) <= width, "each row is a block of its own"
         assert signed_in.execute_script(LABELS) == ["normal"], "no name runs into its number"
+        assert signed_in.execute_script(CUT_OFF) == [], "nothing is cut off where nobody scrolls"
     if shots:
         height = signed_in.execute_script("return document.documentElement.scrollHeight")
         whole = {"x": 0, "y": 0, "width": width / zoom, "height": height, "scale": 1}
