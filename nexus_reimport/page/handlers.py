@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from jupyter_server.base.handlers import JupyterHandler
@@ -63,6 +64,7 @@ class PageHandler(StrictHeaders, ExtensionHandlerMixin, ExtensionHandlerJinjaMix
                 asset=self.asset,
                 xsrf=self.xsrf_token.decode(),
                 zone=settings.zone,
+                shown_at=datetime.now(UTC),  # on paper nobody knows of which day it is
                 **values,
             )
         )

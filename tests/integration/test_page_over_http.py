@@ -11,7 +11,7 @@ import subprocess
 import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -242,6 +242,17 @@ def test_the_page_shows_each_connection_and_the_last_sync(
     known = [r.id for r in runs if r.is_committed() and r.has(Snapshot) and r.id not in undone]
     assert f"by run {known[-1]}" in text
     assert "API_Contacts Data API" in text
+
+
+def test_the_page_says_of_which_day_it_is(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    """On paper "as of 04:11" and "1 minute ago" are of any day."""
+    zone = settings_of(shown).zone
+    days = [datetime.now(zone)]
+    text = said(page, session)
+    days.append(datetime.now(zone))
+    assert any(f"Shown {day:%Y-%m-%d} " in text for day in days)
 
 
 def test_a_run_that_the_database_does_not_know_is_no_last_sync(
