@@ -39,6 +39,7 @@ FOUND_CHANGED = "found changed"  # in the register: it counts from such a line o
 LAST_SEAL = ".last_seal"  # beside the records: which one was sealed last
 INDEX = "index.html"  # may lie beside the records, and drafts of it
 LINKED = "it has another name elsewhere (a hard link), by which it can be changed"
+UNSEEN = "what was made anew as a whole, seal and all, would not be found"
 SEALING = 60  # seconds that a seal may take
 COMMITTED = {"COMPLETE", "COMMITTED_UNVERIFIED", "UNDONE"}
 
@@ -198,7 +199,7 @@ def check_names(bag, events, problems):
     if (told.get("Run"), told.get("Environment"), told.get("Verdict")) != written:
         problems.append("bag-info.txt and data/verdict.json differ")
     if written[0] != bag.name:
-        problems.append(f"it is of run {written[0]}")
+        problems.append(f"it is of run {written[0]}, the folder is called {bag.name}")
     opened = next((line for event, line in events if event == "opened"), {})
     if (opened.get("run"), opened.get("environment")) != written[:2]:
         problems.append("data/journal.jsonl: it is of another run")
@@ -270,6 +271,9 @@ def check_record(bag, signers=None):
     if (bag / "journal.jsonl").is_file() and not (bag / PAYLOAD).exists():
         return False, ["a record of a former version, which is no bag"], remarks
     if not is_file(bag / PAYLOAD / "journal.jsonl"):
+        names = (f"{PAYLOAD}/journal.jsonl", TAGS)
+        if any(is_file(one / name) for one in bag.iterdir() for name in names):
+            return False, ["a folder of records: check it by itself"], remarks
         return False, ["a folder without a journal"], remarks
     events = check_journal(bag / PAYLOAD / "journal.jsonl", problems, remarks)
     for event, line in events:
@@ -481,7 +485,8 @@ def check_all(folder, place, single, seals, signers, say):
     if not single:
         check_together(place, inside, names, problems, remarks)
     if seals is None:
-        say("not compared with what the database holds: see --seals")
+        beside = ", nor with the records before and after it" if single else ""
+        say(f"not compared with what the database holds (--seals){beside}: {UNSEEN}")
     else:
         chosen = {n: s for n, s in seals.items() if not single or n == folder.name}
         compare_seals(place, names, chosen, problems)

@@ -89,8 +89,9 @@ def check_runs(
     environment_or_path: str, run: str, allowed_signers: Path | None, *, as_json: bool
 ) -> None:
     """Compare sealed records, print what was found, and leave with its exit code."""
-    if "/" in environment_or_path or environment_or_path.startswith("."):
-        checked = _of_path(Path(environment_or_path), allowed_signers)
+    by_path = _is_path(environment_or_path)
+    if by_path:
+        checked = _of_path(Path(environment_or_path), run, allowed_signers)
     else:
         checked = _of_environments(environment_or_path, run, allowed_signers)
     sealed = [c for c in checked if c.kind == check.SEALED]
@@ -102,12 +103,21 @@ def check_runs(
     ]
     text = show.table("", "environment | run | verdict | record | remarks", rows).as_text()
     end = "" if sealed else "nothing was checked: there is no sealed record"
+    if sealed and by_path:
+        end = f"{check.ALONE}: {check.UNSEEN}"
     give(
         {"checked": [_plain(c) for c in checked], "as_sealed": all_right},
         "\n".join(filter(None, [text if rows else "", end])),
         as_json=as_json,
     )
     raise typer.Exit(0 if all_right else 1)
+
+
+def _is_path(given: str) -> bool:
+    """Whether a folder is meant: an auditor who stands beside it gives its name alone."""
+    if "/" in given or given.startswith("."):
+        return True
+    return bool(given) and given not in environments.names() and Path(given).is_dir()
 
 
 def archive_runs(environment: str, *, as_json: bool) -> None:
@@ -185,8 +195,11 @@ def _told(checked: Checked) -> str:
     return "as sealed" if checked.kind == check.SEALED else checked.kind
 
 
-def _of_path(path: Path, signers: Path | None) -> list[Checked]:
-    """The record in this folder, or all that lie in it: by themselves, and with each other."""
+def _of_path(path: Path, run: str, signers: Path | None) -> list[Checked]:
+    """The record in this folder, or all that lie in it: by themselves, and with each other.
+
+    With ``run``, that one of them.
+    """
     if not path.is_dir():
         raise SettingsError(
             f"{path} is not a folder", next="name the folder of a record, or the one above"
@@ -197,7 +210,12 @@ def _of_path(path: Path, signers: Path | None) -> list[Checked]:
         records = [check.of_record(here, signers=signers)]
     else:
         records = check.of_folder(here, signers=signers)
-    return [_alone(c, together=not one) for c in records]
+    named = [c for c in records if run in ("", c.run)]
+    if not named:
+        raise SettingsError(
+            f"{path} has no record of run {run}", next="its folders are called as their runs"
+        )
+    return [_alone(c, together=not one) for c in named]
 
 
 def _alone(checked: Checked, *, together: bool) -> Checked:

@@ -22,6 +22,7 @@ from nexus_reimport.record.chain import Link
 from nexus_reimport.record.verdict import State, Verdict
 
 SEALED, OPEN, FORMER, DAMAGED, FOLDER = "sealed", "open", "former", "damaged", ""
+UNSEEN = "what was made anew as a whole, seal and all, would not be found"
 ALONE = "not compared with the seal that the database holds"
 _ALWAYS = ("environment.json", journal.JOURNAL, verdict.FILE)
 _INDEX = "index.html"  # and drafts of it
@@ -87,6 +88,8 @@ def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked
         return named.with_problems("an empty folder")
     if not (payload / journal.JOURNAL).is_file():
         findings = bag.problems(folder) if bag.is_sealed(folder) else []
+        if _holds_records(folder):
+            return named.with_problems("a folder of records: check it by itself", *findings)
         return named.with_problems("a folder without a journal", *findings)
     read = journal.scan(payload)
     judged = verdict.judge(read.entries)
@@ -150,6 +153,12 @@ def _second_opinion(folder: Path) -> list[str]:
     return []
 
 
+def _holds_records(folder: Path) -> bool:
+    """Whether it is a folder of records, such as that of one environment among several."""
+    inside = (f"{bag.PAYLOAD}/{journal.JOURNAL}", bag.TAG_MANIFEST)
+    return any((one / name).is_file() for one in folder.iterdir() for name in inside)
+
+
 def _of_names(
     folder: Path, environment: str, info: Mapping[str, str], entries: Sequence[journal.Entry]
 ) -> Iterator[str]:
@@ -164,7 +173,7 @@ def _of_names(
         (journal.JOURNAL, opened and opened.text("run"), opened and opened.text("environment")),
     ):
         if run != folder.name:
-            yield f"{place}: it is of run {run or 'unknown'}"
+            yield f"{place}: it is of run {run or 'unknown'}, the folder is called {folder.name}"
         if name != environment:
             yield f"{place}: it is of environment {name or 'unknown'}"
 

@@ -127,6 +127,56 @@ def test_a_record_is_checked_by_its_path_without_any_environment(
     assert command(capsys, str(sealed.runs[0].bag))[0] == 1
 
 
+def test_a_folder_is_meant_where_no_environment_has_its_name(
+    sealed: Sealed,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """An auditor stands beside what was handed over; nobody advises them to make an environment."""
+    monkeypatch.setenv(settings.FOLDER_VARIABLE, str(tmp_path / "none"))
+    shutil.copytree(sealed.folder, tmp_path / "handed-over")
+    monkeypatch.chdir(tmp_path)
+    code, out = command(capsys, "handed-over")
+    assert (code, sealed.runs[0].seal_digest() in out, check.UNSEEN in out) == (0, True, True)
+    monkeypatch.chdir(tmp_path / "handed-over")
+    assert command(capsys, sealed.runs[0].id)[0] == 0
+
+
+def test_only_the_run_that_is_asked_for_is_checked_by_its_path_too(
+    sealed: Sealed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = sealed.runs[0].id, sealed.runs[1].id
+    code, out = command(capsys, str(sealed.folder), "--run", first)
+    assert (code, first in out, second in out) == (0, True, False)
+    assert command(capsys, str(sealed.folder), "--run", "20260101T000000Z-0000")[0] == 2
+
+
+def test_the_folder_above_those_of_the_environments_is_told_as_one(
+    sealed: Sealed, capsys: pytest.CaptureFixture[str], tool: ModuleType
+) -> None:
+    """It is what the README says to archive."""
+    told = "a folder of records: check it by itself"
+    code, out = command(capsys, str(sealed.folder.parent))
+    assert (code, told in out) == (1, True)
+    lines: list[str] = []
+    assert not tool.check(sealed.folder.parent, None, None, lines.append)
+    assert f"{sealed.folder.name}: {told}" in lines
+
+
+def test_a_record_under_another_name_says_which_and_whose(
+    sealed: Sealed, capsys: pytest.CaptureFixture[str], tool: ModuleType, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(sealed.runs[0].bag, tmp_path / "copy")
+    told = f"it is of run {sealed.runs[0].id}, the folder is called copy"
+    assert told in command(capsys, str(copy))[1]
+    lines: list[str] = []
+    assert not tool.check(copy, None, None, lines.append)
+    assert f"copy: {told}" in lines
+    assert "nor with the records before and after it" in lines[-1]
+    assert check.UNSEEN in lines[-1]
+
+
 def test_records_by_their_path_are_of_one_environment_whatever_the_folder_is_called(
     sealed: Sealed, tool: ModuleType, tmp_path: Path
 ) -> None:
