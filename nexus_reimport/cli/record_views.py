@@ -213,7 +213,7 @@ def _of_path(path: Path, run: str, signers: Path | None) -> list[Checked]:
     named = [c for c in records if run in ("", c.run)]
     if not named:
         raise SettingsError(
-            f"{path} has no record of run {run}", next="its folders are called as their runs"
+            f"{path} has no record of run {run}", next="give the run as its folder there is called"
         )
     return [_alone(c, together=not one) for c in named]
 

@@ -26,15 +26,11 @@ def load(kind: type[T], path: Path) -> T:
     """The value of ``kind`` that ``save`` wrote.
 
     Raises:
-        RecordError: the stage before has not written it yet, or the file was changed.
+        FileNotFoundError: it was not written.
+        RecordError: the file was changed.
     """
     try:
         return adapter(kind).validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise RecordError(
-            f"this run has no {path.stem} yet",
-            next="run the cells before this one, from the top of the notebook",
-        ) from None
     # pydantic's error quotes the file, which may hold a value.
     except ValidationError:
         raise RecordError(

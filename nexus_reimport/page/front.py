@@ -109,17 +109,21 @@ class Front:
             return self._of_waiting()
         if self._broken:
             return f"{words.upper_first(self._broken.next)}, then start a dry run."
-        if self.outcome and self.outcome.is_rollback:
-            return "Find out why the last run was taken back, then start a dry run."
-        if self.outcome and self.outcome.verdict is Verdict.COMPLETE:
-            return "Nothing. To reimport, start with a dry run."
-        return "Start a dry run."
+        return self._of_nothing()
 
     @property
     def _broken(self) -> Gate | None:
         """The gate of the servers, where a dry run would stop at one of them."""
         shut = (gate for gate in self.gates.closed if gate.state is State.CLOSED)
         return next((gate for gate in shut if gate.place == gates.CONNECTIONS), None)
+
+    def _of_nothing(self) -> str:
+        """What is next while nothing is at work, waits, or must be decided."""
+        if self.outcome and self.outcome.is_rollback:
+            return "Find out why the last run was taken back, then start a dry run."
+        if self.outcome and self.outcome.verdict is Verdict.COMPLETE:
+            return "Nothing. To reimport, start with a dry run."
+        return "Start a dry run."
 
     def _of_waiting(self) -> str:
         """What follows on a dry run that waits for its approval."""

@@ -88,9 +88,9 @@ def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked
         return named.with_problems("an empty folder")
     if not (payload / journal.JOURNAL).is_file():
         findings = bag.problems(folder) if bag.is_sealed(folder) else []
-        if _holds_records(folder):
-            return named.with_problems("a folder of records: check it by itself", *findings)
-        return named.with_problems("a folder without a journal", *findings)
+        of_records = "a folder of records: check it by itself"
+        what = of_records if _holds_records(folder) else "a folder without a journal"
+        return named.with_problems(what, *findings)
     read = journal.scan(payload)
     judged = verdict.judge(read.entries)
     checked = replace(

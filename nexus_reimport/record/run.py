@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nexus_reimport import model, wording
+from nexus_reimport import model, naming, wording
 from nexus_reimport.errors import Busy, RecordError, is_disk_full
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
@@ -142,7 +142,17 @@ class Run:
         Raises:
             RecordError: the stage has not been run, or its value was changed.
         """
-        return model.load(kind, self.folder / values.file_name(kind, name))
+        file = values.file_name(kind, name)
+        try:
+            return model.load(kind, self.folder / file)
+        except FileNotFoundError:
+            value = Path(file).stem
+            page = values.page_of(value, self.kind)
+            raise RecordError(
+                f"run {self.id} has no {naming.words(value)} yet",
+                where=f"environment {self.environment}",
+                next=f"run {page} from the top, which gives it; then this page from the top",
+            ) from None
 
     def loaded(self, kind: type[T], name: str = "") -> T | None:
         """As ``load``; None where the value is not there, or cannot be read back."""

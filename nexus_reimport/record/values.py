@@ -57,6 +57,7 @@ NAMES: Mapping[type, tuple[str, ...]] = {
 
 # A stage whose value has another name than the stage.
 _OF_STAGE = {"apply": "applied", "undo": "undone", "back_up": "rollback_backup"}
+_LATER_PAGES = {"approval": "02_execute", "applied": "02_execute", "checks_after": "03_verify"}
 _OF_PREFLIGHT = ("snapshot", "census", "survey", "backup", "plan", "checks_before", "proposal")
 _OF_COMMITTED = {"rollback": ("rollback_backup", "look", "rollback_proposal")}
 
@@ -65,6 +66,11 @@ def files_of_stage(stage: str) -> set[str]:
     """The file of the value that a stage gives, if it gives one that is kept."""
     name = _OF_STAGE.get(stage, stage)
     return {f"{name}.json"} if any(name in known for known in NAMES.values()) else set()
+
+
+def page_of(name: str, kind: str) -> str:
+    """The page of the runbook that gives the value called ``name``, in a run of ``kind``."""
+    return "90_rollback" if kind == "rollback" else _LATER_PAGES.get(name, "01_preflight")
 
 
 def files_of_committed(kind: str) -> set[str]:

@@ -282,7 +282,8 @@ class Steps:
             raise StopError(
                 "this run was executed; its preflight can no longer be changed",
                 state="nothing was written; plan, backup and approval are as they were",
-                next="finish this run with 03_verify, or begin a new run",
+                next=f"nexus-reimport finish {self.run.environment} settles, verifies and seals it;"
+                " a new run can begin after that",
             )
 
     def reading(self, work: Callable[[], T]) -> Callable[[], T]:

@@ -94,11 +94,17 @@ def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restore
             next="restore the dump of another run, whose record is unchanged: nexus-reimport record"
             " check",
         )
+    kept = next((n for n in ("backup", "rollback_backup") if source.has(Backup, n)), "")
+    if not kept:
+        raise RecordError(
+            f"run {run} has no dump: it stopped before it had made one",
+            where=f"environment {settings.name}",
+            next=f"restore that of another run: nexus-reimport record list {settings.name}",
+        )
     mapping = mappings.load(settings.mapping, environments.folder())
     with connected(settings.postgres) as connection:
         if lacking := rights.missing(rights.read(connection, mapping), Task.RESTORE):
             raise rights.refusal(lacking, deployment.place(connection))
-    kept = "backup" if source.has(Backup, "backup") else "rollback_backup"
     saved = source.load(Backup, kept)
     if say:
         say(f"{settings.name}: restoring the dump of {run} into {name}")

@@ -22,7 +22,7 @@ LABELS = """
     return [...new Set(cells.map(one => getComputedStyle(one, '::before').whiteSpace))];
 """
 CUT_OFF = """
-    const regions = [...document.querySelectorAll('.scroll')].filter(one => one.querySelector('.stack'));
+    const regions = [...document.querySelectorAll('.scroll:has(.stack)')];
     return regions.filter(one => one.scrollWidth > one.clientWidth).map(one => one.ariaLabel);
 """
 SERIOUS = {"serious", "critical"}

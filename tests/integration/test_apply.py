@@ -14,7 +14,7 @@ import pytest
 
 from nexus_reimport import record, runbook
 from nexus_reimport.checks.inside import Inside
-from nexus_reimport.errors import Busy, ReimportError, StopError, TargetError
+from nexus_reimport.errors import Busy, RecordError, ReimportError, StopError, TargetError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import (
     Level,
@@ -33,7 +33,7 @@ from nexus_reimport.stages import apply
 from support.applying import apply_with, order_of
 from support.clinic import ROLE, Clinic
 from support.halting import halted, kill_backend, nothing_left
-from support.running import until
+from support.running import DEV, until
 
 STEPS = range(1, apply.STEPS + 1)
 COMMITTED_AT = apply.STEPS
@@ -486,8 +486,11 @@ def test_the_preflight_of_an_executed_run_is_not_changed_any_more(
     book.apply()
     dump = (book.folder / "nexus.dump").read_bytes()
     for step in (book.snapshot, book.survey_and_backup, book.plan, book.rehearse):
-        with pytest.raises(StopError, match="was executed"):
+        with pytest.raises(StopError, match="was executed") as told:
             step()
+        assert f"nexus-reimport finish {DEV}" in told.value.next
+    with pytest.raises(RecordError, match="is COMMITTED_UNVERIFIED"):
+        runbook.begin(DEV)  # so that a new run is no way out
     assert (book.folder / "nexus.dump").read_bytes() == dump
 
 

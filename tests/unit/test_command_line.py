@@ -11,8 +11,9 @@ import pytest
 
 from nexus_reimport.cli import output
 from nexus_reimport.cli.exit_codes import EXIT_CODES
-from nexus_reimport.settings import FOLDER_VARIABLE
+from nexus_reimport.settings import FOLDER_VARIABLE, Settings
 from support.commands import command
+from support.records import stopped
 
 MISTAKES = {
     "--json": "a command is missing",
@@ -54,6 +55,17 @@ def test_an_environment_that_is_given_for_a_run_is_told_as_an_environment(
     assert code == 2
     assert "'sandbox-dev' is an environment, and no run" in told
     assert "nexus-reimport record list sandbox-dev" in told
+
+
+def test_a_run_that_made_no_dump_says_so_where_it_is_to_be_restored(
+    capsys: pytest.CaptureFixture[str], known: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(known.folders.runs.parent))
+    run = stopped(known).id
+    code, _, told = command(capsys, "restore", run, "--into", "nexus_back")
+    assert code == 2
+    assert f"run {run} has no dump: it stopped before it had made one" in told
+    assert f"nexus-reimport record list {known.name}" in told
 
 
 def test_undo_data_that_was_never_reached_is_not_said_to_be_dropped(

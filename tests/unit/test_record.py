@@ -23,7 +23,7 @@ from nexus_reimport import CHECKOUT, __version__, record, settings
 from nexus_reimport.errors import Busy, RecordError, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.model import Outlook, Report
+from nexus_reimport.model import Approval, Outlook, Plan, Report
 from nexus_reimport.record import Verdict, bag, chain, check, closing, crate, runs
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE, WORKERS
@@ -503,6 +503,25 @@ def test_a_value_is_kept_under_the_name_of_its_type(known: settings.Settings) ->
     assert run.load(Outlook) == found
     assert (run.folder / "outlook.json").is_file()
     assert "outlook" in run.kept()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "told"),
+    [
+        (Plan, "", "no plan yet / 01_preflight"),
+        (Approval, "", "no approval yet / 02_execute"),
+        (Report, "checks_after", "no checks after yet / 03_verify"),
+    ],
+)
+def test_a_value_that_is_not_there_yet_names_the_page_that_gives_it(
+    known: settings.Settings, kind: type, name: str, told: str
+) -> None:
+    """Who begins with 02 is led back to 01, and not in a circle from the top of 02."""
+    run = record.create(known)
+    what, page = told.split(" / ")
+    with pytest.raises(RecordError, match=f"run {run.id} has {what}") as error:
+        run.load(kind, name)
+    assert f"run {page} from the top" in error.value.next
 
 
 def test_a_type_with_several_files_is_asked_for_by_name(known: settings.Settings) -> None:
