@@ -151,7 +151,8 @@ class Steps:
         tables = (*self.mapping.wiped_tables(), *self.mapping.link_tables())
         place = (self.settings.postgres, self.mapping.schema_name, tables)
         watched = activity.start(*place) if anew else self.run.load(Watched)
-        self.run.forget(("activity",))  # what it said is no longer the whole truth
+        # What it said is no longer the whole truth.
+        self._void(("activity",), by="survey" if anew else "rehearsal")
 
         def keep(seen: Watched) -> None:
             self.run.save(seen)
@@ -271,10 +272,14 @@ class Steps:
         if name not in order:
             return
         self._refuse_executed()
+        # An approval for an earlier plan must not let a new one pass.
+        self._void(order[order.index(name) + 1 :], by=name)
+
+    def _void(self, names: Sequence[str], by: str) -> None:
+        """Take away those values that are there; the journal says so, else they would be missed."""
         kept = self.run.kept()
-        void = [later for later in order[order.index(name) + 1 :] if later in kept]
-        if void:  # an approval for an earlier plan must not let a new one pass
-            self.run.journal(Event.VOID, of=void, by=name)
+        if void := [name for name in names if name in kept]:
+            self.run.journal(Event.VOID, of=void, by=by)
             self.run.forget(void)
 
     def _refuse_executed(self) -> None:

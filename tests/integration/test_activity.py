@@ -232,6 +232,9 @@ def test_a_new_survey_or_dry_run_voids_what_was_seen_before(clinic: Clinic) -> N
     book.survey_and_backup()
     with pytest.raises(RecordError, match="no activity yet"):
         book.run.load(Activity)
+    assert "void" in repr(show.summary(book.run))
+    book.run.seal()
+    assert book.run.problems() == [], "nobody is accused of having taken it away"
 
 
 # ---------------------------------------------------------------- the watch itself
