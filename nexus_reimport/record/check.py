@@ -22,6 +22,7 @@ from nexus_reimport.record.chain import Link
 from nexus_reimport.record.verdict import State, Verdict
 
 SEALED, OPEN, FORMER, DAMAGED, FOLDER = "sealed", "open", "former", "damaged", ""
+_WRITTEN_LATE = "the next run writes it"
 UNSEEN = "what was made anew as a whole, seal and all, would not be found"
 ALONE = "not compared with the seal that the database holds"
 _ALWAYS = ("environment.json", journal.JOURNAL, verdict.FILE)
@@ -371,9 +372,11 @@ def _with_row(record: Checked, row: Committed | None, restores: Sequence[Restore
     if record.kind != SEALED:
         return record.with_problems(*_not_sealed(record, row))
     if not row.seal:
-        return record.not_compared(
-            "the database has no seal for this run yet; the next run writes it"
+        # As ``anchor.write_late`` does: the seal of a record that was changed vouches for nothing.
+        when = (
+            "none is written while it is not right" if record.problems else "the next run writes it"
         )
+        return record.not_compared(f"the database has no seal for this run yet; {when}")
     return record.with_problems(*_differences(record, row))
 
 

@@ -21,7 +21,7 @@ from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runbook import rollback
 from nexus_reimport.runbook.steps import SEAL
-from nexus_reimport.runner import ending, executing, outcome
+from nexus_reimport.runner import ending, executing, notebook, outcome
 from nexus_reimport.runner.notebook import VERIFY
 from nexus_reimport.runner.outcome import Outcome
 from nexus_reimport.runner.watch import Say
@@ -70,9 +70,11 @@ def settle(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
     def settled(chosen: Run) -> Outcome:
         if chosen.verdict() is not Verdict.IN_DOUBT and progress:
             progress(f"{name}: run {chosen.id} is not in doubt; the database was not asked")
+        before = notebook.last_error(chosen)
         unsettled = settle_doubt(chosen)
         window.leave(settings)
-        return outcome.of(chosen, unsettled)
+        done = outcome.of(chosen, unsettled)
+        return done if unsettled else _not_now(done, before)
 
     return ending.of_chosen(settings, run_id, settled)
 
@@ -86,9 +88,17 @@ def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> Outcome:
 
     def sealed(chosen: Run) -> Outcome:
         chosen.require_idle()
-        return _sealed(chosen, as_saved=as_saved)
+        before = notebook.last_error(chosen)
+        return _not_now(_sealed(chosen, as_saved=as_saved), before)
 
     return ending.of_chosen(settings, run_id, sealed)
+
+
+def _not_now(done: Outcome, before: str) -> Outcome:
+    """The outcome; an error that was the run's before the command began is told as such."""
+    if not before or done.error != before:
+        return done
+    return replace(done, error=f"the error of an earlier step, and not of this command:\n{before}")
 
 
 def settle_doubt(run: Run) -> str:

@@ -161,8 +161,13 @@ def test_a_waiver_of_the_worst_night_that_can_never_apply_is_named(
 def test_exit_4_c_wrong_links_are_fixed_alone(clinic: Clinic, rehearsed: Path) -> None:
     executed(clinic, rehearsed, verified=False)
     right, _ = linked_wrongly(clinic)
-    assert runner.finish(DEV).exit_code == 4
+    failed = runner.finish(DEV)
+    assert failed.exit_code == 4
+    # Neither command has failed itself: the error is that of the verification.
+    told = f"the error of an earlier step, and not of this command:\n{failed.error}"
+    assert runner.settle(DEV).error == told
     closed = runner.seal(DEV)
+    assert closed.error == told
     assert closed.sealed
     assert f"nexus-reimport relink {DEV} " in closed.advice
     assert f"nexus-reimport rollback {closed.run}" in closed.advice

@@ -127,6 +127,18 @@ def test_a_record_is_checked_by_its_path_without_any_environment(
     assert command(capsys, str(sealed.runs[0].bag))[0] == 1
 
 
+def test_a_seal_that_is_not_in_the_database_is_promised_only_where_one_is_written(
+    sealed: Sealed,
+) -> None:
+    """``write_late`` passes over a record that is not right, with each run anew."""
+    sealed.rows[0] = row(sealed.runs[0], seal="")
+    remarks = {one.run: one.remarks for one in checked(sealed.known, sealed.rows)}
+    assert "the next run writes it" in remarks[sealed.runs[0].id][-1]
+    (sealed.runs[0].folder / "plan.json").write_text("{}")
+    remarks = {one.run: one.remarks for one in checked(sealed.known, sealed.rows)}
+    assert "none is written while it is not right" in remarks[sealed.runs[0].id][-1]
+
+
 def test_a_folder_is_meant_where_no_environment_has_its_name(
     sealed: Sealed,
     capsys: pytest.CaptureFixture[str],
