@@ -11,10 +11,12 @@ and the reasons in words.
 
 from nexus_reimport.convert import converters, registry
 from nexus_reimport.convert.cards import (
+    HOME,
     address_card,
     address_entry,
     contact_card,
     contact_entry,
+    country,
     e164,
 )
 from nexus_reimport.convert.columns import (
@@ -52,6 +54,7 @@ from nexus_reimport.convert.texts import (
 )
 
 __all__ = [
+    "HOME",
     "INSTANT",
     "ConversionError",
     "Detail",
@@ -66,6 +69,7 @@ __all__ = [
     "contact_card",
     "contact_entry",
     "converters",
+    "country",
     "dated",
     "duration",
     "e164",

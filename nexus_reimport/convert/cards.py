@@ -13,6 +13,7 @@ from nexus_reimport.text import name_key
 
 T = TypeVar("T")
 _KINDS = frozenset({"phone", "mobile", "email", "address"})
+HOME = "australia"  # the country of an address that names none
 NO_EMAIL = "an e-mail without @"
 _IN_AN_ADDRESS = "a phone or an e-mail in the record of an address"
 _BESIDE_A_PHONE = "an address in the record of a phone or an e-mail"
@@ -150,7 +151,7 @@ def address_entry(detail: Detail) -> Partial | None:
         raise ConversionError(_BESIDE_A_PHONE)
     derived: tuple[str, ...] = ()
     # 0200 to 0999 (ACT, NT) lose their zero where a spreadsheet takes them for numbers.
-    if re.fullmatch(r"[2-9]\d\d", parts["postcode"]) and _is_australian(parts["country"]):
+    if re.fullmatch(r"[2-9]\d\d", parts["postcode"]) and country(parts["country"]) in ("", HOME):
         parts["postcode"] = f"0{parts['postcode']}"
         derived = ("a postcode of three digits: its leading zero was restored",)
     shown = [v for v in parts.values() if v]
@@ -158,8 +159,10 @@ def address_entry(detail: Detail) -> Partial | None:
     return Partial(entry, derived=derived)
 
 
-def _is_australian(country: str) -> bool:
-    return name_key(country) in ("", "australia", "au", "aus")
+def country(value: str) -> str:
+    """A country in the form in which countries compare; ``""`` if there is none."""
+    key = name_key(value)
+    return HOME if key in ("au", "aus") else key
 
 
 def address_card(details: Iterable[Detail]) -> Partial:

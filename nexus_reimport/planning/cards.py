@@ -39,8 +39,8 @@ _REMEMBERED = 10_000
 class Entry:
     """One phone, e-mail or address.
 
-    ``says`` is its content in the form that compares, ``own`` are keys that FileMaker does not
-    feed.
+    ``says`` is its content in the form that compares, ``country`` that of an address likewise.
+    ``own`` are keys that FileMaker does not feed, and a country, which it need not feed.
     """
 
     says: frozenset[str]
@@ -48,6 +48,12 @@ class Entry:
     label: str = ""
     is_default: bool = False
     own: Card = field(default_factory=dict)
+    country: str = ""
+
+    def is_in(self, other: Entry) -> bool:
+        """Whether ``other`` says all that this one says, and names no other country."""
+        countries = {self.country, other.country} - {""}
+        return self.says <= other.says and len(countries) < 2
 
     def shown(self) -> str:
         """The whole entry, for a person to read."""
@@ -113,7 +119,16 @@ def first_email(card: Card) -> str:
 
 def extra_details(ours: Iterable[Entry], theirs: Sequence[Entry]) -> list[Entry]:
     """The entries of ``ours`` whose content no single entry of ``theirs`` has."""
-    return [entry for entry in ours if not any(entry.says <= other.says for other in theirs)]
+    return [entry for entry in ours if not any(map(entry.is_in, theirs))]
+
+
+def is_known(entry: Entry, ours: Sequence[Entry]) -> bool:
+    """Whether a single entry of ``ours`` holds all of FileMaker's ``entry``.
+
+    An address without a country holds the home country too, and no other one.
+    """
+    needs_country = entry.country not in ("", convert.HOME)
+    return any(entry.is_in(one) and (one.country or not needs_country) for one in ours)
 
 
 def holds(card: Card, part: str, keys: Keys) -> bool:
@@ -244,12 +259,14 @@ def _address(value: Any) -> Entry | None:
     texts = [text for key in _ADDRESS for text in _leaves(value.get(key))]
     texts = texts or [text for key in _BESIDE for text in _leaves(value.get(key))]
     own = {k: v for k, v in value.items() if k not in (*_ADDRESS, "label", "full_address")}
+    country = convert.country(_scalar(value.get("country")))
     if not texts:
         texts = [text for key, one in own.items() if key not in _WRITTEN for text in _leaves(one)]
     if not texts:
         return None
     label = _scalar(value.get("label"))
-    return Entry(frozenset(map(name_key, texts)), ", ".join(texts), label, own=own)
+    says = frozenset(map(name_key, texts))
+    return Entry(says, ", ".join(texts), label, own=own, country=country)
 
 
 def _flat(value: Any) -> Iterator[Any]:

@@ -241,7 +241,7 @@ class Merger:
                 self._list(key, part, gone, theirs)
                 return card
             self._give_up(key, part, gone, theirs)
-        elif existed and ours and not cards.extra_details(theirs, ours):
+        elif existed and ours and all(cards.is_known(entry, ours) for entry in theirs):
             tally.same += 1
             newer = cards.is_of_the_newer_shape(card, name, keys)
             card_after = (

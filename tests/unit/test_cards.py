@@ -291,6 +291,37 @@ def test_a_country_that_is_all_there_is_counts_and_otherwise_is_kept() -> None:
     assert (made.of("addresses").filled, made.card["suburb"]) == (1, "Suva")
 
 
+def test_a_country_that_filemaker_alone_has_arrives() -> None:
+    for held in (
+        {"addresses": [{"line1": "1 Made Up St", "suburb": "Suva", "label": ""}]},
+        {"street": "1 Made Up St", "suburb": "Suva"},
+    ):
+        made = Side(held, [address("1 Made Up St", "Suva", "Fiji")])
+        assert [one["country"] for one in made.card["addresses"]] == ["Fiji"]
+        assert (made.of("addresses").filled, made.of("addresses").gone) == (1, 0)
+        again = Side(made.card, [address("1 Made Up St", "Suva", "Fiji")])
+        assert (again.card, again.of("addresses").same) == (made.card, 1)
+
+
+@pytest.mark.parametrize("more", [[], [address("2 Made Up Rd", "Suva", "Fiji")]])
+def test_another_country_is_a_difference_that_is_decided_counted_and_listed(more: Any) -> None:
+    held = {"addresses": [{"line1": "1 Made Up St", "suburb": "Suva", "country": "Australia"}]}
+    fed = [address("1 Made Up St", "Suva", "Fiji"), *more]
+    made = Side(held, fed, {"*": "filemaker"})
+    assert made.card["addresses"][0]["country"] == "Fiji"
+    assert (made.of("addresses").different, made.of("addresses").gone) == (1, 1)
+    assert made.listed("addresses") == ['1 Made Up St, Suva {"country": "Australia"}']
+    kept = Side(held, fed, {"*": "nexus"})
+    assert (kept.card, kept.of("addresses").different) == (held, 1)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("", "Australia"), ("AU", " australia "), ("x", "")])
+def test_the_home_country_is_no_difference_and_neither_is_none(ours: str, theirs: str) -> None:
+    held = {"addresses": [{"line1": "1 Made Up St", "suburb": "Perth", "country": ours}]}
+    made = Side(held, [address("1 Made Up St", "Perth", theirs)])
+    assert (made.card, made.of("addresses").same) == (held, 1)
+
+
 @pytest.mark.parametrize(
     "held",
     [
