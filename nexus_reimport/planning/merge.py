@@ -8,6 +8,7 @@ column, and listed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,6 +23,7 @@ from nexus_reimport.settings import Different
 from nexus_reimport.text import folded
 
 Row = dict[str, str | None]
+_MORE_THAN_A_NUMBER = re.compile(r"\+|-?0[0-9]")
 
 
 @dataclass(slots=True)
@@ -326,8 +328,15 @@ def _same(old: Any, new: Any, column: ColumnSpec) -> bool:
 
 
 def _number(value: Any) -> Decimal | None:
+    """The number in a text; None if there is none, or if the number alone would not say the text.
+
+    A spreadsheet makes 491570001 of the phone 0491570001, and of +61491570001 another number.
+    """
+    text = str(value).strip()
+    if _MORE_THAN_A_NUMBER.match(text):
+        return None
     try:
-        return convert.number(str(value))
+        return convert.number(text)
     except convert.ConversionError:
         return None
 

@@ -184,6 +184,15 @@ def test_what_says_nothing_gives_way_to_an_object(held: str | None) -> None:
         ("1", "sNaN", False),
         ("false", "no", False),
         ('["1"]', "1", False),
+        ("0", "0.0", True),
+        ("-0.5", "-0.50", True),
+        # What a spreadsheet has made of a phone, or of a code, is another text.
+        ("491570001", "0491570001", False),
+        ("491570001.0", "0491570001", False),
+        ("61491570001", "+61491570001", False),
+        ("7", "007", False),
+        ("0", "00", False),
+        ("-7", "-07", False),
     ],
 )
 def test_numbers_in_json_are_compared_as_numbers(held: str, fed: str, is_same: bool) -> None:
@@ -191,6 +200,13 @@ def test_numbers_in_json_are_compared_as_numbers(held: str, fed: str, is_same: b
     row = {"data": f'{{"n": {held}}}'}
     assert merged(made, row, {"data.n": fed}) == row
     assert (made.changes()[0].same, made.changes()[0].different) == (is_same, not is_same)
+
+
+def test_the_zero_that_a_spreadsheet_has_removed_from_a_phone_comes_back() -> None:
+    made = merger({"data.phone": {"from": "n", "when_different": "filemaker"}})
+    after = merged(made, {"data": '{"phone": 491570001}'}, {"data.phone": "0491570001"})
+    assert json.loads(str(after["data"])) == {"phone": "0491570001"}
+    assert (made.changes()[0].different, made.changes()[0].gone) == (1, 1)
 
 
 def test_a_whole_json_column_that_is_cleared_keeps_its_kind() -> None:
