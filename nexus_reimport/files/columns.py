@@ -271,6 +271,20 @@ def unless(values: Column, gone: Column) -> Column:
     return pc.if_else(off, _text(None), values)
 
 
+def differ(ones: Column, others: Column) -> Booleans:
+    """Of each row whether two columns hold different values; a null differs from none."""
+    import pyarrow.compute as pc
+
+    return pc.coalesce(pc.not_equal(ones, others), False)
+
+
+def unless_any(values: Column, several: Sequence[Booleans]) -> Column:
+    """The values, null beside which there is a true in one of ``several``."""
+    import pyarrow.compute as pc
+
+    return pc.if_else(reduce(pc.or_, several), _text(None), values)
+
+
 def where(table: Table, **wanted: Collection[str]) -> Table:
     """The rows whose columns hold one of these values."""
     import pyarrow.compute as pc
@@ -328,7 +342,7 @@ def differing(ones: Column, others: Column) -> int:
     """In how many rows two columns hold different values; a null differs from none."""
     import pyarrow.compute as pc
 
-    return int(pc.sum(pc.not_equal(ones, others)).as_py() or 0)
+    return int(pc.sum(differ(ones, others)).as_py() or 0)
 
 
 def unequal(ones: Column, others: Column) -> list[str]:

@@ -27,6 +27,8 @@ from nexus_reimport.model import KEY, LinkPlan, Outcome
 if TYPE_CHECKING:
     from pyarrow import ChunkedArray as Column
 
+    ByField = Mapping[str, tuple[Column, Column]]
+
 LINK_COLUMNS = ("key", "object", "content_type")
 
 
@@ -89,15 +91,14 @@ def _owners(intake: Intake, spec: Attachment, file: RowFile) -> Column:
     """
     by_field = _by_field(intake, spec)
     owners_of_rows = columns.nothing(file.rows)
-    for values, identity in zip(_identities(intake, spec, file), spec.identity, strict=True):
-        record_values, owners = by_field[identity.field]
-        owners_of_rows = columns.first(
-            owners_of_rows, columns.looked_up(values, record_values, owners)
-        )
+    identities = _identities(intake, spec, file, by_field)
+    for identity, values in zip(spec.identity, identities, strict=True):
+        named = columns.looked_up(values, *by_field[identity.field])
+        owners_of_rows = columns.first(owners_of_rows, named)
     return owners_of_rows
 
 
-def _by_field(intake: Intake, spec: Attachment) -> dict[str, tuple[Column, Column]]:
+def _by_field(intake: Intake, spec: Attachment) -> ByField:
     """field -> its values, and beside each the owner's FileMaker id.
 
     A value that records of several owners share identifies no owner: the attachment is treated
@@ -136,7 +137,7 @@ def _keys(intake: Intake, name: str, spec: Attachment) -> Column:
     """Of each record the key of the attachment that it identifies; null if it is none."""
     file = intake.survey.attachment_rows[name]
     keys = columns.column(intake.folder, file, "key")
-    of_rows = [*_identities(intake, spec, file)]
+    of_rows = _identities(intake, spec, file, _by_field(intake, spec))
     keys_of_records = columns.nothing(intake.snapshot.extracts[spec.source].rows)
     for field in dict.fromkeys(i.field for i in spec.identity):
         those = [of_rows[n] for n, i in enumerate(spec.identity) if i.field == field]
@@ -147,15 +148,21 @@ def _keys(intake: Intake, name: str, spec: Attachment) -> Column:
     return keys_of_records
 
 
-def _identities(intake: Intake, spec: Attachment, file: RowFile) -> Iterator[Column]:
+def _identities(intake: Intake, spec: Attachment, file: RowFile, by_field: ByField) -> list[Column]:
     """For each rule that can identify an attachment in FileMaker: the value of each row, or null.
 
-    Values are as ids compare.
+    Values are as ids compare. A row whose values are of two owners, such as the id of one
+    patient's image and the file of another's, identifies nothing: neither is more likely.
     """
+    owner, identities, several = columns.nothing(file.rows), [], []
     for number, identity in enumerate(spec.identity):
         held = columns.column(intake.folder, file, f"identity:{number}:{identity.column}")
         parts = (_part(identity.pattern, value) for value in columns.texts(held))
-        yield columns.of(ids.of(part).compared or None for part in parts)
+        identities.append(columns.of(ids.of(part).compared or None for part in parts))
+        named = columns.looked_up(identities[-1], *by_field[identity.field])
+        owner = columns.first(owner, named)
+        several.append(columns.differ(owner, named))
+    return [columns.unless_any(values, several) for values in identities]
 
 
 def _part(pattern: str, value: str) -> str:
