@@ -276,7 +276,7 @@ class EntityPlanner:
             row = self._merger.merge(one.key, was, one.converted.values, existed=True)
         else:
             row = self._new_row(one)
-        self._note_misfits(one.written, one.converted, row)
+        self._note_misfits(one.written, one.converted, row, existed=was is not None)
         if differing := self._merger.differences:
             lines = [(k, c, merge.as_text(was), merge.as_text(new)) for k, c, was, new in differing]
             self._differing.append((one.written, self._differences.add([*lines])))
@@ -294,13 +294,18 @@ class EntityPlanner:
                 self._misfits += [(name, w, one.written, DERIVED) for w in default.derived]
         return row
 
-    def _note_misfits(self, filemaker_id: str, fed: ConvertedRecord, row: Row) -> None:
+    def _note_misfits(
+        self, filemaker_id: str, fed: ConvertedRecord, row: Row, *, existed: bool
+    ) -> None:
         """Note the values that did not fit, and what the column holds instead."""
         for column, reason in fed.misfits:
             card_part = self._spec.columns[column].converter.misfits_in.get(reason)
-            part = f"{column}.{card_part}" if card_part else column
-            became = STAYS if self._merger.holds(row, part) else EMPTY
-            self._misfits.append((column, reason, filemaker_id, became))
+            holds = self._merger.holds(row, f"{column}.{card_part}" if card_part else column)
+            became = STAYS if holds and existed else EMPTY
+            # A new row has no value that could stay.
+            is_default = holds and not existed and not self._spec.columns[column].gather
+            why = f"{reason}: the default of a new row is used" if is_default else reason
+            self._misfits.append((column, why, filemaker_id, became))
         self._misfits += [(column, why, filemaker_id, DERIVED) for column, why in fed.derived]
 
     def _override(self, key: str, row: Row, *, existed: bool) -> None:

@@ -65,6 +65,21 @@ def test_a_new_patient_whose_value_does_not_fit_gets_none(clinic: Clinic) -> Non
     assert rows(book, "patients")[key]["sex"] is None
 
 
+def test_a_new_row_that_gets_its_default_has_no_value_of_nexus_that_stays(clinic: Clinic) -> None:
+    with clinic.simulator.edit() as tables:
+        table = tables["API_Notes"]
+        old = next(r for r in table.records if r.values.get("Note"))
+        made = Record(9_999, 0, {**old.values, "Note": "made for this", "Note Type": "a poem"})
+        made.values["id"] = "0A0B0C0D-1111-4222-8333-444455556666"
+        table.records.append(made)
+    book = clinic.planned_of_filemaker()
+    reason = "not one of the choices: the default of a new row is used"
+    found = misfits(book, "notes")["note_type", reason]
+    assert (found.stays, found.empty, found.derived) == (0, 1, 0)
+    key = nexus_id(book, "notes", made.values["id"])
+    assert rows(book, "notes")[key]["note_type"] == "clinical_notes"
+
+
 def test_a_name_that_two_rows_have_chooses_neither(clinic: Clinic) -> None:
     name = clinic.value("SELECT min(name) FROM clinics")
     clinic.do(
