@@ -30,6 +30,7 @@ _WRITTEN = frozenset({*_VALUES, "label", "type", "default", "e164"})
 # Of both shapes: line1 is the import's, street that of Nexus's screens.
 _ADDRESS = ("line1", "street", "line2", "street2", "suburb", "state", "postcode")
 _BESIDE = ("full_address", "country")  # count only if an address has nothing else
+_CUT = re.compile(r"4[0-9]{8}")  # a mobile without its zero
 _SEPARATORS = re.compile(r"[,;|\n\r\x0b]+")
 # A card is looked at from both sides, part by part, so each of its texts comes several times.
 _REMEMBERED = 10_000
@@ -149,10 +150,21 @@ def is_of_the_newer_shape(card: Card, part: str, keys: Keys) -> bool:
         for one in listed
     )
     is_text = isinstance(card.get("email", ""), str) or "email" not in keys
-    if not is_list or not is_text or any(older):
+    if not is_list or not is_text or any(older) or _has_cut_numbers(listed, part):
         return False
     others = [key for key in keys if key != part and card.get(key) is not None]
     return not others or not extra_details(entries(card, part, keys), entries(card, part, (part,)))
+
+
+def _has_cut_numbers(phones: Any, part: str) -> bool:
+    """Whether a phone is a number, or lacks its zero: nobody can dial what a spreadsheet leaves.
+
+    FileMaker's spelling of the same phone takes its place.
+    """
+    held = (phone[name] for phone in phones for name in ("number", "phone") if phone.get(name))
+    return part == "phones" and any(
+        not isinstance(one, str) or _CUT.fullmatch(re.sub(r"\D", "", one)) for one in held
+    )
 
 
 def readable(card: dict[str, Any], part: str) -> dict[str, Any]:
@@ -288,12 +300,15 @@ def _leaves(value: Any) -> list[str]:
 
 
 def _scalar(value: Any) -> str:
-    """A text or number without outer blanks; ``""`` for everything else."""
+    """A text or number without outer blanks; ``""`` for everything else.
+
+    A spreadsheet makes 491570001.0 of a phone, and 2000.0 of a postcode.
+    """
     if isinstance(value, str):
         return value.strip()
     # In Python a bool is an int as well.
     is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-    return str(value) if is_number else ""
+    return re.sub(r"\.0+$", "", str(value)) if is_number else ""
 
 
 @lru_cache(_REMEMBERED)

@@ -173,6 +173,28 @@ def test_a_number_in_another_format_is_the_same_number(fed: str) -> None:
     assert (made.of("phones").same, made.merger.differences) == (1, [])
 
 
+@pytest.mark.parametrize("cut", [491570001, "491570001", 491570001.0])
+def test_a_mobile_whose_zero_a_spreadsheet_has_removed_is_spelt_as_filemaker_spells_it(
+    cut: Any,
+) -> None:
+    held = {"phones": [{"number": cut, "label": "Mum", "sms_ok": True}, {"number": HOME}]}
+    made = Side(held, [mobile(MUM), mobile(HOME)])
+    first = made.card["phones"][0]
+    assert (first["number"], first["phone"]) == (MUM, MUM)
+    assert (first["label"], first["sms_ok"]) == ("Mum", True)
+    change = made.of("phones")
+    assert (change.same, change.respelt, change.gone) == (1, 1, 0)
+    again = Side(made.card, [mobile(MUM), mobile(HOME)])
+    assert (again.card, again.of("phones").respelt) == (made.card, 0)
+
+
+def test_a_mobile_that_lacks_its_zero_on_both_sides_is_left_alone() -> None:
+    held = {"phones": [{"number": "491570001", "phone": "491570001", "label": ""}]}
+    made = Side(held, [mobile("491570001")])
+    once = Side(made.card, [mobile("491570001")])
+    assert (once.card, once.of("phones").respelt) == (made.card, 0)
+
+
 def test_labels_types_flags_and_own_keys_are_no_difference_and_are_not_given_up() -> None:
     held = {
         "mobile": {
