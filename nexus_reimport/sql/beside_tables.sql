@@ -23,14 +23,14 @@ WITH spaces AS (
     UNION
     SELECT 'pg_catalog.pg_language'::regclass, oid, concat_ws(' ', lanpltrusted, lanacl) FROM pg_catalog.pg_language
     UNION
-    SELECT 'pg_catalog.pg_foreign_data_wrapper'::regclass, oid, fdwacl::text FROM pg_catalog.pg_foreign_data_wrapper
+    SELECT 'pg_catalog.pg_foreign_data_wrapper'::regclass, oid, concat_ws(' ', fdwoptions, fdwacl) FROM pg_catalog.pg_foreign_data_wrapper
     UNION
     SELECT 'pg_catalog.pg_foreign_server'::regclass, oid, concat_ws(' ', srvoptions, srvacl)
     FROM pg_catalog.pg_foreign_server
     UNION
     SELECT 'pg_catalog.pg_publication'::regclass, oid, (to_jsonb(p) - 'oid')::text FROM pg_catalog.pg_publication p
     UNION
-    SELECT 'pg_catalog.pg_subscription'::regclass, oid, ''
+    SELECT 'pg_catalog.pg_subscription'::regclass, oid, concat_ws(' ', subenabled, subpublications)
     FROM pg_catalog.pg_subscription
     WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
 ), named AS (

@@ -68,10 +68,13 @@ JOIN pg_catalog.pg_inherits i ON i.inhrelid = named.oid
 JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
 JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
 UNION ALL
--- Foreign keys are checked by internal triggers, and DISABLE TRIGGER ALL switches those off too.
-SELECT true, 'foreign keys of ' || name, 'are enforced', string_agg(DISTINCT g.tgenabled::text, '' ORDER BY g.tgenabled::text)
+-- Foreign keys are checked by internal triggers, and DISABLE TRIGGER ALL switches those off too. Each that is not as usual.
+SELECT true, 'foreign keys of ' || name, 'are enforced',
+       string_agg(concat_ws(' ', k.conname, g.tgfoid::regproc, g.tgenabled), ',' ORDER BY k.conname, g.tgfoid::regproc::text)
+           FILTER (WHERE g.tgenabled <> 'O')
 FROM named
 JOIN pg_catalog.pg_trigger g ON g.tgrelid = named.oid AND g.tgisinternal
+LEFT JOIN pg_catalog.pg_constraint k ON k.oid = g.tgconstraint
 GROUP BY name
 UNION ALL
 SELECT true, 'owner of ' || name, pg_catalog.pg_get_userbyid(relowner), '' FROM named
