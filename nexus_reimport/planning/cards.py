@@ -222,7 +222,9 @@ def _of_object(value: Card, label: str) -> Iterator[Entry]:
     texts = {key: text for key, one in value.items() if (text := _scalar(one))}
     is_entry = any(key in value and not strict_json.is_nested(value[key]) for key in _VALUES)
     if is_entry:
-        own = {k: v for k, v in value.items() if k not in _WRITTEN and not strict_json.is_nested(v)}
+        # What is nested and holds a text may be a further phone: an entry of its own, see below.
+        beside = {key: one for key, one in value.items() if key not in _WRITTEN}
+        own = {k: v for k, v in beside.items() if not strict_json.is_nested(v) or not _leaves(v)}
         pieces = [piece for key in _VALUES if key in texts for piece in _pieces(texts[key])]
         pieces = pieces or [texts[key] for key in _BESIDE_VALUES if _is_detail(texts.get(key, ""))]
         by_content = {_folded(piece): piece for piece in reversed(pieces)}

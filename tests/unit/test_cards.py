@@ -173,6 +173,13 @@ def test_a_number_in_another_format_is_the_same_number(fed: str) -> None:
     assert (made.of("phones").same, made.merger.differences) == (1, [])
 
 
+def test_a_key_of_nexus_that_holds_flags_or_nothing_stays_on_its_phone() -> None:
+    own = {"consent": {"sms": True, "calls": False}, "tags": [], "seen": None}
+    made = Side({"phones": [{"number": MUM, **own}]}, [mobile(MUM), mobile(HOME)])
+    assert made.of("phones").filled == 1
+    assert {key: made.card["phones"][0].get(key, "lost") for key in own} == own
+
+
 @pytest.mark.parametrize("cut", [491570001, "491570001", 491570001.0])
 def test_a_mobile_whose_zero_a_spreadsheet_has_removed_is_spelt_as_filemaker_spells_it(
     cut: Any,
