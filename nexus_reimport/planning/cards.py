@@ -227,6 +227,7 @@ def _of_object(value: Card, label: str) -> Iterator[Entry]:
         own = {k: v for k, v in beside.items() if not strict_json.is_nested(v) or not _leaves(v)}
         pieces = [piece for key in _VALUES if key in texts for piece in _pieces(texts[key])]
         pieces = pieces or [texts[key] for key in _BESIDE_VALUES if _is_detail(texts.get(key, ""))]
+        pieces = pieces or [text for key, text in texts.items() if key not in _WRITTEN]
         by_content = {_folded(piece): piece for piece in reversed(pieces)}
         for content, text in by_content.items():
             yield Entry(

@@ -180,6 +180,15 @@ def test_a_key_of_nexus_that_holds_flags_or_nothing_stays_on_its_phone() -> None
     assert {key: made.card["phones"][0].get(key, "lost") for key in own} == own
 
 
+def test_a_text_beside_an_empty_number_goes_only_where_it_is_counted() -> None:
+    held = {"phones": [{"number": MUM}, {"number": "", "label": "", "note": "after five"}]}
+    made = Side(held, [mobile(MUM), mobile(HOME)], {"*": "filemaker"})
+    assert (made.of("phones").different, made.of("phones").gone) == (1, 1)
+    assert holds(made.listed("phones"), "after five")
+    kept = Side(held, [mobile(MUM), mobile(HOME)], {"*": "nexus"})
+    assert kept.card == held
+
+
 @pytest.mark.parametrize("cut", [491570001, "491570001", 491570001.0])
 def test_a_mobile_whose_zero_a_spreadsheet_has_removed_is_spelt_as_filemaker_spells_it(
     cut: Any,
