@@ -132,6 +132,33 @@ def is_known(entry: Entry, ours: Sequence[Entry]) -> bool:
     return any(entry.is_in(one) and (one.country or not needs_country) for one in ours)
 
 
+def crowded_out(ours: Sequence[Entry], theirs: Iterable[Entry]) -> list[Entry]:
+    """The entries of ``ours`` whose own keys are lost where FileMaker's entries take them over.
+
+    Several entries of Nexus can say what one of FileMaker's says: the first one's keys count.
+    """
+    taken_over = [[entry for entry in ours if entry.says <= one.says] for one in theirs]
+    kept = [(several, _own_of(several)) for several in taken_over]
+
+    def is_lost(entry: Entry) -> bool:
+        places = [own for several, own in kept if entry in several]
+        stays = (all(own[key] == entry.own[key] for key in _filled(entry.own)) for own in places)
+        return bool(places) and not any(stays)
+
+    return [entry for entry in ours if is_lost(entry)]
+
+
+def _filled(own: Card) -> list[str]:
+    """The keys that say something; countries are compared by themselves."""
+    return [k for k, one in own.items() if k != "country" and one not in (None, "", [], {})]
+
+
+def _own_of(several: Sequence[Entry]) -> Card:
+    """The own keys of entries that become one."""
+    own = {key: value for entry in reversed(several) for key, value in entry.own.items()}
+    return own | {k: entry.own[k] for entry in reversed(several) for k in _filled(entry.own)}
+
+
 def holds(card: Card, part: str, keys: Keys) -> bool:
     """Whether a card has an entry of ``part``."""
     return any(True for _ in _entries(card, part, keys))
@@ -199,7 +226,7 @@ def _joined(
     """One of FileMaker's entries, with the keys that only Nexus has."""
     says = frozenset[str]().union(*(e.says for e in entries({part: [new]}, part, (part,))))
     same = [entry for entry in old if entry.says <= says]
-    own = {key: value for entry in reversed(same) for key, value in entry.own.items()}
+    own = _own_of(same)
     label = next((entry.label for entry in same if entry.label), "")
     labels = (new["label"], label) if filemaker_is_right else (label, new["label"])
     filled = {key: value for key, value in new.items() if value}

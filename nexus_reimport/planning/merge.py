@@ -234,6 +234,10 @@ class Merger:
             return {k: v for k, v in card.items() if k not in keys}
         gone = cards.extra_details(ours, theirs)
         first = _first_that_changes(card, new, keys)
+        is_same = bool(ours) and all(cards.is_known(entry, ours) for entry in theirs)
+        stays = is_same and cards.is_of_the_newer_shape(card, name, keys)
+        if gone or first or not stays:  # then FileMaker's entries take over those of Nexus
+            gone += [e for e in cards.crowded_out(ours, theirs) if e not in gone]
         is_right = bool(gone or first)  # FileMaker is right, unless a person decides otherwise
         if existed and is_right:
             tally.different += 1
@@ -243,12 +247,11 @@ class Merger:
                 self._list(key, part, gone, theirs)
                 return card
             self._give_up(key, part, gone, theirs)
-        elif existed and ours and all(cards.is_known(entry, ours) for entry in theirs):
+        elif existed and is_same:
             tally.same += 1
-            newer = cards.is_of_the_newer_shape(card, name, keys)
             card_after = (
                 cards.readable(card, name)
-                if newer
+                if stays
                 else cards.put(card, ours, new, keys, filemaker_is_right=is_right)
             )
             tally.respelt += card_after != card

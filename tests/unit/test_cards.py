@@ -189,6 +189,32 @@ def test_a_text_beside_an_empty_number_goes_only_where_it_is_counted() -> None:
     assert kept.card == held
 
 
+@pytest.mark.parametrize("shape", ["phones", "mobile"])
+def test_of_two_entries_that_become_one_what_only_the_second_says_is_counted(shape: str) -> None:
+    twice = [{"number": MUM, "note": "her"}, {"number": "0491570001", "note": "his", "id": 7}]
+    held = {shape: twice}
+    made = Side(held, [mobile(MUM), mobile(HOME)], {"*": "filemaker"})
+    assert [phone.get("note") for phone in made.card["phones"]] == ["her", None]
+    assert (made.of("phones").different, made.of("phones").gone) == (1, 1)
+    assert "his" in made.listed("phones")[0]
+    kept = Side(held, [mobile(MUM), mobile(HOME)], {"*": "nexus"})
+    assert kept.card == held
+    less = Side({shape: [*twice, {"number": HOME}]}, [mobile(MUM)], {"*": "filemaker"})
+    assert less.of("phones").gone == 2
+    same = Side({"phones": twice}, [mobile(MUM)])
+    assert [phone["note"] for phone in same.card["phones"]] == ["her", "his"]
+    assert (same.of("phones").same, same.of("phones").gone) == (1, 0)
+
+
+def test_of_two_addresses_that_become_one_what_only_the_second_says_is_counted() -> None:
+    held = {"addresses": [{"line1": "1 Made Up St", "parking": where} for where in "ab"]}
+    made = Side(held, [address("1 Made Up St", "Suva")], {"*": "filemaker"})
+    assert made.of("addresses").gone == 1
+    assert '"parking": "b"' in made.listed("addresses")[0]
+    agreed = {"addresses": [{"line1": "1 Made Up St", "parking": "a"}, {"line1": "1 Made Up St"}]}
+    assert Side(agreed, [address("1 Made Up St", "Suva")]).of("addresses").gone == 0
+
+
 @pytest.mark.parametrize("cut", [491570001, "491570001", 491570001.0])
 def test_a_mobile_whose_zero_a_spreadsheet_has_removed_is_spelt_as_filemaker_spells_it(
     cut: Any,
