@@ -22,7 +22,6 @@ from nexus_reimport.record.chain import Link
 from nexus_reimport.record.verdict import State, Verdict
 
 SEALED, OPEN, FORMER, DAMAGED, FOLDER = "sealed", "open", "former", "damaged", ""
-_WRITTEN_LATE = "the next run writes it"
 UNSEEN = "what was made anew as a whole, seal and all, would not be found"
 ALONE = "not compared with the seal that the database holds"
 _ALWAYS = ("environment.json", journal.JOURNAL, verdict.FILE)
