@@ -282,7 +282,7 @@ def unless_any(values: Column, several: Sequence[Booleans]) -> Column:
     """The values, null beside which there is a true in one of ``several``."""
     import pyarrow.compute as pc
 
-    return pc.if_else(reduce(pc.or_, several), _text(None), values)
+    return pc.if_else(reduce(pc.or_, several, False), _text(None), values)
 
 
 def where(table: Table, **wanted: Collection[str]) -> Table:

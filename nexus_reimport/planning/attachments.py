@@ -27,8 +27,6 @@ from nexus_reimport.model import KEY, LinkPlan, Outcome
 if TYPE_CHECKING:
     from pyarrow import ChunkedArray as Column
 
-    ByField = Mapping[str, tuple[Column, Column]]
-
 LINK_COLUMNS = ("key", "object", "content_type")
 
 
@@ -68,7 +66,7 @@ def place(intake: Intake, name: str, file: RowFile, owners: IdPairs) -> Iterator
 
     ``file`` has the attachments before or after a run.
     """
-    filemaker_owners = _owners(intake, intake.mapping.attachments[name], file)
+    filemaker_owners = _identified(intake, intake.mapping.attachments[name], file).owners
     keys = columns.looked_up(filemaker_owners, owners.compared, owners.keys)
     rows = rowfile.read_dicts(intake.folder, file)
     both = zip(columns.values(filemaker_owners), columns.values(keys), strict=True)
@@ -84,21 +82,36 @@ def place(intake: Intake, name: str, file: RowFile, owners: IdPairs) -> Iterator
         )
 
 
-def _owners(intake: Intake, spec: Attachment, file: RowFile) -> Column:
-    """Of each row of ``file`` the owner's FileMaker id, as ids compare.
+class _Identified(NamedTuple):
+    """What identifies each attachment in FileMaker, as ids compare."""
 
-    "" if the record names none, null if no record exists.
+    owners: Column  # their FileMaker ids; "" if the record names none, null if no record exists
+    values: list[Column]  # of each rule; null if a row has none
+
+
+def _identified(intake: Intake, spec: Attachment, file: RowFile) -> _Identified:
+    """What identifies each row of ``file``.
+
+    A row whose values are of two owners, such as the id of one patient's image and the file of
+    another's, identifies nothing: neither is more likely.
     """
     by_field = _by_field(intake, spec)
-    owners_of_rows = columns.nothing(file.rows)
-    identities = _identities(intake, spec, file, by_field)
-    for identity, values in zip(spec.identity, identities, strict=True):
+    owners, of_rules, several = columns.nothing(file.rows), [], []
+    for number, identity in enumerate(spec.identity):
+        held = columns.column(intake.folder, file, f"identity:{number}:{identity.column}")
+        parts = (_part(identity.pattern, value) for value in columns.texts(held))
+        values = columns.of(ids.of(part).compared or None for part in parts)
         named = columns.looked_up(values, *by_field[identity.field])
-        owners_of_rows = columns.first(owners_of_rows, named)
-    return owners_of_rows
+        owners = columns.first(owners, named)
+        of_rules.append(values)
+        several.append(columns.differ(owners, named))
+    return _Identified(
+        columns.unless_any(owners, several),
+        [columns.unless_any(values, several) for values in of_rules],
+    )
 
 
-def _by_field(intake: Intake, spec: Attachment) -> ByField:
+def _by_field(intake: Intake, spec: Attachment) -> dict[str, tuple[Column, Column]]:
     """field -> its values, and beside each the owner's FileMaker id.
 
     A value that records of several owners share identifies no owner: the attachment is treated
@@ -137,7 +150,7 @@ def _keys(intake: Intake, name: str, spec: Attachment) -> Column:
     """Of each record the key of the attachment that it identifies; null if it is none."""
     file = intake.survey.attachment_rows[name]
     keys = columns.column(intake.folder, file, "key")
-    of_rows = _identities(intake, spec, file, _by_field(intake, spec))
+    of_rows = _identified(intake, spec, file).values
     keys_of_records = columns.nothing(intake.snapshot.extracts[spec.source].rows)
     for field in dict.fromkeys(i.field for i in spec.identity):
         those = [of_rows[n] for n, i in enumerate(spec.identity) if i.field == field]
@@ -146,23 +159,6 @@ def _keys(intake: Intake, name: str, spec: Attachment) -> Column:
         named = columns.looked_up(intake.ids_in(spec.source, field), values, several)
         keys_of_records = columns.first(keys_of_records, named)
     return keys_of_records
-
-
-def _identities(intake: Intake, spec: Attachment, file: RowFile, by_field: ByField) -> list[Column]:
-    """For each rule that can identify an attachment in FileMaker: the value of each row, or null.
-
-    Values are as ids compare. A row whose values are of two owners, such as the id of one
-    patient's image and the file of another's, identifies nothing: neither is more likely.
-    """
-    owner, identities, several = columns.nothing(file.rows), [], []
-    for number, identity in enumerate(spec.identity):
-        held = columns.column(intake.folder, file, f"identity:{number}:{identity.column}")
-        parts = (_part(identity.pattern, value) for value in columns.texts(held))
-        identities.append(columns.of(ids.of(part).compared or None for part in parts))
-        named = columns.looked_up(identities[-1], *by_field[identity.field])
-        owner = columns.first(owner, named)
-        several.append(columns.differ(owner, named))
-    return [columns.unless_any(values, several) for values in identities]
 
 
 def _part(pattern: str, value: str) -> str:
