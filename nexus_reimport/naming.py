@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}", re.ASCII)  # as a new record calls its run
 _ROWS = {  # an entity, a table, or a kind of attachment -> several of it
     "sms_messages": "SMS messages",
     "sms_inbound": "SMS replies",

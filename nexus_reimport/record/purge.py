@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from nexus_reimport import naming
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.record import by_hand, previews, register, runs
@@ -16,7 +16,6 @@ from nexus_reimport.record.run import Run, of
 from nexus_reimport.record.verdict import Verdict
 from nexus_reimport.settings import Settings
 
-_RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}", re.ASCII)  # as ``runs.create`` calls them
 _UNDECIDED = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)
 
 
@@ -59,7 +58,7 @@ def look(settings: Settings, older_than: timedelta, needed: Collection[str]) -> 
         _folder(settings, name, place / name, _why_run_stays(of(settings, name), since, needed))
         for name in sorted(names & known)
     ]
-    for path in (place / name for name in sorted(names - known) if _RUN.fullmatch(name)):
+    for path in (place / name for name in sorted(names - known) if naming.RUN.fullmatch(name)):
         why = "its record is not here" if any(path.iterdir()) else _why_young(path, since)
         folders.append(_folder(settings, path.name, path, why))
     for path in previews.left(settings):

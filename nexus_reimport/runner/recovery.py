@@ -160,9 +160,8 @@ def locate(run: str) -> Settings:
     Raises:
         SettingsError: no environment that can be loaded has it.
     """
-    for settings in environments.every():
-        if (settings.records_folder / run).is_dir() and run:
-            return settings
+    if settings := environments.of_run(run):
+        return settings
     if run in environments.names():
         raise SettingsError(
             f"{run!r} is an environment, and no run",

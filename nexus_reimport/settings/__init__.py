@@ -32,6 +32,7 @@ from nexus_reimport.settings.loading import (
     folder,
     load,
     names,
+    of_run,
 )
 from nexus_reimport.settings.servers import (
     S3,
@@ -81,4 +82,5 @@ __all__ = [
     "folder",
     "load",
     "names",
+    "of_run",
 ]

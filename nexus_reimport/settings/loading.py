@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nexus_reimport import CHECKOUT, wording
+from nexus_reimport import CHECKOUT, naming, wording
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.files import textfile, toml_places
 from nexus_reimport.settings import credentials, spelling
@@ -20,7 +20,6 @@ from nexus_reimport.settings.variables import Secrets, dotted
 
 ENVIRONMENT_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENT"
 FOLDER_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENTS"
-_RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}", re.ASCII)  # as a run is called
 _FIX = "fix the file, then start again"
 
 
@@ -30,14 +29,24 @@ def folder() -> Path:
     return Path(path) if path else CHECKOUT / "runbook" / "environments"
 
 
-def every(broken: Callable[[str, SettingsError], None] | None = None) -> Iterator[Settings]:
+def every(
+    broken: Callable[[str, SettingsError], None] | None = None, environments: Path | None = None
+) -> Iterator[Settings]:
     """The environments that can be loaded; ``broken`` is called for each of the others."""
-    for name in names():
+    for name in names(environments):
         try:
-            yield load(name)
+            yield load(name, environments)
         except SettingsError as error:
             if broken:
                 broken(name, error)
+
+
+def of_run(run: str, environments: Path | None = None) -> Settings | None:
+    """The first environment that has a record of ``run``; None if none that can be loaded has."""
+    if not run:
+        return None
+    loaded = every(environments=environments)
+    return next((one for one in loaded if (one.records_folder / run).is_dir()), None)
 
 
 def names(environments: Path | None = None) -> list[str]:
@@ -114,11 +123,11 @@ def _refused(path: Path, problems: Sequence[str], todo: str = _FIX) -> SettingsE
 def _no_such(name: str, where: Path) -> SettingsError:
     known = names(where)
     listed = ", ".join(known) or f"none in {where}"
-    if owner := _owner_of_run(name, known, where):
+    if naming.RUN.fullmatch(name) and (owner := of_run(name, where)):
         return SettingsError(
-            f"{name!r} is a run of {owner}, and no environment",
+            f"{name!r} is a run of {owner.name}, and no environment",
             where=f"known environments: {listed}",
-            next=f"name {owner} here; the run goes where --help says",
+            next=f"name {owner.name} here; the run goes where --help says",
         )
     meant = wording.meant(name, known)
     return SettingsError(
@@ -127,20 +136,6 @@ def _no_such(name: str, where: Path) -> SettingsError:
         next=f"name one of these, or set {ENVIRONMENT_VARIABLE};"
         " nexus-reimport init NAME makes one",
     )
-
-
-def _owner_of_run(name: str, known: Sequence[str], where: Path) -> str:
-    """The environment that has a record of that name; "" if none has."""
-    if not _RUN.fullmatch(name):
-        return ""
-    for environment in known:
-        try:
-            settings = load(environment, where)
-        except SettingsError:
-            continue
-        if (settings.records_folder / name).is_dir():
-            return environment
-    return ""
 
 
 def _mistakes(text: str, error: ValidationError, secrets: Secrets) -> Iterator[str]:
