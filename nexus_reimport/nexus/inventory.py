@@ -25,7 +25,8 @@ def describe(connection: Connection) -> Facts:
     facts: dict[Fact, None] = {}
     for name, tables in connection.execute(statement("tables_by_schema"), _OURS).fetchall():
         facts |= dict.fromkeys(schema.of_tables(connection, name, tables))
-    facts |= dict.fromkeys(schema.facts(connection, "beside_tables", _OURS))
+    for name in ("beside_tables", "definitions", "roles", "large_objects"):
+        facts |= dict.fromkeys(schema.facts(connection, name, _OURS))
     return tuple(facts)
 
 

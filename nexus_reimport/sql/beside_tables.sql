@@ -1,5 +1,5 @@
 -- What does the catalog say beside its tables: indexes that are not unique, sequences, views, functions,
--- types, extensions, whatever else there is, how tables are stored, comments, settings, and who was granted what?
+-- types, extensions, how tables are stored, comments, labels, settings, and who was granted what?
 -- Extensions' objects and our own are left aside.
 -- Local is what a copy to look at does without, or what nothing in a run can touch.
 WITH spaces AS (
@@ -9,30 +9,6 @@ WITH spaces AS (
       AND n.nspname <> %(own)s AND NOT starts_with(n.nspname, %(undo)s)
 ), of_extensions AS (
     SELECT d.classid, d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
-), others AS ( -- what is in a schema, or in none, and is no table, function or type with a line of its own
-    SELECT d.classid, d.objid, '' AS definition
-    FROM pg_catalog.pg_depend d
-    JOIN spaces s ON s.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_namespace'::regclass
-    LEFT JOIN pg_catalog.pg_class c ON c.oid = d.objid AND d.classid = 'pg_catalog.pg_class'::regclass
-    WHERE d.classid NOT IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_type'::regclass,
-                            'pg_catalog.pg_default_acl'::regclass)
-      AND (c.oid IS NULL OR c.relkind = 'c')
-    UNION
-    SELECT 'pg_catalog.pg_cast'::regclass, oid, concat_ws(' ', castfunc::regprocedure, castcontext, castmethod)
-    FROM pg_catalog.pg_cast
-    UNION
-    SELECT 'pg_catalog.pg_language'::regclass, oid, concat_ws(' ', lanpltrusted, lanacl) FROM pg_catalog.pg_language
-    UNION
-    SELECT 'pg_catalog.pg_foreign_data_wrapper'::regclass, oid, concat_ws(' ', fdwoptions, fdwacl) FROM pg_catalog.pg_foreign_data_wrapper
-    UNION
-    SELECT 'pg_catalog.pg_foreign_server'::regclass, oid, concat_ws(' ', srvoptions, srvacl)
-    FROM pg_catalog.pg_foreign_server
-    UNION
-    SELECT 'pg_catalog.pg_publication'::regclass, oid, (to_jsonb(p) - 'oid')::text FROM pg_catalog.pg_publication p
-    UNION
-    SELECT 'pg_catalog.pg_subscription'::regclass, oid, concat_ws(' ', subenabled, subpublications)
-    FROM pg_catalog.pg_subscription
-    WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
 ), named AS (
     SELECT c.*, s.nspname || '.' || c.relname AS name
     FROM pg_catalog.pg_class c
@@ -50,7 +26,7 @@ JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid AND NOT i.relispartition
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = x.indexrelid)
 UNION ALL
 SELECT true, 'index ' || i.relname || ' of ' || t.name || ' in use',
-       CASE WHEN x.indisvalid AND x.indisready AND x.indislive THEN 'yes' ELSE 'no' END, i.reloptions::text
+       CASE WHEN x.indisvalid AND x.indisready AND x.indislive THEN 'yes' ELSE 'no' END, concat_ws(' ', i.reloptions, nullif(i.reltablespace, 0))
 FROM named t
 JOIN pg_catalog.pg_index x ON x.indrelid = t.oid
 JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
@@ -105,8 +81,9 @@ WHERE NOT EXISTS (
     WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 UNION ALL
 SELECT true, 'type ' || t.oid::regtype::text,
-       CASE t.typtype WHEN 'e' THEN 'an enumeration' WHEN 'r' THEN 'a range' WHEN 'c' THEN 'composite' ELSE 'a domain' END,
+       CASE t.typtype WHEN 'e' THEN 'an enumeration' WHEN 'r' THEN 'a range' WHEN 'c' THEN 'composite' WHEN 'd' THEN 'a domain' ELSE 'a base type' END,
        concat_ws(' ', pg_catalog.pg_get_userbyid(t.typowner), t.typacl,
+                 CASE WHEN t.typtype IN ('b', 'p') THEN t::text END,
                  (SELECT to_jsonb(r)::text FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid),
                  pg_catalog.format_type(t.typbasetype, t.typtypmod), t.typnotnull, t.typdefault,
                  (SELECT string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder)
@@ -116,12 +93,12 @@ SELECT true, 'type ' || t.oid::regtype::text,
 FROM pg_catalog.pg_type t
 JOIN spaces s ON s.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
-WHERE (t.typtype IN ('d', 'e', 'r') OR c.relkind = 'c')
+WHERE (t.typtype IN ('d', 'e', 'r', 'p') OR t.typtype = 'b' AND t.typcategory <> 'A' OR c.relkind = 'c')
   AND NOT EXISTS (
       SELECT FROM pg_catalog.pg_depend d
       WHERE d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e')
 UNION ALL
-SELECT true, 'extension ' || extname, extversion, concat_ws(' ', extnamespace::regnamespace, extowner::regrole)
+SELECT true, 'extension ' || extname, extversion, concat_ws(' ', extnamespace::regnamespace, extowner::regrole, extconfig, extcondition)
 FROM pg_catalog.pg_extension
 UNION ALL
 SELECT true, 'schema ' || nspname, pg_catalog.pg_get_userbyid(nspowner),
@@ -130,7 +107,8 @@ FROM spaces
 UNION ALL
 SELECT true, 'database', pg_catalog.pg_get_userbyid(d.datdba),
        concat_ws(' ', coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba)), d.datconnlimit, d.datallowconn,
-                 d.datistemplate, pg_catalog.shobj_description(d.oid, 'pg_database'))
+                 d.datistemplate, pg_catalog.shobj_description(d.oid, 'pg_database'),
+                 to_jsonb(d) ->> 'datcollversion')
 FROM pg_catalog.pg_database d
 WHERE d.datname = current_database()
 UNION ALL
@@ -138,26 +116,6 @@ SELECT true, 'grants on what ' || pg_catalog.pg_get_userbyid(a.defaclrole) || ' 
        || coalesce(' in ' || n.nspname, ''), a.defaclobjtype::text, a.defaclacl::text
 FROM pg_catalog.pg_default_acl a
 LEFT JOIN pg_catalog.pg_namespace n ON n.oid = a.defaclnamespace
-WHERE n.nspname IS NULL OR n.nspname IN (SELECT nspname FROM spaces)
-UNION ALL
-SELECT true, o.type || ' ' || o.identity, 'is there',
-       concat_ws(' ', others.definition,
-                 CASE others.classid WHEN 'pg_catalog.pg_statistic_ext'::regclass
-                      THEN pg_catalog.pg_get_statisticsobjdef(others.objid) END,
-                 (SELECT to_jsonb(c)::text FROM pg_catalog.pg_collation c
-                  WHERE c.oid = others.objid AND others.classid = 'pg_catalog.pg_collation'::regclass),
-                 (SELECT to_jsonb(r)::text FROM pg_catalog.pg_operator r
-                  WHERE r.oid = others.objid AND others.classid = 'pg_catalog.pg_operator'::regclass),
-                 (SELECT to_jsonb(d)::text FROM pg_catalog.pg_ts_dict d
-                  WHERE d.oid = others.objid AND others.classid = 'pg_catalog.pg_ts_dict'::regclass),
-                 (SELECT string_agg(concat_ws(' ', m.maptokentype, m.mapseqno, m.mapdict::regdictionary), ','
-                                    ORDER BY m.maptokentype, m.mapseqno)
-                  FROM pg_catalog.pg_ts_config_map m
-                  WHERE m.mapcfg = others.objid AND others.classid = 'pg_catalog.pg_ts_config'::regclass))
-FROM others
-CROSS JOIN LATERAL pg_catalog.pg_identify_object(others.classid, others.objid, 0) o
--- Below 16384 are the objects that initdb makes (FirstNormalObjectId).
-WHERE others.objid >= 16384 AND (others.classid, others.objid) NOT IN (SELECT * FROM of_extensions)
 UNION ALL
 SELECT true, 'comment on ' || o.type || ' ' || o.identity, 'a comment', d.description
 FROM pg_catalog.pg_description d
@@ -166,12 +124,17 @@ WHERE (d.objoid >= 16384 OR d.classoid = 'pg_catalog.pg_namespace'::regclass AND
   AND (o.schema IS NULL OR o.schema IN (SELECT nspname FROM spaces))
   AND (d.classoid, d.objoid) NOT IN (SELECT * FROM of_extensions)
 UNION ALL
+SELECT true, 'label of ' || l.provider || ' on ' || o.type || ' ' || o.identity, 'a label', l.label
+FROM pg_catalog.pg_seclabel l
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(l.classoid, l.objoid, l.objsubid) o
+UNION ALL
 SELECT true, 'storage of ' || t.name, coalesce(nullif(concat_ws(', ', t.reloptions::text, o.reloptions::text), ''), 'as usual'),
        concat_ws(' ',
            (SELECT i.relname::text FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
             WHERE x.indrelid = t.oid AND x.indisclustered),
            CASE WHEN t.relkind = 'S' THEN t.relpersistence END, nullif(t.reloftype, 0)::regtype,
            (SELECT s.spcname FROM pg_catalog.pg_tablespace s WHERE s.oid = t.reltablespace),
+           (SELECT m.amname FROM pg_catalog.pg_am m WHERE m.oid = t.relam),
            (SELECT concat_ws(' ', w.ftserver, w.ftoptions) FROM pg_catalog.pg_foreign_table w WHERE w.ftrelid = t.oid))
 FROM named t
 LEFT JOIN pg_catalog.pg_class o ON o.oid = t.reltoastrelid

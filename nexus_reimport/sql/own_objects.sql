@@ -19,12 +19,19 @@ WITH spaces AS (
     CROSS JOIN LATERAL pg_catalog.aclexplode(o.acl) a
     WHERE a.grantee <> o.owner AND pg_catalog.pg_get_userbyid(a.grantee) <> current_user
     GROUP BY o.place
+), published AS (
+    SELECT t.schemaname || '.' || t.tablename AS place,
+           string_agg('publication ' || t.pubname, ', ' ORDER BY t.pubname) AS names
+    FROM pg_catalog.pg_publication_tables t
+    WHERE t.schemaname IN (SELECT nspname FROM spaces)
+    GROUP BY 1
 )
 SELECT s.nspname AS place, 'schema' AS kind, NULL::text[] AS columns, NULL::text[] AS constraints, NULL::text AS acts,
        (SELECT names FROM readers r WHERE r.place = s.nspname) AS readers
 FROM spaces s
 UNION ALL
-SELECT s.nspname || '.' || c.relname, CASE c.relkind WHEN 'r' THEN 'table' ELSE 'no table' END,
+SELECT s.nspname || '.' || c.relname, CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence'
+       WHEN 'p' THEN 'partitioned table' WHEN 'f' THEN 'foreign table' ELSE 'composite type' END,
        (SELECT array_agg(concat_ws(' ', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
                                    CASE WHEN a.attcollation <> t.typcollation THEN 'COLLATE ' || a.attcollation::regcollation END,
                                    -- Undo data is made by CREATE TABLE AS, which keeps neither of the two.
@@ -53,10 +60,14 @@ SELECT s.nspname || '.' || c.relname, CASE c.relkind WHEN 'r' THEN 'table' ELSE 
             WHERE x.indrelid = c.oid AND NOT x.indisprimary
               AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.oid)),
            (SELECT 'a table below it' FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid) LIMIT 1)), ''),
-       (SELECT names FROM readers r WHERE r.place = s.nspname || '.' || c.relname)
+       (SELECT string_agg(r.names, ', ' ORDER BY r.names) FROM (TABLE readers UNION ALL TABLE published) r
+        WHERE r.place = s.nspname || '.' || c.relname)
 FROM spaces s
 JOIN pg_catalog.pg_class c ON c.relnamespace = s.oid AND c.relkind NOT IN ('i', 'I', 't')
 UNION ALL
-SELECT s.nspname || '.' || p.proname, 'function', NULL, NULL, NULL, NULL
-FROM spaces s JOIN pg_catalog.pg_proc p ON p.pronamespace = s.oid
+SELECT o.identity, o.type, NULL, NULL, NULL, NULL
+FROM spaces s
+JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_namespace'::regclass AND d.refobjid = s.oid
+                           AND d.classid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_default_acl'::regclass)
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) o
 ORDER BY 1

@@ -217,6 +217,16 @@ ONE_KEY_OFF = (
     " FROM pg_trigger WHERE tgrelid = 'practice.person'::regclass AND tgisinternal"
     " ORDER BY oid {} LIMIT 1); END $$"
 )
+FAR = (
+    "CREATE FOREIGN DATA WRAPPER wide; CREATE SERVER far FOREIGN DATA WRAPPER"
+    " wide; CREATE USER MAPPING FOR PUBLIC SERVER far OPTIONS (a '1')"
+)
+ORDERED = (
+    "CREATE FUNCTION practice.cmp(text, text) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0';"
+    " CREATE OPERATOR FAMILY practice.f USING btree"
+)
+TRIGRAMS = "CREATE EXTENSION pg_trgm SCHEMA practice"
+GROUPED = "GRANT SELECT ON practice.person TO grouped; GRANT grouped TO reader"
 # what is there -> what somebody makes of it after COMMIT, and the object that is named
 BESIDE_TABLES = {
     "CREATE AGGREGATE practice.a(int) (SFUNC = int4pl, STYPE = int4)": (
@@ -292,6 +302,121 @@ BESIDE_TABLES = {
         "storage of practice.s: another definition",
     ),
     "SELECT": ("COMMENT ON SCHEMA public IS 'x'", "comment on schema public"),
+    FAR: (
+        "ALTER USER MAPPING FOR PUBLIC SERVER far OPTIONS (SET a '2')",
+        "user mapping public on server far: another definition",
+    ),
+    f"{FAR}; SELECT 1": (
+        "DROP USER MAPPING FOR PUBLIC SERVER far",
+        "user mapping public on server far: is gone",
+    ),
+    f"{FAR}; SELECT 2": (
+        "ALTER SERVER far OWNER TO reader",
+        "server far: another definition",
+    ),
+    ORDERED: (
+        "ALTER OPERATOR FAMILY practice.f USING btree ADD FUNCTION 1 (text, text)"
+        " practice.cmp(text, text)",
+        "operator family practice.f USING btree: another definition",
+    ),
+    f"{ORDERED}; SELECT 1": (
+        "CREATE OPERATOR CLASS practice.c FOR TYPE text USING btree"
+        " AS FUNCTION 1 practice.cmp(text, text)",
+        "operator class practice.c USING btree: did not exist",
+    ),
+    "CREATE STATISTICS practice.t ON given, family FROM practice.person": (
+        "ALTER STATISTICS practice.t SET STATISTICS 7",
+        "statistics object practice.t: another definition",
+    ),
+    "CREATE CONVERSION practice.c FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8": (
+        "ALTER CONVERSION practice.c OWNER TO reader",
+        "conversion practice.c: another definition",
+    ),
+    "CREATE TYPE practice.b": ("DROP TYPE practice.b", "type practice.b: is gone"),
+    "CREATE TRANSFORM FOR int LANGUAGE sql (FROM SQL WITH FUNCTION prsd_lextype(internal))": (
+        "DROP TRANSFORM FOR int LANGUAGE sql",
+        "transform for integer language sql: is gone",
+    ),
+    "SELECT lo_from_bytea(70001, 'abc')": (
+        "SELECT lo_put(70001, 1, 'x')",
+        "contents of large objects: another definition",
+    ),
+    "SELECT lo_from_bytea(70001, 'abc'), lo_put(70001, 20000000, 'abc')": (
+        "SELECT lo_put(70001, 20000001, 'x')",
+        "contents of large objects: another definition",
+    ),
+    TRIGRAMS: (
+        "CREATE OR REPLACE FUNCTION practice.similarity(text, text) RETURNS real LANGUAGE sql"
+        " IMMUTABLE STRICT PARALLEL SAFE AS 'SELECT 1::real'",
+        "pg_proc of extension pg_trgm: another definition",
+    ),
+    f"{TRIGRAMS}; SELECT 1": (
+        "GRANT EXECUTE ON FUNCTION practice.similarity(text, text) TO reader",
+        "pg_proc of extension pg_trgm: another definition",
+    ),
+    f"{TRIGRAMS}; SELECT 2": (
+        "ALTER OPERATOR FAMILY practice.gin_trgm_ops USING gin DROP OPERATOR 9 (text, text)",
+        "pg_opfamily of extension pg_trgm: another definition",
+    ),
+    f"{TRIGRAMS}; SELECT 3": (
+        "ALTER EXTENSION pg_trgm ADD TABLE practice.site",
+        "pg_class of extension pg_trgm: did not exist",
+    ),
+    "CREATE ROLE someone": ("ALTER ROLE someone SUPERUSER", "role someone: did not exist"),
+    "GRANT SELECT ON practice.person TO grouped": (
+        "GRANT grouped TO reader",
+        "role reader in grouped: did not exist",
+    ),
+    f"{GROUPED}": (
+        "GRANT grouped TO reader WITH ADMIN OPTION",
+        "role reader in grouped: a member then, a member, may add others now",
+    ),
+    f"{GROUPED}; SELECT 1": (
+        "ALTER ROLE reader BYPASSRLS",
+        "role reader: cannot log in then, cannot log in, bypasses row level security now",
+    ),
+    f"{GROUPED}; SELECT 2": (
+        "ALTER ROLE reader SET row_security = off",
+        "settings of every database for reader: did not exist",
+    ),
+    f"{GROUPED}; SELECT 3": ("REVOKE grouped FROM reader", "role reader in grouped: is gone"),
+    "SELECT 1": (
+        "GRANT pg_read_all_data TO reader",
+        "role reader in pg_read_all_data: did not exist",
+    ),
+    "SELECT 2": (
+        "ALTER ROLE ALL SET session_replication_role = replica",
+        "settings of every database: did not exist",
+    ),
+    "SELECT 3": (
+        "SET LOCAL allow_system_table_mods = on; INSERT INTO pg_seclabel VALUES"
+        " ('practice.person'::regclass, 'pg_class'::regclass, 2, 'anon', 'MASKED')",
+        "label of anon on table column practice.person",
+    ),
+    "SELECT 4": (
+        "GRANT SELECT ON pg_statistic TO PUBLIC",
+        "pg_class of PostgreSQL itself: another definition",
+    ),
+    "SELECT 5": (
+        "GRANT EXECUTE ON FUNCTION pg_read_file(text) TO PUBLIC",
+        "pg_proc of PostgreSQL itself: another definition",
+    ),
+    "SELECT 6": (
+        "CREATE FUNCTION pg_catalog.lower(varchar) RETURNS text LANGUAGE sql AS 'SELECT $1'",
+        "pg_proc of PostgreSQL itself: another definition",
+    ),
+    "SELECT 7": (
+        "ALTER TEXT SEARCH CONFIGURATION english ALTER MAPPING FOR word WITH simple",
+        "pg_ts_config of PostgreSQL itself: another definition",
+    ),
+    "SELECT 8": (
+        "GRANT CREATE ON SCHEMA pg_catalog TO PUBLIC",
+        "pg_namespace of PostgreSQL itself: another definition",
+    ),
+    "SELECT 9": (
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA nexus_reimport GRANT SELECT ON TABLES TO PUBLIC",
+        "grants on what .* makes later in nexus_reimport: did not exist",
+    ),
 }
 
 
@@ -300,6 +425,7 @@ def test_every_change_beside_the_tables_is_told_by_its_object(more: Altered, the
     change, told = BESIDE_TABLES[there]
     with more.admin.transaction(force_rollback=True):
         more.admin.execute("SET LOCAL search_path = pg_catalog")
+        more.admin.execute("CREATE ROLE reader; CREATE ROLE grouped")
         more.admin.execute(there)
         was = inventory.describe(more.admin)
         assert inventory.describe(more.admin) == was
@@ -316,6 +442,49 @@ def test_what_does_no_harm_is_no_change(more: Altered) -> None:
         more.do("COMMENT ON TABLE practice.person IS 'people'")
         more.do("ANALYZE practice.person")
         assert schema.describe(more.connection, mapping) == was
+
+
+# what goes on in a server where nobody changes anything that a run, or who may read, depends on
+ORDINARY = (
+    "CREATE TEMPORARY TABLE passing (x serial PRIMARY KEY, y text)",
+    "CREATE ROLE passing_by LOGIN PASSWORD 'x'",
+    "SET LOCAL ROLE passing_by; CREATE TEMPORARY TABLE passing (x int); RESET ROLE",
+    "ALTER ROLE known VALID UNTIL '2099-01-02'",
+    "ALTER ROLE known PASSWORD 'x'",
+    "ANALYZE",
+    "REINDEX TABLE practice.person",
+    "REFRESH MATERIALIZED VIEW practice.later",
+    "SELECT nextval('\"Other One\".numbers')",
+    "CREATE ROLE of_others; GRANT of_others TO passing_by",
+)
+
+
+@pytest.mark.parametrize("happens", ORDINARY)
+def test_what_happens_every_day_is_no_change_of_the_catalog(more: Altered, happens: str) -> None:
+    with more.admin.transaction(force_rollback=True):
+        more.admin.execute("CREATE ROLE known LOGIN VALID UNTIL '2099-01-01'")
+        more.admin.execute("GRANT SELECT ON practice.person TO known")
+        more.admin.execute("CREATE MATERIALIZED VIEW practice.later AS SELECT 1 AS one")
+        if "TO passing_by" in happens or "ROLE passing_by;" in happens:
+            more.admin.execute("CREATE ROLE passing_by LOGIN")
+        was = inventory.describe(more.admin)
+        more.admin.execute(happens)
+        assert schema.differences(was, inventory.describe(more.admin)) == ()
+
+
+def test_a_role_that_owns_nothing_reads_all_of_the_description(more: Altered) -> None:
+    with more.admin.transaction(force_rollback=True):
+        more.admin.execute(f"{FAR}; SELECT lo_from_bytea(70001, 'abc')")
+        more.admin.execute(
+            "CREATE ROLE known; GRANT SELECT ON ALL TABLES IN SCHEMA practice TO known"
+        )
+        more.admin.execute(
+            f"{TRIGRAMS}; CREATE STATISTICS practice.t ON given, family FROM practice.person"
+        )
+        was = {fact.place for fact in inventory.describe(more.admin)}
+        more.admin.execute("SET LOCAL ROLE known")
+        lacking = was - {fact.place for fact in inventory.describe(more.admin)}
+        assert lacking == {"contents of large objects"}
 
 
 def apply(book: runbook.Runbook, meanwhile: Callable[[], None] | None = None) -> None:

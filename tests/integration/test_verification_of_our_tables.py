@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from nexus_reimport import runbook
@@ -110,3 +111,45 @@ def test_the_row_of_an_earlier_run_must_stay_what_it_was(
     assert failed(verified(second))[ROW].sample == (f"{first.run.id} is changed",)
     clinic.do(f"DELETE FROM nexus_reimport.runs WHERE run = '{first.run.id}'", role=ROLE)
     assert failed(verified(second))[ROW].sample == (f"{first.run.id} is gone",)
+
+
+# what somebody puts into our own schemas -> which check names it, and how
+PUT = {
+    "a type": (
+        "CREATE DOMAIN nexus_reimport.d AS int",
+        "our_own_tables_are_as_we_make_them",
+        "nexus_reimport.d: somebody else's type",
+    ),
+    "a function": (
+        "CREATE FUNCTION nexus_reimport.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "our_own_tables_are_as_we_make_them",
+        "nexus_reimport.f(): somebody else's function",
+    ),
+    "statistics": (
+        "CREATE STATISTICS nexus_reimport.s ON entity, nexus_id FROM nexus_reimport.loaded",
+        "our_own_tables_are_as_we_make_them",
+        "nexus_reimport.s: somebody else's statistics object",
+    ),
+    "an operator": (
+        "CREATE OPERATOR nexus_reimport.=== (leftarg=text, rightarg=text, function=texteq)",
+        "our_own_tables_are_as_we_make_them",
+        "nexus_reimport.===(pg_catalog.text,pg_catalog.text): somebody else's operator",
+    ),
+    "a subscriber": (
+        "CREATE PUBLICATION p FOR TABLE {undo}.patients, nexus_reimport.loaded",
+        "nobody_else_may_use_our_own_tables",
+        "nexus_reimport.loaded: publication p",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUT)
+def test_what_is_put_into_our_own_schemas_is_named(
+    done: tuple[Clinic, runbook.Runbook], name: str
+) -> None:
+    clinic, book = done
+    statement, found_by, told = PUT[name]
+    undo = clinic.value("SELECT undo ->> 'schema' FROM nexus_reimport.runs", role=ROLE)
+    with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as admin:
+        admin.execute(statement.format(undo=undo))
+    assert told in failed(verified(book))[found_by].sample

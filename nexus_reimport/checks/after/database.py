@@ -177,11 +177,12 @@ def _note(keys: list[str], key: str) -> None:
 
 @check(After, Level.STOP, serves=("M1",), links=True)
 def the_schema_is_as_surveyed(after: After) -> Finding:
-    """The whole catalog says what it said: tables, keys, indexes, triggers, policies, grants.
+    """The whole catalog says what it said: tables, keys, triggers, policies, grants, roles.
 
-    Of every schema but our own; also sequences, views, functions and types. Until COMMIT that is
-    certain of the mapped tables; what differs was changed by others. Whoever has done that on
-    purpose waives it by name.
+    Of every schema but our own; also sequences, views, functions and types, what extensions and
+    PostgreSQL itself have brought, who belongs to a role with rights here, and what large objects
+    hold. Until COMMIT that is certain of the mapped tables; what differs was changed by others.
+    Whoever has done that on purpose waives it by name.
     """
     described = after.survey.inventory.rows if after.survey.inventory else 0
     return Finding(max(1, described), had(after.schema_changes))

@@ -109,7 +109,7 @@ def _not_as_made(after: After, own_object: OwnObject) -> Iterator[str]:
     is_of_undo = own_object.schema == undo.schema and own_object.name in tables_of(undo)
     is_earlier = own_object.schema not in (OWN_SCHEMA, undo.schema)
     if own_object.kind != TABLE or not (is_ours or is_of_undo or is_earlier):
-        yield f"a {own_object.kind} of somebody else's"
+        yield f"somebody else's {own_object.kind}"
         return
     if own_object.acts:
         yield own_object.acts
