@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -97,17 +97,17 @@ def check_runs(
     sealed = [c for c in checked if c.kind == check.SEALED]
     all_right = bool(sealed) and all(c.is_right for c in checked)
     rows = [
-        (c.environment, c.run or "all", c.verdict, _told(c), "; ".join(c.remarks))
+        (c.environment, c.run or "all", c.verdict, _told(c))
         for c in checked
         if c.run or c.problems or c.remarks
     ]
-    text = show.table("", "environment | run | verdict | record | remarks", rows).as_text()
+    text = show.table("", "environment | run | verdict | record", rows).as_text() if rows else ""
     end = "" if sealed else "nothing was checked: there is no sealed record"
     if sealed and by_path:
-        end = f"{check.ALONE}: {check.UNSEEN}"
+        end = f"{_not_compared(checked)}: {check.UNSEEN}"
     give(
         {"checked": [_plain(c) for c in checked], "as_sealed": all_right},
-        "\n".join(filter(None, [text if rows else "", end])),
+        "\n".join(filter(None, [text, *_below(checked), end])),
         as_json=as_json,
     )
     raise typer.Exit(0 if all_right else 1)
@@ -189,10 +189,32 @@ def acknowledge_restore(environment: str, why: str, *, yes: bool, as_json: bool)
 
 def _told(checked: Checked) -> str:
     if checked.problems:
-        return "; ".join(checked.problems)
+        return wording.amount(len(checked.problems), "problem")
     if checked.kind == check.FOLDER:
         return "not compared"
     return "as sealed" if checked.kind == check.SEALED else checked.kind
+
+
+def _below(checked: Sequence[Checked]) -> Iterator[str]:
+    """A line for each problem and each remark; one for all of those of which it is said."""
+    for one in checked:
+        yield from (f"{_name(one)}: {problem}" for problem in one.problems)
+    by_remark: dict[str, list[str]] = {}
+    for one in checked:
+        for remark in one.remarks:
+            by_remark.setdefault(remark, []).append(_name(one))
+    for remark, names in by_remark.items():
+        if not remark.startswith(check.ALONE):  # which is said at the end
+            yield f"{wording.some(names)}: {remark}"
+
+
+def _name(checked: Checked) -> str:
+    return checked.run or f"all of {checked.environment}"
+
+
+def _not_compared(checked: Sequence[Checked]) -> str:
+    """How records by their path were not compared."""
+    return next(r for c in checked for r in c.remarks if r.startswith(check.ALONE))
 
 
 def _of_path(path: Path, run: str, signers: Path | None) -> list[Checked]:
@@ -222,8 +244,7 @@ def _alone(checked: Checked, *, together: bool) -> Checked:
     if checked.kind != check.SEALED:
         return checked
     others = "" if together else ", nor with the records before and after it"
-    remark = f"seal {checked.seal}; {check.ALONE}{others}"
-    return replace(checked, remarks=(*checked.remarks, remark))
+    return checked.with_remarks(f"seal {checked.seal}", f"{check.ALONE}{others}")
 
 
 def _of_environments(environment: str, run: str, signers: Path | None) -> list[Checked]:

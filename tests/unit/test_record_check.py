@@ -155,6 +155,24 @@ def test_a_folder_is_meant_where_no_environment_has_its_name(
     assert command(capsys, sealed.runs[0].id)[0] == 0
 
 
+def test_what_is_said_of_several_records_is_said_once_and_no_line_is_padded_to_it(
+    sealed: Sealed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *others = (run.id for run in sealed.runs)
+    (sealed.runs[0].folder / "plan.json").write_text("{}")
+    code, out = command(capsys, str(sealed.folder))
+    lines = out.splitlines()
+    assert (code, out.count(check.ALONE), lines[-1].startswith(check.ALONE)) == (1, 1, True)
+    assert f"{first}: data/plan.json: changed after the seal" in lines
+    assert f"{others[0]}: seal {sealed.runs[1].seal_digest()}" in lines
+    listed = lines[2 : 2 + len(sealed.runs)]
+    assert [line.split()[1] for line in listed] == [first, *others]
+    assert [line.split()[3:] for line in listed] == [
+        ["1", "problem"],
+        *[["as", "sealed"] for _ in others],
+    ]
+
+
 def test_only_the_run_that_is_asked_for_is_checked_by_its_path_too(
     sealed: Sealed, capsys: pytest.CaptureFixture[str]
 ) -> None:
