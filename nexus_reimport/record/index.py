@@ -1,11 +1,12 @@
 """``index.html`` over all records of an environment, made anew at each seal, from the disk.
 
-It is a view, not a record: nothing vouches for it, and ``record check`` does not look at it.
+After a kill between the two, the next command that works on a run makes it. It is a view, not a
+record: nothing vouches for it, and ``record check`` does not look at it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -80,14 +81,30 @@ def write(runs: Path) -> None:
         ) from None
 
 
+def lists(folder: Path) -> bool:
+    """Whether the record in ``folder`` is sealed, and in the list as it is."""
+    seal = bag.digest(folder)
+    try:
+        return bool(seal) and seal.encode() in (folder.parent / FILE).read_bytes()
+    except OSError:
+        return False
+
+
 def _body(runs: Path) -> Iterator[str]:
     sealed = sorted(filter(bag.is_sealed, chain.records(runs)), key=_number, reverse=True)
     yield (
-        f"<p>{len(sealed):,} sealed, the newest first. This page was made at the last seal, and"
-        " nothing vouches for it. To check all of them:</p>"
+        f"<p>{len(sealed):,} sealed, the newest first. {_as_of(sealed)}Nothing vouches"
+        " for this page. To check all records:</p>"
         f"<p><code>nexus-reimport record check {escape(runs.name)}</code></p>"
     )
     yield from (_article(folder) for folder in sealed)
+
+
+def _as_of(sealed: Sequence[Path]) -> str:
+    """By the newest record, and by no clock: the page may be made again later."""
+    at = bag.info(sealed[0]).get("Sealed-At", "") if sealed else ""
+    then = f"at {escape(at)}; a record that is not here was not sealed then"
+    return f"The newest one was sealed {then}. " if at else ""
 
 
 def _number(folder: Path) -> tuple[int, str]:

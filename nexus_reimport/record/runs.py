@@ -19,7 +19,7 @@ from nexus_reimport import wording
 from nexus_reimport.errors import NotClean, OnlySealed, RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import access, bag, chain, closing, lock, run, seal
+from nexus_reimport.record import access, bag, chain, closing, index, lock, run, seal
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.record.run import Run
 from nexus_reimport.record.verdict import Verdict
@@ -122,13 +122,19 @@ def _close_earlier(settings: Settings, undoes: str) -> None:
 
 
 def _finish_seal(settings: Settings) -> None:
-    """A record whose seal was cut short before its last file gets that file."""
+    """A record whose seal was cut short gets its last file, and its place in the list of records.
+
+    The list is for convenience: what keeps it from being written keeps nobody from working.
+    """
     place = settings.records_folder
     noted = chain.noted_last(place)
-    if noted is None or Path(noted.run).name != noted.run or bag.is_sealed(place / noted.run):
+    if noted is None or Path(noted.run).name != noted.run or index.lists(place / noted.run):
         return
     with private.locked_folder(place):  # who is sealing it now finishes it
         chain.finish(place / noted.run)
+        if bag.is_sealed(place / noted.run):
+            with suppress(OnlySealed):
+                index.write(place)
 
 
 def find(settings: Settings, run_id: str = "") -> Run:

@@ -24,7 +24,7 @@ from nexus_reimport.errors import Busy, RecordError, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Approval, Outlook, Plan, Report
-from nexus_reimport.record import Verdict, bag, chain, check, closing, crate, runs
+from nexus_reimport.record import Verdict, bag, chain, check, closing, crate, index, runs
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE, WORKERS
 from nexus_reimport.record.values import NAMES
@@ -283,6 +283,8 @@ def test_the_index_lists_every_sealed_record_the_newest_first(known: settings.Se
     page = (runs[0].bag.parent / "index.html").read_text()
     assert page.index(runs[2].id) < page.index(runs[1].id) < page.index(runs[0].id)
     assert "● COMPLETE" in page
+    newest = bag.info(record.every(known)[-2].bag)["Sealed-At"]
+    assert f"sealed at {newest}; a record that is not here was not sealed then" in page
     assert "CANNOT BE READ" in page
     assert "It ended with: 3 rows are undecided" in page
     assert f'href="{runs[2].id}/data/01_preflight.html"' in page
@@ -314,6 +316,7 @@ def test_a_kill_at_any_instant_leaves_an_open_record_or_a_sealed_one(
             known_files.add(files)
             later = record.create(known)  # seals it, or writes the one file that was left to write
             assert run.problems() == []
+            assert run.seal_digest() in (run.bag.parent / index.FILE).read_text()
             later.seal()
             assert [one.place().sequence for one in record.every(known)] == [1, 2, 3]
             assert bag.info(later.bag)["Record-Before"] == run.id
