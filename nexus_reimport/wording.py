@@ -33,6 +33,16 @@ def lines(items: Collection[str], *, shown: int = 20, indent: str = "    ") -> s
     return "\n".join([*listed, *([f"{indent}and {rest:,} more"] if rest else [])])
 
 
+def visible(text: str) -> str:
+    """One line: what has no look of its own is spelt out, so that a name cannot pass for lines.
+
+    A line's end, what moves a terminal's cursor, what turns the direction of writing.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def amount(count: int, singular: str, plural: str = "") -> str:
     """``1 row``, ``2,877 rows``."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"

@@ -173,6 +173,27 @@ def test_what_is_said_of_several_records_is_said_once_and_no_line_is_padded_to_i
     ]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["x: as sealed\n20990101T000000Z-0000: as sealed", "\x1b[2K\x1b[1A", "a\u202eb", "a\udcff"],
+)
+def test_a_name_on_the_disk_cannot_speak_for_the_one_who_checks(
+    sealed: Sealed, capsys: pytest.CaptureFixture[str], tool: ModuleType, name: str
+) -> None:
+    """Nor move the cursor over what was said, nor end the command."""
+    (sealed.folder / name).mkdir()
+    (sealed.runs[0].folder / name).write_text("{}")
+    lines: list[str] = []
+    assert not tool.check(sealed.folder, None, None, lines.append)
+    code, out = command(capsys, str(sealed.folder))
+    assert code == 1
+    told = ascii(name)[1:-1]
+    for said in (lines, out.splitlines()):
+        assert all(line.isprintable() for line in said)
+        assert [line for line in said if line.startswith(f"{told}: ")]
+        assert [line for line in said if f"data/{told}: added after the seal" in line]
+
+
 def test_only_the_run_that_is_asked_for_is_checked_by_its_path_too(
     sealed: Sealed, capsys: pytest.CaptureFixture[str]
 ) -> None:
