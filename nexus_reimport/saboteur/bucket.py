@@ -161,6 +161,14 @@ def a_file_that_no_row_names_is_added(scene: Scene) -> int:
 
 
 @kind(SORT, level=Level.REVIEW)
+def a_file_is_written_again(scene: Scene) -> int:
+    """A file was written again with the same bytes, perhaps as another type; nobody reads it."""
+    read = {one["key"] for one in scene.sample}
+    unread = [one for one in _ours(scene) if one["key"] not in read]
+    return _change(scene, unread, "modified", lambda at: f"{at}0")
+
+
+@kind(SORT, level=Level.REVIEW)
 def a_file_was_missing_before_already(scene: Scene) -> int:
     """A document has no file, and had none before the run: one more than those that are known."""
     read = {one["key"] for one in scene.sample}

@@ -22,6 +22,7 @@ from support.clinic import Clinic
 BUCKET = "walk-nexus-dev"
 LOST, READ = "no_file_was_lost", "a_sample_of_the_files_is_unchanged"
 UNNAMED = "objects_that_no_row_names_are_as_they_were"
+AGAIN = "no_file_was_written_again"
 
 
 @pytest.fixture
@@ -36,10 +37,12 @@ def done(clinic: Clinic) -> Iterator[tuple[Clinic, runbook.Runbook]]:
     clinic.s3.access.fill(BUCKET, [o for o in objects if o.key in there])
 
 
-def results(book: runbook.Runbook) -> dict[str, Result]:
+def results(
+    book: runbook.Runbook, checks: tuple[str, ...] = (LOST, READ, UNNAMED)
+) -> dict[str, Result]:
     """What the verification says of S3, which is listed and read again."""
     report = verify.run(book.settings, book.expected(), book._storage(), today=today(book.settings))
-    return {r.check: r for r in report.results if r.check in (LOST, READ, UNNAMED)}
+    return {r.check: r for r in report.results if r.check in checks}
 
 
 def keys(book: runbook.Runbook) -> list[str]:
@@ -63,6 +66,27 @@ def test_the_sample_is_chosen_by_the_plan_and_stated(done: tuple[Clinic, runbook
     assert found[READ].note.startswith(f"50 of {counted.objects:,} objects, {read.bytes_read:,} b")
     unnamed = counted.objects - len(named)
     assert found[UNNAMED].note == f"{unnamed:,} before, {unnamed:,} now"
+
+
+def test_a_file_outside_the_sample_that_has_another_type_is_to_be_looked_at(
+    done: tuple[Clinic, runbook.Runbook],
+) -> None:
+    clinic, _ = done
+    book = clinic.whole(dry=True)  # its bucket was filled before the run
+    assert results(book, (AGAIN,))[AGAIN].passed
+    client, expected = clinic.s3.access.client(), book.expected()
+    read = set(keys(book))
+    key = next(
+        k for k in columns.texts(bucket.named(expected.intake, expected.census)) if k not in read
+    )
+    at = client.head_object(Bucket=BUCKET, Key=key)["LastModified"]
+    body = client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    while client.head_object(Bucket=BUCKET, Key=key)["LastModified"] == at:  # a clock of seconds
+        client.put_object(Bucket=BUCKET, Key=key, Body=body, ContentType="text/html")
+    found = results(book, (LOST, READ, AGAIN))
+    assert found[LOST].passed
+    assert found[READ].passed
+    assert (found[AGAIN].offending, found[AGAIN].level) == (1, Level.REVIEW)
 
 
 def test_a_file_that_is_overwritten_with_as_many_bytes_is_found_by_listing_and_reading(

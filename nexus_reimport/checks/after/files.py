@@ -82,6 +82,18 @@ def no_more_files_are_missing(after: After) -> Finding:
     return Finding(max(1, sum(map(len, wanted))), count=missing)
 
 
+@check(After, Level.REVIEW, serves=("K1", "K2"), links=True)
+def no_file_was_written_again(after: After) -> Finding:
+    """No file of a document or image was written again since the survey with the bytes it had.
+
+    Its type, name for a browser, tags or access may be others: of a file outside the sample only
+    the time is known.
+    """
+    named, objects = after.named, after.once(_objects)
+    again = columns.count(columns.of(objects.again), named)
+    return Finding(max(1, len(named)), count=again)
+
+
 _TOLD = ("size", "etag", "modified")  # of an object by a listing
 
 
@@ -92,18 +104,20 @@ class _Objects:
     gone: tuple[str, ...]
     added: tuple[str, ...]
     changed: tuple[str, ...]
+    again: tuple[str, ...]  # written again with the same bytes
 
 
 def _objects(after: After) -> _Objects:
     """Every object that was there or is there, once for all checks."""
     rows = beside.of(after.folder, after.census.file, after.census_now.file, "key")
-    changed = [
-        key
-        for was, now in rows.batches()
-        for key, then, row in beside.what_differs(was, now, "key", _TOLD, always=True)
-        if _is_changed(then, row)
-    ]
-    return _Objects(rows.gone, rows.added, tuple(changed))
+    changed, again = [], []
+    for was, now in rows.batches():
+        for key, then, row in beside.what_differs(was, now, "key", _TOLD, always=True):
+            if _is_changed(then, row):
+                changed.append(key)
+            elif row["modified"] != then["modified"]:
+                again.append(key)
+    return _Objects(rows.gone, rows.added, tuple(changed), tuple(again))
 
 
 def _is_changed(was: Dict, now: Dict) -> bool:
