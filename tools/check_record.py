@@ -33,6 +33,7 @@ TOP = {"bagit.txt", "bag-info.txt", "README.txt", MANIFEST}
 DECLARED = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 SIGNATURE = TAGS + ".sig"
 SIGNED = "Signed-By"  # in bag-info.txt: who has signed the record
+NOT_SIGNED = "Not-Signed"  # in bag-info.txt: why it is not signed, though it should be
 NAMESPACE = "nexus-reimport-record"  # of the signature, which is of nothing else
 REGISTER, NOTE = ".register", "last_line"  # beside the records: what people did to them since
 FOUND_CHANGED = "found changed"  # in the register: it counts from such a line on
@@ -210,8 +211,11 @@ def check_names(bag, events, problems):
 
 def check_signature(bag, signers, problems, remarks):
     """The signature of the tag manifest, by ssh-keygen, if the record says that it is signed."""
-    who = info_of(bag).get(SIGNED, "none")
+    told = info_of(bag)
+    who = told.get(SIGNED, "none")
     if who == "none":
+        if signers:
+            remarks.append(f"not signed: {told.get(NOT_SIGNED, 'it does not say why')}")
         return
     if not is_file(bag / SIGNATURE):
         problems.append(f"{SIGNATURE}: missing, and the record says that {who} has signed it")
@@ -335,6 +339,20 @@ def check_last(runs, numbers, problems):
         problems.append(f".last_seal: {expected[0]} was sealed last, and it is not the last here")
 
 
+def check_unsigned(runs, names, problems):
+    """Whether a record without a signature, that does not say why, comes after one that has one."""
+    signed = ""
+    sealed = [name for name in names if seal_of(runs / name)]
+    for name in sorted(sealed, key=lambda name: number_of(runs / name)):
+        told = info_of(runs / name)
+        if told.get(SIGNED, "none") != "none":
+            signed = name
+        elif signed and NOT_SIGNED not in told:
+            problems.append(
+                f"{name}: it is not signed, and does not say why; {signed}, before it, is"
+            )
+
+
 def check_register(runs, names, problems, remarks):
     """The register beside the records: its lines, the note of the last one, what the seals hold."""
     folder = runs / REGISTER
@@ -416,7 +434,7 @@ def compare_seals(place, names, seals, problems):
             problems.append(f"{name}: the database does not know it")
 
 
-def check_together(place, inside, names, problems, remarks):
+def check_together(place, inside, names, signers, problems, remarks):
     """What lies beside the records, and the records with each other."""
     for path in inside:
         if path.is_symlink():
@@ -426,6 +444,8 @@ def check_together(place, inside, names, problems, remarks):
         elif path.name == LAST_SEAL and path.is_file() and path.stat().st_nlink > 1:
             problems.append(f"{path.name}: {LINKED}")
     check_chain(place, names, problems)
+    if signers:
+        check_unsigned(place, names, problems)
     try:
         check_register(place, names, problems, remarks)
     except Exception as error:  # nor must the register keep the records from being told
@@ -488,7 +508,7 @@ def check_all(folder, place, single, seals, signers, say):
             say(f"  {remark}")
     problems, remarks = [], []
     if not single:
-        check_together(place, inside, names, problems, remarks)
+        check_together(place, inside, names, signers, problems, remarks)
     if seals is None:
         beside = ", nor with the records before and after it" if single else ""
         say(f"not compared with what the database holds (--seals){beside}: {UNSEEN}")

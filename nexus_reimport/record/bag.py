@@ -20,6 +20,7 @@ DECLARATION, INFO, README = "bagit.txt", "bag-info.txt", "README.txt"
 MANIFEST, TAG_MANIFEST = "manifest-sha256.txt", "tagmanifest-sha256.txt"
 SIGNATURE = f"{TAG_MANIFEST}.sig"
 SIGNED = "Signed-By"  # in bag-info.txt: whose signature lies beside it
+NOT_SIGNED = "Not-Signed"  # in bag-info.txt: why a record that should be signed is not
 TAG_FILES = (DECLARATION, INFO, MANIFEST, README)  # what the tag manifest vouches for
 DECLARED = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 _DRAFT = re.compile(r"[\w.-]+\.\d+\.new", re.ASCII)  # as ``private.replace`` calls them

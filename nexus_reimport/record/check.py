@@ -124,7 +124,9 @@ def _redactions(entries: Sequence[journal.Entry]) -> Iterator[str]:
 def _of_signature(folder: Path, checked: Checked, signers: Path | None) -> Checked:
     who = signature.signer(folder)
     if not who:
-        return checked
+        why = bag.info(folder).get(bag.NOT_SIGNED, "")
+        remark = ": ".join(filter(None, ["not signed", why]))
+        return checked.with_remarks(*([remark] if signers else []))
     if signers is None:
         remark = f"signed by {who}, not compared: no file of allowed signers is named"
         return replace(checked, remarks=(*checked.remarks, remark))
@@ -233,6 +235,8 @@ def _of_folder(runs: Path, environment: str, signers: Path | None) -> list[Check
     links = {folder.name: chain.of(folder) for folder in chain.records(runs)}
     ordered = sorted(links, key=lambda name: (_number(links[name]), name))
     records = {name: of_record(runs / name, environment, signers) for name in ordered}
+    if signers:
+        _blame_unsigned(runs, records)
     whole = Checked(environment or runs.name, "", "", FOLDER)
     whole = whole.with_problems(*_strays(runs), *_of_chain(runs, links, records))
     several = sorted({e for n in records if (e := bag.info(runs / n).get("Environment", ""))})
@@ -244,6 +248,20 @@ def _of_folder(runs: Path, environment: str, signers: Path | None) -> list[Check
         problem = f"{register.FOLDER}: it cannot be read ({type(error).__name__})"
         whole = whole.with_problems(problem)
     return [*records.values(), whole]
+
+
+def _blame_unsigned(runs: Path, records: dict[str, Checked]) -> None:
+    """A record without a signature that does not say why, after one that is signed.
+
+    Made anew without the key, a record is as good as it was otherwise. ``records`` are in order.
+    """
+    signed = ""
+    for name in [name for name, record in records.items() if record.kind == SEALED]:
+        if signature.signer(runs / name):
+            signed = name
+        elif signed and bag.NOT_SIGNED not in bag.info(runs / name):
+            problem = f"it is not signed, and does not say why; {signed}, before it, is signed"
+            records[name] = records[name].with_problems(problem)
 
 
 def _of_register(runs: Path, whole: Checked, records: dict[str, Checked]) -> Checked:

@@ -99,7 +99,7 @@ def _signed(
     try:
         signature.write(folder, signature.sign(signing, text))
     except OnlySealed as error:
-        return _tag_manifest(folder, facts | {"Not-Signed": error.what}), error
+        return _tag_manifest(folder, facts | {bag.NOT_SIGNED: error.what}), error
     return text, None
 
 

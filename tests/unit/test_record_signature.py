@@ -11,8 +11,9 @@ import pytest
 from nexus_reimport import record, settings
 from nexus_reimport.cli import main
 from nexus_reimport.errors import OnlySealed
-from nexus_reimport.record import bag, check, signature
+from nexus_reimport.record import bag, chain, check, signature
 from nexus_reimport.settings import Signing
+from support.records import seal_anew
 
 WHO = "a.person@clinic.example"
 
@@ -120,6 +121,32 @@ def test_a_signature_by_another_key_for_other_bytes_or_gone_is_found(
     assert problems(run, signing, tool) == ()
 
 
+def test_a_record_that_was_made_anew_without_the_key_is_found_where_others_are_signed(
+    known: settings.Settings, signing: Signing, tool: ModuleType
+) -> None:
+    """Nothing else tells of a run that wrote nothing: no row of the database holds its seal."""
+    record.create(known).seal()  # from before records were signed
+    runs = [sealed(known), sealed(known)]
+    folder, allowed = known.records_folder, signing.allowed_signers
+    assert [one.problems for one in check.of_folder(folder, "", allowed)] == [()] * 4
+    assert check.of_folder(folder, "", allowed)[0].remarks == ("not signed",)
+    assert tool.check(folder, None, allowed, lambda _: None)
+    last = runs[-1]
+    (last.folder / "environment.json").write_text("{}")
+    (last.bag / bag.SIGNATURE).unlink()
+    facts = bag.info(last.bag) | {bag.SIGNED: bag.NOTHING}
+    (last.bag / bag.INFO).write_text(bag.info_text(facts))
+    seal_anew(last.bag)
+    place = last.place()
+    assert place is not None
+    chain.note_last(folder, place)
+    assert [one.problems for one in check.of_folder(folder)] == [()] * 4
+    *_, forged, whole = check.of_folder(folder, "", allowed)
+    told = f"it is not signed, and does not say why; {runs[0].id}, before it, is signed"
+    assert (forged.problems, whole.problems) == ((told,), ())
+    assert not tool.check(folder, None, allowed, lambda _: None)
+
+
 def test_a_key_that_cannot_be_used_leaves_a_record_that_is_sealed_and_says_so(
     known: settings.Settings, signing: Signing, tool: ModuleType
 ) -> None:
@@ -130,6 +157,8 @@ def test_a_key_that_cannot_be_used_leaves_a_record_that_is_sealed_and_says_so(
     assert run.is_sealed
     assert bag.info(run.bag)["Not-Signed"].startswith("the record could not be signed")
     assert problems(run, signing, tool) == ()
+    (remark,) = check.of_record(run.bag, signers=signing.allowed_signers).remarks
+    assert remark.startswith("not signed: the record could not be signed")
     later = record.create(known)  # nor does it keep a new run from being begun
     record.create(known)
     assert later.is_sealed
