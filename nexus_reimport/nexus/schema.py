@@ -53,10 +53,14 @@ def of_tables(connection: Connection, schema: str, tables: Iterable[str]) -> Fac
 
 
 def facts(connection: Connection, name: str, asked: Mapping[str, Any]) -> Facts:
-    """What a fixed statement gives: local, place, what may be shown, the definition."""
+    """What a fixed statement gives: local, place, what may be shown, the definition.
+
+    An object that was dropped while it was described has no name any more, and no line.
+    """
     return tuple(
         Fact(place, shown, private.sha256((definition or "").encode())[:_DIGEST], local)
         for local, place, shown, definition in connection.execute(statement(name), asked)
+        if place is not None
     )
 
 

@@ -70,4 +70,5 @@ FROM spaces s
 JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_namespace'::regclass AND d.refobjid = s.oid
                            AND d.classid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_default_acl'::regclass)
 CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) o
+WHERE o.identity IS NOT NULL -- dropped while it is asked
 ORDER BY 1

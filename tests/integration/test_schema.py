@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from nexus_reimport import mapping as mappings
@@ -485,6 +486,21 @@ def test_a_role_that_owns_nothing_reads_all_of_the_description(more: Altered) ->
         more.admin.execute("SET LOCAL ROLE known")
         lacking = was - {fact.place for fact in inventory.describe(more.admin)}
         assert lacking == {"contents of large objects"}
+
+
+def test_what_is_dropped_while_it_is_described_has_no_line(
+    more: Altered, postgres: PostgresServer
+) -> None:
+    """The catalog's rows are of the snapshot, what objects are called is of this moment."""
+    more.do("CREATE COLLATION practice.passing (LOCALE = 'C')", admin=True)
+    more.do("COMMENT ON COLLATION practice.passing IS 'x'", admin=True)
+    with psycopg.connect(postgres.dsn(more.database)) as reader:
+        reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        assert [f for f in inventory.describe(reader) if "practice.passing" in f.place]
+        more.do("DROP COLLATION practice.passing", admin=True)
+        described = inventory.describe(reader)
+    assert not [f for f in described if "passing" in f.place]
+    assert schema.differences(described, inventory.describe(more.admin)) == ()
 
 
 def apply(book: runbook.Runbook, meanwhile: Callable[[], None] | None = None) -> None:
