@@ -142,10 +142,10 @@ WHERE t.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
 UNION ALL
 SELECT true, 'columns of ' || t.name, 'in their order',
        string_agg(concat_ws(' ', a.attname, a.attstorage, a.attstattarget, a.attoptions, a.attfdwoptions,
-                            to_jsonb(a) ->> 'attcompression',
+                            to_jsonb(a) ->> 'attcompression', a.attcollation, a.attgenerated,
                             -- Of tables these have lines of their own.
                             CASE WHEN t.relkind IN ('v', 'm', 'c')
-                                 THEN concat_ws(' ', pg_catalog.format_type(a.atttypid, a.atttypmod), a.attcollation,
+                                 THEN concat_ws(' ', pg_catalog.format_type(a.atttypid, a.atttypmod),
                                                 a.attacl, pg_catalog.pg_get_expr(f.adbin, f.adrelid)) END),
                   ',' ORDER BY a.attnum)
 FROM named t

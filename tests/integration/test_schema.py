@@ -381,6 +381,18 @@ BESIDE_TABLES = {
         "settings of every database for reader: did not exist",
     ),
     f"{GROUPED}; SELECT 3": ("REVOKE grouped FROM reader", "role reader in grouped: is gone"),
+    # What is called alike in another schema may compare otherwise.
+    "CREATE COLLATION public.c (LOCALE = 'C');"
+    " ALTER TABLE practice.visit ALTER remark TYPE text COLLATE public.c": (
+        "CREATE COLLATION practice.c (LOCALE = 'POSIX');"
+        " ALTER TABLE practice.visit ALTER remark TYPE text COLLATE practice.c",
+        "columns of practice.visit: another definition",
+    ),
+    "ALTER TABLE practice.site ADD n int GENERATED ALWAYS AS (1) STORED": (
+        "ALTER TABLE practice.site DROP n; ALTER TABLE practice.site ADD n int"
+        " GENERATED ALWAYS AS (1) VIRTUAL",
+        "columns of practice.site: another definition",
+    ),
     "SELECT 1": (
         "GRANT pg_read_all_data TO reader",
         "role reader in pg_read_all_data: did not exist",
