@@ -77,6 +77,18 @@ class ReadRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What a channel could not give of one value as FileMaker has it, in words for a person."""
+
+    row: int  # of its page, from 0
+    field: str
+    what: str
+
+
+NO_VALUE = "could not be computed by FileMaker: taken as empty"
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some records of a table, in the order of its key.
 
@@ -85,15 +97,21 @@ class Page:
     time may be 24 hours or more; a timestamp may have an offset, which means nothing. Paragraphs
     end with ``\\r`` or ``\\n``. The first repetition of a field has the field's name, the second is
     ``Field(2)``. A value that does not fit its type is passed on unchanged, and ``convert`` judges
-    it. ``repaired`` counts values that FileMaker could not compute (a bare ``?``), given as empty.
+    it. ``remarks`` name the values that were lost or may have been, such as those that FileMaker
+    could not compute (a bare ``?``), which are given as empty.
     """
 
     offset: int  # of the first row, from 1
     rows: tuple[dict[str, str], ...]
     record_ids: tuple[str, ...] = ()  # FileMaker's own, if the channel has them
     versions: tuple[str, ...] = ()  # of each record, if the channel has them: see ``version``
-    repaired: int = 0
+    remarks: tuple[Remark, ...] = ()
     separated: bool = False  # repetitions of a field are one text, with 0x1D between them
+
+    @property
+    def repaired(self) -> int:
+        """How many values FileMaker could not compute."""
+        return sum(remark.what == NO_VALUE for remark in self.remarks)
 
 
 def version(record_id: object, modifications: object) -> str:
@@ -138,6 +156,12 @@ class Source(Protocol):
 
     def fields(self, table: str) -> dict[str, Field]:
         """The fields of ``table`` by name, in its order."""
+
+    def numbers_alone(self, table: str) -> bool:
+        """Whether of a number field only a number arrives: ``about 5`` as 5, a word not at all.
+
+        FileMaker stores in such a field what was typed, and nothing else shows that it was cut.
+        """
 
     def origin(self, table: str) -> Origin | None:
         """The file that ``table`` comes from; None if a server answers."""

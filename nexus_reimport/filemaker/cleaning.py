@@ -2,15 +2,17 @@
 
 Parquet, PostgreSQL, JSON and spreadsheets each refuse different characters. What is changed here is
 counted by field and listed by FileMaker id; values are never shown. Of a repeating field only the
-first repetition is read: records with more are listed as well.
+first repetition is read: records with more are listed as well, and so is what a channel could not
+give as FileMaker has it.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from nexus_reimport.filemaker import Remark
 from nexus_reimport.text import LOSSLESS, clean, is_clean
 
 REPETITION = "\x1d"  # stands between the repetitions of a field in an exported text file
@@ -32,6 +34,12 @@ class Cleaner:
         self._names = {spelt: name for name, spelt in self._real if spelt}
         self._known = frozenset(known)
         self.changed: list[tuple[str, str, str]] = []  # field, what was done, FileMaker id
+
+    def note(self, remarks: Iterable[Remark], keys: Sequence[str]) -> None:
+        """List what the channel remarks of wanted fields, in records whose keys are ``keys``."""
+        for remark in remarks:
+            if name := self._names.get(remark.field):
+                self.changed.append((name, remark.what, keys[remark.row]))
 
     def columns(self, records: Sequence[Mapping[str, str]], keys: Sequence[str]) -> list[list[str]]:
         """The wanted texts of ``records``, whose keys are ``keys``, by column as in the mapping."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -69,9 +69,12 @@ def load(content: bytes) -> Loaded:
     return Loaded(loaded, len(words))
 
 
-def not_computed(rows: Iterable[Mapping[str, Any]]) -> int:
-    """How many values of ``rows`` could not be computed."""
-    return sum(value is NOT_COMPUTED for row in rows for value in row.values())
+def not_computed(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+    """The row, from 0, and the field of each value that could not be computed."""
+    for number, row in enumerate(rows):
+        for name, value in row.items():
+            if value is NOT_COMPUTED:
+                yield number, name
 
 
 def rows_of_text(rows: Iterable[dict[str, Any]], where: str) -> tuple[dict[str, str], ...]:

@@ -52,6 +52,7 @@ class Extract:
     repaired: int = 0  # values that FileMaker could not compute, taken as empty
     origin: Origin | None = None  # the file that it was read from, if it was a file
     cleaned: tuple[Cleaned, ...] = ()
+    numbers_alone: tuple[str, ...] = ()  # fields of which words do not arrive, nor are counted
     versions: RowFile | None = None  # of its records, in the order of keys; fewer where not known
 
 

@@ -38,6 +38,7 @@ def snapshot(value: Snapshot) -> Page:
             folded(_usage(value)),
             *map(folded, _exported(extracts)),
             *_cleaned(extracts),
+            *_numbers_alone(extracts),
             _renamed(extracts),
         ),
     )
@@ -117,6 +118,18 @@ def _cleaned(extracts: Collection[Extract]) -> Iterator[ShownTable]:
             "Texts that were cleaned; cleaned.csv in the record lists every id",
             "source | field | what was done | records | e.g.",
             cleaned,
+        )
+
+
+def _numbers_alone(extracts: Collection[Extract]) -> Iterator[ShownTable]:
+    """Number fields that may hold words in FileMaker: what nobody can count is at least named."""
+    fields = [(e.table, e.channel, name) for e in extracts for name in e.numbers_alone]
+    if fields:
+        yield table(
+            "Number fields of which words do not arrive (about 5 arrives as 5, a word not at all):"
+            " the Data API and .tab files have them",
+            "table | channel | field",
+            fields,
         )
 
 

@@ -52,7 +52,7 @@ def take(
 
         cleaned: dict[str, list[tuple[str, str, str]]] = {}
         tasks = {
-            n: _Task(n, s, places[n], fields[n], tuple(metadata[n]), mapping.ids_of(n))
+            n: _Task(n, s, places[n], fields[n], metadata[n], mapping.ids_of(n))
             for n, s in chosen.items()
         }
 
@@ -254,7 +254,7 @@ class _Task:
     spec: SourceTable
     place: TableSource
     fields: tuple[FieldFound, ...]
-    present: tuple[str, ...]  # every field of the table
+    present: Mapping[str, Field]  # every field of the table
     ids: frozenset[str]
     sent: dates.Sent = field(init=False)
 
@@ -265,6 +265,20 @@ class _Task:
     def real(self) -> dict[str, str]:
         """Field of the mapping -> its name in FileMaker, "" if it has none there."""
         return {f.name: f.found_as for f in self.fields}
+
+    @property
+    def numbers_alone(self) -> tuple[str, ...]:
+        """The mapping's names of fields of which only numbers arrive, and words are not seen."""
+        if not self.place.source.numbers_alone(self.place.table):
+            return ()
+        # A calculation whose result is a number holds nothing that somebody has typed.
+        return tuple(
+            name
+            for name, real in self.real.items()
+            if real
+            and self.spec.fields[name].type == "number"
+            and not self.present[real].is_calculation
+        )
 
     @property
     def wanted(self) -> ReadRequest:
@@ -317,6 +331,7 @@ def _extract(
             records = tuple(map(apart, part.rows)) if part.separated else part.rows
             written, odd = _keys(wanted, records)
             texts = cleaner.columns(records, written)
+            cleaner.note(part.remarks, written)
             out.add_columns([written, *texts])
             versions.add_columns([part.versions])
             keys.add(written, _names(part), odd)
@@ -356,5 +371,6 @@ def _extract(
         repaired=repaired,
         origin=source.origin(wanted.table),
         cleaned=tuple(Cleaned(*line) for line in cleaner.counted()),
+        numbers_alone=task.numbers_alone,
     )
     return extract, cleaner.changed

@@ -10,13 +10,14 @@ import re
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from nexus_reimport import convert
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
-from nexus_reimport.filemaker import Field, Product, ReadRequest
+from nexus_reimport.filemaker import NO_VALUE, Field, Product, ReadRequest, Remark
 from nexus_reimport.filemaker.odata import OData, metadata
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.faults import Fault
@@ -165,6 +166,22 @@ def test_more_fields_than_a_url_can_name_are_read_with_all_others(source, simula
     assert part.rows[0].keys() == {"id", *(f.name for f in fields)}
     assert part.rows[0]["a field with a long name 07"] == "x"
     assert part.repaired == 0  # what could not be computed was not wanted
+
+
+def test_a_repetition_that_could_not_be_computed_is_counted(source, simulator):
+    fields = (StoredField("id", "text"), StoredField("rate", "number", repetitions=2))
+    records = [Record(n, 0, {"id": str(n), "rate": n, "rate(2)": n + 1}) for n in (1, 2)]
+    with simulator.edit() as live:
+        live["API_Rates"] = FileTable("API_Rates", fields, records)
+
+    def spoil(answer):
+        body = answer.body.replace(b'"rate": [1, 2]', b'"rate": [?, 2]')
+        return replace(answer, body=body.replace(b'"rate": [2, 3]', b'"rate": [2, ?]'))
+
+    simulator.faults.append(Fault(path="API_Rates", change=spoil, times=9))
+    (part,) = source.records(ReadRequest("API_Rates", "id", {"rate": "number"}))
+    assert [(row["rate"], row["rate(2)"]) for row in part.rows] == [("", "2"), ("2", "")]
+    assert part.remarks == (Remark(0, "rate", NO_VALUE), Remark(1, "rate(2)", NO_VALUE))
 
 
 def test_without_named_fields_every_field_is_read_with_its_repetitions(source):

@@ -19,12 +19,15 @@ from openpyxl import load_workbook
 
 from nexus_reimport import runbook, show
 from nexus_reimport.errors import MappingError, SourceError
+from nexus_reimport.filemaker import NO_VALUE
 from nexus_reimport.filemaker.cleaning import MORE
+from nexus_reimport.filemaker.exports.cells import NUMBER_AS_TEXT
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Cleaned, Plan, Snapshot
 from nexus_reimport.text import CONTROL, HALF, JOINED
 from nexus_sandbox.clinic import StoredObject
 from nexus_sandbox.filemaker import exports as exported
+from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.exports import Style
 from nexus_sandbox.filemaker.faults import Fault
 from nexus_sandbox.filemaker.file import Field, FileTable
@@ -494,6 +497,89 @@ def test_a_channel_of_tables_knows_no_layout_and_hides_no_repetition(
     with small(channel, hidden) as place:
         (told,) = place.planned().snapshot.extracts["visits"].cleaned
         assert told == Cleaned("Remark", MORE, 1, ("V1",))
+
+
+# ---------------------------------------------------------------- what a channel cannot give
+
+
+def cleaned_and_judged(made: Planned) -> tuple[tuple[Cleaned, ...], tuple[str, ...]]:
+    """What was cleaned of the visits, and what the check of values says to a person."""
+    (fits,) = (r for r in made.book.check_before().results if r.check == "every_value_fits")
+    return made.snapshot.extracts["visits"].cleaned, fits.sample
+
+
+def test_a_number_that_a_spreadsheet_has_for_a_text_is_counted_and_listed(small: Open) -> None:
+    mapping = (('exports = "Visits.csv"', 'exports = "Visits.xlsx"'),)
+    with small("exports", put("Visits", 1, "Remark", "412345678"), mapping) as place:
+        tables = {table.name: table for table in filemaker()}
+        put("Visits", 1, "Remark", "412345678")(tables)
+        style = Style(number_ids=True)
+        exported.write(tables["Visits"], place.folder / "exports" / "Visits.xlsx", style)
+        made = place.planned()
+        assert "412345678" in {row["remark"] for row in made.rows("visits")}
+        cleaned, told = cleaned_and_judged(made)
+        assert cleaned == (Cleaned("Remark", NUMBER_AS_TEXT, 1, ("V2",)),)
+        assert f"visits.Remark: {NUMBER_AS_TEXT} (1)" in told
+        listed = (made.book.run.folder / "cleaned.csv").read_text(encoding="utf-8-sig")
+        assert listed.splitlines()[1:] == [f'visits,Remark,"{NUMBER_AS_TEXT}",V2'.replace('"', "")]
+        assert f"visits  Remark  {NUMBER_AS_TEXT}" in str(show.snapshot(made.snapshot))
+
+
+@pytest.mark.parametrize("channel", SERVERS)
+def test_a_value_that_filemaker_could_not_compute_is_listed_by_its_record(
+    small: Open, channel: str
+) -> None:
+    with small(channel) as place:
+        fault = faults.question_mark(r"/Visits(/records)?$", "Remark")
+        place.simulator.faults.append(replace(fault, times=99))
+        cleaned, told = cleaned_and_judged(place.planned())
+        assert cleaned == (Cleaned("Remark", NO_VALUE, 1, ("V1",)),)
+        assert f"visits.Remark: {NO_VALUE} (1)" in told
+
+
+def words_in_a_number(tables: Tables) -> None:
+    """The remarks of visits are numbers, of which FileMaker stores what was typed."""
+    table = tables["Visits"]
+    fields = tuple(replace(f, type="number") if f.name == "Remark" else f for f in table.fields)
+    records = [replace(r, values={**r.values, "Remark": ""}) for r in table.records]
+    records[0].values["Remark"], records[1].values["Remark"] = "about 5", "unknown"
+    tables["Visits"] = FileTable("Visits", fields, records)
+
+
+@pytest.mark.parametrize(
+    ("channel", "arrives"),
+    [
+        ("data_api", {"about 5", "unknown"}),
+        ("odata", {"5"}),
+        ("exports", {"first"}),  # empty in the file, so Nexus's stays
+    ],
+)
+def test_number_fields_of_which_words_do_not_arrive_are_named(
+    small: Open, channel: str, arrives: set[str]
+) -> None:
+    mapping = (('Remark = "text"', 'Remark = "number"'),)
+    with small(channel, words_in_a_number, mapping) as place:
+        made = place.planned()
+        assert arrives == {row["remark"] for row in made.rows("visits")} - {None, "made here"}
+        unseen = () if channel == "data_api" else ("Remark",)
+        assert made.snapshot.extracts["visits"].numbers_alone == unseen
+        page = str(show.snapshot(made.snapshot))
+        assert ("words do not arrive" in page) is bool(unseen)
+        (fits,) = (r for r in made.book.check_before().results if r.check == "every_value_fits")
+        assert ("words in 1 number field do not arrive" in fits.note) is bool(unseen)
+
+
+def test_a_calculated_number_holds_no_words_and_is_not_named(small: Open) -> None:
+    def change(tables: Tables) -> None:
+        words_in_a_number(tables)
+        table = tables["Visits"]
+        calculated = (
+            replace(f, is_calculation=True) if f.name == "Remark" else f for f in table.fields
+        )
+        tables["Visits"] = FileTable("Visits", tuple(calculated), table.records)
+
+    with small("odata", change, (('Remark = "text"', 'Remark = "number"'),)) as place:
+        assert place.read().extracts["visits"].numbers_alone == ()
 
 
 # ---------------------------------------------------------------- files in S3

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nexus_reimport import convert
 from nexus_reimport.errors import SettingsError, SourceError
-from nexus_reimport.filemaker import ReadRequest
+from nexus_reimport.filemaker import NO_VALUE, ReadRequest, Remark
 from nexus_reimport.filemaker.exports import cells
 from nexus_sandbox.filemaker import exports
 from nexus_sandbox.filemaker.exports import Style
@@ -334,6 +334,32 @@ def test_what_could_not_be_computed_is_empty_and_counted(tmp_path):
     lines(tmp_path, "id,a,b", "1,?,?")
     (part,) = source.records(ReadRequest("t.csv", "id", {"a": "text", "b": "number"}))
     assert (part.rows[0], part.repaired) == ({"id": "1", "a": "?", "b": ""}, 1)
+
+
+def test_a_repetition_that_could_not_be_computed_is_counted(tmp_path):
+    lines(tmp_path, "id,a,b", "1,?\x1d5,5\x1d6", "2,5,5\x1d?")
+    (part,) = files(tmp_path).records(ReadRequest("t.csv", "id", {"a": "number", "b": "number"}))
+    assert [row["a"] for row in part.rows] == ["\x1d5", "5"]
+    assert part.remarks == (Remark(0, "a", NO_VALUE), Remark(1, "b", NO_VALUE))
+
+
+def test_a_number_cell_in_a_text_is_told_and_in_an_id_or_a_number_it_is_not(tmp_path):
+    """A zero or a plus that a spreadsheet has removed leaves no other trace."""
+    workbook(
+        tmp_path,
+        ["id", "phone", "of", "n"],
+        [1, 412345678, 7, 5],
+        ["2", "0412345678", "8", "5"],
+        [3, None, None, None],
+        [4, 1.5, 7.0, 1.5],
+    )
+    types = {"phone": "text", "of": "text", "n": "number"}
+    wanted = ReadRequest("t.xlsx", "id", types, ids=frozenset({"of"}))
+    first, second = files(tmp_path).records(wanted, page=3)
+    assert [row["phone"] for row in first.rows] == ["412345678", "0412345678", ""]
+    assert first.remarks == (Remark(0, "phone", cells.NUMBER_AS_TEXT),)
+    assert second.remarks == (Remark(0, "phone", cells.NUMBER_AS_TEXT),)
+    assert (first.repaired, second.repaired) == (0, 0)
 
 
 def test_a_date_beyond_all_dates_is_counted_and_nobody_is_warned(tmp_path):

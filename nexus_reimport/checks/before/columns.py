@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import LOADED, Before
 from nexus_reimport.filemaker.cleaning import loses
@@ -21,7 +22,12 @@ def every_value_fits(before: Before) -> Finding:
     keys += [f"{source}.{c.field}: {c.what} ({c.records:,})" for source, c in lost]
     derived = sum(m.derived for _, m, _ in misfits)
     looked = sum(fit.held for e in before.plan.entities.values() for fit in e.fits)
-    note = f"{derived:,} more are derived from another value" if derived else ""
+    unseen = sum(len(e.numbers_alone) for e in extracts)
+    notes = [f"{derived:,} more are derived from another value"] if derived else []
+    if unseen:
+        fields = wording.amount(unseen, "number field")
+        notes.append(f"words in {fields} do not arrive: no count of them is possible")
+    note = "; ".join(notes)
     count = sum(count for *_, count in misfits) + sum(c.records for _, c in lost)
     return Finding(looked, keys, count=count, note=note)
 

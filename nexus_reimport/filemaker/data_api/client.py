@@ -93,6 +93,10 @@ class DataApi(Server):
             objects[str(facts["name"])].append(facts)
         return {name: _field(name, several) for name, several in objects.items()}
 
+    def numbers_alone(self, table: str) -> bool:
+        """No: what is not a number arrives as the text that was typed."""
+        return False
+
     def origin(self, table: str) -> Origin | None:
         """None: the records come from a server, not from a file."""
         return None

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, TypeGuard
 
 from nexus_reimport import wording
-from nexus_reimport.filemaker import Page, codes, jsontext, version
+from nexus_reimport.filemaker import NO_VALUE, Page, Remark, codes, jsontext, version
 from nexus_reimport.filemaker.answer import (
     FEW_TRIES,
     RUN_AGAIN_LATER,
@@ -124,13 +124,14 @@ def page_of(answer: Envelope, *, offset: int, skip: int = 0) -> Page:
     rows, ids = [record["fieldData"] for record in data], answer.ids(data)
     changes = [record.get("modId") for record in data]
     known = None not in changes and "" not in changes
-    repaired = jsontext.not_computed(rows) if answer.repaired else 0
+    # Before ``rows_of_text``, which makes them empty.
+    lost = tuple(jsontext.not_computed(rows)) if answer.repaired else ()
     return Page(
         offset=offset + skip,
         rows=jsontext.rows_of_text(rows, answer.where),
         record_ids=ids,
         versions=tuple(map(version, ids, changes)) if known else (),
-        repaired=repaired,
+        remarks=tuple(Remark(row, field, NO_VALUE) for row, field in lost),
     )
 
 

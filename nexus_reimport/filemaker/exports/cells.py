@@ -17,6 +17,7 @@ from enum import Enum
 
 from nexus_reimport import forms as written
 from nexus_reimport.errors import ReimportError, SettingsError, SourceError
+from nexus_reimport.filemaker import NO_VALUE
 from nexus_reimport.forms import DateForm, DecimalSign
 
 SINCE_1900 = datetime(1899, 12, 30)  # noqa: DTZ001 — a wall clock, as everything in a file is
@@ -52,6 +53,7 @@ _FROM_FILEMAKER = (
 )
 _LONGEST_TIME = timedelta(hours=9_999)  # convert accepts hours of four digits at most
 UNCOMPUTED = "?"  # how FileMaker writes what it could not compute
+NUMBER_AS_TEXT = "a number in the spreadsheet: zeros or a plus before it may be lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,23 @@ def as_text(cell: Cell, kind: str, forms: Forms) -> str | None:
         parts = cell.split(forms.between_repetitions)
         return forms.between_repetitions.join(_of_text(p, kind, forms) or "" for p in parts)
     return _of_text(cell, kind, forms)
+
+
+def remark(cell: Cell, kind: str, forms: Forms, *, is_id: bool) -> str:
+    """What was lost of a cell that is passed on, or may have been; ``""`` usually.
+
+    A text that looks like a number is one in a spreadsheet: 0800 is 800 there, +61 is 61. Of ids
+    nothing is said: those that lost something find no record, which is counted.
+    """
+    if isinstance(cell, Failed):
+        return NO_VALUE
+    if isinstance(cell, str):
+        if kind == "text" or UNCOMPUTED not in cell:
+            return ""
+        parts = cell.split(forms.between_repetitions) if forms.between_repetitions else [cell]
+        return NO_VALUE if any(part.strip() == UNCOMPUTED for part in parts) else ""
+    is_number = kind == "text" and isinstance(cell, int | float) and not is_id
+    return NUMBER_AS_TEXT if is_number else ""
 
 
 def _of_text(text: str, kind: str, forms: Forms) -> str | None:

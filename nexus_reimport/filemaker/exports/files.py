@@ -28,7 +28,16 @@ from typing import Self
 
 from nexus_reimport import forms, wording
 from nexus_reimport.errors import SettingsError, SourceError
-from nexus_reimport.filemaker import Field, Origin, Page, Product, ReadRequest, Usage, suggest
+from nexus_reimport.filemaker import (
+    Field,
+    Origin,
+    Page,
+    Product,
+    ReadRequest,
+    Remark,
+    Usage,
+    suggest,
+)
 from nexus_reimport.filemaker.cleaning import REPETITION
 from nexus_reimport.filemaker.exports import encoded, grid, kinds, spreadsheet, typed
 from nexus_reimport.filemaker.exports.cells import Forms
@@ -138,6 +147,10 @@ class ExportedFiles:
         """The columns of the file in their order, without those that have no name."""
         return {name: Field(name, "") for name in self._file(table).columns if name}
 
+    def numbers_alone(self, table: str) -> bool:
+        """Yes, but for tab-separated text: the other formats have no words in number fields."""
+        return self._path(table).suffix.lower() != ".tab"
+
     def origin(self, table: str) -> Origin | None:
         """The file's name, size and digest when it was read."""
         return self._file(table).origin
@@ -150,7 +163,7 @@ class ExportedFiles:
         """The greatest value of a column of timestamps; ``""`` if no row has one."""
         file = self._file(table, rows=True)
         stamps = self._typed(file, Reading({field: TIMESTAMP}, file.forms))
-        return max((forms.stamp(row.texts[0] or "") for row in stamps.rows()), default="")
+        return max((forms.stamp(row.texts[0]) for row in stamps.rows()), default="")
 
     def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[Page]:
         """Every row of a file in the order of its key, page by page, with the wanted fields.
@@ -325,14 +338,14 @@ class ExportedFiles:
 
 
 def _named(names: tuple[str, ...], row: Row) -> dict[str, str]:
-    return dict(zip(names, (text or "" for text in row.texts), strict=True))
+    return dict(zip(names, row.texts, strict=True))
 
 
 def _page(rows: list[Row], names: tuple[str, ...], *, offset: int, separated: bool) -> Page:
     return Page(
         offset=offset,
         rows=tuple(_named(names, row) for row in rows),
-        repaired=sum(row.texts.count(None) for row in rows),
+        remarks=tuple(Remark(n, *what) for n, row in enumerate(rows) for what in row.remarks),
         separated=separated,
     )
 

@@ -10,17 +10,21 @@ from itertools import groupby
 from nexus_reimport import ids, wording
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.filemaker import suggest
-from nexus_reimport.filemaker.exports.cells import Forms, Refused, as_id, as_text
+from nexus_reimport.filemaker.exports.cells import Forms, Refused, as_id, as_text, remark
 from nexus_reimport.filemaker.exports.columns import refuse_contradictions, refuse_rounded_ids
 from nexus_reimport.filemaker.exports.grid import Grid, GridRow
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The wanted values of one line; None where one could not be computed."""
+    """The wanted values of one line, empty where there is none.
+
+    ``remarks`` are the columns of which something was lost, or may have been, and what.
+    """
 
     line: int
-    texts: tuple[str | None, ...]
+    texts: tuple[str, ...]
+    remarks: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +76,21 @@ class Table:
             for name in names
         ]
         for line in lines:
-            texts: list[str | None] = []
+            texts: list[str] = []
+            remarks = list[tuple[str, str]]()
             try:
                 for place, read, kind, forms in columns:
-                    texts.append(read(line.cells[place], kind, forms))
+                    cell = line.cells[place]
+                    if what := remark(cell, kind, forms, is_id=read is as_id):
+                        remarks.append((names[len(texts)], what))
+                    texts.append(read(cell, kind, forms) or "")
             except Refused as refused:
                 raise refused.error(
                     f"line {line.number:,}, column {names[len(texts)]}: {refused.what}",
                     where=self._where,
                     next=refused.next,
                 ) from None
-            yield Row(line.number, tuple(texts))
+            yield Row(line.number, tuple(texts), tuple(remarks))
 
 
 def in_order(keys: Iterable[tuple[int, str]], where: str) -> Sequence[int]:

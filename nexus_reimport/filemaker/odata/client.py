@@ -80,6 +80,10 @@ class OData(Server):
             raise _missing("table", nearest(table, lambda: tables), self._where(table))
         return dict(tables[table])
 
+    def numbers_alone(self, table: str) -> bool:
+        """Yes: a number field is an Edm.Decimal, whatever was typed into it."""
+        return True
+
     def origin(self, table: str) -> Origin | None:
         """None: the records come from a server, not from a file."""
         return None
@@ -124,13 +128,12 @@ class OData(Server):
         offset = 1
         names = (*shape.names, *self._version_fields(request.table)) if shape.names else ()
         for part in self._pages(request, names, page):
-            rows = shape.rows(part)
-            repaired = shape.not_computed(part)
-            self._wire.meter.add(repaired=repaired)
+            rows, remarks = shape.rows(part), shape.remarks(part)
+            self._wire.meter.add(repaired=len(remarks))
             if keys.add(request.keys_of(rows)):
                 keys.expect_twice(self._keys(request, max(page, MOST)))
             if rows:
-                yield Page(offset=offset, rows=rows, versions=versions(part), repaired=repaired)
+                yield Page(offset, rows, versions=versions(part), remarks=remarks)
             offset += len(rows)
         # Keys are short: FileMaker's largest page is asked for.
         keys.expect(self._keys(request, max(page, MOST)))

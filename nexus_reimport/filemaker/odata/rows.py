@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nexus_reimport.filemaker import Field, jsontext, version
+from nexus_reimport.filemaker import NO_VALUE, Field, Remark, jsontext, version
 from nexus_reimport.filemaker.answer import missing_field
 from nexus_reimport.filemaker.odata.collection import Collection
 from nexus_reimport.filemaker.odata.metadata import CHANGES, RECORD_ID
@@ -41,13 +41,17 @@ class Shape:
         by_column = self._by_column(page.rows)
         return tuple(self._row(row) for row in page.rows) if by_column is None else by_column
 
-    def not_computed(self, page: Collection) -> int:
-        """How many wanted values of ``page`` were a bare ``?``."""
+    def remarks(self, page: Collection) -> tuple[Remark, ...]:
+        """The wanted values of ``page`` that were a bare ``?``."""
         # A bare ? is no JSON, so only an answer that had to be repaired can hold one.
         if not page.repaired:
-            return 0
+            return ()
         wanted = self.names or tuple(self._fields)
-        return sum(row.get(name) is jsontext.NOT_COMPUTED for row in page.rows for name in wanted)
+        rows = [{name: row.get(name) for name in wanted} for row in page.rows]
+        for row in rows:
+            for name in self._repeated:
+                _unfold(row, name)
+        return tuple(Remark(n, name, NO_VALUE) for n, name in jsontext.not_computed(rows))
 
     def _by_column(self, rows: tuple[dict[str, Any], ...]) -> tuple[dict[str, str], ...] | None:
         """``rows`` as texts; None unless every wanted value is a text, a number or nothing."""
