@@ -50,6 +50,7 @@ class Entry:
     is_default: bool = False
     own: Card = field(default_factory=dict)
     country: str = ""
+    kind: str = ""  # what the entry itself calls its type
 
     def is_in(self, other: Entry) -> bool:
         """Whether ``other`` says all that this one says, and names no other country."""
@@ -98,7 +99,8 @@ def entries(card: Card, part: str, keys: Keys) -> list[Entry]:
     distinct: list[Entry] = []
     for entry in _entries(card, part, keys):
         same = [other for other in distinct if other.says == entry.says]
-        if not same or entry.own or entry.label not in ("", *(other.label for other in same)):
+        names = {name for other in same for name in _names(other)}
+        if not same or entry.own or not _names(entry) <= names:
             distinct.append(entry)
     return distinct
 
@@ -135,14 +137,18 @@ def is_known(entry: Entry, ours: Sequence[Entry]) -> bool:
 def crowded_out(ours: Sequence[Entry], theirs: Iterable[Entry]) -> list[Entry]:
     """The entries of ``ours`` whose own keys are lost where FileMaker's entries take them over.
 
-    Several entries of Nexus can say what one of FileMaker's says: the first one's keys count.
+    Several entries of Nexus can say what one of FileMaker's says: the first one's keys count. So
+    does one label, and one type.
     """
-    taken_over = [[entry for entry in ours if entry.says <= one.says] for one in theirs]
-    kept = [(several, _own_of(several)) for several in taken_over]
+    taken_over = [(one, [entry for entry in ours if entry.says <= one.says]) for one in theirs]
+    kept = [(several, _own_of(several), _names_of(one, several)) for one, several in taken_over]
 
     def is_lost(entry: Entry) -> bool:
-        places = [own for several, own in kept if entry in several]
-        stays = (all(own[key] == entry.own[key] for key in _filled(entry.own)) for own in places)
+        places = [(own, names) for several, own, names in kept if entry in several]
+        stays = (
+            _names(entry) <= names and all(own[k] == entry.own[k] for k in _filled(entry.own))
+            for own, names in places
+        )
         return bool(places) and not any(stays)
 
     return [entry for entry in ours if is_lost(entry)]
@@ -151,6 +157,37 @@ def crowded_out(ours: Sequence[Entry], theirs: Iterable[Entry]) -> list[Entry]:
 def _filled(own: Card) -> list[str]:
     """The keys that say something; countries are compared by themselves."""
     return [k for k, one in own.items() if k != "country" and one not in (None, "", [], {})]
+
+
+def _names(entry: Entry) -> set[tuple[str, str]]:
+    """What an entry calls itself."""
+    names = (("label", entry.label), ("type", entry.kind))
+    return {(name, name_key(text)) for name, text in names if text}
+
+
+def _names_of(one: Entry, several: Sequence[Entry]) -> set[tuple[str, str]]:
+    """What ``several`` entries of Nexus may call themselves that become FileMaker's ``one``.
+
+    As long as they agree, theirs stay (or are listed, see ``renamed``); else FileMaker's count.
+    """
+    names = set[tuple[str, str]]().union(*map(_names, several))
+    first = {name: text for entry in (*reversed(several), one) for name, text in _names(entry)}
+    return {
+        (name, text)
+        for name, text in names
+        if sum(other == name for other, _ in names) == 1 or first[name] == text
+    }
+
+
+def renamed(ours: Iterable[Entry], after: Sequence[Entry]) -> Iterator[tuple[str, str]]:
+    """Each label and type of ``ours`` that is another one ``after``, and what it is then."""
+    for entry in ours:
+        same = [one for one in after if entry.says <= one.says]
+        pairs = ("label", "label"), ("type", "kind")
+        for name, place in pairs:
+            was, now = getattr(entry, place), [getattr(one, place) for one in same]
+            if was and now and name_key(was) not in map(name_key, now):
+                yield f"{name} of {entry.text}: {was}", f"{name} of {entry.text}: {now[0]}"
 
 
 def _own_of(several: Sequence[Entry]) -> Card:
@@ -208,8 +245,9 @@ def put(
 ) -> dict[str, Any]:
     """``card`` with FileMaker's part, ``keys[0]``, instead of its own, whose entries are ``old``.
 
-    An entry that Nexus has too keeps its own keys. It keeps its label if FileMaker has none, or if
-    no other entry of the part is removed; in the latter case the first phone also stays the first.
+    An entry that Nexus has too keeps its own keys. It keeps its label and type if FileMaker has
+    none, or if no other entry of the part is removed; in the latter case the first phone also stays
+    the first.
     """
     part = keys[0]
     leads = next((e.says for e in old if e.is_default), old[0].says if old else frozenset())
@@ -229,7 +267,10 @@ def _joined(
     own = _own_of(same)
     label = next((entry.label for entry in same if entry.label), "")
     labels = (new["label"], label) if filemaker_is_right else (label, new["label"])
+    kind = next((entry.kind for entry in same if entry.kind), "")
     filled = {key: value for key, value in new.items() if value}
+    if kind and not (filemaker_is_right and new.get("type")):
+        filled["type"] = kind
     return {**new, **own, **filled, "label": labels[0] or labels[1]}
 
 
@@ -263,6 +304,7 @@ def _of_object(value: Card, label: str) -> Iterator[Entry]:
                 texts.get("label") or label,
                 value.get("default") is True,
                 own,
+                kind="" if texts.get("type", "") == text else texts.get("type", ""),
             )
     for key, one in value.items():
         is_kind = key in ("type", "e164")

@@ -258,7 +258,11 @@ class Merger:
             return card_after
         elif existed:
             tally.filled += 1
-        return cards.put(card, ours, new, keys, filemaker_is_right=is_right)
+        after = cards.put(card, ours, new, keys, filemaker_is_right=is_right)
+        stayed = [entry for entry in ours if entry not in gone] if existed else []
+        renamed = cards.renamed(stayed, cards.entries(after, name, keys)) if stayed else ()
+        self.differences += [(key, part.name, *pair) for pair in renamed]
+        return after
 
     def _give_up(self, key: str, part: _Decided, gone: list[Entry], theirs: list[Entry]) -> None:
         part.tally.gone += len(gone)

@@ -252,7 +252,32 @@ def test_labels_types_flags_and_own_keys_are_no_difference_and_are_not_given_up(
     right = Side(held, [mobile(MUM, label="Daughter")], {"*": "filemaker"})
     (mum,) = right.card["phones"]
     assert (mum["label"], mum["sms_ok"]) == ("Daughter", False)
-    assert right.listed("phones") == [f"{HOME} (Me)"]
+    assert right.listed("phones") == [f"{HOME} (Me)", f"label of {MUM}: Mum"]
+
+
+def test_a_type_of_nexus_stays_while_nothing_of_its_part_goes_and_else_it_is_listed() -> None:
+    fax = {"number": MUM, "label": "", "type": "fax"}
+    added = Side({"phones": [fax]}, [mobile(MUM), mobile(HOME)])
+    assert [phone["type"] for phone in added.card["phones"]] == ["fax", "mobile"]
+    assert (added.of("phones").filled, added.listed("phones")) == (1, [])
+    right = Side({"phones": [fax, {"number": HOME}]}, [mobile(MUM)], {"*": "filemaker"})
+    assert [phone["type"] for phone in right.card["phones"]] == ["mobile"]
+    assert right.listed("phones") == [HOME, f"type of {MUM}: fax"]
+    work = {"address": "a@b.example", "label": "", "type": "work"}
+    emails = Side({"emails": [work]}, [email("a@b.example"), email("c@d.example")])
+    assert emails.card["emails"][0] == work, "FileMaker knows no type of an e-mail"
+
+
+@pytest.mark.parametrize("name", ["label", "type"])
+def test_of_one_number_with_two_labels_or_types_what_goes_is_counted(name: str) -> None:
+    held = {"phones": [{"number": MUM, name: "home"}, {"number": MUM, name: "fax"}]}
+    made = Side(held, [mobile(MUM, label="home"), mobile(HOME)], {"*": "filemaker"})
+    lost = 1 if name == "label" else 2  # FileMaker's label is one of them, its type is neither
+    assert (made.of("phones").different, made.of("phones").gone) == (1, lost)
+    kept = Side(held, [mobile(MUM, label="home"), mobile(HOME)], {"*": "nexus"})
+    assert kept.card == held
+    same = Side(held, [mobile(MUM)])
+    assert (same.of("phones").same, len(same.card["phones"])) == (1, 2)
 
 
 def test_a_phone_that_is_added_does_not_become_the_first() -> None:
