@@ -49,6 +49,29 @@ def dumps(document: Any) -> str:
     return str(_ENCODER.encode(document))
 
 
+def hidden(text: str) -> tuple[tuple[str, Any], ...]:
+    """Each key and value that a later value of the same key hides: ``loads`` does not give it.
+
+    Only a column of type ``json`` can hold such a key; PostgreSQL's own operators take the last.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is nested too deeply.
+    """
+    lost: list[tuple[str, Any]] = []
+
+    def last(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            lost.extend((k, v) for k, v in pairs if not same_documents(v, values[k]))
+        return values
+
+    simplejson.JSONDecoder(parse_float=Decimal, parse_int=_whole, object_pairs_hook=last).decode(
+        text
+    )
+    return tuple(lost)
+
+
 def same(one: str | None, other: str | None) -> bool:
     """Whether two texts of a JSON column hold the same. What is no JSON equals only itself."""
     if one == other:

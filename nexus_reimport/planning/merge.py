@@ -117,6 +117,7 @@ class Merger:
                 documents[base] = type(old)() if is_emptied else chosen
         for base, document in documents.items():
             if not strict_json.same_documents(document, self._parsed(base, row.get(base))):
+                self._give_up_hidden(key, base, row.get(base))
                 merged[base] = text = strict_json.dumps(document)
                 self._read[base] = text, document
         return merged
@@ -166,6 +167,17 @@ class Merger:
         if read is None or read[0] != text:
             read = self._read[base] = text, strict_json.loads(text)
         return read[1]
+
+    def _give_up_hidden(self, key: str, base: str, text: str | None) -> None:
+        """Count and list what a key that stands twice had before its last value.
+
+        As long as a document stays as it is, its text stays; written anew, each key stands once.
+        """
+        for name, value in strict_json.hidden(text) if text else ():
+            one = self._inside[base][0]
+            one.tally.gone += 1
+            earlier = strict_json.dumps({name: value})
+            self.differences.append((key, one.name, earlier, f"a later value of {name}"))
 
     def _choose(self, key: str, column: _Decided, old: Any, new: Any, existed: bool) -> Any:
         tally, spec = column.tally, column.spec

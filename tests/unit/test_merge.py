@@ -143,6 +143,21 @@ def test_another_first_email_is_a_difference() -> None:
     assert made.differences == [("key", "card.emails", "first: c@d.example", "first: a@b.example")]
 
 
+def test_of_a_key_that_stands_twice_in_a_json_column_what_goes_is_counted_and_listed() -> None:
+    """Type ``json`` keeps both; FileMaker's part is put in, and each key then stands once."""
+    held = '{"own": "first", "own": "last", "x": 1}'
+    made = merger({"data.name": {"from": "n"}})
+    row = merged(made, {"data": held}, {"data.name": "new"})
+    assert json.loads(str(row["data"])) == {"own": "last", "x": 1, "name": "new"}
+    assert of(made, "data.name").gone == 1
+    assert made.differences == [
+        ("key", "data.name", '{"own": "first"}', "a later value of own"),
+    ]
+    untouched = merger({"data.x": {"from": "n"}})
+    assert merged(untouched, {"data": held}, {"data.x": "1"}) == {"data": held}
+    assert (of(untouched, "data.x").gone, untouched.differences) == (0, [])
+
+
 def test_text_where_filemaker_has_parts_is_left_alone() -> None:
     made = merger({"data.ndis.name": {"from": "n"}}, **{"*": "filemaker"})
     row = {"data": '{"ndis": "free text"}'}

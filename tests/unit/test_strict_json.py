@@ -144,6 +144,17 @@ def test_values_are_equal_if_their_one_spelling_is(one: object, other: object) -
     assert (strict_json.held(texts[0]) == strict_json.held(texts[1])) == equal
 
 
+def test_what_a_later_value_of_its_key_hides_is_given_and_equal_values_hide_nothing() -> None:
+    text = '[{"a": 1, "b": {"c": "x", "c": true, "c": 1}, "a": 1.0, "a": 2}, {"d": 1, "d": 1}]'
+    assert strict_json.hidden(text) == (
+        ("c", "x"),
+        ("c", True),
+        ("a", 1),
+        ("a", Decimal("1.0")),
+    )
+    assert strict_json.hidden('{"a": {"b": 1}}') == ()
+
+
 def test_a_key_that_stands_twice_is_compared_with_all_of_its_values() -> None:
     assert strict_json.same('{"a": 1, "a": 2}', '{"a": 2, "a": 1e0}')
     assert not strict_json.same('[{"a": 1, "a": 2}]', '[{"a": 3, "a": 2}]')
