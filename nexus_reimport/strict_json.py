@@ -11,11 +11,13 @@ Source: PostgreSQL, "JSON Types"; RFC 8259.
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
 import simplejson
 
+_HALF = re.compile("[\ud800-\udfff]")  # no text in UTF-8 can hold it
 _DIGITS = 4_000  # of a whole number that Python reads and writes as one; it refuses more than 4,300
 _EXPONENT = 200_000  # beyond what PostgreSQL's numeric can hold: such a number stays as written
 
@@ -45,8 +47,12 @@ def loads(text: str) -> Any:
 
 
 def dumps(document: Any) -> str:
-    """``document`` as the text of a JSON column, keys in order."""
-    return str(_ENCODER.encode(document))
+    """``document`` as the text of a JSON column, keys in order.
+
+    Half a character, which type ``json`` can hold as an escape, is written as that escape.
+    """
+    text = str(_ENCODER.encode(document))
+    return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 def hidden(text: str) -> tuple[tuple[str, Any], ...]:

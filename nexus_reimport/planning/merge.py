@@ -20,7 +20,7 @@ from nexus_reimport.model import ColumnChange
 from nexus_reimport.planning import cards
 from nexus_reimport.planning.cards import Card, Entry, Keys
 from nexus_reimport.settings import Different
-from nexus_reimport.text import folded
+from nexus_reimport.text import clean, folded
 
 Row = dict[str, str | None]
 _MORE_THAN_A_NUMBER = re.compile(r"\+|-?0[0-9]")
@@ -362,7 +362,8 @@ def _number(value: Any) -> Decimal | None:
 
 def as_text(value: Any) -> str:
     """A value for a list that people read: JSON if it is nested."""
-    return strict_json.dumps(value) if strict_json.is_nested(value) else str(value)
+    # A text of a column of type json can hold half a character, which no list can.
+    return strict_json.dumps(value) if strict_json.is_nested(value) else clean(str(value))[0]
 
 
 def _with(document: Any, keys: tuple[str, ...], value: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from nexus_reimport.mapping import Entity
 from nexus_reimport.model import ColumnChange
-from nexus_reimport.planning.merge import Merger
+from nexus_reimport.planning.merge import Merger, as_text
 
 
 def merger(columns: dict[str, Any], **decisions: Any) -> Merger:
@@ -156,6 +156,14 @@ def test_of_a_key_that_stands_twice_in_a_json_column_what_goes_is_counted_and_li
     untouched = merger({"data.x": {"from": "n"}})
     assert merged(untouched, {"data": held}, {"data.x": "1"}) == {"data": held}
     assert (of(untouched, "data.x").gone, untouched.differences) == (0, [])
+
+
+def test_half_a_character_in_a_json_column_can_be_written_and_listed() -> None:
+    made = merger({"data.name": {"from": "n"}}, **{"*": "filemaker"})
+    held = r'{"name": "x\ud800", "own": "y\ud800"}'
+    row = merged(made, {"data": held}, {"data.name": "new"})
+    assert row["data"] == r'{"name": "new", "own": "y\ud800"}'
+    assert [as_text(was) for _, _, was, _ in made.differences] == ["x\ufffd"]
 
 
 def test_text_where_filemaker_has_parts_is_left_alone() -> None:

@@ -144,6 +144,12 @@ def test_values_are_equal_if_their_one_spelling_is(one: object, other: object) -
     assert (strict_json.held(texts[0]) == strict_json.held(texts[1])) == equal
 
 
+def test_half_a_character_is_written_as_the_escape_that_it_was() -> None:
+    text = r'{"a": "x\ud800", "b": "\\ud800", "c": "😀"}'
+    assert strict_json.dumps(strict_json.loads(text)) == text
+    text.encode()
+
+
 def test_what_a_later_value_of_its_key_hides_is_given_and_equal_values_hide_nothing() -> None:
     text = '[{"a": 1, "b": {"c": "x", "c": true, "c": 1}, "a": 1.0, "a": 2}, {"d": 1, "d": 1}]'
     assert strict_json.hidden(text) == (
