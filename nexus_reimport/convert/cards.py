@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from nexus_reimport.convert.outcome import ConversionError, Partial
 from nexus_reimport.convert.registry import Detail
-from nexus_reimport.convert.texts import flag, text
+from nexus_reimport.convert.texts import flag, is_flag, text
 from nexus_reimport.text import name_key
 
 T = TypeVar("T")
@@ -16,6 +16,7 @@ _KINDS = frozenset({"phone", "mobile", "email", "address"})
 HOME = "australia"  # the country of an address that names none
 NO_EMAIL = "an e-mail without @"
 _IN_AN_ADDRESS = "a phone or an e-mail in the record of an address"
+_NO_FLAG = "a default that is neither yes nor no: taken as no"
 _BESIDE_A_PHONE = "an address in the record of a phone or an e-mail"
 _BETWEEN = re.compile(r"[/,;|\n\r\x0b]")  # what people write between two numbers
 # Only the usual form: an e-mail of any other is kept as it is written, and told.
@@ -87,13 +88,16 @@ def contact_card(details: Iterable[Detail]) -> Partial:
     emails: list[tuple[bool, dict[str, str]]] = []
     misfits, derived = list[str](), list[str]()
     for detail, (kind, entry) in _taken(details, contact_entry, misfits):
+        default = detail["default_email" if kind == "email" else "default_mobile"]
+        if not is_flag(default):
+            misfits.append(_NO_FLAG)
         if kind == "email":
             # The default sorts first (False before True), and the others keep their order.
-            emails.append((not flag(detail["default_email"]), entry))
+            emails.append((not flag(default), entry))
             if not _EMAIL.fullmatch(entry["address"]):
                 derived.append("an e-mail of unusual form: kept as it was written")
         else:
-            phones.append((not flag(detail["default_mobile"]), entry))
+            phones.append((not flag(default), entry))
             if "e164" not in entry and _may_be_several(entry["number"]):
                 derived.append("a phone that may be several numbers: kept as it was written")
         if _declared(detail) not in _KINDS:

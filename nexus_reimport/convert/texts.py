@@ -15,6 +15,7 @@ _UUID_LENGTH = 36
 _HYPHENS = (8, 13, 18, 23)  # their places in a UUID
 _OF_UUIDS = re.compile(r"[0-9a-fA-F-]*")
 _TRUE = frozenset({"1", "1.0", "yes", "true"})  # a spreadsheet gives the number 1 as 1.0
+_FALSE = frozenset({"", "0", "0.0", "no", "n", "false", "off"})
 
 
 def text(value: str) -> str | None:
@@ -77,6 +78,11 @@ def phone(value: str, other: str = "") -> str | None:
 def flag(value: str) -> bool:
     """Whether a FileMaker 0/1 flag is set."""
     return value.strip().casefold() in _TRUE
+
+
+def is_flag(value: str) -> bool:
+    """Whether a field holds a flag that is set or not: FileMaker lets anything be typed there."""
+    return flag(value) or value.strip().casefold() in _FALSE
 
 
 def html_pages(body: str, opening: str) -> list[str]:

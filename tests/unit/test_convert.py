@@ -196,6 +196,18 @@ def test_an_email_comes_from_the_value_and_never_from_the_flag() -> None:
     assert made.derived == ()
 
 
+@pytest.mark.parametrize("typed", ["2", "-1", "about 1", "x", "1,0", "\u200e1"])
+def test_a_default_that_is_neither_yes_nor_no_is_told(typed: str) -> None:
+    email = {"kind": "Email", "value": "a@b.example", "default_email": typed}
+    phone = {"kind": "Mobile", "value": "0491 570 001", "default_mobile": typed}
+    told = "a default that is neither yes nor no: taken as no"
+    made = convert.contact_card(details(email, phone))
+    assert made.misfits == (told, told)
+    assert (made.value["email"], len(made.value["phones"])) == ("a@b.example", 1)
+    other = {**email, "default_email": " 0.0", "default_mobile": typed}  # not an e-mail's default
+    assert convert.contact_card(details(other)).misfits == ()
+
+
 @pytest.mark.parametrize("value", ["a@b", "a @b.example", "a@b.example; c@d.example", "a@@b.ex"])
 def test_an_email_of_an_odd_shape_is_kept_as_written_and_told(value: str) -> None:
     made = convert.contact_card(details({"kind": "E-mail", "value": value}))
