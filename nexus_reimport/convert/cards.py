@@ -17,6 +17,8 @@ HOME = "australia"  # the country of an address that names none
 NO_EMAIL = "an e-mail without @"
 _IN_AN_ADDRESS = "a phone or an e-mail in the record of an address"
 _NO_FLAG = "a default that is neither yes nor no: taken as no"
+_ONLY_A_LABEL = "a label without a phone or an e-mail"
+_NO_LINE = "an address that is a label or a country alone"
 _BESIDE_A_PHONE = "an address in the record of a phone or an e-mail"
 _BETWEEN = re.compile(r"[/,;|\n\r\x0b]")  # what people write between two numbers
 # Only the usual form: an e-mail of any other is kept as it is written, and told.
@@ -60,11 +62,15 @@ def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
 
     Raises:
         ConversionError: an e-mail without ``@``. The field with "Email" in its name is a 0/1 flag:
-            352 patients once got the e-mail address "1". Or a value in the record of an address.
+            352 patients once got the e-mail address "1". Or a value in the record of an address, or
+            a label without a value.
     """
     # Phones, mobiles and e-mails are all in one field; the kind says which of them it is.
     kind, value, label = _kind(detail), text(detail["value"]), text(detail["label"]) or ""
     if not value:
+        # A record of an address has a label too: `address_entry` judges it.
+        if label and _declared(detail) in _KINDS - {"address"}:
+            raise ConversionError(_ONLY_A_LABEL)
         return None
     if kind == "address":
         # Left over, or the phone of that place: the layout of an address need not show it.
@@ -143,13 +149,17 @@ def address_entry(detail: Detail) -> Partial | None:
     """The address in a contact-detail record; None if it holds none.
 
     Raises:
-        ConversionError: it is in the record of something else.
+        ConversionError: it is in the record of something else, or only a label or a country.
     """
     parts = {
         name: (text(detail[name]) or "")
         for name in ("line1", "line2", "suburb", "state", "postcode", "country")
     }
     if not any(value for name, value in parts.items() if name != "country"):
+        # The home country is entered by itself, also in the record of a phone.
+        says = text(detail["label"]) or country(parts["country"]) not in ("", HOME)
+        if says and _declared(detail) == "address":
+            raise ConversionError(_NO_LINE)
         return None
     if _declared(detail) not in ("address", ""):
         raise ConversionError(_BESIDE_A_PHONE)

@@ -196,6 +196,23 @@ def test_an_email_comes_from_the_value_and_never_from_the_flag() -> None:
     assert made.derived == ()
 
 
+@pytest.mark.parametrize("kind", ["Phone", "Mobile", "E-mail"])
+def test_a_label_without_a_phone_or_an_email_is_told(kind: str) -> None:
+    made = convert.contact_card(details({"kind": kind, "value": " ", "label": "after five"}))
+    assert (made.value, made.misfits) == ({}, ("a label without a phone or an e-mail",))
+    of_an_address = {"kind": "Address", "label": "gate 12"}, {"kind": kind}
+    assert convert.contact_card(details(*of_an_address)).misfits == ()
+
+
+@pytest.mark.parametrize("says", [{"label": "gate 12"}, {"country": "Fiji"}])
+def test_an_address_that_is_a_label_or_a_country_alone_is_told(says: dict[str, str]) -> None:
+    nothing = dict.fromkeys(("line1", "line2", "suburb", "state", "postcode", "country"), "")
+    made = convert.address_card(details({**nothing, "kind": "Address", **says}))
+    assert (made.value, made.misfits) == ({}, ("an address that is a label or a country alone",))
+    home = {**nothing, "kind": "Address", "country": "Australia"}
+    assert convert.address_card(details(home, {**nothing, "kind": "Phone", **says})).misfits == ()
+
+
 @pytest.mark.parametrize("typed", ["2", "-1", "about 1", "x", "1,0", "\u200e1"])
 def test_a_default_that_is_neither_yes_nor_no_is_told(typed: str) -> None:
     email = {"kind": "Email", "value": "a@b.example", "default_email": typed}
