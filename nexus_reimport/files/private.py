@@ -12,7 +12,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,16 +204,18 @@ def lock(path: Path) -> Iterator[IO[bytes] | None]:
 
 
 @contextmanager
-def waiting_lock(file: BinaryIO, at_most: float | None = None) -> Iterator[None]:
+def waiting_lock(
+    file: BinaryIO, at_most: float | None = None, is_over: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
     """The open file, locked until the end of the block; who else holds it is waited for.
 
-    ``at_most`` so many seconds, and then the block begins without the lock. A process that inherits
-    the file holds the lock with us, and goes on to if we are killed.
+    ``at_most`` so many seconds, or until ``is_over``, and then the block begins without the lock. A
+    process that inherits the file holds the lock with us, and goes on to if we are killed.
     """
     if at_most is None:
         fcntl.flock(file, fcntl.LOCK_EX)
     else:
-        _taken_within(at_most, file.fileno(), fcntl.LOCK_EX)
+        _taken_within(at_most, file.fileno(), fcntl.LOCK_EX, is_over)
     try:
         yield
     finally:
@@ -258,10 +260,12 @@ def is_locked(path: Path) -> bool:
         return True
 
 
-def _taken_within(seconds: float, handle: int, kind: int) -> bool:
+def _taken_within(
+    seconds: float, handle: int, kind: int, is_over: Callable[[], bool] = lambda: False
+) -> bool:
     end = time.monotonic() + seconds
     while not _taken(handle, kind):
-        if time.monotonic() > end:
+        if time.monotonic() > end or is_over():
             return False
         time.sleep(_LATER)
     return True

@@ -5,7 +5,8 @@ A hook gets none of our secrets; what it prints goes to the private ``hooks.log`
 record.
 
 One hook runs at a time: one that outlives us, after a kill, is waited for before the next begins.
-Else ``leave`` could end first, and that ``enter`` would then put the window up for good.
+Else ``leave`` could end first, and that ``enter`` would then put the window up for good. What a
+hook has left in the background is not waited for, as it is not where nobody was killed.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from nexus_reimport.settings import ENVIRONMENT_VARIABLE, Settings
 Hook = Literal["enter", "leave", "told"]
 RUN_VARIABLE = "NEXUS_REIMPORT_RUN"
 LOG = "hooks.log"
+_LEADER = "hook.pid"  # of the hook that was started last; empty until that is known
 _PASSED_ON = ("PATH", "HOME", "LANG")
 
 
@@ -63,7 +65,10 @@ def run(settings: Settings, hook: Hook, run_id: str, given: bytes = b"") -> Ende
     began = time.monotonic()
     try:
         # A hook has the log as its output, and with it the lock, as long as it lives.
-        with _log(settings) as log, private.waiting_lock(log, settings.hooks.timeout):
+        with (
+            _log(settings) as log,
+            private.waiting_lock(log, settings.hooks.timeout, lambda: _has_ended(settings)),
+        ):
             _say(log, f"{hook} of run {run_id}: {json.dumps(list(command))}")
             code = _wait(command, settings, run_id, given, log)
     except (OSError, ValueError) as error:
@@ -86,6 +91,8 @@ def _wait(
     command: Sequence[str], settings: Settings, run_id: str, given: bytes, log: BinaryIO
 ) -> int | None:
     """The exit code; None if it took too long, and then its whole process group was ended."""
+    leader = settings.private_folder / _LEADER
+    leader.unlink(missing_ok=True)  # before it is known, the one before must not be taken for it
     process = subprocess.Popen(
         list(command),
         stdin=subprocess.PIPE,
@@ -96,6 +103,10 @@ def _wait(
         start_new_session=True,  # a group of its own: its children can be ended with it
     )
     try:
+        with suppress(
+            OSError
+        ):  # a full disk: then also what it leaves is waited for
+            private.write_new(leader, str(process.pid).encode())
         process.communicate(given, settings.hooks.timeout)
     # Also after Ctrl-C: no hook goes on without us.
     except BaseException as error:
@@ -106,6 +117,18 @@ def _wait(
             return None
         raise
     return process.returncode
+
+
+def _has_ended(settings: Settings) -> bool:
+    """Whether the last hook is known to have ended, though what it has left may hold the log."""
+    try:
+        pid = int((settings.private_folder / _LEADER).read_text(encoding="ascii"))
+        # A process id is given out again: only the leader of the session that we made is the hook.
+        return os.getsid(pid) != pid
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError):
+        return False
 
 
 def _how(code: int | None, timeout: float, seconds: float) -> str:

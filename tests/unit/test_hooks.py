@@ -132,3 +132,35 @@ def test_a_window_that_a_killed_run_is_still_putting_up_is_taken_down_after_that
     assert told == [""]
     assert not (tmp_path / "up").exists()
     assert maintenance.still_up(settings) == ""
+
+
+BEHIND = "sleep 600 & echo $! > behind; touch begun; until [ -e go ]; do sleep 0.05; done"
+
+
+def test_what_a_killed_runs_hook_has_left_in_the_background_is_not_waited_for(
+    known: Settings, tmp_path: Path
+) -> None:
+    """It inherits the log, and with it the lock: each next `leave` waited for its whole time."""
+    enter, leave = (f"cd {shlex.quote(str(tmp_path))}; {text}" for text in (BEHIND, "touch left"))
+    hooked = Hooks(enter=("sh", "-c", enter), leave=("sh", "-c", leave), timeout=300)
+    settings = known.model_copy(update={"hooks": hooked})
+    run = record.create(settings)
+    if (child := os.fork()) == 0:
+        with maintenance.held(settings, run):
+            os._exit(0)
+    until((tmp_path / "begun").exists)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    behind = int((tmp_path / "behind").read_text())
+    try:
+        leaving = threading.Thread(target=maintenance.leave, args=(settings,))
+        leaving.start()
+        leaving.join(0.5)
+        assert not (tmp_path / "left").exists(), "the hook itself is waited for"
+        (tmp_path / "go").touch()
+        leaving.join(60)
+        assert (tmp_path / "left").exists()
+        os.kill(behind, 0)  # what it has left is its own affair
+    finally:
+        os.kill(behind, signal.SIGKILL)
+    assert maintenance.still_up(settings) == ""
