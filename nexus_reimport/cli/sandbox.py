@@ -6,19 +6,26 @@ import contextlib
 import os
 import secrets
 import threading
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nexus_reimport.cli.output import AsJson, give, progress
-from nexus_reimport.errors import SandboxRefused
+from nexus_reimport.errors import Busy, SandboxRefused
 from nexus_sandbox.stack import SEED
+
+if TYPE_CHECKING:
+    from nexus_reimport.settings import Settings
 
 app = typer.Typer(help="The made-up clinic on loopback.", no_args_is_help=True)
 PASSWORD_VARIABLE = "NEXUS_SANDBOX_FILEMAKER_PASSWORD"  # noqa: S105 - its name, not the password
 
+Force = Annotated[
+    bool, typer.Option("--force", help="Also if a run is at work: it loses its databases.")
+]
 Folder = Annotated[Path, typer.Option(help="Folder of the made-up clinic.")]
 Scale = Annotated[
     float | None,
@@ -71,11 +78,13 @@ def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def reset(folder: Folder = HERE, as_json: AsJson = False) -> None:
+def reset(folder: Folder = HERE, force: Force = False, as_json: AsJson = False) -> None:
     """Reset both databases to their first state, and add objects that are missing in S3."""
     from nexus_sandbox.stack import lifecycle
 
     _require_made(folder)
+    if not force:
+        _refuse_at_work(folder, "nexus-reimport sandbox reset --force")
     lifecycle.reset(folder)
     text = "both databases are in their first state again"
     give(asdict(lifecycle.status(folder)), text, as_json=as_json)
@@ -87,12 +96,16 @@ def down(
     remove: Annotated[
         bool, typer.Option("--remove", help="Also delete the clinic's data.")
     ] = False,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Stop all servers; the clinic's data is kept, unless --remove is given."""
     from nexus_sandbox.stack import lifecycle
 
     _require_made(folder)
+    if not force:
+        removing = "nexus-reimport sandbox down --remove --force"
+        _refuse_at_work(folder, removing if remove else "nexus-reimport sandbox down --force")
     lifecycle.down(folder, remove=remove)
     text = "stopped, and removed" if remove else "stopped"
     give({"folder": str(folder), "removed": remove}, text, as_json=as_json)
@@ -142,6 +155,37 @@ def _require_made(folder: Path) -> None:
             next=f"check --folder (without it, {HERE} of the current folder is meant); or make one:"
             " nexus-reimport sandbox up",
         )
+
+
+def _refuse_at_work(folder: Path, forced: str) -> None:
+    """Stop if a run uses the clinic of this folder: it would lose its databases under its hands.
+
+    Raises:
+        Busy: names what is at work, and the command that is ``forced``. Nothing was changed.
+    """
+    from nexus_reimport.runbook import whereabouts
+
+    busy = [text for one in _environments_of(folder) if (text := whereabouts.at_work(one))]
+    if not busy:
+        return
+    raise Busy(
+        f"this made-up clinic is in use: {'; '.join(busy)}",
+        where=f"folder={folder.resolve()}",
+        state="nothing was changed",
+        next="wait until it has ended, or end it in its own terminal (Ctrl-C). To take the"
+        f" databases from it: {forced}",
+    )
+
+
+def _environments_of(folder: Path) -> Iterator[Settings]:
+    """The environments that lead to the clinic of this folder."""
+    from nexus_reimport import settings as environments
+    from nexus_sandbox.stack import state
+    from nexus_sandbox.stack.access import Stack
+
+    for place in (environments.folder(), folder / state.ENVIRONMENTS):
+        if place.is_dir() and Stack.folder_of(place) == folder.resolve():
+            yield from (one for one in environments.every(environments=place) if one.sandbox)
 
 
 def chosen_scale(folder: Path, scale: float | None) -> float:

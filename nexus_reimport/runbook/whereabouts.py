@@ -119,6 +119,15 @@ def of(settings: Settings) -> Whereabouts:
     )
 
 
+def at_work(settings: Settings) -> str:
+    """What is at work in the environment: its run and processes; "" if nothing is."""
+    for run in record.open_runs(settings):
+        if pids := run.workers():
+            listed = wording.some([f"pid {pid}" for pid in pids])
+            return f"run {run.id} of {settings.name} ({listed})"
+    return f"a command of {settings.name}" if lock.is_taken(settings) else ""
+
+
 def _adopted(settings: Settings) -> tuple[str, str]:
     try:
         with connected(settings.postgres) as connection:

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import requests
 
-from nexus_reimport import CHECKOUT, application, mapping
+from nexus_reimport import CHECKOUT, application, mapping, record, settings
 from nexus_reimport.errors import Busy, SandboxError, SandboxRefused
 from nexus_reimport.nexus import rights
 from nexus_reimport.settings import ApplicationAccess
@@ -25,6 +25,7 @@ from nexus_sandbox.stack import lifecycle, state
 from nexus_sandbox.stack.access import ROLE
 from nexus_sandbox.stack.lifecycle import Stack
 from support.bringing_up import Command
+from support.commands import command as typed
 
 SCALE = 0.02
 
@@ -220,6 +221,40 @@ def test_reset_puts_back_rows_and_objects_though_somebody_is_connected(sandbox: 
         lifecycle.reset(sandbox.folder)
     assert ask(sandbox.dsn("nexus_prod"), counted) == before != [(0,)]
     assert key in set(sandbox.storage.keys("walk-nexus-prod"))
+
+
+@pytest.fixture
+def environments(sandbox: Stack, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The environments that lead to the clinic, as the checkout ships them."""
+    places = sandbox.folder.parent / "environments"
+    for shipped in (CHECKOUT / "runbook" / "environments").glob("sandbox-*.toml"):
+        (places / shipped.name).write_text(shipped.read_text().replace('"../../', '"../'))
+    monkeypatch.setenv(settings.FOLDER_VARIABLE, str(places))
+    return places
+
+
+@pytest.mark.usefixtures("environments")
+@pytest.mark.parametrize("action", [["reset"], ["down"], ["down", "--remove"]])
+def test_the_databases_are_not_taken_from_a_run_at_work_unless_that_is_forced(
+    sandbox: Stack, action: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both did it without a word, and the run failed at its next statement."""
+    before, asked = servers(sandbox.folder), ["sandbox", *action, "--folder", str(sandbox.folder)]
+    prod = settings.load("sandbox-prod")
+    with record.at_work(prod):
+        code, _, told = typed(capsys, *asked)
+        assert (code, servers(sandbox.folder)) == (1, before)
+        assert told.splitlines()[0].endswith("is in use: a command of sandbox-prod")
+        assert f"nexus-reimport sandbox {' '.join(action)} --force" in told
+    run = record.create(settings.load("sandbox-dev"))
+    with run.at_work():  # stepped through in JupyterLab: no command is at work
+        code, _, told = typed(capsys, *asked)
+        assert code == 1
+        assert f"run {run.id} of sandbox-dev (pid {os.getpid()})" in told
+        assert typed(capsys, *asked, "--force")[0] == 0
+    shutil.rmtree(run.folder)
+    up(sandbox.folder)
+    assert typed(capsys, *asked)[0] == 0
 
 
 def adopted(sandbox: Stack) -> list[list[tuple[object, ...]]]:
