@@ -3,6 +3,8 @@
 A stage tells its steps (a table, an entity, a check), often from deep within. What it tells goes to
 the listener of the context, so that no function passes it on. A step may have steps of its own:
 they are told as a part of its name, and the outermost ones are counted.
+
+What is waited for is told beside that, by whatever thread waits: a thread is heard by nobody.
 """
 
 from __future__ import annotations
@@ -35,6 +37,25 @@ def heard_by(listener: Listener) -> Iterator[None]:
 def tell(done: int, total: int, step: str = "") -> None:
     """Tell how far the work is."""
     _LISTENER.get()(done, total, step)
+
+
+_WAITS: dict[object, str] = {}
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """While the block waits, ``waits`` tells for what."""
+    own = object()
+    _WAITS[own] = what
+    try:
+        yield
+    finally:
+        del _WAITS[own]
+
+
+def waits() -> str:
+    """What this process waits for, in whatever thread; "" while nothing is."""
+    return "; ".join(dict.fromkeys(tuple(_WAITS.values())))
 
 
 def listener() -> Listener:

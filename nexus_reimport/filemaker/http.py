@@ -19,7 +19,7 @@ import requests
 import tenacity
 import urllib3
 
-from nexus_reimport import wording
+from nexus_reimport import progress, wording
 from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.filemaker.usage import Meter
 from nexus_reimport.settings.certificates import distrusted
@@ -191,10 +191,10 @@ class Wire:
         """
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientError),
-            stop=lambda state: state.attempt_number >= min(_failure(state).tries, self._tries),
+            stop=lambda state: state.attempt_number >= self._tries_after(_failure(state)),
             wait=lambda state: max(_failure(state).pause, _BACK_OFF(state)),
-            sleep=self._retries.sleep,
-            before_sleep=lambda _: self.meter.add(retries=1),
+            before_sleep=self._wait,
+            sleep=lambda _: None,  # ``_wait`` has waited
             reraise=True,
         )
         try:
@@ -207,6 +207,14 @@ class Wire:
             where=last.where,
             next=last.next,
         )
+
+    def _wait(self, state: tenacity.RetryCallState) -> None:
+        """Wait for the next try, and tell for what: it may take minutes."""
+        self.meter.add(retries=1)
+        failure, seconds = _failure(state), state.upcoming_sleep
+        again = f"try {state.attempt_number + 1} of {self._tries_after(failure)}"
+        with progress.waiting(f"{failure.what}: {again} comes after {seconds:,.0f} s"):
+            self._retries.sleep(seconds)
 
     def pace(self) -> None:
         """Pause before a page, as the environment's file asks."""
@@ -221,9 +229,9 @@ class Wire:
             self._sessions.clear()
             self._local = threading.local()
 
-    @property
-    def _tries(self) -> int:
-        return self._retries.tries if self._has_answered else self._retries.first_tries
+    def _tries_after(self, failure: TransientError) -> int:
+        allowed = self._retries.tries if self._has_answered else self._retries.first_tries
+        return min(failure.tries, allowed)
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)

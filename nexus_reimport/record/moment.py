@@ -96,7 +96,7 @@ class _Teller:
         """Tell each change until the stage has ended."""
         last, looks = (0, 0, ""), 0
         while not self.done.wait(_PAUSE):
-            heard, looks = self._heard, looks + 1
+            heard, looks = _with_waits(*self._heard), looks + 1
             if heard != last:
                 self._keep(*heard)
             if heard != last or looks % _REFRESH == 0:
@@ -108,6 +108,11 @@ class _Teller:
         content = json.dumps(asdict(Moment(self._stage, step, done, total, now)))
         with suppress(OSError):  # a full disk must not become the stage's error
             _replace(self._folder / FILE, content.encode())
+
+
+def _with_waits(done: int, total: int, step: str) -> tuple[int, int, str]:
+    """What was heard, and what is waited for meanwhile: a pause must not look like a stop."""
+    return done, total, "; ".join(filter(None, (step, progress.waits())))
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -8,13 +8,13 @@ import psycopg
 
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import StopError
+from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.nexus import deployment, rights
 from nexus_reimport.nexus.deployment import Deployment
 from nexus_reimport.nexus.postgres import connected
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.nexus.transaction import run_lock
-from nexus_reimport.settings import EnvironmentKind
+from nexus_reimport.nexus.transaction import run_lock, wait_for_run_lock
+from nexus_reimport.settings import EnvironmentKind, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +62,40 @@ def adopt(seen: Candidate, *, this_is_a_copy: bool = False) -> Deployment:
     Raises:
         StopError: it cannot be adopted, or is not the one that was shown. Nothing was written.
         Busy: a run is using the database. Nothing was written.
+        TargetError: PostgreSQL refused, or was lost. It says whether the marker was written.
     """
     settings = environments.load(seen.environment)
-    state = "the marker may have been written; nothing else was"
-    with (
-        connected(settings.postgres, state) as connection,
-        run_lock(connection, settings.postgres.lock_wait),
-    ):
-        database = deployment.read(connection)
-        if database != seen.database:
-            raise StopError(
-                "this is not the database that was shown, or its marker was changed since then",
-                where=database.place,
-                next=f"look again: nexus-reimport adopt {seen.environment}",
-            )
-        deployment.adopt(connection, settings.name, this_is_a_copy=this_is_a_copy)
-        return deployment.read(connection)
+    has_begun = False
+    try:
+        with (
+            connected(settings.postgres) as connection,
+            run_lock(connection, settings.postgres.lock_wait),
+        ):
+            database = deployment.read(connection)
+            if database != seen.database:
+                raise StopError(
+                    "this is not the database that was shown, or its marker was changed since then",
+                    where=database.place,
+                    next=f"look again: nexus-reimport adopt {seen.environment}",
+                )
+            has_begun = True
+            deployment.adopt(connection, settings.name, this_is_a_copy=this_is_a_copy)
+            return deployment.read(connection)
+    except TargetError as error:
+        if not has_begun:
+            raise
+        return _as_written(seen, settings, error)
+
+
+def _as_written(seen: Candidate, settings: Settings, error: TargetError) -> Deployment:
+    """The database as it is after ``error`` came while the marker was written, if it is in it.
+
+    Raises:
+        TargetError: ``error`` itself: nothing was written. Or the database cannot be asked.
+    """
+    with connected(settings.postgres, "the marker may have been written; nothing else was") as new:
+        wait_for_run_lock(new, settings.postgres.lock_wait)  # else its COMMIT may be on its way
+        database = deployment.read(new)
+    if database.marker == seen.database.marker:
+        raise error
+    return database

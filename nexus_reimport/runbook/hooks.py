@@ -103,9 +103,7 @@ def _wait(
         start_new_session=True,  # a group of its own: its children can be ended with it
     )
     try:
-        with suppress(
-            OSError
-        ):  # a full disk: then also what it leaves is waited for
+        with suppress(OSError):  # a full disk: then also what it leaves is waited for
             private.write_new(leader, str(process.pid).encode())
         process.communicate(given, settings.hooks.timeout)
     # Also after Ctrl-C: no hook goes on without us.

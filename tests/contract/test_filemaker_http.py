@@ -8,13 +8,15 @@ import time
 
 import pytest
 
+from nexus_reimport import progress
 from nexus_reimport.errors import SettingsError, SourceError
+from nexus_reimport.filemaker import codes
 from nexus_reimport.filemaker.data_api import DataApi
 from nexus_reimport.filemaker.http import RetryPolicy, TransientError, Wire, origin
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.faults import Fault
 from nexus_sandbox.filemaker.message import Reply
-from nexus_sandbox.filemaker.simulator import Simulator
+from nexus_sandbox.filemaker.simulator import ACCOUNT, DATABASE, Simulator
 from support.small_filemaker import PASSWORD, tables
 
 PRODUCT = "/fmi/data/v1/productInfo"
@@ -165,6 +167,23 @@ def test_pauses_grow_to_a_minute_with_jitter(wire, pauses):
     assert max(by_try[-1]) > 30
     assert all(len(set(tried)) > 10 for tried in by_try[1:])
     assert wire.meter.read().retries == 140
+
+
+@pytest.mark.parametrize(("code", "tries"), [(802, 3), (820, 3), (1701, 8)])
+def test_a_pause_before_the_next_try_is_told_with_its_reason(simulator, code, tries):
+    """The one who waited saw the same line for a minute: nothing said that a try had failed."""
+    told = []
+    retries = RetryPolicy(sleep=lambda seconds: told.append((seconds, progress.waits())))
+    with DataApi(simulator.url, DATABASE, ACCOUNT, PASSWORD, retries=retries) as source:
+        source.tables()
+        simulator.faults.append(faults.code("layouts", code, times=99))
+        with pytest.raises(SourceError):
+            source.tables()
+    assert len(told) == tries - 1
+    for number, (seconds, text) in enumerate(told, start=2):
+        assert f"code {code}: {codes.lookup(code).text}: try {number} of {tries}" in text
+        assert text.endswith(f"comes after {seconds:,.0f} s")
+    assert progress.waits() == ""
 
 
 def test_an_interrupt_is_never_swallowed_by_patience(wire):

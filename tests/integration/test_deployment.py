@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from crash.proxy import PostgresProxy, Side, _PostgresPair
 from nexus_reimport import runbook
 from nexus_reimport.cli import main
-from nexus_reimport.errors import Busy
+from nexus_reimport.errors import Busy, TargetError
 from nexus_reimport.nexus import deployment, transaction
 from nexus_reimport.nexus.deployment import Identity
+from nexus_reimport.nexus.session import APPLICATION
 from nexus_reimport.runbook import adoption
 from nexus_sandbox.postgres.server import PostgresServer
 from support.clinic import ROLE, Clinic, make_database
@@ -256,6 +259,59 @@ def test_no_database_is_adopted_while_a_run_is_at_work_in_it(clinic: Clinic) -> 
         refusal(lambda: adoption.adopt(seen), Busy, 1)
     assert clinic.value("SELECT to_regnamespace('nexus_reimport') IS NULL")
     assert adoption.adopt(seen).marker is not None
+
+
+class AtTheMarker(PostgresProxy):
+    """Cuts at the COMMIT of the transaction that writes the marker."""
+
+    def _pair(self, client: socket.socket, server: socket.socket) -> _PostgresPair:
+        return _OfTheMarker(client, server, self)
+
+
+class _OfTheMarker(_PostgresPair):
+    def _commits(self, head: bytes, body: bytes) -> bool:
+        self._wrote = self._wrote or b"INSERT INTO nexus_reimport.deployment" in body
+        return self._wrote and b"COMMIT" in body
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_whether_the_marker_was_written_is_asked_where_the_connection_is_lost_at_commit(
+    clinic: Clinic, side: Side
+) -> None:
+    """It said that it may have been written, although the database can tell."""
+    unmarked(clinic)
+    with AtTheMarker(clinic.server.port) as proxy:
+        secret(clinic, "NEXUS_SANDBOX_PG_PORT", proxy.port)
+        seen = adoption.candidate(DEV)
+        snare = proxy.at_commit(clinic.databases["dev"], APPLICATION, side)
+        if side == "after":
+            assert adoption.adopt(seen).marker is not None
+        else:
+            text = refusal(lambda: adoption.adopt(seen), TargetError, 3)
+            assert "state: nothing was written\n" in text
+        assert snare.sprung.is_set()
+    assert clinic.value("SELECT to_regnamespace('nexus_reimport') IS NULL") is (side == "before")
+
+
+def test_a_server_that_cannot_be_reached_has_written_no_marker(clinic: Clinic) -> None:
+    unmarked(clinic)
+    seen = adoption.candidate(DEV)
+    secret(clinic, "NEXUS_SANDBOX_PG_PORT", 9)
+    text = refusal(lambda: adoption.adopt(seen), TargetError, 3)
+    assert "state: nothing was written\n" in text
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_where_nobody_can_be_asked_the_marker_may_have_been_written(
+    clinic: Clinic, side: Side
+) -> None:
+    unmarked(clinic)
+    with AtTheMarker(clinic.server.port) as proxy:
+        secret(clinic, "NEXUS_SANDBOX_PG_PORT", proxy.port)
+        seen = adoption.candidate(DEV)
+        proxy.at_commit(clinic.databases["dev"], APPLICATION, side, stays_away=True)
+        text = refusal(lambda: adoption.adopt(seen), TargetError, 3)
+        assert "state: the marker may have been written; nothing else was\n" in text
 
 
 def test_a_server_that_hides_its_identifier_is_told_by_name_and_oid(clinic: Clinic) -> None:

@@ -89,6 +89,27 @@ def test_the_moment_of_a_stage_is_kept_for_others_while_it_lasts_and_no_longer(
     assert [*tmp_path.iterdir()] == []
 
 
+def test_what_any_thread_waits_for_is_shown_beside_the_step_as_long_as_it_waits(
+    tmp_path: Path, heard: Heard
+) -> None:
+    """FileMaker was tried again for a minute, and the one who waited saw nothing of it."""
+    over = threading.Event()
+
+    def wait() -> None:
+        with progress.waiting("the file cannot be opened: try 2 of 3"):
+            over.wait()
+
+    thread = threading.Thread(target=wait)
+    with moment.shown(tmp_path, "snapshot", hearing(heard)):
+        thread.start()
+        until(lambda: heard and heard[-1][2] == "the file cannot be opened: try 2 of 3")
+        tell(5, 90, "notes")
+        until(lambda: heard[-1] == (5, 90, "notes; the file cannot be opened: try 2 of 3"))
+        over.set()
+        thread.join()
+        until(lambda: heard[-1] == (5, 90, "notes"))
+
+
 def test_what_passes_at_once_costs_no_write(tmp_path: Path, heard: Heard) -> None:
     with moment.shown(tmp_path, "checks", hearing(heard)):
         for number in range(10_000):
