@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,13 @@ from nexus_reimport.settings import Settings
 FOLDER = "page"  # in the environment's private folder
 LINES = 30  # of a log, at its end
 _OURS = ("JUPYTER_", "JPY_", lock.RUNNER_VARIABLE)  # of the page's own, and no command's
+NAMES = {
+    "dry-run": "Dry run",
+    "execute": "Full reimport",
+    "rollback": "Rollback",
+    "finish": "Verification",
+    "settle": "Asking the database",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +58,30 @@ class Command:
     at: datetime
     pid: int  # 0 where the page was killed before it knew
     cancelled_by: str | None = None  # None: nobody has cancelled it
+    seen_by: str | None = None  # that it has failed; None: nobody has said so
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return NAMES.get(self.action, "A command")
 
     @property
     def is_at_work(self) -> bool:
         """Whether a process of it lives."""
         return private.is_locked(self.log)
 
+    @property
+    def last_said_at(self) -> datetime:
+        """When it has said its last word."""
+        return datetime.fromtimestamp(self.log.stat().st_mtime, UTC)
+
+    def whole_text(self) -> str:
+        """All that it has said."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
     def text(self) -> str:
         """What it has said, from the end."""
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = self.whole_text().splitlines()
         return "\n".join(line.rstrip() for line in lines[-LINES:])
 
 
@@ -70,6 +92,14 @@ def latest(settings: Settings) -> Command | None:
     """The command that was started last."""
     logs = sorted(_folder(settings).glob("*.log"))
     return _read(logs[-1]) if logs else None
+
+
+def latest_of_each(settings: Settings) -> list[Command]:
+    """The command of each action that was started last, the newest first."""
+    logs: dict[str, Path] = {}
+    for path in sorted(_folder(settings).glob("*.log"), reverse=True):
+        logs.setdefault(path.stem.partition("-")[2], path)
+    return [_read(path) for path in logs.values()]
 
 
 def at_work(settings: Settings) -> Command | None:
@@ -96,6 +126,7 @@ def _read(log: Path) -> Command:
         at=datetime.fromisoformat(at),
         pid=int(fields.get("pid", 0)),
         cancelled_by=fields.get("cancelled_by"),
+        seen_by=fields.get("seen_by"),
     )
 
 
@@ -106,6 +137,7 @@ def _write(command: Command) -> None:
         "at": command.at.isoformat(),
         "pid": command.pid,
         "cancelled_by": command.cancelled_by,
+        "seen_by": command.seen_by,
     }
     private.replace(command.log.with_suffix(".json"), json.dumps(fields).encode() + b"\n")
 
@@ -160,7 +192,7 @@ def _start(settings: Settings, action: str, arguments: Sequence[str], by: str) -
             for path in (log, log.with_suffix(".json")):
                 path.unlink(missing_ok=True)
             raise
-        command = Command(log, action, by, now, process.pid)
+        command = replace(command, pid=process.pid)
         with suppress(OSError):  # it runs: without its number it can only not be cancelled here
             _write(command)
     threading.Thread(target=process.wait, daemon=True, name=f"reaps {process.pid}").start()
@@ -212,8 +244,15 @@ def cancel(settings: Settings, run: Run | None, by: str) -> None:
     why = why_not_cancelled(command, run)
     if command is None or why:
         raise StopError(f"it was not cancelled: {why}", state="it goes on", next="wait for its end")
-    _write(Command(command.log, command.action, command.by, command.at, command.pid, by))
+    _write(replace(command, cancelled_by=by))
     os.kill(command.pid, signal.SIGINT)
+
+
+def mark_seen(settings: Settings, log: str, by: str) -> None:
+    """Note that somebody has seen how the command with this log ended; else nothing is done."""
+    for command in latest_of_each(settings):
+        if command.log.stem == log and not command.is_at_work:
+            _write(replace(command, seen_by=by))
 
 
 def _is_alive(command: Command) -> bool:

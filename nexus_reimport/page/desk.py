@@ -81,11 +81,11 @@ class Desk:
     def state(self, settings: Settings) -> str:
         """What stands now, as one text: when it is another one, the page is another one."""
         busy = self.is_busy(settings)
-        command = commands.latest(settings)
+        started = commands.latest_of_each(settings)
         parts = [
             f"busy={busy}",
             f"run={_came_to(work.latest(settings), busy=busy)}",
-            f"command={command.log.stem} {command.is_at_work}" if command else "",
+            *(f"{one.log.stem} {one.is_at_work} {one.seen_by is None}" for one in started),
             f"register={register.size(settings.records_folder)}",
         ]
         for reading in (self.status, self.connections, self.look):

@@ -61,7 +61,7 @@ class Front:
     older: int
     lines: list[Line]
     lines_of: str  # the run that they are of
-    failed: Command | None
+    failed: list[Command]
     cancelled: Command | None
     form: Form
     asks_who_begins: bool  # a dry run without a name could not be approved from the same account
@@ -192,7 +192,7 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
         older=older,
         lines=work.last_lines(of),
         lines_of=of.id if of else "",
-        failed=None if at_work else work.failed_command(settings),
+        failed=[] if at_work else work.failed_commands(settings),
         cancelled=None if at_work else work.cancelled_command(settings),
         form=form or Form(),
         asks_who_begins=settings.approval.second_person,

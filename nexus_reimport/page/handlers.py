@@ -237,6 +237,17 @@ class Cancel(PageHandler):
         self.back("dry-run")
 
 
+class Seen(PageHandler):
+    """Takes away what tells that a command was refused: somebody has read it."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Note it."""
+        log = self.get_body_argument("log", "")
+        await asyncio.to_thread(commands.mark_seen, self.desk.settings, log, self.user_name)
+        self.back("dry-run")
+
+
 # ---------------------------------------------------------------- the sign-off
 
 
@@ -329,6 +340,7 @@ ROUTES: list[tuple[str, type[JupyterHandler]]] = [
     (PATH + "/finish", Finish),
     (PATH + "/sign", Sign),
     (PATH + "/cancel", Cancel),
+    (PATH + "/seen", Seen),
     (PATH + "/look", Look),
     (PATH + "/roll-back", RollBack),
     (PATH + "/log-out", LogOut),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from nexus_reimport import record
 from nexus_reimport.events import Event
@@ -17,13 +17,7 @@ from nexus_reimport.record.moment import Moment
 from nexus_reimport.settings import Settings
 
 SHOWN = 8  # lines of the log, from its end
-NAMES = {
-    "dry-run": "Dry run",
-    "execute": "Full reimport",
-    "rollback": "Rollback",
-    "finish": "Verification",
-    "settle": "Asking the database",
-}
+_SLACK = timedelta(seconds=5)  # a killed run's last line may be younger than what was said of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +69,59 @@ def last_lines(run: Run | None) -> list[Line]:
     return log.lines(run.events())[-SHOWN:][::-1] if run else []
 
 
-def failed_command(settings: Settings) -> Command | None:
-    """The last command, if it has ended without a run that tells how: refused, or never begun."""
-    command = commands.latest(settings)
-    if command is None or command.is_at_work:
-        return None
-    run = latest(settings)
-    explained = run is not None and bool(entries := run.events()) and entries[-1].at >= command.at
-    return None if explained else command
+def failed_commands(settings: Settings) -> list[Command]:
+    """The commands that have ended without a run that tells how: refused, or never begun.
+
+    The last one of each kind, the newest first, until somebody has seen it or, here or elsewhere,
+    one of its kind went well.
+    """
+    runs = record.every(settings)
+    return [
+        command
+        for command in commands.latest_of_each(settings)
+        if not command.is_at_work
+        and command.seen_by is None
+        and not _is_told(command, runs)
+        and not _is_superseded(command, runs)
+    ]
+
+
+def _is_told(command: Command, runs: Sequence[Run]) -> bool:
+    """Whether a run that the command has worked on tells how it ended."""
+    text = command.whole_text()
+    ended = command.last_said_at + _SLACK
+    return any(
+        run.id in text and any(command.at <= entry.at <= ended for entry in run.events())
+        for run in runs
+    )
+
+
+def _is_superseded(command: Command, runs: Sequence[Run]) -> bool:
+    """Whether what the command was to do was done since, by whatever command."""
+    return any(
+        entry.at > command.at and _does(entry, command.action, run)
+        for run in runs
+        for entry in run.events()
+    )
+
+
+def _does(entry: Entry, action: str, run: Run) -> bool:
+    """Whether a line of a run's journal says that what ``action`` is for was done."""
+    if action in ("finish", "settle"):
+        return entry.event in (Event.VERIFIED, Event.SETTLED)
+    if (run.kind == "rollback") is not (action == "rollback"):
+        return False
+    if action == "dry-run":
+        return entry.event is Event.FINISHED and entry.stage == log.OF_THE_PREFLIGHT[-1]
+    return entry.event is Event.COMMITTED
 
 
 def cancelled_command(settings: Settings) -> Command | None:
     """The last command, if it was cancelled here and its run tells how it ended."""
     command = commands.latest(settings)
-    if command is None or command.cancelled_by is None or failed_command(settings):
+    if command is None or command.cancelled_by is None or command.is_at_work:
         return None
-    return None if command.is_at_work else command
+    return command if _is_told(command, record.every(settings)) else None
 
 
 def _at_work(settings: Settings) -> Run | None:
@@ -114,12 +145,12 @@ def _since(entries: Sequence[Entry]) -> datetime:
 
 
 def _name(command: Command | None, entries: Sequence[Entry]) -> str:
-    if command and command.action in NAMES:
-        return NAMES[command.action]
+    if command and command.action in commands.NAMES:
+        return commands.NAMES[command.action]
     of = log.phase(entries)
     if of is log.OF_THE_ROLLBACK:
-        return NAMES["rollback"]
-    return NAMES["execute"] if of is log.OF_THE_EXECUTION else NAMES["dry-run"]
+        return commands.NAMES["rollback"]
+    return commands.NAMES["execute"] if of is log.OF_THE_EXECUTION else commands.NAMES["dry-run"]
 
 
 def _by(command: Command | None, entries: Sequence[Entry]) -> str:

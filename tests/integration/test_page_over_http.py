@@ -371,7 +371,7 @@ def test_a_cancel_that_came_too_late_is_told_as_such(
     run = record.create(settings)
     log = settings.private_folder / commands.FOLDER / "99990101T000000Z-dry-run.log"
     private.close_folder(log.parent)
-    log.touch()
+    log.write_text(f"sandbox-dev: 01_preflight, run {run.id}\n")
     try:
         run.journal(Event.COMMITTING)
         run.journal(Event.COMMITTED)
@@ -388,6 +388,29 @@ def test_a_cancel_that_came_too_late_is_told_as_such(
         log.with_suffix(".json").unlink()
         shutil.rmtree(run.bag)
         shutil.rmtree(run.private)
+
+
+def test_a_refused_command_stays_on_the_page_until_somebody_says_that_they_have_read_it(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    settings = settings_of(shown)
+    command = commands.start(settings, "finish", ["record", "list", "nobody"], "Ada")
+    until(lambda: not command.is_at_work)
+    told, why = "Verification, started by Ada", "no environment is called 'nobody'"
+    try:
+        for _ in range(2):  # a reload does not take it away
+            text = said(page, session)
+            assert told in text
+            assert why in text
+        assert page.post(session, "seen", log="another").status_code == 200
+        assert told in said(page, session)
+        page.post(session, "seen", log=command.log.stem)
+        text = said(page, session)
+        assert told not in text
+        assert why not in text
+    finally:
+        command.log.unlink()
+        command.log.with_suffix(".json").unlink()
 
 
 # ---------------------------------------------------------------- the sign-off

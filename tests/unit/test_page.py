@@ -27,7 +27,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal
 from nexus_reimport.nexus.changes import NewerRows, Since
-from nexus_reimport.page import commands, front, gates, headers, history, log, way_back, words
+from nexus_reimport.page import commands, front, gates, headers, history, log, way_back, words, work
 from nexus_reimport.page.confirmation import Confirmation, is_meant
 from nexus_reimport.page.desk import OLD, Desk
 from nexus_reimport.page.front import Front, Live
@@ -389,6 +389,67 @@ def test_a_command_is_a_process_of_its_own_whose_log_tells_what_it_said(
     assert found is not None
     assert (found.action, found.by, found.pid) == ("dry-run", "Ada", started.pid)
     assert "no environment is called 'nobody'" in found.text()
+
+
+def refused(settings: Settings, action: str) -> commands.Command:
+    """A command of that kind that has ended without a run."""
+    started = commands.start(settings, action, ["record", "list", "nobody"], "Ada")
+    ended(settings)
+    return started
+
+
+def told(settings: Settings) -> list[str]:
+    return [command.action for command in work.failed_commands(settings)]
+
+
+def test_a_refused_command_is_told_until_somebody_has_seen_it(settings: Settings) -> None:
+    """Any later line of any journal hid it, and so did the next command."""
+    execute = refused(settings, "execute")
+    run = record.create(settings)
+    run.journal(Event.STARTED, stage="snapshot")
+    assert told(settings) == ["execute"], "another run's line says nothing of it"
+    refused(settings, "dry-run")
+    assert told(settings) == ["dry-run", "execute"]
+    commands.mark_seen(settings, execute.log.stem, "")
+    assert told(settings) == ["dry-run"]
+    commands.mark_seen(settings, "../another", "")
+    assert told(settings) == ["dry-run"]
+    refused(settings, "execute")
+    assert told(settings) == ["execute", "dry-run"], "what was seen was the one before"
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "event", "facts"),
+    [
+        ("dry-run", "reimport", Event.FINISHED, {"stage": "proposal"}),
+        ("execute", "reimport", Event.COMMITTED, {}),
+        ("rollback", "rollback", Event.COMMITTED, {}),
+        ("finish", "reimport", Event.VERIFIED, {}),
+    ],
+)
+def test_a_refused_command_is_told_until_one_of_its_kind_went_well_anywhere(
+    settings: Settings, action: str, kind: str, event: Event, facts: dict[str, str]
+) -> None:
+    run = record.create(settings, kind)
+    run.journal(event, **facts)  # before it
+    refused(settings, action)
+    other = "dry-run" if action == "execute" else "execute"
+    refused(settings, other)
+    run.journal(Event.STARTED, stage="plan")
+    assert told(settings) == [other, action], "it has begun, and has done nothing yet"
+    run.journal(event, **facts)
+    assert told(settings) == [other]
+
+
+def test_a_command_whose_run_tells_how_it_ended_is_told_there(settings: Settings) -> None:
+    run = record.create(settings)
+    command = refused(settings, "execute")
+    with command.log.open("a") as log:
+        log.write(f"sandbox-dev: 02_execute, run {run.id}\n")
+    assert told(settings) == ["execute"], "its run has no line of this command"
+    run.journal(Event.FAILED, stage="drift")
+    os.utime(command.log)
+    assert told(settings) == []
 
 
 @pytest.mark.parametrize("lacking", ["a program", "a process", "a folder"])
