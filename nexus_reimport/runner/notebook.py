@@ -134,15 +134,16 @@ def _left(run: Run) -> str:
 
 
 def _next(run: Run) -> str:
-    if run.is_sealed:
-        return f"its record is sealed: nexus-reimport record show {run.environment} --run {run.id}"
+    shown = f"nexus-reimport record show {run.environment} --run {run.id}"
+    if run.is_sealed and run.state() is not State.AS_IT_WAS:
+        return f"its record is sealed: {shown}"
     if run.state() is State.COMMITTED:
         return f"nexus-reimport finish {run.environment} verifies and seals it"
     if run.state() is State.UNKNOWN:
         return f"nexus-reimport settle {run.environment} asks the database"
-    if run.verdict() is Verdict.WAITING:
+    if run.verdict() is Verdict.WAITING and not run.is_sealed:
         return "the run still waits for its approval"
-    return "begin a new run; nexus-reimport record list shows what became of this one"
+    return f"{run.again} begins a new run; {shown} shows what became of this one"
 
 
 def latest(run: Run, page: str) -> str:

@@ -16,6 +16,7 @@ from openpyxl import Workbook
 from nexus_reimport.errors import (
     DISK_FULL,
     SERVERS_DISK_FULL,
+    SPACE,
     MappingError,
     OnlySealed,
     StopError,
@@ -29,7 +30,7 @@ from nexus_reimport.files import private, rowfile
 from nexus_reimport.files.spool import Spool
 from nexus_reimport.nexus import pg_tools
 from nexus_reimport.planning.manual import writing
-from nexus_reimport.record import archived, create, index, journal
+from nexus_reimport.record import archived, closing, create, index, journal
 from nexus_reimport.runner import notebook
 from nexus_reimport.settings import Settings
 from nexus_reimport.show import kernel
@@ -139,7 +140,7 @@ def test_the_journal_names_the_file_and_a_person_reads_it(known: Settings) -> No
     assert where.endswith(f"run {run.id}, /records/plan.json")
     assert state == "  state: the database is as it was"
     assert todo.startswith("  next:  free some space")
-    assert "(df -h); begin a new run; nexus-reimport record list" in todo
+    assert "(df -h); nexus-reimport run sandbox-dev begins a new run; nexus-reimport" in todo
 
 
 def test_a_verified_run_that_is_not_sealed_is_told_as_verified(known: Settings) -> None:
@@ -238,3 +239,18 @@ def test_a_program_of_postgresql_says_whose_disk_is_full(
     log.symlink_to(FULL)  # its words cannot be written either
     with pytest.raises(TargetError, match=f"pg_program: {what}"):
         pg_tools.run([program], known.postgres, log)
+
+
+@pytest.mark.parametrize("kind", ["reimport", "relink", "rollback"])
+def test_of_a_sealed_run_that_a_full_disk_has_stopped_the_next_command_begins_it_again(
+    known: Settings, kind: str
+) -> None:
+    """It only said that the record is sealed, and how to look at it."""
+    run = create(known, kind)
+    run.journal(Event.FAILED, stage="plan", **journal.failure(NO_ROOM))
+    closing.close(known, run)
+    todo = notebook.told_of(run, DISK_FULL, SPACE).splitlines()[-1]
+    assert f"(df -h); {run.again} begins a new run; " in todo
+    assert todo.endswith(
+        f"nexus-reimport record show {known.name} --run {run.id} shows what became of this one"
+    )
