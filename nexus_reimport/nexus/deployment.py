@@ -151,9 +151,18 @@ def _never(here: Deployment, marker: Marker, environment: str) -> StopError:
 
 def _copy(here: Deployment, marker: Marker, environment: str, state: str) -> StopError:
     differing = "; ".join(marker.identity.differences(here.identity))
+    where = f"{here.place}, {_adopted(marker)}"
+    if marker.identity.is_still(here.identity):
+        return StopError(
+            f"this database was renamed since it was adopted as {marker.environment}: {differing}",
+            where=where,
+            state=state,
+            next="if that is meant, adopt it under its new name:"
+            f" nexus-reimport adopt {environment} --this-is-a-copy",
+        )
     return StopError(
         f"this database is a copy of {marker.environment}: {differing}",
-        where=f"{here.place}, {_adopted(marker)}",
+        where=where,
         state=state,
         next=f"if it is meant to be {environment}:"
         f" nexus-reimport adopt {environment} --this-is-a-copy",
