@@ -17,7 +17,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 from nexus_reimport.model import Proposal, Refusal, RollbackProposal, Scope
 from nexus_reimport.model.approval import short
-from nexus_reimport.record import Run, Verdict, statements
+from nexus_reimport.record import Run, State, Verdict, statements
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runbook import opening
 from nexus_reimport.runbook.steps import TASKS
@@ -122,6 +122,8 @@ def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
         statements.refuse_unfit(settings, consent.given.name, consent.given.reason, NOTHING_STARTED)
         window.leave(settings)
         # Not in a page: a refusal there ends the run, and leaves that name in its record.
+        mapping = mappings.load_for(settings, environments.folder())
+        opening.require_ready(settings, mapping, TASKS[Scope(run.kind)], NOTHING_STARTED)
         approval.refuse(_refusals(run, consent.given.name))
     else:
         kind = Scope.RELINK if consent.links_only else Scope.REIMPORT
@@ -170,6 +172,9 @@ def _waiting(settings: Settings, digest: str) -> Run:
     for candidate in waiting:
         if ending.waits_for(candidate, digest):
             return candidate
+    for closed in record.every(settings):
+        if closed.has(Proposal) and is_meant(digest, closed.load(Proposal).digest):
+            raise _is_closed(closed)
     listed = [f"run {run.id} has {short(run.load(Proposal).digest)}" for run in waiting]
     raise StopError(
         f"the digest is wrong: {approval.too_short(digest)}no open run of {settings.name} has it",
@@ -178,6 +183,18 @@ def _waiting(settings: Settings, digest: str) -> Run:
         next="read the 01_preflight of the run that you mean, and approve the digest at its end"
         if waiting
         else f"nexus-reimport run {settings.name}, read its 01_preflight, then approve its digest",
+    )
+
+
+def _is_closed(run: Run) -> StopError:
+    """The error of a digest that is right, and whose run cannot be approved any more."""
+    show = f"nexus-reimport record show {run.environment} --run {run.id} tells how it ended"
+    again = f"; {run.again} begins another" if run.state() is State.AS_IT_WAS else ""
+    return StopError(
+        f"the run of this digest waits for no approval any more: it is {run.verdict()}",
+        where=f"environment {run.environment}, run {run.id}",
+        state=NOTHING_STARTED,
+        next=show + again,
     )
 
 

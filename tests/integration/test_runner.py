@@ -93,6 +93,49 @@ def test_a_digest_of_no_open_run_starts_nothing(clinic: Clinic) -> None:
     assert record.every(environments.load(DEV)) == []
 
 
+@pytest.mark.parametrize("what", ["another server", "another name", "a copy"])
+def test_an_approval_that_finds_another_database_leaves_the_run_waiting(
+    clinic: Clinic, what: str
+) -> None:
+    """The page stopped there: the run was closed, and the preflight had to be made again."""
+    book = clinic.proposed()
+    digest, name = book.run.load(Proposal).digest, clinic.databases["dev"]
+    away, port = f"{name}_away", str(clinic.server.port)
+    secrets = clinic.folder / ".env.sandbox-dev"
+    if what == "another server":
+        secrets.write_text(secrets.read_text().replace(port, "9"))
+    else:
+        with clinic.server.access.connect() as connection:
+            connection.execute(f'ALTER DATABASE "{name}" RENAME TO "{away}"')
+            if what == "a copy":
+                connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{away}"')
+    try:
+        (outcome,) = runner.run([book.run.environment], approve=digest)
+        assert outcome.exit_code in (1, 2, 3)
+        assert "state: nothing was started" in outcome.error
+        assert (book.run.is_open, book.run.verdict()) == (True, Verdict.WAITING)
+    finally:
+        secrets.write_text(secrets.read_text().replace("=9\n", f"={port}\n"))
+        if what != "another server":
+            clinic.server.drop_database(name)
+            with clinic.server.access.connect() as connection:
+                connection.execute(f'ALTER DATABASE "{away}" RENAME TO "{name}"')
+    assert [one.exit_code for one in runner.run([book.run.environment], approve=digest)] == [0]
+
+
+def test_the_digest_of_a_closed_run_is_told_as_that(clinic: Clinic) -> None:
+    """It was called wrong, although it was the right one."""
+    book = clinic.proposed()
+    digest = book.run.load(Proposal).digest
+    runner.seal(book.run.environment)
+    (outcome,) = runner.run([book.run.environment], approve=digest)
+    assert outcome.error.startswith(
+        "the run of this digest waits for no approval any more: it is PARTIAL\n"
+    )
+    assert book.run.id in outcome.error
+    assert outcome.error.endswith("; nexus-reimport run sandbox-dev begins another")
+
+
 def test_one_digest_is_not_taken_for_two_environments(clinic: Clinic) -> None:
     with pytest.raises(SettingsError, match="cannot approve 2"):
         runner.run([DEV, "sandbox-prod"], approve="0123456789ab")
