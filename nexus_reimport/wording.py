@@ -26,11 +26,15 @@ def some(
     return between.join(listed) + (f" and {rest:,} more" if rest else "")
 
 
-def lines(items: Collection[str], *, shown: int = 20, indent: str = "    ") -> str:
-    """A list for an error, one line for each item; the last line counts the others."""
+def lines(items: Collection[str], *, shown: int = 20, indent: str = "    ", noun: str = "") -> str:
+    """A list for an error, one line for each item; the last line counts the others.
+
+    ``noun`` is what one of them is, where the list stands without a head that says it.
+    """
     listed = [f"{indent}{item}" for item in islice(items, shown)]
     rest = len(items) - len(listed)
-    return "\n".join([*listed, *([f"{indent}and {rest:,} more"] if rest else [])])
+    others = f"{rest:,} more" + (f" {noun if rest == 1 else noun + 's'}" if noun else "")
+    return "\n".join([*listed, *([f"{indent}and {others}"] if rest else [])])
 
 
 def visible(text: str) -> str:

@@ -132,6 +132,8 @@ def of_checks(report: Report | None) -> list[str]:
 
 
 def not_so(result: Result) -> str:
-    """A claim that does not hold, and for how many."""
-    looked = result.looked_at or result.offending
-    return f"{result.claim.rstrip('.')}: {'not so for ' if looked else ''}{result.found}"
+    """For how many a claim does not hold, then the claim: what is read first seems to be so."""
+    claim = result.claim.rstrip(".")
+    if result.looked_at or result.offending:
+        return f"not so for {result.found}: {claim}"
+    return f"{claim}: {result.found}"

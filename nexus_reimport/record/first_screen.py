@@ -247,7 +247,9 @@ def _lines(seen: _Record) -> Iterator[Line]:
     yield from _next(seen)
     yield from _of_rollback(seen) if seen.is_rollback else _of_plan(seen)
     if looks := _looks(seen):
-        yield Line("look at this", wording.lines(looks, shown=SHOWN, indent=""), "look")
+        yield Line(
+            "look at this", wording.lines(looks, shown=SHOWN, indent="", noun="point"), "look"
+        )
     yield from _checked(seen)
     if not seen.is_rollback:
         yield from _undo(seen)
@@ -260,7 +262,7 @@ def _stops(seen: _Record) -> Iterator[Line]:
     reports = (seen.report(name) for name in _CHECKS)
     failed = [attention.not_so(r) for report in reports if report for r in report.blocking]
     if failed and seen.verdict in (Verdict.STOPPED, Verdict.COMMITTED_UNVERIFIED):
-        yield Line("failed", wording.lines(failed, shown=SHOWN, indent=""), "bad")
+        yield Line("failed", wording.lines(failed, shown=SHOWN, indent="", noun="claim"), "bad")
 
 
 def _of_plan(seen: _Record) -> Iterator[Line]:

@@ -68,7 +68,7 @@ def _proof(extracts: Collection[Extract]) -> ShownTable:
     return table(
         "Every table, read completely",
         "table | channel | count at start | rows | distinct keys | count at end | whole | newest"
-        " | repaired ? | fields used | seconds",
+        " | “?” read as empty | fields used | seconds",
         [
             (
                 e.table,
