@@ -78,10 +78,10 @@ def _ids(scale: float) -> Iterator[rowfile.Row]:
 
 def _search(folder: Path, files: dict[str, RowFile], cost: Cost) -> None:
     """Gather what identifies somebody as before a seal, and search the sample record for it."""
-    from nexus_reimport.record import personal
-    from nexus_reimport.record.identifiers import Identifiers
-    from nexus_reimport.record.personal import Columns
-    from nexus_reimport.record.sweep import Sweep
+    from nexus_reimport.record.search import personal
+    from nexus_reimport.record.search.identifiers import Identifiers
+    from nexus_reimport.record.search.personal import Columns
+    from nexus_reimport.record.search.sweep import Sweep
 
     terms = Identifiers(folder)
     names = ("given", "family")

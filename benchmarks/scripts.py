@@ -19,9 +19,9 @@ from benchmarks.clinic import Clinic
 from benchmarks.meter import Cost, cpu_of, own_cpu
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Plan, Survey
-from nexus_reimport.nexus import undo_data
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.postgres import copy_in, names
+from nexus_reimport.nexus.connection.postgres import copy_in, names
+from nexus_reimport.nexus.structure.database import Database
+from nexus_reimport.nexus.writing import undo_data
 from nexus_reimport.runbook import Runbook
 from nexus_sandbox.stack.access import OWNER
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.clinic import KIND, Clinic
 from benchmarks.meter import Cost, measuring
-from nexus_reimport.nexus import pg_tools
-from nexus_reimport.nexus.postgres import connected, scalar
+from nexus_reimport.nexus.connection import pg_tools
+from nexus_reimport.nexus.connection.postgres import connected, scalar
 from nexus_reimport.runbook import Runbook
 from nexus_sandbox.postgres.access import SUPERUSER
 from nexus_sandbox.stack.access import OWNER, database, template

@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 
 from nexus_reimport import CHECKOUT, runner
-from nexus_reimport.record import bag
+from nexus_reimport.record.sealed import bag
 from nexus_reimport.runner import notebook
 from nexus_reimport.settings import FOLDER_VARIABLE
 from nexus_sandbox.stack import lifecycle

@@ -31,7 +31,7 @@ from nexus_reimport import checks, storage
 from nexus_reimport.checks import after, before, inside, rehearsed, rollback
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.filemaker import codes
-from nexus_reimport.nexus import postgres, refusal
+from nexus_reimport.nexus.connection import postgres, refusal
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "troubleshooting.md"

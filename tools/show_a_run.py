@@ -31,7 +31,7 @@ from selenium import webdriver
 
 from nexus_reimport import CHECKOUT, runner
 from nexus_reimport import settings as environments
-from nexus_reimport.record import bag
+from nexus_reimport.record.sealed import bag
 from nexus_reimport.runner import Outcome, notebook
 from nexus_reimport.settings import FOLDER_VARIABLE
 from nexus_sandbox.stack import lifecycle

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nexus_reimport.application.client import Api
-from nexus_reimport.nexus.questions import ACTIVE, ARCHIVED, Asked, Shown
+from nexus_reimport.nexus.reading.questions import ACTIVE, ARCHIVED, Asked, Shown
 
 PATIENTS = "/api/patients/"
 CALENDAR = "/api/appointments/calendar_data/"

@@ -23,7 +23,7 @@ from nexus_reimport import naming, progress, wording
 from nexus_reimport.checks.memo import Memo
 from nexus_reimport.errors import NOTHING_WRITTEN, SettingsError, StopError
 from nexus_reimport.model import Level, Report, Result
-from nexus_reimport.nexus.readings import NOT_AS_IT_WAS
+from nexus_reimport.nexus.connection.readings import NOT_AS_IT_WAS
 from nexus_reimport.settings import Waiver
 
 SAMPLE = 5  # keys that a report holds of each check

@@ -11,13 +11,13 @@ from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.intake import OfIntake
 from nexus_reimport.model import Level, Plan
-from nexus_reimport.nexus import links, references
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import scalar, table_name
-from nexus_reimport.nexus.references import Reference
+from nexus_reimport.nexus.connection.postgres import scalar, table_name
 from nexus_reimport.nexus.registry import OWN_SCHEMA, UndoData, UndoTable
-from nexus_reimport.nexus.transaction import touched
+from nexus_reimport.nexus.structure import links, references
+from nexus_reimport.nexus.structure.database import Database
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.structure.references import Reference
+from nexus_reimport.nexus.writing.transaction import touched
 
 
 @dataclass(frozen=True, slots=True)

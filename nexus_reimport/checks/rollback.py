@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.model import Level
-from nexus_reimport.nexus import changes, undo_data
+from nexus_reimport.nexus import changes
 from nexus_reimport.nexus.changes import Since
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.fingerprint import Fingerprint, differing
-from nexus_reimport.nexus.links import AttachmentState
-from nexus_reimport.nexus.references import Reference
 from nexus_reimport.nexus.registry import OWN_SCHEMA, Committed, UndoData
-from nexus_reimport.nexus.transaction import Transaction, touched
+from nexus_reimport.nexus.structure.database import Database
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint, differing
+from nexus_reimport.nexus.structure.links import AttachmentState
+from nexus_reimport.nexus.structure.references import Reference
+from nexus_reimport.nexus.writing import undo_data
+from nexus_reimport.nexus.writing.transaction import Transaction, touched
 
 
 @dataclass(frozen=True, slots=True)

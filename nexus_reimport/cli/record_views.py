@@ -13,9 +13,10 @@ from nexus_reimport import settings as environments
 from nexus_reimport.cli.output import give, say_left_out, write
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 from nexus_reimport.model import Plan, Report
-from nexus_reimport.record import Run, Verdict, anchor, archive, bag, check, redaction, runs
-from nexus_reimport.record.check import Checked
-from nexus_reimport.record.sweep import Hit
+from nexus_reimport.record import Run, Verdict, anchor, redaction, runs
+from nexus_reimport.record.sealed import archive, bag, check
+from nexus_reimport.record.sealed.check import Checked
+from nexus_reimport.record.search.sweep import Hit
 from nexus_reimport.runbook import restored
 from nexus_reimport.runner.notebook import last_error
 from nexus_reimport.settings import Settings

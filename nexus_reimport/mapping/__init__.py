@@ -2,7 +2,7 @@
 
 The shipped mapping is ``mappings/nexus.toml``; its head explains the parts. A mapping is checked in
 itself when it is loaded (``problems``), against FileMaker's fields in ``stages.snapshot``, and
-against the live schema in ``nexus.fit``.
+against the live schema in ``nexus.structure.fit``.
 """
 
 from nexus_reimport.mapping.attachments import Attachment, AttachmentLink

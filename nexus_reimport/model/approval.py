@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from nexus_reimport.model.checks import Report
-from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.settings import Write
 
 DIGEST_SHOWN = 12  # characters of a digest that a person types: 48 bits, enough against a slip

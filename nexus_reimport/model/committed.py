@@ -9,8 +9,8 @@ from typing import Protocol, TypeVar
 
 from nexus_reimport.model.approval import Applied, Approval, Proposal
 from nexus_reimport.model.rollback import RollbackProposal, Undone
-from nexus_reimport.nexus.fingerprint import Fingerprint
 from nexus_reimport.nexus.registry import RunRow, UndoData
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 
 Done = TypeVar("Done", Applied, Undone)
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from nexus_reimport import wording
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.settings import Cause, Decision, Different
 
 

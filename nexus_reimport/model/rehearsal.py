@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from nexus_reimport.model.checks import Report
-from nexus_reimport.nexus.fingerprint import Fingerprint
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 
 
 class Ground(StrEnum):

@@ -9,8 +9,8 @@ from enum import StrEnum
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.model.checks import Report
 from nexus_reimport.nexus.changes import Since
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.schema import Facts
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.structure.schema import Facts
 
 
 class NewerDecision(StrEnum):

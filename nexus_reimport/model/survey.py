@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.nexus.catalog import Column, UniqueKey
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.links import AttachmentState
-from nexus_reimport.nexus.obstacles import Problem
+from nexus_reimport.nexus.connection.scratch import Shape
 from nexus_reimport.nexus.registry import UndoSize
-from nexus_reimport.nexus.schema import Facts
-from nexus_reimport.nexus.scratch import Shape
-from nexus_reimport.nexus.tables import Role
+from nexus_reimport.nexus.structure.catalog import Column, UniqueKey
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.structure.links import AttachmentState
+from nexus_reimport.nexus.structure.obstacles import Problem
+from nexus_reimport.nexus.structure.schema import Facts
+from nexus_reimport.nexus.structure.tables import Role
 
 
 @dataclass(frozen=True, slots=True)

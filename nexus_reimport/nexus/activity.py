@@ -24,13 +24,20 @@ from datetime import datetime
 
 from nexus_reimport.errors import TargetError
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.nexus import catalog as catalogs
-from nexus_reimport.nexus import fingerprint, waiters
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import Connection, connected, scalar, statement, table_name
-from nexus_reimport.nexus.session import APPLICATION
-from nexus_reimport.nexus.tables import fingerprinted
-from nexus_reimport.nexus.watch import PATIENCE, PAUSE, RETRY, Watch
+from nexus_reimport.nexus.connection import waiters
+from nexus_reimport.nexus.connection.postgres import (
+    Connection,
+    connected,
+    scalar,
+    statement,
+    table_name,
+)
+from nexus_reimport.nexus.connection.session import APPLICATION
+from nexus_reimport.nexus.connection.watch import PATIENCE, PAUSE, RETRY, Watch
+from nexus_reimport.nexus.structure import catalog as catalogs
+from nexus_reimport.nexus.structure import fingerprint
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.structure.tables import fingerprinted
 from nexus_reimport.settings import Postgres
 
 

@@ -25,13 +25,14 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from nexus_reimport.files import private
-from nexus_reimport.nexus import references, undo_data, versions
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import LONGEST_NAME, scalar, table_name
-from nexus_reimport.nexus.references import Reference
+from nexus_reimport.nexus.connection.postgres import LONGEST_NAME, scalar, table_name
 from nexus_reimport.nexus.registry import UndoData, UndoLinks, UndoPart, UndoTable
-from nexus_reimport.nexus.transaction import Transaction
-from nexus_reimport.nexus.undo_data import KEY, hashed_columns, hashed_now, links_not_fixed
+from nexus_reimport.nexus.structure import references
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.structure.references import Reference
+from nexus_reimport.nexus.writing import undo_data, versions
+from nexus_reimport.nexus.writing.transaction import Transaction
+from nexus_reimport.nexus.writing.undo_data import KEY, hashed_columns, hashed_now, links_not_fixed
 
 SAMPLE = 5
 

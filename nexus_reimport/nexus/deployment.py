@@ -13,7 +13,7 @@ import getpass
 from dataclasses import dataclass
 
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
-from nexus_reimport.nexus.postgres import Connection, scalar, statement
+from nexus_reimport.nexus.connection.postgres import Connection, scalar, statement
 from nexus_reimport.nexus.registry import marker as markers
 from nexus_reimport.nexus.registry.marker import Identity, Marker
 

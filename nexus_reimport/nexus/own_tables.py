@@ -11,14 +11,17 @@ from typing import Any, Protocol, TypeVar
 from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.nexus import readings, references, registry, undo_data
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.kept_readings import CATALOG
-from nexus_reimport.nexus.postgres import Connection
-from nexus_reimport.nexus.readings import Unread
+from nexus_reimport.nexus import registry
+from nexus_reimport.nexus.connection import readings
+from nexus_reimport.nexus.connection.postgres import Connection
+from nexus_reimport.nexus.connection.readings import Unread
+from nexus_reimport.nexus.reading.kept_readings import CATALOG
 from nexus_reimport.nexus.registry import OWN_SCHEMA, OwnObject, UndoData, loaded, marker
-from nexus_reimport.nexus.undo_data import Pointers
+from nexus_reimport.nexus.structure import references
+from nexus_reimport.nexus.structure.database import Database
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.writing import undo_data
+from nexus_reimport.nexus.writing.undo_data import Pointers
 
 T = TypeVar("T")
 Rows = tuple[Mapping[str, Any], ...]

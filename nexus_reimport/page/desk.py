@@ -11,7 +11,8 @@ from nexus_reimport.page import commands, status, way_back, work
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.status import Status
 from nexus_reimport.page.way_back import WayBack
-from nexus_reimport.record import Run, lock, register
+from nexus_reimport.record import Run, lock
+from nexus_reimport.record.sealed import register
 from nexus_reimport.runbook import connections
 from nexus_reimport.runbook.connections import Connections
 from nexus_reimport.settings import Settings

@@ -22,7 +22,8 @@ from nexus_reimport.model import (
     Scope,
 )
 from nexus_reimport.model.approval import short
-from nexus_reimport.record import Run, Verdict, attention
+from nexus_reimport.record import Run, Verdict
+from nexus_reimport.record.notebooks import attention
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
 from nexus_reimport.settings import Settings

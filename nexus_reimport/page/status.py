@@ -9,10 +9,13 @@ from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Proposal, Scope
-from nexus_reimport.nexus import counts, deployment, fingerprint, waiters
-from nexus_reimport.nexus.counts import Counts
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.tables import fingerprints_of
+from nexus_reimport.nexus import deployment
+from nexus_reimport.nexus.connection import waiters
+from nexus_reimport.nexus.reading import counts
+from nexus_reimport.nexus.reading.counts import Counts
+from nexus_reimport.nexus.structure import fingerprint
+from nexus_reimport.nexus.structure.database import Database
+from nexus_reimport.nexus.structure.tables import fingerprints_of
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.settings import Settings
 

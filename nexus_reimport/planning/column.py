@@ -17,7 +17,7 @@ from nexus_reimport.convert.registry import Given
 from nexus_reimport.ids import Id
 from nexus_reimport.intake import IdPairs, Page, Record
 from nexus_reimport.mapping import ColumnSpec
-from nexus_reimport.nexus.catalog import Column
+from nexus_reimport.nexus.structure.catalog import Column
 from nexus_reimport.planning.gathered import Detail
 
 Resolver = Mapping[str, IdPairs]  # entity -> the ids of its rows

@@ -30,7 +30,7 @@ from nexus_reimport.model import (
     UnmatchedRows,
     digest,
 )
-from nexus_reimport.nexus.tables import Role
+from nexus_reimport.nexus.structure.tables import Role
 from nexus_reimport.planning import attachments, filling, ledger, manual, purging
 from nexus_reimport.planning.attachments import OwnerRows
 from nexus_reimport.planning.entity import EntityPlanner, Lists, Merged

@@ -6,6 +6,8 @@ counts, ids and names of columns. The seal adds what vouches for that, beside it
 ``<private>/<environment>/<run>/`` holds values: row files, the dump, CSVs; mode 0700.
 
 The verdict is made from the journal, whose every line is on the disk before the work goes on.
+``notebooks`` brings executed pages in, ``search`` looks for people's data in all of it, ``closing``
+calls both and then ``sealed``, which vouches for the whole and checks it later.
 """
 
 from nexus_reimport.record.lock import at_work

@@ -8,12 +8,13 @@ from typing import TypeVar
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.events import Event
 from nexus_reimport.nexus import deployment, registry
-from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.nexus.registry import Committed, Restore
 from nexus_reimport.nexus.registry import restores as of_database
-from nexus_reimport.record import register, runs
-from nexus_reimport.record.chain import Link
+from nexus_reimport.record import runs
 from nexus_reimport.record.run import Run
+from nexus_reimport.record.sealed import register
+from nexus_reimport.record.sealed.chain import Link
 from nexus_reimport.settings import Settings
 
 T = TypeVar("T")

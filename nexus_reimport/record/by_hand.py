@@ -16,7 +16,8 @@ from typing import Any
 
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
-from nexus_reimport.record import journal, marks, pages
+from nexus_reimport.record import journal
+from nexus_reimport.record.notebooks import marks, pages
 from nexus_reimport.record.run import Run
 from nexus_reimport.settings import Settings
 

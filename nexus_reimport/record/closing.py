@@ -12,11 +12,14 @@ from nexus_reimport.errors import MappingError, NotClean, NotSaved
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.record import bag, by_hand, chain, labels, pages, personal, seal
-from nexus_reimport.record.harmless import Harmless
-from nexus_reimport.record.identifiers import Identifiers, Kind
+from nexus_reimport.record import by_hand
+from nexus_reimport.record.notebooks import pages
 from nexus_reimport.record.run import Run
-from nexus_reimport.record.sweep import Hit, Sweep
+from nexus_reimport.record.sealed import bag, chain, seal
+from nexus_reimport.record.search import labels, personal
+from nexus_reimport.record.search.harmless import Harmless
+from nexus_reimport.record.search.identifiers import Identifiers, Kind
+from nexus_reimport.record.search.sweep import Hit, Sweep
 from nexus_reimport.settings import Settings
 
 SHOWN = 20  # places, in a message and in the journal

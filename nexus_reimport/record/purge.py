@@ -11,8 +11,9 @@ from pathlib import Path
 from nexus_reimport import naming
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
-from nexus_reimport.record import by_hand, previews, register, runs
+from nexus_reimport.record import by_hand, previews, runs
 from nexus_reimport.record.run import Run, of
+from nexus_reimport.record.sealed import register
 from nexus_reimport.record.verdict import Verdict
 from nexus_reimport.settings import Settings
 

@@ -20,9 +20,11 @@ from typing import Any
 
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import bag, closing, journal, pages, seal
+from nexus_reimport.record import closing, journal
+from nexus_reimport.record.notebooks import pages
 from nexus_reimport.record.run import Run
-from nexus_reimport.record.sweep import Hit, Sweep
+from nexus_reimport.record.sealed import bag, seal
+from nexus_reimport.record.search.sweep import Hit, Sweep
 from nexus_reimport.record.verdict import Verdict
 from nexus_reimport.settings import Settings
 

@@ -13,8 +13,9 @@ from nexus_reimport import model, naming, wording
 from nexus_reimport.errors import Busy, RecordError, is_disk_full
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import bag, chain, check, journal, lock, seal, values, verdict
+from nexus_reimport.record import journal, lock, values, verdict
 from nexus_reimport.record.journal import Entry
+from nexus_reimport.record.sealed import bag, chain, check, seal
 from nexus_reimport.record.verdict import State, Verdict
 from nexus_reimport.settings import Settings, Signing
 

@@ -19,9 +19,10 @@ from nexus_reimport import wording
 from nexus_reimport.errors import NotClean, OnlySealed, RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import access, bag, chain, closing, index, lock, run, seal
+from nexus_reimport.record import access, closing, lock, run
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.record.run import Run
+from nexus_reimport.record.sealed import bag, chain, index, seal
 from nexus_reimport.record.verdict import Verdict
 from nexus_reimport.settings import Settings
 

@@ -12,8 +12,9 @@ from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Signature, SignOff
-from nexus_reimport.record import register, runs, statements
+from nexus_reimport.record import runs, statements
 from nexus_reimport.record.journal import Entry
+from nexus_reimport.record.sealed import register
 from nexus_reimport.settings import Settings
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from nexus_reimport import mapping as mappings
 from nexus_reimport import wording
-from nexus_reimport.nexus import deployment, pg_tools
-from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus import deployment
+from nexus_reimport.nexus.connection import pg_tools
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.runbook import connections
 from nexus_reimport.settings import S3, FileMaker, Postgres
 from nexus_reimport.stages import census

@@ -18,7 +18,7 @@ from nexus_reimport.filemaker.http import RetryPolicy
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Report, Result, Snapshot
 from nexus_reimport.nexus import deployment, rights
-from nexus_reimport.nexus.postgres import connected, scalar
+from nexus_reimport.nexus.connection.postgres import connected, scalar
 from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.record import Run
 from nexus_reimport.runbook import opening

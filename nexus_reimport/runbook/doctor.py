@@ -24,8 +24,9 @@ from nexus_reimport.errors import ApplicationError, ReimportError, StorageError,
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.files import synced
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.nexus import deployment, pg_tools, rights, scratch
-from nexus_reimport.nexus.postgres import Connection, connected, scalar
+from nexus_reimport.nexus import deployment, rights
+from nexus_reimport.nexus.connection import pg_tools, scratch
+from nexus_reimport.nexus.connection.postgres import Connection, connected, scalar
 from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.runbook import connections
 from nexus_reimport.runbook.opening import every_right, lacking_of, today

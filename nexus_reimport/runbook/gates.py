@@ -16,7 +16,7 @@ from nexus_reimport.model import (
     SignOff,
     Survey,
 )
-from nexus_reimport.nexus import schema
+from nexus_reimport.nexus.structure import schema
 from nexus_reimport.record import Run, anchor, journal, signatures
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.runbook.steps import Steps

@@ -22,8 +22,9 @@ from nexus_reimport.checks import (  # noqa: F401 - importing them declares thei
 from nexus_reimport.errors import NOTHING_WRITTEN, Denied, ReimportError, StopError, TargetError
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Scope
-from nexus_reimport.nexus import deployment, rights, scratch
-from nexus_reimport.nexus.postgres import Connection, connected
+from nexus_reimport.nexus import deployment, rights
+from nexus_reimport.nexus.connection import scratch
+from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.record import Run, Verdict, anchor, statements
 from nexus_reimport.runbook import maintenance

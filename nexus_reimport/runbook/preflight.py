@@ -22,10 +22,11 @@ from nexus_reimport.model import (
     Snapshot,
     Survey,
 )
-from nexus_reimport.nexus import activity, waiters
+from nexus_reimport.nexus import activity
 from nexus_reimport.nexus.activity import Activity, Watched
-from nexus_reimport.nexus.postgres import exported_snapshot
-from nexus_reimport.nexus.tables import Role
+from nexus_reimport.nexus.connection import waiters
+from nexus_reimport.nexus.connection.postgres import exported_snapshot
+from nexus_reimport.nexus.structure.tables import Role
 from nexus_reimport.planning import listings, manual, plan
 from nexus_reimport.record import Run, statements
 from nexus_reimport.runbook.gates import Gated

@@ -19,8 +19,8 @@ from nexus_reimport.model import (
     Sample,
     Undone,
 )
-from nexus_reimport.nexus.scratch import Scratch
-from nexus_reimport.nexus.transaction import ROLLED_BACK
+from nexus_reimport.nexus.connection.scratch import Scratch
+from nexus_reimport.nexus.writing.transaction import ROLLED_BACK
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.runbook.steps import Steps
 from nexus_reimport.settings import Write

@@ -12,10 +12,11 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Event
 from nexus_reimport.nexus import deployment, registry
-from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.nexus.registry import Restore, restores
-from nexus_reimport.record import anchor, check, register, statements
-from nexus_reimport.record.check import Checked
+from nexus_reimport.record import anchor, statements
+from nexus_reimport.record.sealed import check, register
+from nexus_reimport.record.sealed.check import Checked
 from nexus_reimport.settings import Settings
 
 _STATE = "the register beside the records may say so already; the database does not"

@@ -34,11 +34,13 @@ from nexus_reimport.model import (
     RollbackProposal,
     Undone,
 )
-from nexus_reimport.nexus import links, registry, waiters
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.postgres import connected, exported_snapshot, rolled_back
+from nexus_reimport.nexus import registry
+from nexus_reimport.nexus.connection import waiters
+from nexus_reimport.nexus.connection.postgres import connected, exported_snapshot, rolled_back
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.nexus.tables import fingerprints_of
+from nexus_reimport.nexus.structure import links
+from nexus_reimport.nexus.structure.database import Database
+from nexus_reimport.nexus.structure.tables import fingerprints_of
 from nexus_reimport.record import Run, Verdict, by_hand, journal, previews, statements
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.book import Runbook

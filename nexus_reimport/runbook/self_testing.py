@@ -19,8 +19,8 @@ from nexus_reimport.model import (
     SelfTest,
     Survey,
 )
-from nexus_reimport.nexus.postgres import connected, exported_snapshot
-from nexus_reimport.nexus.scratch import Scratch
+from nexus_reimport.nexus.connection.postgres import connected, exported_snapshot
+from nexus_reimport.nexus.connection.scratch import Scratch
 from nexus_reimport.planning import plan
 from nexus_reimport.runbook.gates import Gated
 from nexus_reimport.runbook.opening import today

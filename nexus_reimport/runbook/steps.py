@@ -40,18 +40,12 @@ from nexus_reimport.model import (
     Snapshot,
     Survey,
 )
-from nexus_reimport.nexus import activity, waiters
+from nexus_reimport.nexus import activity
 from nexus_reimport.nexus.activity import Watched
+from nexus_reimport.nexus.connection import waiters
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.record import (
-    Run,
-    anchor,
-    archive,
-    closing,
-    journal,
-    moment,
-    redaction,
-)
+from nexus_reimport.record import Run, anchor, closing, journal, moment, redaction
+from nexus_reimport.record.sealed import archive
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.opening import (
     Bar,

@@ -15,7 +15,7 @@ from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.model import Approval, Plan, Proposal, Refusal, Scope, SignOff
 from nexus_reimport.model.approval import short
 from nexus_reimport.nexus import deployment
-from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.record import Run, Verdict, journal, lock, signatures
 from nexus_reimport.runbook import book
 from nexus_reimport.runbook.opening import last_complete

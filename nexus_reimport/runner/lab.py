@@ -17,7 +17,8 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, SettingsError
 from nexus_reimport.files import private
 from nexus_reimport.interrupt import left_to
-from nexus_reimport.record import access, by_hand, marks
+from nexus_reimport.record import access, by_hand
+from nexus_reimport.record.notebooks import marks
 from nexus_reimport.runner import kernels
 from nexus_reimport.runner.notebook import FOLDER, PREFLIGHT
 from nexus_reimport.settings import Settings

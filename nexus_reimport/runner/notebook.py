@@ -2,7 +2,7 @@
 
 papermill marks the cells of a killed kernel as completed, so nothing here looks at a notebook to
 learn how it went. A page is executed in the run's private folder, and stays there; a clean copy of
-it comes into the record (``record.pages``).
+it comes into the record (``record.notebooks.pages``).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from nexus_reimport.errors import NOT_BY_THIS_STEP, NOTHING_WRITTEN, ReimportErr
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.interrupt import passed_on
-from nexus_reimport.record import Run, State, Verdict, journal, marks, pages
+from nexus_reimport.record import Run, State, Verdict, journal
+from nexus_reimport.record.notebooks import marks, pages
 from nexus_reimport.runbook import steps
 from nexus_reimport.runner import kernels
 

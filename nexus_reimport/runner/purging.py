@@ -5,7 +5,7 @@ from __future__ import annotations
 from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.nexus import deployment, registry
-from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.record import purge
 from nexus_reimport.record.purge import PrivateFolder
 from nexus_reimport.settings import Settings

@@ -13,7 +13,7 @@ from nexus_reimport.files import private
 from nexus_reimport.model import Backup, NewerDecision, RollbackPreview, RollbackProposal
 from nexus_reimport.model.approval import short
 from nexus_reimport.nexus import deployment, registry, rights
-from nexus_reimport.nexus.postgres import connected, scrubbed
+from nexus_reimport.nexus.connection.postgres import connected, scrubbed
 from nexus_reimport.nexus.registry import UndoSize
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.record import Verdict, statements

@@ -8,8 +8,8 @@ from functools import partial
 from psycopg import sql
 
 from nexus_reimport.model import Level
-from nexus_reimport.nexus.catalog import Table
-from nexus_reimport.nexus.tables import fingerprinted
+from nexus_reimport.nexus.structure.catalog import Table
+from nexus_reimport.nexus.structure.tables import fingerprinted
 from nexus_reimport.saboteur.kinds import Kind, declare, kind
 from nexus_reimport.saboteur.scene import Field, Scene, on_any
 

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from nexus_reimport.mapping import Attachment
 from nexus_reimport.model import Level
-from nexus_reimport.nexus.catalog import Table
+from nexus_reimport.nexus.structure.catalog import Table
 from nexus_reimport.saboteur.kinds import Kind, declare, kind
 from nexus_reimport.saboteur.scene import Field, Scene
 

@@ -8,7 +8,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from nexus_reimport.model import Level
-from nexus_reimport.nexus.postgres import table_name
+from nexus_reimport.nexus.connection.postgres import table_name
 from nexus_reimport.nexus.registry import LOADED, OWN_SCHEMA, RUNS, UNDO_PREFIX
 from nexus_reimport.saboteur.kinds import Kind, declare
 from nexus_reimport.saboteur.scene import Scene

@@ -10,9 +10,9 @@ from functools import partial
 
 from psycopg import sql
 
-from nexus_reimport.nexus.catalog import Table
-from nexus_reimport.nexus.postgres import names
+from nexus_reimport.nexus.connection.postgres import names
 from nexus_reimport.nexus.registry import LOADED, UndoLinks
+from nexus_reimport.nexus.structure.catalog import Table
 from nexus_reimport.saboteur.kinds import kind
 from nexus_reimport.saboteur.scene import Field, Scene
 

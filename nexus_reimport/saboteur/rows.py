@@ -7,9 +7,9 @@ from functools import partial
 
 from psycopg import sql
 
-from nexus_reimport.nexus.catalog import Column, Table
-from nexus_reimport.nexus.postgres import names
+from nexus_reimport.nexus.connection.postgres import names
 from nexus_reimport.nexus.registry import LOADED
+from nexus_reimport.nexus.structure.catalog import Column, Table
 from nexus_reimport.saboteur.kinds import Kind, declare, kind
 from nexus_reimport.saboteur.scene import Chosen, Field, Scene
 

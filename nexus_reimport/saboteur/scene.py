@@ -16,11 +16,11 @@ from psycopg import sql
 
 from nexus_reimport.mapping import Attachment
 from nexus_reimport.model import Plan, Survey
-from nexus_reimport.nexus.catalog import Column, Table
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.postgres import Connection, names, scalar
+from nexus_reimport.nexus.connection.postgres import Connection, names, scalar
 from nexus_reimport.nexus.registry import LOADED, UndoData
-from nexus_reimport.nexus.tables import Role, fingerprinted
+from nexus_reimport.nexus.structure.catalog import Column, Table
+from nexus_reimport.nexus.structure.database import Database
+from nexus_reimport.nexus.structure.tables import Role, fingerprinted
 
 Object = Mapping[str, str | None]  # column of the list -> text
 Objects = tuple[Object, ...]

@@ -25,9 +25,9 @@ from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import Attachment
 from nexus_reimport.model import KEY, Plan, Snapshot
-from nexus_reimport.nexus.catalog import ForeignKey
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.postgres import table_name
+from nexus_reimport.nexus.connection.postgres import table_name
+from nexus_reimport.nexus.structure.catalog import ForeignKey
+from nexus_reimport.nexus.structure.database import Database
 
 EACH = 2  # patients at least for each trait
 _SIGNS = ("true", "false", "null", "[]", "{}", '""', ": 0", ".5")

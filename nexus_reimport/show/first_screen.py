@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nexus_reimport.record import Run, rendering
-from nexus_reimport.record import first_screen as screens
+from nexus_reimport.record import Run
+from nexus_reimport.record.notebooks import first_screen as screens
+from nexus_reimport.record.notebooks import rendering
 from nexus_reimport.show.page import bundle
 
 if TYPE_CHECKING:

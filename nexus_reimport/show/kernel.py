@@ -21,7 +21,8 @@ from nexus_reimport.errors import (
     is_ours,
     unforeseen,
 )
-from nexus_reimport.record import Run, State, marks
+from nexus_reimport.record import Run, State
+from nexus_reimport.record.notebooks import marks
 
 # What the cells of the pages give to the cells below them.
 NAMES = frozenset(

@@ -15,7 +15,7 @@ from html import escape
 from typing import TYPE_CHECKING, Protocol
 
 from nexus_reimport import naming, wording
-from nexus_reimport.record import marks, rendering
+from nexus_reimport.record.notebooks import marks, rendering
 
 if TYPE_CHECKING:
     import pandas

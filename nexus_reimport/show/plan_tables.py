@@ -13,7 +13,7 @@ from nexus_reimport.model import (
     OverriddenRows,
     Plan,
 )
-from nexus_reimport.record.attention import is_not_recognised
+from nexus_reimport.record.notebooks.attention import is_not_recognised
 from nexus_reimport.show.page import (
     Cell,
     Marked,

@@ -10,7 +10,7 @@ from nexus_reimport.model import (
     Plan,
     Scope,
 )
-from nexus_reimport.record import attention
+from nexus_reimport.record.notebooks import attention
 from nexus_reimport.show import plan_tables
 from nexus_reimport.show.page import (
     Folded,

@@ -16,7 +16,7 @@ from nexus_reimport.model import (
     Result,
 )
 from nexus_reimport.model.approval import short
-from nexus_reimport.record import attention
+from nexus_reimport.record.notebooks import attention
 from nexus_reimport.settings import Write
 from nexus_reimport.show.page import (
     Cell,

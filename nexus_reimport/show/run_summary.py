@@ -25,7 +25,9 @@ from nexus_reimport.model import (
     SelfTest,
     Undone,
 )
-from nexus_reimport.record import Run, State, Verdict, attention, front, journal
+from nexus_reimport.record import Run, State, Verdict, journal
+from nexus_reimport.record.notebooks import attention
+from nexus_reimport.record.sealed import front
 from nexus_reimport.record.verdict import EXIT_CODES
 from nexus_reimport.show.page import Page, TextLine, Tone, listed
 from nexus_reimport.show.planned import changed, respelt

@@ -13,10 +13,17 @@ from nexus_reimport.errors import StopError
 from nexus_reimport.files import private
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Backup
-from nexus_reimport.nexus import contents, pg_tools, scratch
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import Connection, connected, scalar, statement, table_name
+from nexus_reimport.nexus.connection import pg_tools, scratch
+from nexus_reimport.nexus.connection.postgres import (
+    Connection,
+    connected,
+    scalar,
+    statement,
+    table_name,
+)
+from nexus_reimport.nexus.reading import contents
 from nexus_reimport.nexus.registry import UNDO_PREFIX
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.settings import Postgres
 
 DUMP = "nexus.dump"

@@ -22,9 +22,7 @@ from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.files import rowfile
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import EntityPlan, Plan
-from nexus_reimport.nexus import catalog as catalogs
-from nexus_reimport.nexus.catalog import Catalog, Column, ForeignKey, Table
-from nexus_reimport.nexus.postgres import (
+from nexus_reimport.nexus.connection.postgres import (
     Connection,
     connected,
     names,
@@ -32,6 +30,8 @@ from nexus_reimport.nexus.postgres import (
     statement,
     table_name,
 )
+from nexus_reimport.nexus.structure import catalog as catalogs
+from nexus_reimport.nexus.structure.catalog import Catalog, Column, ForeignKey, Table
 from nexus_reimport.planning.manual import BY_HAND
 from nexus_reimport.settings import Postgres
 

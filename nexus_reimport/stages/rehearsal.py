@@ -22,10 +22,12 @@ from nexus_reimport import checks, progress, wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Event, Journal
 from nexus_reimport.model import Applied, Backup, Ground, Rehearsal, Report, Undone
-from nexus_reimport.nexus import contents, pg_tools, registry, scratch
-from nexus_reimport.nexus.fingerprint import Fingerprint, differing
-from nexus_reimport.nexus.postgres import Connection, connected, scalar
-from nexus_reimport.nexus.scratch import Scratch
+from nexus_reimport.nexus import registry
+from nexus_reimport.nexus.connection import pg_tools, scratch
+from nexus_reimport.nexus.connection.postgres import Connection, connected, scalar
+from nexus_reimport.nexus.connection.scratch import Scratch
+from nexus_reimport.nexus.reading import contents
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint, differing
 from nexus_reimport.settings import Postgres
 
 STAGE = "rehearsal"

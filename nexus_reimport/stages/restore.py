@@ -26,8 +26,9 @@ from psycopg import sql
 from nexus_reimport import wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import Backup
-from nexus_reimport.nexus import contents, scratch
-from nexus_reimport.nexus.postgres import LONGEST_NAME, Connection, connected, statement
+from nexus_reimport.nexus.connection import scratch
+from nexus_reimport.nexus.connection.postgres import LONGEST_NAME, Connection, connected, statement
+from nexus_reimport.nexus.reading import contents
 from nexus_reimport.settings import Postgres
 
 _LISTS_OF_NAMES = (

@@ -43,12 +43,13 @@ from nexus_reimport.model import (
     Survey,
     Trial,
 )
-from nexus_reimport.nexus import registry, scratch
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.kept_readings import KeptReadings
-from nexus_reimport.nexus.postgres import Connection, connected, roll_back
-from nexus_reimport.nexus.scratch import Scratch
+from nexus_reimport.nexus import registry
+from nexus_reimport.nexus.connection import scratch
+from nexus_reimport.nexus.connection.postgres import Connection, connected, roll_back
+from nexus_reimport.nexus.connection.scratch import Scratch
+from nexus_reimport.nexus.reading.kept_readings import KeptReadings
+from nexus_reimport.nexus.structure.database import Database
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.saboteur import Kind, Objects, Scene
 from nexus_reimport.saboteur.following import Following
 from nexus_reimport.saboteur.smaller import Smaller

@@ -23,7 +23,7 @@ from nexus_reimport import progress, settings, storage
 from nexus_reimport.errors import StorageError
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.model import Census, Sample
-from nexus_reimport.nexus import questions
+from nexus_reimport.nexus.reading import questions
 
 if TYPE_CHECKING:
     from pyarrow import ChunkedArray as Column

@@ -13,35 +13,33 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Pointer, Survey, TableState
-from nexus_reimport.nexus import catalog as catalogs
-from nexus_reimport.nexus import (
-    defaults,
-    fit,
-    inventory,
-    links,
-    obstacles,
-    references,
-    registry,
-    rights,
-    row_hashes,
-    schema,
-    sequences,
-    tables,
-)
-from nexus_reimport.nexus.catalog import Table
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.obstacles import Problem
-from nexus_reimport.nexus.postgres import (
+from nexus_reimport.nexus import registry, rights
+from nexus_reimport.nexus.connection.postgres import (
     Connection,
     copy_out,
     scalar,
     table_name,
 )
+from nexus_reimport.nexus.reading import inventory, row_hashes
+from nexus_reimport.nexus.reading.row_hashes import Hashed
 from nexus_reimport.nexus.registry import loaded
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.nexus.row_hashes import Hashed
-from nexus_reimport.nexus.tables import Role
+from nexus_reimport.nexus.structure import catalog as catalogs
+from nexus_reimport.nexus.structure import (
+    defaults,
+    fit,
+    links,
+    obstacles,
+    references,
+    schema,
+    sequences,
+    tables,
+)
+from nexus_reimport.nexus.structure.catalog import Table
+from nexus_reimport.nexus.structure.database import Database
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.structure.obstacles import Problem
+from nexus_reimport.nexus.structure.tables import Role
 
 # The last number that a sequence behind such a column can give.
 _LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}

@@ -19,34 +19,25 @@ from nexus_reimport.errors import COMMITTED_BEFORE, ApplicationError
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.intake import Intake
 from nexus_reimport.model import Census, Plan, Report, Sample, Scope
-from nexus_reimport.nexus import catalog as catalogs
-from nexus_reimport.nexus import (
-    inventory,
-    links,
-    own_tables,
-    questions,
-    readings,
-    row_hashes,
-    schema,
-    sequences,
-    session,
-    tables,
-    undo_data,
-    waiters,
-)
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.inventory import Positions
-from nexus_reimport.nexus.kept_readings import CATALOG, KeptReadings
-from nexus_reimport.nexus.links import AttachmentState
+from nexus_reimport.nexus import own_tables
+from nexus_reimport.nexus.connection import readings, session, waiters
+from nexus_reimport.nexus.connection.postgres import Connection, roll_back
+from nexus_reimport.nexus.connection.readings import Gone, Unread
 from nexus_reimport.nexus.own_tables import OwnTables
-from nexus_reimport.nexus.postgres import Connection, roll_back
-from nexus_reimport.nexus.questions import Answers, Asked, Shown
-from nexus_reimport.nexus.readings import Gone, Unread
+from nexus_reimport.nexus.reading import inventory, questions, row_hashes
+from nexus_reimport.nexus.reading.inventory import Positions
+from nexus_reimport.nexus.reading.kept_readings import CATALOG, KeptReadings
+from nexus_reimport.nexus.reading.questions import Answers, Asked, Shown
+from nexus_reimport.nexus.reading.row_hashes import Hashed
 from nexus_reimport.nexus.registry import UndoData
-from nexus_reimport.nexus.row_hashes import Hashed
-from nexus_reimport.nexus.sequences import Reading
-from nexus_reimport.nexus.tables import Role
+from nexus_reimport.nexus.structure import catalog as catalogs
+from nexus_reimport.nexus.structure import links, schema, sequences, tables
+from nexus_reimport.nexus.structure.database import Database
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.structure.links import AttachmentState
+from nexus_reimport.nexus.structure.sequences import Reading
+from nexus_reimport.nexus.structure.tables import Role
+from nexus_reimport.nexus.writing import undo_data
 from nexus_reimport.settings import ApplicationAccess, Postgres, Settings
 
 if TYPE_CHECKING:

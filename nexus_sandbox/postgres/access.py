@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from nexus_reimport.files import private
-from nexus_reimport.nexus.session import without_environment
+from nexus_reimport.nexus.connection.session import without_environment
 
 SUPERUSER = "postgres"
 _MEMORY = "postgres.json"

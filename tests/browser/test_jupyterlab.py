@@ -18,7 +18,7 @@ from nexus_reimport import record, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.events import Event
 from nexus_reimport.model import Proposal
-from nexus_reimport.record import pages
+from nexus_reimport.record.notebooks import pages
 from nexus_reimport.runner import lab as copies
 from nexus_reimport.runner.lab import Lab
 from nexus_reimport.runner.notebook import FOLDER

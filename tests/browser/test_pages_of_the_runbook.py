@@ -11,7 +11,7 @@ import pytest
 from selenium import webdriver
 
 from nexus_reimport import show
-from nexus_reimport.record import rendering
+from nexus_reimport.record.notebooks import rendering
 from nexus_reimport.show.page import Page, bundle, table
 from support.browsers import look_at
 from support.shown import PLAN, REPORT

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from nexus_reimport import record, settings
 from nexus_reimport.errors import RecordError, StorageError
-from nexus_reimport.record import archive, archived
+from nexus_reimport.record.sealed import archive, archived
 from nexus_reimport.settings import Archive
 from nexus_sandbox.s3.access import REGION
 from nexus_sandbox.s3.server import S3Server

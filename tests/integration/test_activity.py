@@ -19,10 +19,11 @@ import pytest
 from nexus_reimport import runbook, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, ReimportError, StopError
-from nexus_reimport.nexus import activity, watch
+from nexus_reimport.nexus import activity
 from nexus_reimport.nexus.activity import Activity, TableWrites, Watched, merged
-from nexus_reimport.nexus.postgres import Connection
-from nexus_reimport.nexus.watch import Watch
+from nexus_reimport.nexus.connection import watch
+from nexus_reimport.nexus.connection.postgres import Connection
+from nexus_reimport.nexus.connection.watch import Watch
 from nexus_reimport.settings import Postgres
 from support.clinic import ROLE, Clinic
 from support.running import until

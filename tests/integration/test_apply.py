@@ -24,8 +24,8 @@ from nexus_reimport.model import (
     Result,
     digest,
 )
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.transaction import ROLLED_BACK
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.writing.transaction import ROLLED_BACK
 from nexus_reimport.progress import heard_by
 from nexus_reimport.record import Verdict
 from nexus_reimport.settings import Write

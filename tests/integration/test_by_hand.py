@@ -16,8 +16,9 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import Run, by_hand, marks, pages
-from nexus_reimport.record import bag as bags
+from nexus_reimport.record import Run, by_hand
+from nexus_reimport.record.notebooks import marks, pages
+from nexus_reimport.record.sealed import bag as bags
 from nexus_reimport.runner import lab as copies
 from nexus_reimport.runner.lab import Lab
 from nexus_reimport.runner.notebook import FOLDER

@@ -17,7 +17,7 @@ from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.events import Event
 from nexus_reimport.model import Proposal
-from nexus_reimport.record import bag
+from nexus_reimport.record.sealed import bag
 from support.clinic import ROLE, Clinic
 from support.commands import command
 

@@ -16,8 +16,8 @@ import pytest
 
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import TargetError
-from nexus_reimport.nexus import scratch
-from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.connection import scratch
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.runbook import opening
 from nexus_reimport.settings import Settings
 from support.clinic import Clinic, copies

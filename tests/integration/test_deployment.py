@@ -18,9 +18,10 @@ from crash.proxy import PostgresProxy, Side, _PostgresPair
 from nexus_reimport import runbook
 from nexus_reimport.cli import main
 from nexus_reimport.errors import Busy, TargetError
-from nexus_reimport.nexus import deployment, transaction
+from nexus_reimport.nexus import deployment
+from nexus_reimport.nexus.connection.session import APPLICATION
 from nexus_reimport.nexus.deployment import Identity
-from nexus_reimport.nexus.session import APPLICATION
+from nexus_reimport.nexus.writing import transaction
 from nexus_reimport.runbook import adoption
 from nexus_sandbox.postgres.server import PostgresServer
 from support.clinic import ROLE, Clinic, make_database

@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from nexus_reimport.events import null_journal
-from nexus_reimport.nexus import differences, fingerprint, session, undo_data, versions
-from nexus_reimport.nexus.differences import Difference, Limits, Wanted
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import Connection, connected
+from nexus_reimport.nexus.connection import session
+from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.registry import UndoData, UndoTable
-from nexus_reimport.nexus.transaction import Reports, Transaction
-from nexus_reimport.nexus.versions import Astray, Written
+from nexus_reimport.nexus.structure import fingerprint
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.writing import differences, undo_data, versions
+from nexus_reimport.nexus.writing.differences import Difference, Limits, Wanted
+from nexus_reimport.nexus.writing.transaction import Reports, Transaction
+from nexus_reimport.nexus.writing.versions import Astray, Written
 from nexus_reimport.settings import Postgres
 from nexus_reimport.settings.values import FromEnvironment
 from nexus_sandbox.postgres.server import PostgresServer

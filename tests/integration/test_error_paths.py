@@ -12,7 +12,8 @@ from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Event
-from nexus_reimport.record import Run, Verdict, journal, pages
+from nexus_reimport.record import Run, Verdict, journal
+from nexus_reimport.record.notebooks import pages
 from nexus_reimport.runbook import hooks
 from nexus_reimport.runner import notebook
 from support.clinic import Clinic
@@ -34,7 +35,7 @@ READY = """\
 import os, logging, sys, threading, warnings, asyncio, io, json, subprocess
 from pathlib import Path
 from nexus_reimport import mapping, record, settings, storage
-from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.connection.postgres import connected
 known = settings.load('sandbox-dev')
 run = record.find(known, run_id)
 text = Path(os.environ['CANARY']).read_text()

@@ -11,7 +11,7 @@ import pytest
 from nexus_reimport import CHECKOUT, runbook
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import Account, Report
-from nexus_reimport.nexus.tables import Role
+from nexus_reimport.nexus.structure.tables import Role
 from nexus_sandbox.filemaker.file import Record
 from support.clinic import Clinic, planned
 from support.values import DEV, change, misfits, nexus_id, plan_of, rows, shared

@@ -18,7 +18,7 @@ from nexus_reimport.checks.before.source import filemaker_is_the_file_of_the_rec
 from nexus_reimport.cli import main
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.model import Report, Snapshot
-from nexus_reimport.nexus.postgres import statement
+from nexus_reimport.nexus.connection.postgres import statement
 from nexus_reimport.record import Verdict
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.runner import notebook

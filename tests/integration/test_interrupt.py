@@ -23,7 +23,8 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy
 from nexus_reimport.interrupt import Interrupted, listening, passed_on
 from nexus_reimport.model import Proposal
-from nexus_reimport.record import Run, Verdict, archive, lock
+from nexus_reimport.record import Run, Verdict, lock
+from nexus_reimport.record.sealed import archive
 from nexus_reimport.runbook import rollback
 from nexus_reimport.runner import ending, executing, finishing, notebook
 from nexus_reimport.settings import Settings

@@ -17,8 +17,8 @@ from nexus_reimport.errors import NotClean, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import closing, journal
-from nexus_reimport.record.identifiers import Kind
 from nexus_reimport.record.journal import JOURNAL
+from nexus_reimport.record.search.identifiers import Kind
 from support.clinic import PASSWORD, Clinic
 from support.leaking import files, leaks
 from support.running import DEV

@@ -13,7 +13,7 @@ from nexus_reimport import application, runbook
 from nexus_reimport.checks.after import application as checks_of_it
 from nexus_reimport.errors import ApplicationError
 from nexus_reimport.model import Report, Result
-from nexus_reimport.nexus.questions import ACTIVE, ARCHIVED
+from nexus_reimport.nexus.reading.questions import ACTIVE, ARCHIVED
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.values import FromEnvironment

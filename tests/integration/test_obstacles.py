@@ -13,10 +13,10 @@ from nexus_reimport import mapping as mappings
 from nexus_reimport import runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError
-from nexus_reimport.nexus import obstacles, references, schema
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.obstacles import Problem
-from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.connection.postgres import connected
+from nexus_reimport.nexus.structure import obstacles, references, schema
+from nexus_reimport.nexus.structure.database import Database
+from nexus_reimport.nexus.structure.obstacles import Problem
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.altered import Altered, altered

@@ -27,7 +27,8 @@ from nexus_reimport.files import private
 from nexus_reimport.model import Plan, Snapshot
 from nexus_reimport.page import commands, outcome
 from nexus_reimport.page.commands import Command
-from nexus_reimport.record import Verdict, register, signatures
+from nexus_reimport.record import Verdict, signatures
+from nexus_reimport.record.sealed import register
 from nexus_reimport.runner.lab import prepare
 from nexus_reimport.settings import FOLDER_VARIABLE, Settings
 from support.clinic import ROLE, Clinic

@@ -16,7 +16,8 @@ import pytest
 from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.events import Event
-from nexus_reimport.record import Run, Verdict, closing, marks, pages
+from nexus_reimport.record import Run, Verdict, closing
+from nexus_reimport.record.notebooks import marks, pages
 from nexus_reimport.runner import finishing, notebook
 from support.clinic import Clinic
 from support.executing import outputs_of, page_of, run_cells

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus_reimport import convert
-from nexus_reimport.nexus.session import SESSION
+from nexus_reimport.nexus.connection.session import SESSION
 from nexus_sandbox.postgres.server import PostgresServer
 
 NUMBERS = (

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from nexus_reimport import record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import TargetError
-from nexus_reimport.nexus import pg_tools, refusal
-from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.connection import pg_tools, refusal
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.settings import Postgres
 from nexus_sandbox.postgres.server import binaries
 from support import SUPPORT

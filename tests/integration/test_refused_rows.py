@@ -11,7 +11,7 @@ import pytest
 
 from nexus_reimport import settings
 from nexus_reimport.errors import StopError, TargetError
-from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.stages import refused_rows
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server

@@ -17,8 +17,9 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.files import private
 from nexus_reimport.model import Applied, Backup, Ground, Plan, Proposal, Rehearsal, Report
-from nexus_reimport.nexus import rights, scratch
-from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus import rights
+from nexus_reimport.nexus.connection import scratch
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.stages import backup, rehearsal
 from nexus_sandbox.postgres.server import PostgresServer
 from support.clinic import ROLE, Clinic, copies, planned

@@ -9,7 +9,8 @@ import pytest
 from nexus_reimport import runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.nexus import deployment
-from nexus_reimport.record import journal, register
+from nexus_reimport.record import journal
+from nexus_reimport.record.sealed import register
 from support.clinic import ROLE, Clinic, make_database
 from support.commands import command
 from support.running import DEV

@@ -16,10 +16,11 @@ from nexus_reimport.errors import Denied, StopError, TargetError
 from nexus_reimport.events import Event
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Approval, Plan, Proposal
-from nexus_reimport.nexus import denied, pg_tools, rights
-from nexus_reimport.nexus.postgres import connected, statement
+from nexus_reimport.nexus import rights
+from nexus_reimport.nexus.connection import denied, pg_tools
+from nexus_reimport.nexus.connection.postgres import connected, statement
 from nexus_reimport.nexus.rights import RULES, Right, Task
-from nexus_reimport.nexus.transaction import AUTOVACUUM
+from nexus_reimport.nexus.writing.transaction import AUTOVACUUM
 from nexus_reimport.runbook import adoption
 from nexus_reimport.stages import apply
 from nexus_sandbox import process

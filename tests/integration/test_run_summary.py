@@ -17,8 +17,9 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.model import Applied, Approval, Plan
 from nexus_reimport.progress import heard_by
-from nexus_reimport.record import Run, State, Verdict, first_screen
+from nexus_reimport.record import Run, State, Verdict
 from nexus_reimport.record.journal import JOURNAL
+from nexus_reimport.record.notebooks import first_screen
 from nexus_reimport.runbook import rollback
 from nexus_reimport.runner import RollbackOptions
 from nexus_reimport.stages import apply

@@ -22,7 +22,8 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import InDoubt, RecordError, SettingsError, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Approval, Proposal
-from nexus_reimport.record import Run, Verdict, journal, lock, pages
+from nexus_reimport.record import Run, Verdict, journal, lock
+from nexus_reimport.record.notebooks import pages
 from nexus_reimport.runner import fork_server, notebook
 from nexus_reimport.runner.quiet import QuietManager
 from support.clinic import ROLE, Clinic

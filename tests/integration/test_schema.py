@@ -17,9 +17,10 @@ from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import null_journal
 from nexus_reimport.model import Report
-from nexus_reimport.nexus import inventory, schema
-from nexus_reimport.nexus.postgres import connected
-from nexus_reimport.nexus.transaction import ROLLED_BACK, Reports, Transaction
+from nexus_reimport.nexus.connection.postgres import connected
+from nexus_reimport.nexus.reading import inventory
+from nexus_reimport.nexus.structure import schema
+from nexus_reimport.nexus.writing.transaction import ROLLED_BACK, Reports, Transaction
 from nexus_reimport.runbook import rollback
 from nexus_reimport.stages import apply as reimport
 from nexus_sandbox.postgres.server import PostgresServer

@@ -17,8 +17,9 @@ from nexus_reimport import runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, TargetError
 from nexus_reimport.events import Event, null_journal
-from nexus_reimport.nexus import pg_tools, session, transaction
-from nexus_reimport.nexus.postgres import connected, scalar
+from nexus_reimport.nexus.connection import pg_tools, session
+from nexus_reimport.nexus.connection.postgres import connected, scalar
+from nexus_reimport.nexus.writing import transaction
 from nexus_reimport.runner.watch import watching
 from nexus_reimport.settings import Postgres
 from nexus_sandbox.postgres.server import binaries
@@ -241,8 +242,8 @@ def test_commit_waits_for_the_disk_whatever_a_function_has_set(
 HOLDS = """
 import sys, time
 from nexus_reimport import settings
-from nexus_reimport.nexus import transaction
-from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.writing import transaction
+from nexus_reimport.nexus.connection.postgres import connected
 place = settings.load(sys.argv[1]).postgres
 with connected(place) as connection, transaction.run_lock(connection, 1):
     connection.execute("BEGIN")

@@ -14,8 +14,9 @@ from nexus_reimport import runbook, runner, show
 from nexus_reimport.errors import SettingsError, StopError
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Approval, LineState, Proposal, SignOff, Snapshot
-from nexus_reimport.record import Run, Verdict, closing, harmless, personal, signatures
-from nexus_reimport.record.identifiers import Identifiers
+from nexus_reimport.record import Run, Verdict, closing, signatures
+from nexus_reimport.record.search import harmless, personal
+from nexus_reimport.record.search.identifiers import Identifiers
 from nexus_reimport.runbook import Runbook
 from nexus_reimport.runner.outcome import Outcome
 from nexus_reimport.settings import Settings

@@ -13,9 +13,9 @@ import pytest
 from nexus_reimport import runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, InDoubt
-from nexus_reimport.nexus import transaction
-from nexus_reimport.nexus.postgres import connected, scalar
-from nexus_reimport.nexus.transaction import ROLLED_BACK
+from nexus_reimport.nexus.connection.postgres import connected, scalar
+from nexus_reimport.nexus.writing import transaction
+from nexus_reimport.nexus.writing.transaction import ROLLED_BACK
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import rollback
 from nexus_reimport.settings import Postgres

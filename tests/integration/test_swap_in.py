@@ -9,8 +9,8 @@ import pytest
 
 from nexus_reimport import runbook, runner, show
 from nexus_reimport.errors import RecordError, SettingsError, StopError
-from nexus_reimport.nexus import scratch
-from nexus_reimport.nexus.postgres import connected, exported_snapshot
+from nexus_reimport.nexus.connection import scratch
+from nexus_reimport.nexus.connection.postgres import connected, exported_snapshot
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import adoption
 from nexus_reimport.stages import backup, restore

@@ -22,7 +22,7 @@ from nexus_reimport.model import (
 )
 from nexus_reimport.nexus import changes as since
 from nexus_reimport.nexus.registry import undo_schema
-from nexus_reimport.nexus.tables import Role, fingerprints_now
+from nexus_reimport.nexus.structure.tables import Role, fingerprints_now
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import rollback
 from nexus_reimport.runbook.rollback import Rollback

@@ -15,8 +15,9 @@ import pytest
 from nexus_reimport import runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import LockConflict
-from nexus_reimport.nexus import pg_tools, registry, waiters
-from nexus_reimport.nexus.postgres import connected, exported_snapshot
+from nexus_reimport.nexus import registry
+from nexus_reimport.nexus.connection import pg_tools, waiters
+from nexus_reimport.nexus.connection.postgres import connected, exported_snapshot
 from nexus_reimport.record import Verdict
 from nexus_reimport.settings import Postgres
 from nexus_reimport.stages import backup

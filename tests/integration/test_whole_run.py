@@ -13,7 +13,7 @@ from nexus_reimport import runbook
 from nexus_reimport.checks import bucket
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import Census, Plan, Proposal, Rehearsal, Report, Survey
-from nexus_reimport.nexus.tables import Role
+from nexus_reimport.nexus.structure.tables import Role
 from nexus_reimport.record import Verdict
 from support.clinic import Clinic
 

@@ -19,7 +19,8 @@ from nexus_reimport import CHECKOUT, runbook, saboteur
 from nexus_reimport.checks.after import After
 from nexus_reimport.checks.before import Before
 from nexus_reimport.model import Backup, Census, Report, SelfTest, Survey, Trial
-from nexus_reimport.nexus import deployment, scratch
+from nexus_reimport.nexus import deployment
+from nexus_reimport.nexus.connection import scratch
 from nexus_reimport.runbook import rollback
 from nexus_reimport.runbook.rollback import Rollback
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE

@@ -11,8 +11,9 @@ from pathlib import Path
 from nexus_reimport import record, settings
 from nexus_reimport.files import private
 from nexus_reimport.nexus.registry import Committed
-from nexus_reimport.record import Run, bag, chain, journal
-from nexus_reimport.record.chain import Link
+from nexus_reimport.record import Run, journal
+from nexus_reimport.record.sealed import bag, chain
+from nexus_reimport.record.sealed.chain import Link
 from support.records import checked, complete, row, seal_anew, stopped, wrong
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from nexus_reimport import record
 from nexus_reimport.events import Event
 from nexus_reimport.nexus.registry import Committed
-from nexus_reimport.record import Run, bag, check, values
-from nexus_reimport.record.check import Checked
+from nexus_reimport.record import Run, values
+from nexus_reimport.record.sealed import bag, check
+from nexus_reimport.record.sealed.check import Checked
 from nexus_reimport.settings import Settings
 
 

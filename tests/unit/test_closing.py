@@ -14,10 +14,12 @@ from nexus_reimport import settings
 from nexus_reimport.errors import NotClean
 from nexus_reimport.events import Event
 from nexus_reimport.model import Approval
-from nexus_reimport.record import Run, archived, bag, closing, crate, index, labels, verdict
-from nexus_reimport.record.archived import Archived
-from nexus_reimport.record.identifiers import Identifiers, add_name
-from nexus_reimport.record.sweep import UNSEARCHABLE, Sweep
+from nexus_reimport.record import Run, closing, verdict
+from nexus_reimport.record.sealed import archived, bag, crate, index
+from nexus_reimport.record.sealed.archived import Archived
+from nexus_reimport.record.search import labels
+from nexus_reimport.record.search.identifiers import Identifiers, add_name
+from nexus_reimport.record.search.sweep import UNSEARCHABLE, Sweep
 from support.records import checked, committed, row, wrong
 
 # A file that the seal writes -> a word that stands in no file before it.

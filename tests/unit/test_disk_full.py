@@ -28,9 +28,10 @@ from nexus_reimport.errors import (
 from nexus_reimport.events import Event
 from nexus_reimport.files import private, rowfile
 from nexus_reimport.files.spool import Spool
-from nexus_reimport.nexus import pg_tools
+from nexus_reimport.nexus.connection import pg_tools
 from nexus_reimport.planning.manual import writing
-from nexus_reimport.record import archived, closing, create, index, journal
+from nexus_reimport.record import closing, create, journal
+from nexus_reimport.record.sealed import archived, index
 from nexus_reimport.runner import notebook
 from nexus_reimport.settings import Settings
 from nexus_reimport.show import kernel

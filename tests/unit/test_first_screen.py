@@ -26,9 +26,10 @@ from nexus_reimport.model import (
     UnmatchedRows,
 )
 from nexus_reimport.nexus.changes import Since
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.record import attention, first_screen, journal, rendering
-from nexus_reimport.record.first_screen import FirstScreen
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.record import journal
+from nexus_reimport.record.notebooks import attention, first_screen, rendering
+from nexus_reimport.record.notebooks.first_screen import FirstScreen
 from nexus_reimport.settings import Cause, Write
 from support.markup import heading_levels, jumps, tags
 from support.shown import PLAN, REPORT

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexus_reimport.record.hashes import CODES, HashSet, rolled
+from nexus_reimport.record.search.hashes import CODES, HashSet, rolled
 
 BATCH = 300_000  # numbers: more than are put in order at once
 BYTES = 4  # in memory of each number, which has eight

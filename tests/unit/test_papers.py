@@ -79,8 +79,8 @@ def test_a_name_of_the_code_that_a_paper_uses_exists(paper: str, name: str) -> N
 
 def test_names_are_found_and_a_wrong_one_is_refused() -> None:
     assert not exists("nexus_reimport.stages.nothing")
-    assert not exists("nexus_reimport.nexus.transaction.nothing")
-    assert exists("nexus_reimport.nexus.transaction.Transaction.lock")
+    assert not exists("nexus_reimport.nexus.writing.transaction.nothing")
+    assert exists("nexus_reimport.nexus.writing.transaction.Transaction.lock")
 
 
 @pytest.mark.parametrize(("paper", "path"), found(PAPERS, PATH))

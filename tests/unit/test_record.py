@@ -24,9 +24,10 @@ from nexus_reimport.errors import Busy, RecordError, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Approval, Outlook, Plan, Report
-from nexus_reimport.record import Verdict, bag, chain, check, closing, crate, index, runs
+from nexus_reimport.record import Verdict, closing, runs
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE, WORKERS
+from nexus_reimport.record.sealed import bag, chain, check, crate, index
 from nexus_reimport.record.values import NAMES
 from nexus_reimport.record.verdict import EXIT_CODES, judge
 from nexus_reimport.runbook import steps

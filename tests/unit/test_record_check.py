@@ -18,8 +18,9 @@ from nexus_reimport.cli import main
 from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import bag, check, closing
-from nexus_reimport.record.chain import Link
+from nexus_reimport.record import closing
+from nexus_reimport.record.sealed import bag, check
+from nexus_reimport.record.sealed.chain import Link
 from support.auditing import TOOL, silent
 from support.forgeries import Sealed, a_record_of_another_environment, all_records_deleted
 from support.records import checked, committed, row, stopped, wrong

@@ -12,7 +12,8 @@ from types import ModuleType
 import pytest
 
 from nexus_reimport.files import private
-from nexus_reimport.record import Run, bag, check
+from nexus_reimport.record import Run
+from nexus_reimport.record.sealed import bag, check
 from support.auditing import silent
 from support.forgeries import AIMED, BY_ITSELF, Sealed, a_fact_of_the_journal_told_twice
 from support.mutations import everything, mutate, restore

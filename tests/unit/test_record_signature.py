@@ -11,7 +11,7 @@ import pytest
 from nexus_reimport import record, settings
 from nexus_reimport.cli import main
 from nexus_reimport.errors import OnlySealed
-from nexus_reimport.record import bag, chain, check, signature
+from nexus_reimport.record.sealed import bag, chain, check, signature
 from nexus_reimport.settings import Signing
 from support.records import seal_anew
 

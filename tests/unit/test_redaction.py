@@ -20,7 +20,8 @@ from nexus_reimport.cli import main
 from nexus_reimport.errors import NotClean, RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import Run, by_hand, closing, journal, marks, pages, redaction
+from nexus_reimport.record import Run, by_hand, closing, journal, redaction
+from nexus_reimport.record.notebooks import marks, pages
 from support.clinic import SECRETS
 from support.records import checked, committed, row, wrong
 from support.running import killed_after

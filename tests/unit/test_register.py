@@ -19,16 +19,8 @@ from nexus_reimport import record, settings
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import (
-    Run,
-    by_hand,
-    check,
-    journal,
-    previews,
-    purge,
-    register,
-    signatures,
-)
+from nexus_reimport.record import Run, by_hand, journal, previews, purge, signatures
+from nexus_reimport.record.sealed import check, register
 from support.records import checked, committed, complete, made_once, row, stopped, wrong
 from support.running import killed_after
 

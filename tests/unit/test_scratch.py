@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport.nexus import scratch
+from nexus_reimport.nexus.connection import scratch
 from nexus_reimport.runbook import doctor
 from nexus_reimport.settings import Settings
 

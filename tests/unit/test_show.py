@@ -20,12 +20,12 @@ from nexus_reimport.model import (
     RollbackProposal,
 )
 from nexus_reimport.nexus.changes import NewerRows, PointedAt, Since
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.record import identifiers
-from nexus_reimport.record.identifiers import Identifiers
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE
-from nexus_reimport.record.sweep import Sweep
+from nexus_reimport.record.search import identifiers
+from nexus_reimport.record.search.identifiers import Identifiers
+from nexus_reimport.record.search.sweep import Sweep
 from nexus_reimport.show.failure import failure
 from nexus_reimport.show.page import Marked, Page, TextLine, Tone, cell_text, equal, listed, table
 from support.markup import heading_levels, tags

@@ -13,7 +13,8 @@ from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Ground, Level, LineState, Rehearsal, Report, Result, SignOff
 from nexus_reimport.page import signing
-from nexus_reimport.record import check, journal, register, signatures
+from nexus_reimport.record import journal, signatures
+from nexus_reimport.record.sealed import check, register
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import sign_off
 from nexus_reimport.stages.approval import Preparer

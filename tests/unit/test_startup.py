@@ -37,7 +37,7 @@ finally:
 
 WATCH = """
 import json, sys
-from nexus_reimport.nexus.scratch_watch import main
+from nexus_reimport.nexus.connection.scratch_watch import main
 code = main()
 print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 sys.exit(code)
@@ -87,5 +87,6 @@ def test_the_watch_of_a_copy_that_was_dropped_loads_no_driver() -> None:
     assert rooms == {
         "nexus_reimport.errors",
         "nexus_reimport.nexus",
-        "nexus_reimport.nexus.scratch_watch",
+        "nexus_reimport.nexus.connection",
+        "nexus_reimport.nexus.connection.scratch_watch",
     }

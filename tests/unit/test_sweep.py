@@ -16,9 +16,9 @@ from psycopg.types.json import Jsonb
 from pydantic import BaseModel, SecretStr
 
 from nexus_reimport import mapping as mappings
-from nexus_reimport.record import identifiers, personal
-from nexus_reimport.record.identifiers import Identifiers, Kind
-from nexus_reimport.record.sweep import UNSEARCHABLE, Hit, Sweep
+from nexus_reimport.record.search import identifiers, personal
+from nexus_reimport.record.search.identifiers import Identifiers, Kind
+from nexus_reimport.record.search.sweep import UNSEARCHABLE, Hit, Sweep
 from nexus_sandbox.clinic import Clinic, generate
 
 TODAY = date(2026, 11, 26)

@@ -32,12 +32,12 @@ FROM_ELSEWHERE = {
     ("filemaker.exports.files", "SourceError"),
     ("mapping.loading", "MappingError"),
     ("mapping.problems", "MappingError"),
-    ("nexus.denied", "Denied"),
+    ("nexus.connection.denied", "Denied"),
     ("nexus.rights.lacking", "MissingRights"),
     ("runbook.opening", "Denied"),
-    ("nexus.pg_tools", "TargetError"),  # why a connection was refused
-    ("nexus.postgres", "TargetError"),  # likewise
-    ("nexus.waiters", "LockConflict"),
+    ("nexus.connection.pg_tools", "TargetError"),  # why a connection was refused
+    ("nexus.connection.postgres", "TargetError"),  # likewise
+    ("nexus.connection.waiters", "LockConflict"),
     ("runbook.maintenance", "ReimportError"),  # the window is still up
     ("runbook.gates", "StopError"),
     ("page.gates", "StopError"),

@@ -22,7 +22,7 @@ from nexus_reimport import PACKAGE, mapping
 from nexus_reimport.errors import MappingError, StopError
 from nexus_reimport.files import rowfile, workbook
 from nexus_reimport.mapping import ByHand
-from nexus_reimport.nexus.catalog import Column
+from nexus_reimport.nexus.structure.catalog import Column
 from nexus_reimport.planning import manual
 from nexus_reimport.planning.manual import ByHandSheet, SheetRow
 from nexus_reimport.planning.manual.sheet import _labels

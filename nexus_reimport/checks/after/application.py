@@ -10,7 +10,7 @@ from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.after.subject import After, had
 from nexus_reimport.model import Level
-from nexus_reimport.nexus.questions import Asked, Shown
+from nexus_reimport.nexus.reading.questions import Asked, Shown
 
 
 @check(After, Level.STOP, serves=("A7",), links=True)

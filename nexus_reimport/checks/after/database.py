@@ -13,9 +13,9 @@ from nexus_reimport.checks.after.subject import After, had, kept
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import Dict, by
 from nexus_reimport.model import Level
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.readings import Unread
-from nexus_reimport.nexus.tables import Role
+from nexus_reimport.nexus.connection.readings import Unread
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.structure.tables import Role
 
 PROTECTED = ("K6", "K7", "K8", "K9", "K10", "K11", "K12", "K13")
 # A key that is an id, as a row's key is printed; any other one may be somebody's name or address.

@@ -10,7 +10,7 @@ from nexus_reimport.checks.after.subject import After, had
 from nexus_reimport.files import beside, columns
 from nexus_reimport.intake import IdPairs
 from nexus_reimport.model import Level
-from nexus_reimport.nexus.readings import Unread
+from nexus_reimport.nexus.connection.readings import Unread
 from nexus_reimport.planning import attachments
 
 if TYPE_CHECKING:

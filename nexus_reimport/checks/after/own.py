@@ -12,8 +12,7 @@ from nexus_reimport.checks.after.subject import After, had, kept
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.model import Level, Scope
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.readings import Unread
+from nexus_reimport.nexus.connection.readings import Unread
 from nexus_reimport.nexus.registry import (
     AS_MADE,
     OWN_SCHEMA,
@@ -23,6 +22,7 @@ from nexus_reimport.nexus.registry import (
     tables_of,
     written,
 )
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 
 _CLOCKS = timedelta(hours=12)  # by which the server's clock and ours may differ at most
 

@@ -14,7 +14,7 @@ from nexus_reimport.files import beside, columns, rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.mapping import Entity
 from nexus_reimport.model import Level, Outcome
-from nexus_reimport.nexus.readings import Unread
+from nexus_reimport.nexus.connection.readings import Unread
 
 if TYPE_CHECKING:
     from pyarrow import Table

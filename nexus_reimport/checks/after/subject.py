@@ -11,13 +11,13 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.intake import OfIntake
 from nexus_reimport.model import Census, Plan, Sample
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.inventory import Positions
-from nexus_reimport.nexus.links import AttachmentState
+from nexus_reimport.nexus.connection.readings import Unread
 from nexus_reimport.nexus.own_tables import OwnTables
-from nexus_reimport.nexus.questions import Answers, Asked, Shown
-from nexus_reimport.nexus.readings import Unread
-from nexus_reimport.nexus.sequences import Reading
+from nexus_reimport.nexus.reading.inventory import Positions
+from nexus_reimport.nexus.reading.questions import Answers, Asked, Shown
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.structure.links import AttachmentState
+from nexus_reimport.nexus.structure.sequences import Reading
 
 if TYPE_CHECKING:
     from pyarrow import ChunkedArray as Column

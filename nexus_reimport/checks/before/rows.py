@@ -17,7 +17,7 @@ from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import Before
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.model import Level
-from nexus_reimport.nexus.catalog import Column, UniqueKey
+from nexus_reimport.nexus.structure.catalog import Column, UniqueKey
 from nexus_reimport.planning import manual
 
 

@@ -15,10 +15,10 @@ from nexus_reimport import strict_json
 from nexus_reimport.files import private, rowfile
 from nexus_reimport.files.json_values import adapter
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import Connection, names, scalar, statement
+from nexus_reimport.nexus.connection.postgres import Connection, names, scalar, statement
 from nexus_reimport.nexus.registry.own_schema import RUNS, UNDO_PREFIX, exists
 from nexus_reimport.nexus.registry.undo import UndoData
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 
 _ADDED = {"kind": "reimport", "undo": None, "undone_by": ""}  # by later versions
 _FIXED = ("run", "environment", "digest", "approved_by", "before", "after", "committed_at", *_ADDED)

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.nexus.postgres import Connection, copy_in, copy_out, names
+from nexus_reimport.nexus.connection.postgres import Connection, copy_in, copy_out, names
 from nexus_reimport.nexus.registry.own_schema import LOADED, exists
 from nexus_reimport.nexus.registry.undo import UndoData
 

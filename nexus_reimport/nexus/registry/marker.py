@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from nexus_reimport.nexus.postgres import Connection, statement
+from nexus_reimport.nexus.connection.postgres import Connection, statement
 from nexus_reimport.nexus.registry.own_schema import MARKER, exists, make_schema
 
 REMOVE = "DELETE FROM nexus_reimport.deployment;"  # for a person to run, never for us

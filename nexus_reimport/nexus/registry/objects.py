@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nexus_reimport.nexus.postgres import Connection, statement
+from nexus_reimport.nexus.connection.postgres import Connection, statement
 from nexus_reimport.nexus.registry.own_schema import OWN_SCHEMA, UNDO_PREFIX
 
 TABLE, SCHEMA = "table", "schema"

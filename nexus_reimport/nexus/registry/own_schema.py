@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from nexus_reimport.nexus.postgres import Connection, scalar, statement, table_name
+from nexus_reimport.nexus.connection.postgres import Connection, scalar, statement, table_name
 
 OWN_SCHEMA = "nexus_reimport"
 UNDO_PREFIX = "nexus_reimport_undo_"
@@ -20,7 +20,7 @@ def make(connection: Connection) -> None:
     """Create our own schema and its tables, or bring those of an older version up to date.
 
     A table that is up to date is not altered: until COMMIT that would keep out everybody who only
-    reads it, and whoever waits so ends our reading (``nexus.waiters``).
+    reads it, and whoever waits so ends our reading (``nexus.connection.waiters``).
     """
     make_schema(connection)
     connection.execute(statement("own_schema"))

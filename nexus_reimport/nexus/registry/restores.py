@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from nexus_reimport.nexus.postgres import Connection, statement
+from nexus_reimport.nexus.connection.postgres import Connection, statement
 from nexus_reimport.nexus.registry.own_schema import RESTORES, exists, make_schema
 
 

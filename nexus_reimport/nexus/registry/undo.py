@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from nexus_reimport.nexus.postgres import Connection, scalar, table_name
+from nexus_reimport.nexus.connection.postgres import Connection, scalar, table_name
 from nexus_reimport.nexus.registry.own_schema import UNDO_PREFIX, exists
-from nexus_reimport.nexus.schema import Facts
+from nexus_reimport.nexus.structure.schema import Facts
 
 _POINTED_AT, _LOADED = "own_pointed_at", "own_loaded"
 

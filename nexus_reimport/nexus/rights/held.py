@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.nexus import registry, sequences
-from nexus_reimport.nexus.postgres import Connection, statement
+from nexus_reimport.nexus import registry
+from nexus_reimport.nexus.connection.postgres import Connection, statement
 from nexus_reimport.nexus.registry import OWN_SCHEMA
 from nexus_reimport.nexus.rights.rules import RULES, Right
+from nexus_reimport.nexus.structure import sequences
 
 # TRUNCATE, since it lets LOCK TABLE pass; a run never truncates, which keeps readers out.
 OF_A_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nexus_reimport import convert, wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.files import private, workbook
-from nexus_reimport.nexus.catalog import Column
+from nexus_reimport.nexus.structure.catalog import Column
 from nexus_reimport.planning.manual.sheet import (
     CHOICES,
     EXPLAINED,

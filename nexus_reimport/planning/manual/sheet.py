@@ -14,7 +14,7 @@ from nexus_reimport import convert
 from nexus_reimport.files import private, rowfile, workbook
 from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import ByHand
-from nexus_reimport.nexus.catalog import Column
+from nexus_reimport.nexus.structure.catalog import Column
 from nexus_reimport.text import clean, name_key
 
 CHOICES, EXPLAINED = "choices", "Read me first"

@@ -7,7 +7,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from nexus_reimport.nexus.catalog import Table
+from nexus_reimport.nexus.structure.catalog import Table
 from nexus_reimport.saboteur.kinds import Kind, declare
 from nexus_reimport.saboteur.scene import Scene, on_any
 from nexus_reimport.saboteur.schema.changing import (

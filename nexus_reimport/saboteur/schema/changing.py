@@ -7,7 +7,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from nexus_reimport.nexus.catalog import Column, Table
+from nexus_reimport.nexus.structure.catalog import Column, Table
 from nexus_reimport.saboteur.scene import Chosen, Scene
 
 DONE = 1  # a statement that defines something tells no number of rows

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from nexus_reimport.nexus.catalog import Table
-from nexus_reimport.nexus.postgres import table_name
+from nexus_reimport.nexus.connection.postgres import table_name
+from nexus_reimport.nexus.structure.catalog import Table
 from nexus_reimport.saboteur.kinds import kind
 from nexus_reimport.saboteur.scene import Scene
 from nexus_reimport.saboteur.schema.changing import (

@@ -7,7 +7,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from nexus_reimport.nexus.catalog import ForeignKey, Table
+from nexus_reimport.nexus.structure.catalog import ForeignKey, Table
 from nexus_reimport.saboteur.kinds import kind
 from nexus_reimport.saboteur.scene import Scene
 from nexus_reimport.saboteur.schema.changing import (

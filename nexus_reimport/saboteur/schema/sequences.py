@@ -9,9 +9,9 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from nexus_reimport.nexus import sequences
-from nexus_reimport.nexus.catalog import Table
-from nexus_reimport.nexus.sequences import Sequence
+from nexus_reimport.nexus.structure import sequences
+from nexus_reimport.nexus.structure.catalog import Table
+from nexus_reimport.nexus.structure.sequences import Sequence
 from nexus_reimport.saboteur.kinds import kind
 from nexus_reimport.saboteur.scene import Scene
 from nexus_reimport.saboteur.schema.changing import (

@@ -21,20 +21,14 @@ from nexus_reimport.checks.inside import Inside
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Journal, null_journal
 from nexus_reimport.model import Applied, Report, after_commit, run_row
-from nexus_reimport.nexus import (
-    deployment,
-    differences,
-    incoming,
-    references,
-    registry,
-    undo_data,
-    versions,
-)
-from nexus_reimport.nexus.differences import Difference
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus import deployment, registry
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.nexus.registry import UndoPart, UndoTable, loaded
-from nexus_reimport.nexus.transaction import (
+from nexus_reimport.nexus.structure import references
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.writing import differences, incoming, undo_data, versions
+from nexus_reimport.nexus.writing.differences import Difference
+from nexus_reimport.nexus.writing.transaction import (
     ROLLED_BACK,
     Reports,
     Transaction,
@@ -42,7 +36,7 @@ from nexus_reimport.nexus.transaction import (
     wait_for_run_lock,
     write_transaction,
 )
-from nexus_reimport.nexus.vacuum import vacuum
+from nexus_reimport.nexus.writing.vacuum import vacuum
 from nexus_reimport.settings import Postgres
 from nexus_reimport.stages.apply import keys, states
 from nexus_reimport.stages.apply import subject as subjects

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.intake import Intake
 from nexus_reimport.model import Approval, Plan, Proposal, Report, digest
-from nexus_reimport.nexus import schema
-from nexus_reimport.nexus.scratch import Scratch
+from nexus_reimport.nexus.connection.scratch import Scratch
+from nexus_reimport.nexus.structure import schema
 from nexus_reimport.settings import Write
 
 BeforeCommit = Callable[[Inside], Report]

@@ -11,13 +11,15 @@ from nexus_reimport import wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.files import beside
 from nexus_reimport.model import EntityPlan
-from nexus_reimport.nexus import incoming, registry, schema, undo_data, versions
-from nexus_reimport.nexus.fingerprint import Fingerprint, moved
-from nexus_reimport.nexus.postgres import Connection, scalar, table_name
+from nexus_reimport.nexus import registry
+from nexus_reimport.nexus.connection.postgres import Connection, scalar, table_name
 from nexus_reimport.nexus.registry import UndoPart
-from nexus_reimport.nexus.tables import fingerprints_of
-from nexus_reimport.nexus.transaction import ROLLED_BACK
-from nexus_reimport.nexus.versions import Written
+from nexus_reimport.nexus.structure import schema
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint, moved
+from nexus_reimport.nexus.structure.tables import fingerprints_of
+from nexus_reimport.nexus.writing import incoming, undo_data, versions
+from nexus_reimport.nexus.writing.transaction import ROLLED_BACK
+from nexus_reimport.nexus.writing.versions import Written
 from nexus_reimport.stages.apply.request import ApplyRequest
 from nexus_reimport.stages.apply.subject import Subject, has_all_columns
 

@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.nexus import differences, incoming, sequences, undo_data
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.differences import Wanted
-from nexus_reimport.nexus.postgres import Connection
+from nexus_reimport.nexus.connection.postgres import Connection
 from nexus_reimport.nexus.registry import UndoData
-from nexus_reimport.nexus.sequences import Sequence
-from nexus_reimport.nexus.transaction import Transaction
+from nexus_reimport.nexus.structure import sequences
+from nexus_reimport.nexus.structure.database import Database
+from nexus_reimport.nexus.structure.sequences import Sequence
+from nexus_reimport.nexus.writing import differences, incoming, undo_data
+from nexus_reimport.nexus.writing.differences import Wanted
+from nexus_reimport.nexus.writing.transaction import Transaction
 from nexus_reimport.settings import Write
 from nexus_reimport.stages.apply.request import ApplyRequest
 

@@ -7,15 +7,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.nexus import changes, differences, undo_data, versions
+from nexus_reimport.nexus import changes
 from nexus_reimport.nexus.changes import Since
-from nexus_reimport.nexus.differences import Difference, Wanted
-from nexus_reimport.nexus.fingerprint import Fingerprint
-from nexus_reimport.nexus.postgres import table_name
-from nexus_reimport.nexus.references import Reference
+from nexus_reimport.nexus.connection.postgres import table_name
 from nexus_reimport.nexus.registry import UndoData, UndoPart, UndoTable
-from nexus_reimport.nexus.transaction import Transaction
-from nexus_reimport.nexus.versions import Written
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.structure.references import Reference
+from nexus_reimport.nexus.writing import differences, undo_data, versions
+from nexus_reimport.nexus.writing.differences import Difference, Wanted
+from nexus_reimport.nexus.writing.transaction import Transaction
+from nexus_reimport.nexus.writing.versions import Written
 
 
 @dataclass(frozen=True, slots=True)

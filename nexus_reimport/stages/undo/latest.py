@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.nexus import references, registry, schema
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.postgres import Connection, scalar
-from nexus_reimport.nexus.references import Reference
+from nexus_reimport.nexus import registry
+from nexus_reimport.nexus.connection.postgres import Connection, scalar
 from nexus_reimport.nexus.registry import Committed, UndoData
-from nexus_reimport.nexus.schema import Facts
-from nexus_reimport.nexus.tables import mapped_tables
+from nexus_reimport.nexus.structure import references, schema
+from nexus_reimport.nexus.structure.database import Database
+from nexus_reimport.nexus.structure.references import Reference
+from nexus_reimport.nexus.structure.schema import Facts
+from nexus_reimport.nexus.structure.tables import mapped_tables
 
 
 def latest(database: Database, run: str) -> tuple[Committed, UndoData]:

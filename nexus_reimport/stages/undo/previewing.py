@@ -9,11 +9,19 @@ from psycopg import sql
 from nexus_reimport.events import null_journal
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import NewerDecision, RollbackPreview
-from nexus_reimport.nexus import changes, registry, schema, waiters
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.postgres import Connection, copy_out, rolled_back, scalar, table_name
-from nexus_reimport.nexus.tables import Role, fingerprints_now
-from nexus_reimport.nexus.transaction import Reports, Transaction
+from nexus_reimport.nexus import changes, registry
+from nexus_reimport.nexus.connection import waiters
+from nexus_reimport.nexus.connection.postgres import (
+    Connection,
+    copy_out,
+    rolled_back,
+    scalar,
+    table_name,
+)
+from nexus_reimport.nexus.structure import schema
+from nexus_reimport.nexus.structure.database import Database
+from nexus_reimport.nexus.structure.tables import Role, fingerprints_now
+from nexus_reimport.nexus.writing.transaction import Reports, Transaction
 from nexus_reimport.settings import Postgres
 from nexus_reimport.stages.undo.latest import latest, references_to_wiped
 from nexus_reimport.stages.undo.request import STAGE, STEPS

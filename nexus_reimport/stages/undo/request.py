@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.model import Approval, NewerDecision, Report, RollbackProposal, digest
-from nexus_reimport.nexus.scratch import Scratch
+from nexus_reimport.nexus.connection.scratch import Scratch
 
 STEPS = 10  # as timed, COMMIT included
 STAGE = "undo"

@@ -13,24 +13,17 @@ from nexus_reimport.errors import StopError
 from nexus_reimport.events import Journal, null_journal
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import NewerDecision, Report, Undone, after_commit, run_row
-from nexus_reimport.nexus import (
-    changes,
-    deployment,
-    differences,
-    fingerprint,
-    registry,
-    schema,
-    undo_data,
-    versions,
-)
+from nexus_reimport.nexus import changes, deployment, registry
 from nexus_reimport.nexus.changes import Since
-from nexus_reimport.nexus.database import Database
-from nexus_reimport.nexus.differences import Difference
-from nexus_reimport.nexus.fingerprint import Fingerprint, moved
-from nexus_reimport.nexus.postgres import connected
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.nexus.registry import Committed, UndoData, loaded
-from nexus_reimport.nexus.tables import Role, fingerprints_of, tables_with
-from nexus_reimport.nexus.transaction import (
+from nexus_reimport.nexus.structure import fingerprint, schema
+from nexus_reimport.nexus.structure.database import Database
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint, moved
+from nexus_reimport.nexus.structure.tables import Role, fingerprints_of, tables_with
+from nexus_reimport.nexus.writing import differences, undo_data, versions
+from nexus_reimport.nexus.writing.differences import Difference
+from nexus_reimport.nexus.writing.transaction import (
     ROLLED_BACK,
     Reports,
     Transaction,

@@ -1,0 +1,1 @@
+"""Into PostgreSQL: sessions, errors without values, PostgreSQL's programs, scratch databases."""

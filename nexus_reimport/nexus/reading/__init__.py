@@ -1,0 +1,1 @@
+"""What the database holds: counted, hashed and asked about, and never written."""

@@ -1,0 +1,1 @@
+"""What the database is made of, as the catalog has it, and how two states of it are compared."""

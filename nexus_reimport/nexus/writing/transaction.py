@@ -1,0 +1,489 @@
+"""The writing transaction: one at a time, with its locks, steps, time limit and COMMIT.
+
+``write_transaction`` is the only function that opens one. Two stages give it work: ``apply`` and
+``undo``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import sql
+
+from nexus_reimport import progress, wording
+from nexus_reimport.errors import Busy, InDoubt, TargetError
+from nexus_reimport.events import Event, Journal, null_journal
+from nexus_reimport.nexus.connection import session, waiters
+from nexus_reimport.nexus.connection.postgres import (
+    LOST,
+    Connection,
+    connected,
+    is_lost,
+    names,
+    roll_back,
+    scalar,
+    statement,
+    table_name,
+)
+from nexus_reimport.nexus.connection.watch import PAUSE
+from nexus_reimport.settings import Postgres
+
+T = TypeVar("T")
+LOCK_KEY = 0x6E65787573  # "nexus"
+ROLLED_BACK = "rolled back, the database is as it was"
+AUTOVACUUM = "autovacuum worker"
+_TRANSACTION_TIMEOUT = 170000  # transaction_timeout exists since this server version
+# Connection lost; statement_timeout; idle in transaction; ended by another session (``Deadline``).
+_CUT_SHORT = (None, "57014", "25P03", "57P01")
+_ENDED = ("FATAL", "PANIC")  # severities with which the server ends the session
+# Taken as it is needed. That of temporary tables cannot be set once the session has used some.
+_MEMORY = sql.SQL("SET LOCAL temp_buffers = '64MB'; SET LOCAL work_mem = '32MB'")
+_WORTH_STATISTICS = 500  # rows
+_ROUGHLY = 0.5  # seconds: the server's limit started slightly before our own clock
+Writes = Mapping[str, tuple[int, int, int]]  # table -> rows inserted, updated, deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Where a transaction's steps are reported: the journal of its stage; how many there are."""
+
+    stage: str
+    steps: int
+    journal: Journal
+
+
+class Transaction:
+    """One writing transaction: its connection, its timed steps, the rows written so far."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        target: Postgres,
+        schema: str,
+        reports: Reports,
+    ) -> None:
+        self.connection, self.schema = connection, schema
+        self.timings: dict[str, float] = {}
+        self.locked_at = 0.0
+        self._target, self._reports = target, reports
+        self._end: float | None = None
+        self._deadline: Deadline | None = None
+        self._temporary = set[str]()
+        self._asked_at = 0.0
+        self._at_start = self._counters()
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """A named step: its start goes to the journal, its duration to ``timings``."""
+        self._reports.journal(Event.STEP, stage=self._reports.stage, step=name)
+        progress.tell(len(self.timings), self._reports.steps, name)
+        self._let_go()
+        began = time.monotonic()
+        yield
+        self.ended(name, time.monotonic() - began)
+
+    def let_go_first(self) -> None:
+        """Stop if another session waits for us before we have our locks.
+
+        Even reading blocks an ALTER TABLE, and everyone who reads that table waits behind it. Once
+        we have our locks others must wait, and that time is limited. It is asked at each step, and
+        within one five times a second, as ``waiters`` does: of a small clinic a step has dozens of
+        statements, each shorter than the question.
+
+        Raises:
+            LockConflict: another session waits. The transaction is rolled back.
+        """
+        if time.monotonic() - self._asked_at >= PAUSE:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._end is None:
+            _stop_if_awaited(self.connection)
+            self._asked_at = time.monotonic()
+
+    def ended(self, name: str, seconds: float) -> None:
+        """Record how long a step took, and tell that it has ended."""
+        self.timings[name] = seconds
+        progress.tell(len(self.timings), self._reports.steps)
+
+    def fix_session(self) -> None:
+        """Set how values are printed and hashed, in case the role's settings differ."""
+        session.set_for_transaction(self.connection)
+        # The planned rows must stay in memory: under the locks they are joined several times.
+        with suppress(psycopg.errors.InvalidParameterValue), self.connection.transaction():
+            self.connection.execute(_MEMORY)
+
+    def lock(self, tables: Sequence[str]) -> None:
+        """Lock ``tables`` in EXCLUSIVE mode; from then on others wait, and the time is limited.
+
+        Raises:
+            Busy: another session held one of them all the time; names its pid and application.
+                The transaction is rolled back.
+        """
+        places = [table_name(self.schema, table) for table in tables]
+        limit = self._target.max_writers_wait
+        if not _keeps_time(self.connection):
+            self._deadline = Deadline(self._target, self.connection)
+        _lock_tables(self.connection, places, self._target.lock_wait, limit)
+        if self._deadline:
+            self._deadline.start(limit)
+        self.locked_at = time.monotonic()
+        self._end = self.locked_at + limit
+
+    @contextmanager
+    def in_time(self) -> Iterator[None]:
+        """Encloses the whole transaction with its COMMIT; the server ends it at the time limit.
+
+        Raises:
+            Busy: the limit was reached. The transaction is rolled back.
+        """
+        try:
+            yield
+        except psycopg.Error as error:
+            if isinstance(error, psycopg.errors.TransactionTimeout) or self._is_cut_short(error):
+                raise self._too_long() from None
+            raise
+        finally:
+            if self._deadline:
+                self._deadline.close()
+
+    def _is_cut_short(self, error: psycopg.Error) -> bool:
+        """Whether the time limit was reached and ``error`` is one that the limit causes."""
+        is_late = self._end is not None and time.monotonic() > self._end - _ROUGHLY
+        return is_late and error.sqlstate in _CUT_SHORT and isinstance(error, LOST)
+
+    def _too_long(self) -> Busy:
+        limit = self._target.max_writers_wait
+        return Busy(
+            f"others have waited for us as long as max_writers_wait allows: {limit:g} s",
+            state=ROLLED_BACK,
+            next="choose a quieter hour, or raise max_writers_wait in the environment's file",
+        )
+
+    def execute(self, query: sql.SQL | sql.Composed, parameters: Any = None) -> int:
+        """Execute one statement within the rest of ``max_writers_wait``; gives its row count."""
+        self.check_time()
+        return self.connection.execute(query, parameters).rowcount
+
+    def make_temporary(self, place: sql.Identifier, query: sql.Composable, *joined: str) -> None:
+        """Keep the rows of ``query`` in a temporary table, in place of an earlier one.
+
+        ``joined`` are the columns by which it is joined, or chosen from.
+        """
+        name = place.as_string(self.connection)
+        # Only where it is needed: after a DROP the driver prepares all its statements anew.
+        if name in self._temporary:
+            self.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(place))
+        self._temporary.add(name)
+        create = sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(place, query)
+        self.analyze_if_large(place, self.execute(create), *joined)
+
+    def analyze_if_large(self, place: sql.Identifier, rows: int, *columns: str) -> None:
+        """As ``analyze``, for a table of ``rows`` rows that meets others of about that size."""
+        if rows >= _WORTH_STATISTICS:
+            self.analyze(place, *columns)
+
+    def analyze(self, place: sql.Identifier, *columns: str) -> None:
+        """Gather statistics of ``columns`` of a new table: autovacuum does not see it.
+
+        What is only carried along, as texts of notes are, costs the most to look at. A hint is
+        not worth waiting for: a table that somebody vacuums is left as it is.
+        """
+        self.execute(sql.SQL("ANALYZE (SKIP_LOCKED) {} ({})").format(place, names(columns)))
+
+    def check_time(self) -> None:
+        """Limit the next statement to the rest of the time that others may wait for us.
+
+        Raises:
+            Busy: no time is left. The transaction is rolled back.
+        """
+        if self._end is None:
+            return
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise self._too_long()
+        if self._deadline is None:  # the server itself ends the whole transaction in time
+            return
+        self.connection.execute(
+            sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(_milliseconds(left)))
+        )
+
+    def waited(self) -> float:
+        """Seconds that others may have waited for us so far."""
+        return time.monotonic() - self.locked_at
+
+    def committed(self, before: float) -> float:
+        """Seconds that others waited at most, with COMMIT; ``before`` is the time without it."""
+        waited = self.waited()
+        self.ended("commit", waited - before)
+        return waited
+
+    def writes(self) -> Writes:
+        """The rows that this transaction has written so far, table by table.
+
+        The server may also count earlier work of this session, which is subtracted.
+        """
+        written = {}
+        for table, (inserted, updated, deleted) in self._counters().items():
+            then = self._at_start.get(table, (0, 0, 0))
+            written[table] = (inserted - then[0], updated - then[1], deleted - then[2])
+        return written
+
+    def _counters(self) -> dict[str, tuple[int, int, int]]:
+        rows = self.connection.execute(statement("writes"), {"schema": self.schema})
+        return {table: (i, u, d) for table, i, u, d in rows}
+
+
+def touched(connection: Connection) -> tuple[tuple[str, str], ...]:
+    """Schema and name of everything that the open transaction may have written to, sequences too.
+
+    Read from its locks: a second proof beside the counters, which ``track_counts`` can turn off.
+    """
+    return tuple(connection.execute(statement("touched")).fetchall())
+
+
+def write_transaction(
+    connection: Connection, work: Callable[[], T], *, commit: bool, journal: Journal
+) -> T:
+    """The only transaction that writes clinic data: runs ``work`` in it, then COMMIT or ROLLBACK.
+
+    ``journal`` gets "committing" before COMMIT is sent, and "committed" after it has succeeded:
+    between these two lines a killed run is in doubt.
+
+    Raises:
+        InDoubt: the connection was lost, or we were interrupted, while COMMIT was on its way. The
+            database is as before, or holds everything that was approved.
+    """
+    # READ COMMITTED: once we have the locks, each statement sees what others committed before.
+    connection.execute("BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    try:
+        result = work()
+        if not commit:
+            roll_back(connection)
+            return result
+        session.require_at_commit(connection, ROLLED_BACK)
+    except BaseException:
+        roll_back(connection)
+        raise
+    # On the disk before COMMIT is sent: a kill in between must leave the run in doubt.
+    journal(Event.COMMITTING)
+    try:
+        connection.execute("COMMIT")
+    except psycopg.Error as error:
+        if _is_in_doubt(connection, error):
+            raise _in_doubt("the connection was lost") from None
+        # The server has answered, so nothing was committed: there is nothing to be settled.
+        journal(Event.NOT_COMMITTED)
+        raise
+    except BaseException:
+        # Also a Ctrl-C: the server may be committing at this moment.
+        raise _in_doubt("the run was interrupted") from None
+    journal(Event.COMMITTED)
+    return result
+
+
+def _is_in_doubt(connection: Connection, error: psycopg.Error) -> bool:
+    """Whether the session ended without an answer to COMMIT.
+
+    The server's own time limit is an answer: it does not apply while the server commits.
+    """
+    if isinstance(error, psycopg.errors.TransactionTimeout):
+        return False
+    ended = is_lost(connection) or error.diag.severity_nonlocalized in _ENDED
+    return isinstance(error, LOST) and ended
+
+
+def _in_doubt(what: str) -> InDoubt:
+    return InDoubt(
+        f"{what} while COMMIT was on its way",
+        state="not known yet: as before, or with everything that was approved",
+        next="run `nexus-reimport settle ENV`; it asks the database",
+    )
+
+
+@contextmanager
+def run_lock(
+    connection: Connection, patience: float, journal: Journal = null_journal
+) -> Iterator[None]:
+    """The lock that lets one run at a time write to this database; waits at most ``patience`` s.
+
+    The session of a killed run ends by itself, some seconds after its process. We wait for that and
+    never end it ourselves, because it may be another run that is still working. ``journal`` gets
+    our session: the server's process and its start.
+
+    Raises:
+        Busy: another session held the lock all the time; names pid, application and start. Nothing
+            was written.
+    """
+    # An advisory lock belongs to the session, so a killed run's lock goes with its session.
+    holder = _acquire(connection, patience, journal)
+    if holder:
+        raise Busy(
+            f"another run is at work in this database: {holder} holds its lock",
+            where=f"waited {patience:g} s for it",
+            next="wait until it has ended, then run this step again. If that run was killed, the"
+            " server ends its session by itself within a minute",
+        )
+    (ours,) = connection.execute(statement("own_session")).fetchall()
+    journal(Event.SESSION, pid=ours[0], since=ours[1])
+    try:
+        yield
+    finally:
+        if not is_lost(connection):
+            connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
+
+
+def wait_for_run_lock(connection: Connection, patience: float) -> None:
+    """Return when no writing transaction is open; waits at most ``patience`` seconds.
+
+    Raises:
+        TargetError: one is still open, and its COMMIT may be on its way. The state is not known.
+    """
+    holder = _acquire(connection, patience, null_journal)
+    if holder:
+        raise TargetError(
+            "the run's own session still holds its lock: its COMMIT may be on its way",
+            where=f"{holder}; waited {patience:g} s for it",
+            state="not known yet",
+            next="wait a minute: the server ends that session by itself; then run the same command"
+            " again",
+        )
+    connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
+
+
+def _acquire(connection: Connection, patience: float, journal: Journal) -> str:
+    """Take the run's lock; gives "" if we have it, else the session that held it to the end."""
+    deadline, holder = time.monotonic() + patience, ""
+    while not scalar(connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
+        rows = connection.execute(statement("advisory_lock_holder"), {"key": LOCK_KEY}).fetchall()
+        if rows and not holder:
+            journal(Event.WAITING, of="the run's lock", pid=rows[0][0], since=rows[0][2])
+        holder = _session(*rows[0]) if rows else "a session that has just ended"
+        if time.monotonic() >= deadline:
+            return holder
+        time.sleep(0.1)
+    return ""
+
+
+def _session(pid: int, application: str, since: str) -> str:
+    return f"pid {pid} ({application or 'no name'}, connected since {since} UTC)"
+
+
+class Deadline:
+    """Ends a transaction at its time limit, from a second session, for servers before 17.
+
+    PostgreSQL has ``transaction_timeout`` since version 17. For older servers, the second session
+    gets one command that sleeps and then ends the first: so the server keeps the time even if our
+    process is stopped. It ends this one transaction, never a later one of the same session.
+    """
+
+    def __init__(self, target: Postgres, transaction: Connection) -> None:
+        about = "SELECT pg_backend_pid(), now()::text"
+        ((self._pid, self._began),) = transaction.execute(about).fetchall()
+        self._open = ExitStack()
+        self._connection = self._open.enter_context(connected(target, ROLLED_BACK))
+
+    def start(self, seconds: float) -> None:
+        """Start the limit: the transaction has ``seconds`` from now."""
+        command = sql.SQL(
+            "SET statement_timeout = 0; SELECT pg_sleep({});"
+            " SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid = {} AND xact_start = {}::timestamptz"
+        ).format(*map(sql.Literal, (seconds, self._pid, self._began)))
+        self._connection.pgconn.send_query(command.as_bytes(self._connection))
+        self._connection.pgconn.flush()
+
+    def close(self) -> None:
+        """Cancel the limit."""
+        with suppress(psycopg.Error, TargetError):
+            self._connection.cancel_safe()
+        with suppress(psycopg.Error, TargetError):
+            self._open.close()
+
+
+def _keeps_time(connection: Connection) -> bool:
+    """Whether the server itself can end a transaction at its time limit."""
+    return connection.info.server_version >= _TRANSACTION_TIMEOUT
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000) + 1
+
+
+def _lock_tables(
+    connection: Connection, tables: Sequence[sql.Identifier], patience: float, limit: float
+) -> None:
+    """Take EXCLUSIVE locks on ``tables``; tried repeatedly for at most ``patience`` seconds.
+
+    Readers continue, writers wait. With NOWAIT we are not in the lock queue, so we block nobody
+    before we have all locks. The same command sets the server's time limit (``limit`` seconds): our
+    process may be stopped between two commands, and would then hold the locks without a limit.
+    """
+    command = sql.SQL("{}LOCK TABLE {} IN EXCLUSIVE MODE NOWAIT").format(
+        _bound(connection, limit), sql.SQL(", ").join(tables)
+    )
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            with connection.transaction():  # a savepoint: a refusal ends this attempt only
+                connection.execute(command, prepare=False)  # two statements
+            return
+        except psycopg.errors.LockNotAvailable:
+            holders = connection.execute(statement("lock_holders")).fetchall()
+        _stop_if_awaited(connection)
+        if holders and all(kind == AUTOVACUUM for _, _, kind, _ in holders):
+            _cancel_autovacuum(connection, tables)
+        if time.monotonic() >= deadline:
+            raise _held(holders, patience)
+        time.sleep(0.2)
+
+
+def _bound(connection: Connection, limit: float) -> sql.Composable:
+    """The statements that set the time limit; a failed attempt rolls it back with its savepoint.
+
+    If our process is stopped while it holds the locks, the server ends the session. Before, others
+    do not wait for us, however long we take.
+    """
+    settings = ["idle_in_transaction_session_timeout"]
+    if _keeps_time(connection):
+        # The session's own limit for a statement may be shorter.
+        settings += ["transaction_timeout", "statement_timeout"]
+    each = sql.SQL("SET LOCAL {} = {}; ")
+    after = sql.Literal(_milliseconds(limit))
+    return sql.Composed([each.format(sql.Identifier(name), after) for name in settings])
+
+
+def _stop_if_awaited(connection: Connection) -> None:
+    asked = {"ours": session.APPLICATION, "pid": connection.info.backend_pid, "since": "infinity"}
+    if rows := connection.execute(statement("waiters"), asked).fetchall():
+        raise waiters.released(rows, ROLLED_BACK)
+
+
+def _cancel_autovacuum(connection: Connection, tables: Sequence[sql.Identifier]) -> None:
+    """Wait in the lock queue for a moment: autovacuum cancels itself only for queued sessions.
+
+    Source: PostgreSQL, "Routine Vacuuming": it is cancelled after ``deadlock_timeout`` (1 s).
+    """
+    waiting = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(sql.SQL(", ").join(tables))
+    with suppress(psycopg.errors.LockNotAvailable), connection.transaction():
+        connection.execute("SET LOCAL lock_timeout = '3s'")
+        connection.execute(waiting)
+        raise psycopg.Rollback  # the caller takes the locks again, with the time limit
+
+
+def _held(holders: Sequence[tuple[int, str, str, list[str]]], patience: float) -> Busy:
+    listed = "; ".join(
+        f"pid {pid} ({name or kind or 'no name'}): {wording.some(tables)}"
+        for pid, name, kind, tables in holders
+    )
+    return Busy(
+        f"the tables are locked by {listed or 'a session that has just released them'}",
+        where=f"waited {patience:g} s for them, as long as lock_wait allows",
+        state=ROLLED_BACK,
+        next="end that work or wait for it, then run this step again",
+    )

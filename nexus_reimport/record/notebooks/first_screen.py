@@ -1,0 +1,431 @@
+"""The first screen of a page: where the run stands, GO or NO-GO, what changes, what needs a person.
+
+It is read from the record alone, like its front, and leniently: what a run has not come to, or what
+cannot be read any more, has no line. Numbers are what was counted; what was only planned says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from nexus_reimport import naming, wording
+from nexus_reimport.model import (
+    Applied,
+    Approval,
+    Ground,
+    Level,
+    Outlook,
+    Plan,
+    Proposal,
+    Rehearsal,
+    Report,
+    RollbackPreview,
+    RollbackProposal,
+    Scope,
+    Undone,
+)
+from nexus_reimport.model.approval import short
+from nexus_reimport.record import journal, verdict
+from nexus_reimport.record.journal import Entry
+from nexus_reimport.record.notebooks import attention
+from nexus_reimport.record.sealed import front
+from nexus_reimport.record.verdict import Verdict
+
+SHOWN = 6  # things to look at, each on a line of its own
+_ENVIRONMENT = "environment.json"  # of the record: the environment's settings without secrets
+_TONES = {
+    Verdict.COMPLETE: "good",
+    Verdict.WAITING: "good",
+    Verdict.PARTIAL: "look",
+    Verdict.UNDONE: "look",
+}
+_ENDED = (Verdict.STOPPED, Verdict.FAILED, Verdict.KILLED)  # nothing was written, nor will be
+_HEADLINES = {
+    Verdict.COMPLETE: "COMPLETE: deleted, imported and verified",
+    Verdict.KILLED: "KILLED: it was interrupted; nothing was written",
+    Verdict.IN_DOUBT: "IN DOUBT: nobody knows yet whether it was committed",
+    Verdict.UNDONE: "UNDONE: it was committed, and taken back since",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry of the summary: what it is about, its lines, and its tone."""
+
+    name: str
+    text: str
+    tone: str = ""  # good, look, bad
+
+
+@dataclass(frozen=True, slots=True)
+class FirstScreen:
+    """The banner, the verdict, and the lines under it."""
+
+    environment: str
+    is_prod: bool
+    place: str  # database and host; "" where the record does not know it
+    run: str
+    is_made_up: bool
+    headline: str
+    tone: str
+    at: datetime
+    lines: tuple[Line, ...]
+
+    @property
+    def banner(self) -> str:
+        """Environment, database, run, and whether the clinic is made up, in one line."""
+        parts = [self.place, f"run {self.run}", "made-up clinic" if self.is_made_up else ""]
+        return " · ".join([self.environment.upper(), *filter(None, parts)])
+
+    def as_html(self, *, whole: bool = True) -> str:
+        """The screen; unless ``whole``, only its banner and verdict."""
+        kind = "prod" if self.is_prod else "dev"
+        rows = "".join(map(_row, self.lines)) if whole else ""
+        table = f'<table class="summary"><tbody>{rows}</tbody></table>' if rows else ""
+        return (
+            f'<section class="nexus first" aria-label="Summary of this run">'
+            f'<p class="banner {kind}"><b>{escape(self.environment.upper())}</b>'
+            f"{escape(self.banner[len(self.environment) :])}</p>"
+            f'<p class="verdict {self.tone}"><strong>{escape(self.headline)}</strong></p>{table}'
+            f'<p class="as-of">as of {self.at:%Y-%m-%d %H:%M:%S} UTC</p></section>'
+        )
+
+    def as_text(self, *, whole: bool = True) -> str:
+        """The same for a terminal."""
+        wide = max((len(line.name) for line in self.lines), default=0)
+        below = "\n" + " " * (wide + 4)
+        listed = [f"  {e.name:<{wide}}  " + e.text.replace("\n", below) for e in self.lines]
+        at = f"as of {self.at:%Y-%m-%d %H:%M:%S} UTC"
+        return "\n".join([self.banner, self.headline, *(listed if whole else ()), at])
+
+
+def _row(line: Line) -> str:
+    tone = f' class="{line.tone}"' if line.tone else ""
+    # JupyterLab takes the style sheet out of a notebook that nobody has trusted, and no style
+    left = ' style="text-align: left"'
+    head = f'<th scope="row"{left}>{escape(line.name)}</th>'
+    text = escape(line.text).replace("\n", "<br>")
+    return f"<tr>{head}<td{tone}{left}>{text}</td></tr>"
+
+
+def read(folder: Path) -> FirstScreen:
+    """The first screen of the run whose payload is ``folder``, as its record is now."""
+    seen = _Record(folder)
+    kept = seen.settings
+    server = kept.get("postgres") or {}
+    place = (
+        f"{server['database']} on {server['host']}" if {"database", "host"} <= set(server) else ""
+    )
+    headline, tone = _headline(seen)
+    return FirstScreen(
+        environment=folder.parent.parent.name,
+        is_prod=kept.get("kind") == "prod",
+        place=place,
+        run=folder.parent.name,
+        is_made_up=bool(kept.get("sandbox")),
+        headline=headline,
+        tone=tone,
+        at=datetime.now(UTC),
+        lines=tuple(_lines(seen)),
+    )
+
+
+class _Record:
+    """What a record holds so far; None for a value that is not there, or cannot be read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.entries: Sequence[Entry] = journal.read(folder)
+        self.verdict = verdict.judge(self.entries)
+        self.is_committed = verdict.is_committed(self.entries)
+        self.is_rollback = journal.kind(self.entries) == "rollback"
+        self.settings = _settings(folder)
+        self.plan = front.value(Plan, folder)
+        self.rehearsal = front.value(Rehearsal, folder)
+        self.outlook = front.value(Outlook, folder)
+        self.approval = front.value(Approval, folder)
+        self.preview = front.value(RollbackPreview, folder)
+        self.done = front.done_of(folder)
+
+    def report(self, name: str) -> Report | None:
+        """The report of one moment's checks."""
+        return front.value(Report, self.folder, name)
+
+    @property
+    def digest(self) -> str:
+        """As much of what approval is asked for as a person types; "" where nothing is asked."""
+        return short(self.asked.digest) if self.asked else ""
+
+    @property
+    def asked(self) -> Proposal | RollbackProposal | None:
+        """What approval is asked for, or was."""
+        asked: Proposal | RollbackProposal | None = front.value(Proposal, self.folder)
+        return asked or front.value(RollbackProposal, self.folder)
+
+    @property
+    def failure(self) -> Entry | None:
+        """What stopped the run, unless it was made good since."""
+        return journal.last_failure(self.entries)
+
+
+def _settings(folder: Path) -> Mapping[str, Any]:
+    try:
+        read = json.loads((folder / _ENVIRONMENT).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+# ---------------------------------------------------------------- the headline
+
+
+def _headline(seen: _Record) -> tuple[str, str]:
+    """GO or NO-GO and why, COMPLETE, or what stopped; and its tone."""
+    tone = _TONES.get(seen.verdict, "bad")
+    match seen.verdict:
+        case Verdict.WAITING:
+            return _go(seen)
+        case Verdict.PARTIAL:
+            return _under_way(seen), tone
+        case Verdict.COMPLETE if seen.is_rollback:
+            return f"COMPLETE: run {journal.undoes(seen.entries)} was undone, and verified", tone
+        case Verdict.STOPPED | Verdict.FAILED:
+            return _stopped(seen), tone
+        case Verdict.COMMITTED_UNVERIFIED:
+            return _unverified(seen)
+    headline = _HEADLINES[seen.verdict]
+    return headline.replace("it was", "the rollback was") if seen.is_rollback else headline, tone
+
+
+def _go(seen: _Record) -> tuple[str, str]:
+    refusals = seen.outlook.refusals if seen.outlook else ()
+    if refusals:
+        fix = wording.amount(len(refusals), "thing")
+        return f"GO, but an approval of {seen.digest} is refused until {fix} is fixed", "look"
+    return f"GO, once somebody approves {seen.digest}", "good"
+
+
+def _under_way(seen: _Record) -> str:
+    if seen.approval:
+        return "APPROVED, not executed: nothing was written"
+    if seen.digest:
+        return "NOT APPROVED: nothing was written"
+    return "NOT DECIDED: the steps before the decision are not finished; nothing was written"
+
+
+def _stopped(seen: _Record) -> str:
+    """Why it stopped; before the decision it is a NO-GO."""
+    word = "STOPPED" if seen.digest or seen.is_rollback else "NO-GO"
+    before = seen.report("checks_before")
+    if before and before.blocking and not seen.digest:
+        failed = wording.amount(len(before.blocking), "check")
+        return f"{word}: {failed} failed; nothing was written"
+    what = seen.failure.headline if seen.failure else ""
+    return f"{word}: {what}; nothing was written"
+
+
+def _unverified(seen: _Record) -> tuple[str, str]:
+    after = seen.report("checks_rollback" if seen.is_rollback else "checks_after")
+    committed = "ROLLBACK COMMITTED" if seen.is_rollback else "COMMITTED"
+    if after and after.blocking:
+        failed = wording.amount(len(after.blocking), "check")
+        return f"{committed}, and {failed} failed afterwards: a person must decide", "bad"
+    if seen.failure:
+        return f"{committed}, NOT VERIFIED: {seen.failure.headline}", "bad"
+    return f"{committed}, NOT VERIFIED YET: the checks after it come next", "look"
+
+
+# ---------------------------------------------------------------- the lines
+
+
+def _lines(seen: _Record) -> Iterator[Line]:
+    yield from _stops(seen)
+    yield from _next(seen)
+    yield from _of_rollback(seen) if seen.is_rollback else _of_plan(seen)
+    if looks := _looks(seen):
+        yield Line(
+            "look at this", wording.lines(looks, shown=SHOWN, indent="", noun="point"), "look"
+        )
+    yield from _checked(seen)
+    if not seen.is_rollback:
+        yield from _undo(seen)
+    yield from _wait(seen)
+    yield _approved(seen)
+
+
+def _stops(seen: _Record) -> Iterator[Line]:
+    """The claims that do not hold, and that stop the run or leave it unverified."""
+    reports = (seen.report(name) for name in _CHECKS)
+    failed = [attention.not_so(r) for report in reports if report for r in report.blocking]
+    if failed and seen.verdict in (Verdict.STOPPED, Verdict.COMMITTED_UNVERIFIED):
+        yield Line("failed", wording.lines(failed, shown=SHOWN, indent="", noun="claim"), "bad")
+
+
+def _of_plan(seen: _Record) -> Iterator[Line]:
+    plan, done = seen.plan, seen.done
+    if plan is None:
+        return
+    did = seen.is_committed
+    if plan.scope is Scope.RELINK:
+        yield Line("deletes and imports", "nothing: only links of documents and images are fixed")
+    else:
+        entities = plan.entities.values()
+        would = "would delete and import" if seen.verdict in _ENDED else "deletes and imports"
+        name = "deleted and imported" if did else would
+        yield Line(name, naming.counted({e.entity: e.loaded for e in entities}) + _written(seen))
+        if purged := {e.entity: e.purged for e in entities if e.purged}:
+            name = "deleted for good" if did else "deletes for good"
+            yield Line(name, f"{naming.counted(purged)}, which FileMaker does not have", "look")
+    links = {p.attachment: p.file.rows for p in plan.links.values()}
+    if isinstance(done, Applied):
+        links = dict(done.relinked)
+    if any(links.values()):
+        yield Line("linked anew" if did else "links anew", naming.counted(links))
+    yield Line("kept" if did else "keeps", _kept(plan))
+
+
+def _written(seen: _Record) -> str:
+    """What the transaction itself has counted, once it is committed."""
+    if seen.verdict is Verdict.IN_DOUBT:
+        return "; either all of this was committed, or nothing"
+    if not seen.is_committed:
+        return ""
+    if not isinstance(seen.done, Applied):
+        return "; the transaction's own counts were lost"
+    if seen.done.rows_written is not None:
+        return f"; {wording.amount(seen.done.rows_written, 'row')} had to be written for it"
+    deleted, inserted = sum(seen.done.deleted.values()), sum(seen.done.inserted.values())
+    return f"; the transaction deleted {wording.amount(deleted, 'row')} and inserted {inserted:,}"
+
+
+def _kept(plan: Plan) -> str:
+    alone = naming.counted({e.entity: e.kept for e in plan.entities.values()}, "")
+    rest = naming.counted({p.attachment: p.rows for p in plan.links.values()}, "")
+    parts = [f"what Nexus alone has: {alone}" if alone else "", f"all {rest}" if rest else ""]
+    return "; ".join([*filter(None, parts), "everything else in Nexus"])
+
+
+def _of_rollback(seen: _Record) -> Iterator[Line]:
+    yield Line("undoes", f"run {journal.undoes(seen.entries)}")
+    if isinstance(seen.done, Undone):
+        name = "restored" if seen.done.exact else "there after it"
+        yield Line(name, _rows_and_links(seen.done.put_back, seen.done.relinked))
+        yield _as_before(seen, seen.done)
+    elif seen.is_committed:
+        yield Line("restored", "the transaction's own counts were lost")
+    elif seen.preview:
+        yield Line("restores", _rows_and_links(seen.preview.rows_before, seen.preview.links))
+
+
+def _as_before(seen: _Record, done: Undone) -> Line:
+    """Whether the data is as it was before the run; the checks after know better than COMMIT."""
+    name = "as before the run"
+    after = seen.report("checks_rollback")
+    if after and after.blocking:
+        return Line(name, "not proven: it was at COMMIT, and a check after it has failed", "bad")
+    is_simple = done.exact and not any(n.rows for n in done.since.newer)
+    return Line(name, done.as_before, "good" if is_simple else "look")
+
+
+def _rows_and_links(rows: Mapping[str, int], links: Mapping[str, int]) -> str:
+    return f"{naming.counted(rows)}; links: {naming.counted(links)}"
+
+
+def _looks(seen: _Record) -> list[str]:
+    """What a person should look at, the largest things first."""
+    texts = [r.what for r in seen.outlook.refusals] if seen.outlook and not seen.approval else []
+    texts += attention.of_ending(seen.outlook) if not seen.is_committed else []
+    texts += attention.of_verification(journal.verified_with(seen.entries), seen.asked)
+    if seen.plan:
+        texts += attention.of_plan(seen.plan)
+    if seen.preview:
+        newer = {n.table: n.created + n.changed + n.deleted for n in seen.preview.since.newer}
+        if any(newer.values()):
+            texts.append(f"people have written since the run: {naming.counted(newer)}")
+    for name in ("checks_before", "checks_after"):
+        texts += attention.of_checks(seen.report(name))
+    return list(dict.fromkeys(texts))
+
+
+_CHECKS = {
+    "checks_before": "before",
+    "checks_rehearsal": "before the rehearsal",  # whether it can prove something, not that it did
+    "checks_inside": "inside the transaction",
+    "checks_after": "after",
+    "checks_rollback": "after the rollback",
+}
+
+
+def _checked(seen: _Record) -> Iterator[Line]:
+    """What the checks found, moment by moment; those that stop the run first."""
+    reports = {when: seen.report(name) for name, when in _CHECKS.items()}
+    run = {when: report for when, report in reports.items() if report and report.results}
+    if run:
+        texts = " · ".join(f"{when}: {_counts(report)}" for when, report in run.items())
+        yield Line("checks", texts, "" if all(r.passed for r in run.values()) else "bad")
+
+
+def _counts(report: Report) -> str:
+    passed = sum(r.passed for r in report.results)
+    waived = sum(r.passed and bool(r.offending) for r in report.results)
+    look = sum(r.level is Level.REVIEW and not r.passed for r in report.results)
+    noted = len(report.results) - len(report.blocking) - look - passed
+    counts = {"STOP": len(report.blocking), "to review": look, "noted": noted, "waived": waived}
+    counts["passed"] = passed - waived
+    return ", ".join(f"{n:,} {word}" for word, n in counts.items() if n)
+
+
+def _undo(seen: _Record) -> Iterator[Line]:
+    rehearsed = seen.rehearsal
+    if seen.verdict is Verdict.UNDONE:
+        yield Line("undo", "done: the run was taken back")
+    elif seen.is_committed:
+        yield Line(
+            "undo", f"nexus-reimport rollback {seen.folder.parent.name} shows what it would do"
+        )
+    elif rehearsed is None:
+        yield Line("undo", "not tried yet: the rehearsal is missing", "look" if seen.plan else "")
+    elif rehearsed.ground is Ground.COPY:
+        seconds = f"{rehearsed.times.get('undo', rehearsed.undo_waited):,.1f} s"
+        yield Line("undo", f"proven on a restored copy: {seconds}")
+    else:
+        yield Line("undo", f"UNPROVEN, no copy was made: {rehearsed.why_inside}", "bad")
+
+
+def _wait(seen: _Record) -> Iterator[Line]:
+    if seen.done is not None:
+        yield Line("writers waited", f"{seen.done.writers_waited:,.1f} s")
+    elif seen.rehearsal is not None:
+        yield Line(
+            "writers wait", f"about {seen.rehearsal.writers_waited:,.1f} s, as in the rehearsal"
+        )
+
+
+def _approved(seen: _Record) -> Line:
+    given = seen.approval
+    if given is None:
+        return Line("approved by", "nobody yet")
+    by = f"{given.name} (as {given.who})" if given.name else given.who
+    return Line("approved by", f"{by}, {given.how}, {given.at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _next(seen: _Record) -> Iterator[Line]:
+    """What to do where something stopped it, or where it is not finished."""
+    environment = seen.folder.parent.parent.name
+    remedy = seen.failure.text("next") if seen.failure else ""
+    match seen.verdict:
+        case Verdict.UNDONE:  # what the failed checks asked for is settled
+            return
+        case Verdict.IN_DOUBT:
+            remedy = f"nexus-reimport settle {environment} asks the database"
+        case Verdict.COMMITTED_UNVERIFIED if not remedy:
+            page = "" if seen.is_rollback else "03_verify; or "
+            remedy = f"{page}nexus-reimport finish {environment} verifies it and seals the record"
+    if remedy:
+        yield Line("next", remedy)

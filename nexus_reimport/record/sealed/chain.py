@@ -1,0 +1,119 @@
+"""The chain of an environment's records: numbered, and each seal holds the seal before it.
+
+The order is the number, never a clock. What was sealed last stands in a file beside the records
+too, written before the record's own last file: so a last record that was taken away, or invented,
+is noticed, and a seal that a kill cut short in between is finished exactly as it was meant.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nexus_reimport.files import private
+from nexus_reimport.record.sealed import bag
+
+LAST = ".last_seal"  # in the environment's folder
+_NUMBER = re.compile(r"[1-9]\d{0,17}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One sealed record's place in the chain."""
+
+    sequence: int
+    run: str
+    seal: str
+
+
+def of(folder: Path) -> Link | None:
+    """The place of the record in ``folder``; None while it is open, or where it cannot be read."""
+    sequence, seal = number(folder), bag.digest(folder)
+    return Link(sequence, folder.name, seal) if seal and sequence else None
+
+
+def before(folder: Path) -> Link | None:
+    """The place that the record in ``folder`` says was the one before; None for the first."""
+    info = bag.info(folder)
+    run, sequence = info.get("Record-Before", bag.NOTHING), number(folder)
+    if run == bag.NOTHING or not sequence:
+        return None
+    return Link(sequence - 1, run, info.get("Seal-Before", ""))
+
+
+def number(folder: Path) -> int:
+    """The number that the record in ``folder`` says it has; 0 where it says none."""
+    text = bag.info(folder).get("Sequence", "")
+    return int(text) if _NUMBER.fullmatch(text) else 0
+
+
+def records(runs: Path) -> list[Path]:
+    """The folders of an environment's records, by their names; a link is none."""
+    if not runs.is_dir():
+        return []
+    return sorted(
+        p for p in runs.iterdir() if p.is_dir() and not (p.is_symlink() or p.name[0] == ".")
+    )
+
+
+def last(runs: Path, known: Link | None = None) -> Link | None:
+    """The environment's last seal, as it was made: a record that was damaged since is no other.
+
+    ``known`` is the one that is known elsewhere, if any; it is believed first.
+    """
+    links = [link for link in (known, noted_last(runs), *map(of, records(runs))) if link]
+    return max(links, key=lambda link: link.sequence, default=None)
+
+
+def noted_last(runs: Path) -> Link | None:
+    """The last seal as the file beside the records has it; None where it has none."""
+    if not (runs / LAST).is_file():
+        return None
+    try:
+        note = json.loads((runs / LAST).read_bytes())
+        return Link(int(note["sequence"]), str(note["run"]), str(note["seal"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def note_last(runs: Path, link: Link) -> None:
+    """Write the last seal beside the records; on the disk when this returns."""
+    private.replace(runs / LAST, json.dumps(asdict(link)).encode() + b"\n")
+
+
+def sealed_as(runs: Path, run: str) -> set[str]:
+    """The seals that others hold of ``run``: the record after it, and the note of the last one."""
+    noted = noted_last(runs)
+    return {link.seal for link in (*_befores(runs), noted) if link and link.run == run}
+
+
+def _befores(runs: Path) -> Iterator[Link | None]:
+    return (before(folder) for folder in records(runs))
+
+
+def finish(folder: Path) -> bool:
+    """Write the last file of a seal that a kill cut short before it; whether there was one.
+
+    Only if what is there gives exactly the seal that was noted.
+    """
+    noted = noted_last(folder.parent)
+    if bag.is_sealed(folder) or noted is None or noted.run != folder.name:
+        return False
+    if not all((folder / name).is_file() for name in bag.TAG_FILES):
+        return False
+    text = bag.tag_manifest_text(folder)
+    if private.sha256(text.encode()) != noted.seal:
+        return False
+    bag.clear_drafts(folder)
+    private.replace(folder / bag.TAG_MANIFEST, text.encode())
+    return True
+
+
+def problems(folder: Path) -> list[str]:
+    """Whether the others know this record by another seal than it has."""
+    if sealed_as(folder.parent, folder.name) <= {bag.digest(folder)}:
+        return []
+    return ["the record after it, or the note of the last seal, holds another seal of it"]

@@ -1,0 +1,433 @@
+"""Whether records are as they were sealed: each by itself, with each other, with the database.
+
+It needs the folders alone; what the database holds is given to it, by whoever could ask. Nothing
+that lies in a record can make it fail: what cannot be read is a problem of that record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nexus_reimport import wording
+from nexus_reimport.events import Event
+from nexus_reimport.files import private
+from nexus_reimport.nexus.registry import Committed, Restore
+from nexus_reimport.record import journal, values, verdict
+from nexus_reimport.record.sealed import bag, chain, register, signature
+from nexus_reimport.record.sealed.chain import Link
+from nexus_reimport.record.verdict import State, Verdict
+
+SEALED, OPEN, FORMER, DAMAGED, FOLDER = "sealed", "open", "former", "damaged", ""
+UNSEEN = "what was made anew as a whole, seal and all, would not be found"
+ALONE = "not compared with the seal that the database holds"
+_ALWAYS = ("environment.json", journal.JOURNAL, verdict.FILE)
+_INDEX = "index.html"  # and drafts of it
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One record, or, without a run, all of an environment's: what is wrong, what is not known."""
+
+    environment: str
+    run: str
+    verdict: str
+    kind: str  # SEALED, OPEN, FORMER, DAMAGED; FOLDER for all of them together
+    seal: str = ""
+    sequence: int = 0  # 0 while it is open
+    state: State | None = None  # of the database, as its journal says
+    problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()  # what could not be compared, or is good to know
+    is_compared: bool = True  # with all that was asked for
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing is wrong, and nothing that was asked for is left to compare."""
+        return not self.problems and self.is_compared
+
+    def with_problems(self, *problems: str) -> Checked:
+        """The same, with more problems."""
+        return replace(self, problems=(*self.problems, *problems))
+
+    def with_remarks(self, *remarks: str) -> Checked:
+        """The same, with more that is good to know."""
+        return replace(self, remarks=(*self.remarks, *remarks))
+
+    def not_compared(self, why: str) -> Checked:
+        """The same, of which something was asked for that could not be compared."""
+        return replace(self, remarks=(*self.remarks, why), is_compared=False)
+
+
+# ---------------------------------------------------------------- one record
+
+
+def of_record(folder: Path, environment: str = "", signers: Path | None = None) -> Checked:
+    """The record in ``folder``, by itself; ``signers``: the file of those who may sign records."""
+    info = _safely(lambda: bag.info(folder), {})
+    named = Checked(
+        environment or info.get("Environment", folder.parent.name), folder.name, "", DAMAGED
+    )
+    try:
+        checked = _of_record(folder, named, info)
+        return _of_signature(folder, checked, signers) if checked.kind == SEALED else checked
+    except Exception as error:  # whatever lies there must not keep the others from being checked
+        return named.with_problems(f"it cannot be read ({type(error).__name__})")
+
+
+def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked:
+    payload = folder / bag.PAYLOAD
+    if folder.is_symlink():
+        return named.with_problems("a symbolic link, not a record")
+    if (folder / journal.JOURNAL).is_file() and not payload.exists():
+        former = "a record of a former version, which is no bag: that version can check it"
+        return replace(named, kind=FORMER).not_compared(former)
+    if not any(folder.iterdir()):
+        return named.with_problems("an empty folder")
+    if not (payload / journal.JOURNAL).is_file():
+        findings = bag.problems(folder) if bag.is_sealed(folder) else []
+        of_records = "a folder of records: check it by itself"
+        what = of_records if _holds_records(folder) else "a folder without a journal"
+        return named.with_problems(what, *findings)
+    read = journal.scan(payload)
+    judged = verdict.judge(read.entries)
+    checked = replace(
+        named,
+        verdict=str(judged),
+        kind=SEALED if bag.is_sealed(folder) else OPEN,
+        seal=bag.digest(folder),
+        sequence=_number(chain.of(folder)),
+        state=verdict.state(read.entries),
+        remarks=tuple(filter(None, [read.cut_note(), *_redactions(read.entries)])),
+        problems=tuple(filter(None, [read.broken_note()])),
+    )
+    if checked.kind == OPEN:
+        return checked.with_problems(*_of_open(read.entries))
+    findings = bag.problems(folder)
+    return checked.with_problems(
+        *(findings or _second_opinion(folder)),
+        *_of_names(folder, named.environment, info, read.entries),
+        *_of_verdict(payload, info, judged),
+        *_missing(payload, read.entries),
+    )
+
+
+def _redactions(entries: Sequence[journal.Entry]) -> Iterator[str]:
+    for entry in journal.only(entries, Event.REDACTED):
+        places = [f"{file}, line {line}: {kind}" for file, line, kind in entry.line["places"]]
+        heading = f"redacted by {entry.text('who')}, {entry.text('at')[:16]}"
+        yield f"{heading}: {wording.some(places)}"
+
+
+def _of_signature(folder: Path, checked: Checked, signers: Path | None) -> Checked:
+    who = signature.signer(folder)
+    if not who:
+        why = bag.info(folder).get(bag.NOT_SIGNED, "")
+        remark = ": ".join(filter(None, ["not signed", why]))
+        return checked.with_remarks(*([remark] if signers else []))
+    if signers is None:
+        remark = f"signed by {who}, not compared: no file of allowed signers is named"
+        return replace(checked, remarks=(*checked.remarks, remark))
+    if wrong := signature.problem(folder, signers):
+        return checked.with_problems(wrong)
+    return replace(checked, remarks=(*checked.remarks, f"signed by {who}"))
+
+
+def _of_open(entries: Sequence[journal.Entry]) -> Iterator[str]:
+    if journal.only(entries, Event.SEALED):
+        yield "its seal was cut short, or taken away: its journal says that it was sealed"
+
+
+def _second_opinion(folder: Path) -> list[str]:
+    """What the reference library of the standard says of a bag in which we have found nothing."""
+    import logging
+
+    import bagit
+
+    logging.getLogger("bagit").addHandler(logging.NullHandler())
+    logging.getLogger("bagit").propagate = False
+    try:
+        bagit.Bag(str(folder)).validate()
+    except bagit.BagError as error:
+        return [f"bagit refuses it: {str(error).splitlines()[0]}"]
+    return []
+
+
+def _holds_records(folder: Path) -> bool:
+    """Whether it is a folder of records, such as that of one environment among several."""
+    inside = (f"{bag.PAYLOAD}/{journal.JOURNAL}", bag.TAG_MANIFEST)
+    return any((one / name).is_file() for one in folder.iterdir() for name in inside)
+
+
+def _of_names(
+    folder: Path, environment: str, info: Mapping[str, str], entries: Sequence[journal.Entry]
+) -> Iterator[str]:
+    """Whether all that names the run, and its environment, names the same."""
+    opened = next(iter(journal.only(entries, Event.OPENED)), None)
+    verdict_file = _read_json(folder / bag.PAYLOAD / verdict.FILE)
+    if not chain.number(folder):
+        yield f"{bag.INFO}: it has no number"
+    for place, run, name in (
+        (bag.INFO, info.get("Run"), info.get("Environment")),
+        (verdict.FILE, verdict_file.get("run"), verdict_file.get("environment")),
+        (journal.JOURNAL, opened and opened.text("run"), opened and opened.text("environment")),
+    ):
+        if run != folder.name:
+            yield f"{place}: it is of run {run or 'unknown'}, the folder is called {folder.name}"
+        if name != environment:
+            yield f"{place}: it is of environment {name or 'unknown'}"
+
+
+def _of_verdict(payload: Path, info: Mapping[str, str], judged: Verdict) -> Iterator[str]:
+    for place, text in (
+        (bag.INFO, info.get("Verdict")),
+        (verdict.FILE, _read_json(payload / verdict.FILE).get("verdict")),
+    ):
+        if text != judged:
+            yield f"{place}: the verdict is {text or 'missing'}, by the journal it is {judged}"
+
+
+def _missing(payload: Path, entries: Sequence[journal.Entry]) -> Iterator[str]:
+    """Files that the journal says the run has made."""
+    expected = set(_ALWAYS)
+    for entry in entries:
+        if entry.event is Event.FINISHED:
+            expected |= values.files_of_stage(entry.stage)
+        elif entry.event is Event.VOID:
+            expected -= {f"{name}.json" for name in entry.line.get("of", ())}
+        elif entry.event is Event.PAGE:
+            expected |= {f"{entry.text('page')}{ending}" for ending in (".html", ".ipynb")}
+    if verdict.is_committed(entries):
+        expected |= values.files_of_committed(journal.kind(entries))
+    for name in sorted(expected):
+        if not (payload / name).is_file():
+            yield f"{bag.PAYLOAD}/{name}: missing, and a run like this must have it"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    read = _safely(lambda: json.loads(path.read_bytes()), {}) if path.is_file() else {}
+    return read if isinstance(read, dict) else {}
+
+
+def _safely(read: Callable[[], Any], otherwise: Any) -> Any:
+    with suppress(OSError, ValueError, RecursionError):
+        return read()
+    return otherwise
+
+
+# ---------------------------------------------------------------- all of an environment
+
+
+def of_folder(runs: Path, environment: str = "", signers: Path | None = None) -> list[Checked]:
+    """Every record of ``runs``, an environment's folder, and all of them together.
+
+    In the order of their numbers, those without one first. The last one is of the folder. Without
+    ``environment`` all of them must be of one, whatever the folder is called. A record that is
+    being sealed is waited for: half of a seal looks like one that was taken away.
+    """
+    with private.settled_folder(runs, bag.SEALING):
+        return _of_folder(runs, environment, signers)
+
+
+def _of_folder(runs: Path, environment: str, signers: Path | None) -> list[Checked]:
+    links = {folder.name: chain.of(folder) for folder in chain.records(runs)}
+    ordered = sorted(links, key=lambda name: (_number(links[name]), name))
+    records = {name: of_record(runs / name, environment, signers) for name in ordered}
+    if signers:
+        _blame_unsigned(runs, records)
+    whole = Checked(environment or runs.name, "", "", FOLDER)
+    whole = whole.with_problems(*_strays(runs), *_of_chain(runs, links, records))
+    several = sorted({e for n in records if (e := bag.info(runs / n).get("Environment", ""))})
+    if len(several) > 1:
+        whole = whole.with_problems(f"records of several environments: {', '.join(several)}")
+    try:
+        whole = _of_register(runs, whole, records)
+    except Exception as error:  # as with a record: it must not keep these from being told
+        problem = f"{register.FOLDER}: it cannot be read ({type(error).__name__})"
+        whole = whole.with_problems(problem)
+    return [*records.values(), whole]
+
+
+def _blame_unsigned(runs: Path, records: dict[str, Checked]) -> None:
+    """A record without a signature that does not say why, after one that is signed.
+
+    Made anew without the key, a record is as good as it was otherwise. ``records`` are in order.
+    """
+    signed = ""
+    for name in [name for name, record in records.items() if record.kind == SEALED]:
+        if signature.signer(runs / name):
+            signed = name
+        elif signed and bag.NOT_SIGNED not in bag.info(runs / name):
+            problem = f"it is not signed, and does not say why; {signed}, before it, is signed"
+            records[name] = records[name].with_problems(problem)
+
+
+def _of_register(runs: Path, whole: Checked, records: dict[str, Checked]) -> Checked:
+    """``whole`` with what is wrong with the register; what it says of a record is added there."""
+    sealed = [runs / name for name in records if bag.is_sealed(runs / name)]
+    whole = whole.with_problems(*register.problems(runs, sealed))
+    whole = whole.with_remarks(*register.remarks(runs, sealed))
+    for name, text in register.purged(runs):
+        if name in records:
+            records[name] = records[name].with_remarks(text)
+        else:
+            whole = whole.with_remarks(f"{name}: {text}")
+    return whole
+
+
+def _number(link: Link | None) -> int:
+    return link.sequence if link else 0
+
+
+def _strays(runs: Path) -> Iterator[str]:
+    """What lies beside the records and is none: links, and files that are not ours."""
+    for path in sorted(runs.iterdir()) if runs.is_dir() else ():
+        if path.is_symlink():
+            yield f"{path.name}: a symbolic link"
+        elif path.name == chain.LAST and private.has_other_name(path):
+            yield f"{path.name}: {bag.LINKED}"
+        elif not path.is_dir() and not path.name.startswith((".", _INDEX)):
+            yield f"{path.name}: not a record"
+
+
+def _of_chain(
+    runs: Path, links: Mapping[str, Link | None], records: dict[str, Checked]
+) -> Iterator[str]:
+    """Records out of sequence, missing, or not those that the others name; some are blamed."""
+    by_number: dict[int, list[Link]] = {}
+    for link in filter(None, links.values()):
+        by_number.setdefault(link.sequence, []).append(link)
+    for number, several in sorted(by_number.items()):
+        if len(several) > 1:
+            yield f"number {number} is taken twice: {', '.join(one.run for one in several)}"
+    for name in records:
+        if bag.is_sealed(runs / name):
+            yield from _of_link(chain.before(runs / name), links[name], records)
+    yield from _of_last(chain.noted_last(runs), links, records)
+
+
+def _of_link(before: Link | None, link: Link | None, records: dict[str, Checked]) -> Iterator[str]:
+    """Whether the record before a sealed one is there, and is the one that it names."""
+    if link is None:
+        return  # its own problem: it has no number that can be read
+    if before is None:
+        if link.sequence != 1:
+            yield f"{link.run} has number {link.sequence}, and names no record before it"
+        return
+    yield from _is_there(
+        before, records, f"{link.run}, number {link.sequence}, was sealed after it"
+    )
+
+
+def _is_there(link: Link, records: dict[str, Checked], says: str) -> Iterator[str]:
+    record = records.get(link.run)
+    if record is None:
+        yield f"the record of run {link.run}, number {link.sequence}, is missing: {says}"
+    elif record.seal != link.seal:
+        records[link.run] = record.with_problems(f"it is not the record that was sealed: {says}")
+    elif record.sequence != link.sequence:
+        problem = f"it has number {record.sequence}, and not {link.sequence}: {says}"
+        records[link.run] = record.with_problems(problem)
+
+
+def _of_last(
+    noted: Link | None, links: Mapping[str, Link | None], records: dict[str, Checked]
+) -> Iterator[str]:
+    """Whether the last record is the one that was sealed last."""
+    last = max(filter(None, links.values()), key=_number, default=None)
+    if noted is None:
+        if last:
+            yield f"{chain.LAST}, the note of the last seal, is missing or damaged"
+        return
+    yield from _is_there(noted, records, "it was the last one to be sealed")
+    if last and last.sequence > noted.sequence:
+        yield f"{last.run}, number {last.sequence}, was never noted as sealed"
+    elif last and last.run != noted.run and noted.run in records:
+        yield f"{chain.LAST} has number {noted.sequence} for {noted.run}; the last is {last.run}"
+
+
+# ---------------------------------------------------------------- with the database
+
+
+def with_database(
+    checked: Sequence[Checked],
+    rows: Iterable[Committed],
+    restores: Sequence[Restore] = (),
+    unregistered: Sequence[Restore] = (),
+) -> list[Checked]:
+    """The records of an environment, compared both ways with the runs that its database knows.
+
+    ``checked`` is as ``of_folder`` gave it; ``restores`` are those that people have acknowledged,
+    as the register and the database both say; ``unregistered`` those that only the database says.
+    """
+    known = {row.run: row for row in rows}
+    *records, whole = checked
+    compared = [_with_row(record, known.get(record.run), restores) for record in records]
+    run_ids = {record.run for record in records}
+    for row in known.values():
+        if row.run not in run_ids:
+            whole = whole.with_problems(
+                f"the record of run {row.run} is missing: the database says that it was committed"
+            )
+    for one in unregistered:
+        whole = whole.with_problems(
+            f"the database holds a restore that {one.who} acknowledged, and the register does not"
+        )
+    return [*compared, whole]
+
+
+def _with_row(record: Checked, row: Committed | None, restores: Sequence[Restore]) -> Checked:
+    if row is None:
+        covering = [one for one in restores if (record.run, record.seal) in one.runs]
+        if is_unknown(record, row) and covering:
+            return record.with_remarks(*map(str, covering))
+        return record.with_problems(*_unknown(record))
+    if record.kind == FORMER:
+        return record
+    if record.kind != SEALED:
+        return record.with_problems(*_not_sealed(record, row))
+    if not row.seal:
+        # As ``anchor.write_late`` does: the seal of a record that was changed vouches for nothing.
+        when = (
+            "none is written while it is not right" if record.problems else "the next run writes it"
+        )
+        return record.not_compared(f"the database has no seal for this run yet; {when}")
+    return record.with_problems(*_differences(record, row))
+
+
+def is_unknown(record: Checked, row: Committed | None) -> bool:
+    """Whether a run says that it was committed, and the database has no row of it."""
+    return row is None and record.state in (State.COMMITTED, State.TAKEN_BACK)
+
+
+def _unknown(record: Checked) -> Iterator[str]:
+    if is_unknown(record, None):
+        yield (
+            "the database does not know this run: it was restored from before it (then:"
+            f" nexus-reimport record restored {record.environment} --why TEXT), or the record is"
+            " none of its own"
+        )
+
+
+def _not_sealed(record: Checked, row: Committed) -> Iterator[str]:
+    if row.seal:
+        yield "the database has a seal for this run, and its record is not sealed"
+    yield from _not_committed(record)
+
+
+def _differences(record: Checked, row: Committed) -> Iterator[str]:
+    if row.seal != record.seal:
+        yield "the database has a different seal for this run"
+    if row.sequence != record.sequence:
+        yield f"it has number {record.sequence}, in the database {row.sequence}"
+    if row.verdict != record.verdict:
+        yield f"its verdict is {record.verdict}, in the database {row.verdict or 'none'}"
+    yield from _not_committed(record)
+
+
+def _not_committed(record: Checked) -> Iterator[str]:
+    if record.state is State.AS_IT_WAS:
+        yield "the database says that it was committed, and its journal does not"

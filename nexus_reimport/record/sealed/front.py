@@ -1,0 +1,182 @@
+"""What a record says of itself at a glance: for its ``README.txt``, and for the index over all.
+
+It is read from the record alone, and leniently: a value that is not there, or cannot be read any
+more, is left out, since the front of a damaged record must still be shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from nexus_reimport import model, naming, wording
+from nexus_reimport.errors import RecordError
+from nexus_reimport.events import Event
+from nexus_reimport.model import Applied, Approval, Plan, Scope, Undone
+from nexus_reimport.model.approval import short
+from nexus_reimport.record import journal, values, verdict
+from nexus_reimport.record.sealed import bag
+from nexus_reimport.record.verdict import State
+
+T = TypeVar("T")
+_WITHOUT_COUNTS = {
+    State.AS_IT_WAS: "Nothing was written to the database.",
+    State.UNKNOWN: "It is not known whether anything was written to the database.",
+    State.COMMITTED: "It was committed; the transaction's own counts are not here.",
+    State.TAKEN_BACK: "It was committed, and undone since; its counts are not here.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """One run in a few facts; what is not known is "" or None."""
+
+    run: str
+    environment: str
+    kind: str
+    verdict: str
+    sequence: str
+    began: datetime | None
+    ended: datetime | None
+    who: str  # began it
+    approval: Approval | None
+    failure: str  # the first line of what stopped it
+    changed: str  # what was done to the database, as a sentence
+    waited: float | None  # seconds, of those who wrote meanwhile
+    pages: tuple[str, ...]  # by their paths in the bag
+    of_pages: str  # where they are not as the runner executes them, to be said after the verdict
+
+
+def read(folder: Path) -> Front:
+    """The front of the record in ``folder``."""
+    payload, info = folder / bag.PAYLOAD, bag.info(folder)
+    entries = _entries(payload)
+    opened = next(iter(journal.only(entries, Event.OPENED)), None)
+    failed = journal.last_failure(entries)
+    done = done_of(payload)
+    return Front(
+        run=folder.name,
+        environment=info.get("Environment", folder.parent.name),
+        kind=info.get("Kind", journal.kind(entries)),
+        verdict=info.get("Verdict", ""),
+        sequence=info.get("Sequence", ""),
+        began=_at(entries[0]) if entries else None,
+        ended=_at(entries[-1]) if entries else None,
+        who=opened.text("who") if opened else "",
+        approval=value(Approval, payload),
+        failure=failed.headline if failed else "",
+        changed=_changed(payload, done, verdict.state(entries)),
+        waited=done.writers_waited if done else None,
+        pages=tuple(f"{bag.PAYLOAD}/{path.name}" for path in sorted(payload.glob("*.html"))),
+        of_pages=of_pages(entries),
+    )
+
+
+def readme(front: Front) -> str:
+    """``README.txt``: what this is, what happened, and how to check it, in plain words."""
+    lines = [
+        "This folder is the record of one run that reimports patient data into Nexus.",
+        f"{_name(front)}, {when(front)}: {front.verdict}{front.of_pages}.",
+        approved(front),
+        _happened(front),
+        f"To read it, open: {', '.join(front.pages) or 'data/journal.jsonl; it has no pages'}.",
+        f"To check it: sha256sum -c {bag.TAG_MANIFEST} {bag.MANIFEST}",
+        f"Then compare the seal (sha256sum {bag.TAG_MANIFEST}) with the one in the database.",
+        "Every BagIt tool (RFC 8493) can check it too. nexus-reimport record check does it all.",
+        "It holds counts, ids and names of columns: no patient's name, number or note.",
+        "What the words mean: docs/glossary.md of nexus_reimport.",
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def of_pages(entries: Sequence[journal.Entry]) -> str:
+    """Where a record differs from one whose pages were executed by the runner, and stayed so."""
+    redacted = ", redacted" if journal.only(entries, Event.REDACTED) else ""
+    pages = journal.only(entries, Event.PAGE)
+    if not pages:
+        return f", without pages{redacted}"
+    by_hand = ", stepped through by hand" if any(e.text("by_hand") for e in pages) else ""
+    cut = ", pages not saved to the end" if journal.only(entries, Event.UNSAVED) else ""
+    return by_hand + cut + redacted
+
+
+def _name(front: Front) -> str:
+    return f"Run {front.run} ({front.kind}) of {front.environment}, number {front.sequence}"
+
+
+def approved(front: Front) -> str:
+    """Who has approved it, and with which words."""
+    given = front.approval
+    if given is None:
+        return "Nobody has approved it."
+    at = f"{given.at.astimezone(UTC):%H:%M:%S} UTC"
+    sentence = f"Approved by {given.by} ({given.how}) at {at}, digest {short(given.digest)}"
+    return f"{sentence}: {given.reason}" if given.reason else f"{sentence}."
+
+
+def _happened(front: Front) -> str:
+    stopped = f" It ended with: {front.failure}" if front.failure else ""
+    waited = f" Writers waited {front.waited:,.2f} s." if front.waited is not None else ""
+    return f"{front.changed}{waited}{stopped}"
+
+
+def when(front: Front) -> str:
+    """From when until when it was at work."""
+    if not (front.began and front.ended):
+        return "at a time that is not known"
+    same_day = front.began.date() == front.ended.date()
+    until = f"{front.ended:%H:%M}" if same_day else f"{front.ended:%Y-%m-%d %H:%M}"
+    return f"{front.began:%Y-%m-%d %H:%M} to {until} UTC"
+
+
+def _at(entry: journal.Entry) -> datetime | None:
+    try:
+        return entry.at.astimezone(UTC)
+    # Of a line that was cut or edited: the front is read leniently, the check is not.
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _entries(payload: Path) -> list[journal.Entry]:
+    try:
+        return journal.read(payload)
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def value(kind: type[T], payload: Path, name: str = "") -> T | None:
+    """A stage's value in ``payload``; None where it is not there, or cannot be read."""
+    path = payload / values.file_name(kind, name)
+    with suppress(RecordError, OSError):
+        return model.load(kind, path) if path.is_file() else None
+    return None
+
+
+def done_of(payload: Path) -> Applied | Undone | None:
+    """What the writing transaction counted; None where nothing was committed, or it was lost."""
+    done: Applied | Undone | None = value(Applied, payload) or value(Undone, payload)
+    return done if done and done.committed else None
+
+
+def _changed(payload: Path, done: Applied | Undone | None, state: State) -> str:
+    if done is None:
+        return _WITHOUT_COUNTS[state]
+    if isinstance(done, Undone):
+        rows = naming.counted(done.put_back, "no rows")
+        if not done.exact:
+            before = f"As before it: {done.as_before}. There after it: {rows}."
+            return f"Run {done.undoes} was undone. {before}"
+        undone_too = done.as_before.removeprefix("yes")
+        return f"Run {done.undoes} was undone: {rows} were put back{undone_too}."
+    undone = " It was undone since." if state is State.TAKEN_BACK else ""
+    links = f"{naming.counted(done.relinked, 'no rows')} were linked anew"
+    plan = value(Plan, payload)
+    if plan is not None and plan.scope is Scope.RELINK:
+        return f"{links}; nothing else was written.{undone}"
+    entities = plan.entities.values() if plan else ()
+    loaded = naming.counted({e.entity: e.loaded for e in entities} or done.inserted, "no rows")
+    return f"{wording.reimported(loaded, done.rows_written)}; {links}.{undone}"

@@ -1,0 +1,227 @@
+"""The register beside an environment's records: what people have signed, and done to the records.
+
+Signatures before production, private files that were purged, restores of the database that were
+acknowledged. It is a journal, each of whose lines holds the hash of the line before. Each seal
+holds the register's last line, so that no line of it can be taken away, or changed, without a
+sealed record that says otherwise; until then a note beside it says which line is the last.
+
+Lines are written one process after the other. Whoever reads takes lines and note of one moment:
+a line that is just being written must not look like one that nobody has noted.
+
+Where the register is not as it was noted, nothing in it counts. The next line that is written says
+first that it was found so, and the register counts from there on.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import platform
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC
+from pathlib import Path
+from typing import Any, Self
+
+from nexus_reimport import wording
+from nexus_reimport.events import Event
+from nexus_reimport.files import private
+from nexus_reimport.record import journal
+from nexus_reimport.record.journal import Entry
+from nexus_reimport.record.sealed import bag
+
+FOLDER = ".register"  # in the environment's folder
+LAST = "last_line"  # in that folder: the note of the last line
+LINE = "Register"  # in bag-info.txt: number and hash of its last line when the record was sealed
+
+
+def note(runs: Path, event: Event, /, **facts: Any) -> Entry:
+    """Add one line, with who does it and where; it is on the disk when this returns.
+
+    Two processes that write at once wait for each other. Gives the line.
+    """
+    folder = private.make_folder(runs / FOLDER)
+    who = {"who": getpass.getuser(), "host": platform.node()}
+    with private.locked_folder(folder):
+        if why := contradiction(runs):
+            _append(folder, Event.FOUND_CHANGED, {**who, "why": why})
+        return _append(folder, event, {**who, **facts})
+
+
+def entries(runs: Path, *events: Event) -> list[Entry]:
+    """The lines of these events that count, the oldest first."""
+    now = _State.of(runs)
+    return [] if now.contradiction() else journal.only(now.counted().entries, *events)
+
+
+def purged(runs: Path) -> Iterator[tuple[str, str]]:
+    """What was purged: the run, or lab, and a sentence about it."""
+    for entry in entries(runs, Event.PURGED):
+        size = f"{wording.amount(entry.line['files'], 'file')}, {entry.line['bytes'] / 1e6:,.1f} MB"
+        yield (
+            entry.text("of"),
+            f"private files purged by {entry.text('who')}, {_when(entry)}; {size}",
+        )
+
+
+def restored(runs: Path) -> dict[str, tuple[tuple[str, str], ...]]:
+    """The restores that were acknowledged: id -> run and seal of each record that it covers."""
+    return {
+        entry.text("id"): tuple((str(run), str(seal)) for run, seal in entry.line["runs"])
+        for entry in entries(runs, Event.RESTORED)
+    }
+
+
+def _when(entry: Entry) -> str:
+    return f"{entry.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def size(runs: Path) -> int:
+    """How many bytes it has: with another line it has more. Cheap, for whoever asks often."""
+    path = runs / FOLDER / journal.JOURNAL
+    return path.stat().st_size if path.is_file() else 0
+
+
+# ---------------------------------------------------------------- the note of the last line
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """The last line, and the one that is being written, if any: a kill leaves either of them."""
+
+    n: int = 0
+    sha256: str = ""
+    writing: str = ""
+
+    @classmethod
+    def of(cls, data: bytes) -> Self | None:
+        """The note that a file holds; None where it holds none."""
+        try:
+            fields = json.loads(data)
+            return cls(abs(int(fields["n"])), str(fields["sha256"]), str(fields["writing"]))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+
+def _append(folder: Path, event: Event, facts: dict[str, Any]) -> Entry:
+    @contextmanager
+    def noting(number: int, digest: str) -> Iterator[None]:
+        last = _Noted.of(_note_of(folder)) or _Noted()
+        _write_note(folder, _Noted(last.n, last.sha256, digest))
+        yield
+        _write_note(folder, _Noted(number, digest))
+
+    return journal.append_noted(folder, event, facts, noting)
+
+
+def _write_note(folder: Path, noted: _Noted) -> None:
+    private.replace(folder / LAST, json.dumps(asdict(noted)).encode() + b"\n")
+
+
+def _note_of(folder: Path) -> bytes:
+    """The note as it stands there; nothing where it is missing."""
+    try:
+        return (folder / LAST).read_bytes()
+    except OSError:
+        return b""
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The register at one moment: its lines, the note beside them, and whether a part is a link."""
+
+    noted: _Noted | None  # None: missing or damaged
+    lines: tuple[bytes, ...]
+    is_linked: bool
+
+    @classmethod
+    def of(cls, runs: Path) -> Self:
+        folder = runs / FOLDER
+        parts = (folder, folder / journal.JOURNAL, folder / LAST)
+        while True:
+            before = _note_of(folder)
+            lines = journal.lines(folder)
+            # The note changes before and after each line: an unchanged one is of these lines.
+            if _note_of(folder) == before:
+                return cls(_Noted.of(before), tuple(lines), any(p.is_symlink() for p in parts))
+
+    def contradiction(self) -> str:
+        """Why it is not as it was written; "" where it is."""
+        if self.is_linked:
+            return "a part of it is a symbolic link"
+        if self.noted is None:
+            missing = f"{LAST}, the note of its last line, is missing or damaged"
+            return missing if self.lines else ""
+        return self._beside(self.noted) or self.counted().broken_note()
+
+    def _beside(self, noted: _Noted) -> str:
+        """What lines and note contradict each other in."""
+        if noted.n > len(self.lines):
+            return f"{wording.amount(noted.n - len(self.lines), 'line')} missing at its end"
+        if noted.n > 0 and private.sha256(self.lines[noted.n - 1]) != noted.sha256:
+            return f"line {noted.n} is not the one that was written last"
+        for number, raw in enumerate(self.lines[noted.n :], noted.n + 1):
+            if journal.parsed(raw) is not None and private.sha256(raw) != noted.writing:
+                return f"line {number} was never noted: no command of ours wrote it"
+        return ""
+
+    def counted(self) -> journal.Reading:
+        """The lines from the last one on that says that the register was found changed."""
+        parsed = [journal.parsed(raw) or {} for raw in self.lines]
+        changed = [
+            n for n, line in enumerate(parsed, 1) if line.get("event") == Event.FOUND_CHANGED
+        ]
+        return journal.reading(self.lines, changed[-1] if changed else 1)
+
+
+def contradiction(runs: Path) -> str:
+    """Why the register is not as it was written; "" where it is. A line that a kill cut is."""
+    return _State.of(runs).contradiction()
+
+
+# ---------------------------------------------------------------- with the sealed records
+
+
+def last(runs: Path) -> str:
+    """Number and hash of the last line, as a seal holds them; one being written is waited for."""
+    if not (runs / FOLDER).is_dir():
+        return bag.NOTHING
+    with private.locked_folder(runs / FOLDER):
+        lines = journal.lines(runs / FOLDER)
+    return f"{len(lines)} {private.sha256(lines[-1])}" if lines else bag.NOTHING
+
+
+def problems(runs: Path, sealed: Iterable[Path]) -> Iterator[str]:
+    """What is wrong with the register: by itself, and by what the ``sealed`` records hold of it."""
+    now = _State.of(runs)
+    if why := now.contradiction():
+        yield f"{FOLDER}: {why}; nothing in it counts"
+    for name in bag.linked(runs / FOLDER) if (runs / FOLDER).is_dir() else ():
+        yield f"{FOLDER}/{name}: {bag.LINKED}"
+    hashes = [private.sha256(line) for line in now.lines]
+    for folder in sealed:
+        number, held = _held(folder)
+        if number and hashes[number - 1 : number] != [held]:
+            yield f"{FOLDER}: line {number} is not the one that {folder.name} was sealed with"
+
+
+def remarks(runs: Path, sealed: Iterable[Path]) -> Iterator[str]:
+    """What is good to know of it: lines that were cut, or that no seal holds; found changed."""
+    read = journal.scan(runs / FOLDER)
+    if read.cut_lines:
+        yield f"{FOLDER}/{read.cut_note()}"
+    lines = [journal.parsed(raw) or {} for raw in journal.lines(runs / FOLDER)]
+    for number, line in enumerate(lines, 1):
+        if line.get("event") == Event.FOUND_CHANGED:
+            remark = f"the register was found changed: {line.get('why')}"
+            yield f"{FOLDER}: line {number}, by {line.get('who')}, {line.get('at')}: {remark}"
+    since = len(lines) - max((number for number, _ in map(_held, sealed)), default=0)
+    if since > 0:
+        yield f"{FOLDER}: {wording.amount(since, 'line')} since the last seal; no record holds them"
+
+
+def _held(folder: Path) -> tuple[int, str]:
+    """Number and hash of the line that the record in ``folder`` was sealed with; 0 for none."""
+    number, _, held = bag.info(folder).get(LINE, bag.NOTHING).partition(" ")
+    return (int(number), held) if number.isascii() and number.isdecimal() else (0, held)

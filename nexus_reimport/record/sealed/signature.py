@@ -1,0 +1,83 @@
+"""A record's signature with an SSH key, and whether it is one of the people who may sign.
+
+What is signed is the tag manifest, which vouches for all else. ``ssh-keygen -Y`` does both, so that
+an auditor needs nothing of ours. A key that asks for a passphrase is used through its agent.
+
+Source: ssh-keygen(1), "-Y sign" and "ALLOWED SIGNERS".
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from nexus_reimport import environ
+from nexus_reimport.errors import OnlySealed
+from nexus_reimport.files import private
+from nexus_reimport.record.sealed import bag
+from nexus_reimport.settings import Signing
+
+NAMESPACE = "nexus-reimport-record"  # a signature for another purpose is none of a record
+_SECONDS = 30
+_PASSED_ON = ("PATH", "HOME", "SSH_AUTH_SOCK")
+
+
+def sign(signing: Signing, data: bytes) -> bytes:
+    """The signature of ``data``.
+
+    Raises:
+        OnlySealed: the key cannot be used.
+    """
+    command = ["ssh-keygen", "-Y", "sign", "-q", "-f", str(signing.key), "-n", NAMESPACE]
+    done = _run(command, data)
+    if done is None or done.returncode != 0 or not done.stdout:
+        raise OnlySealed(
+            f"the record could not be signed with the key {signing.key.name}",
+            where=str(signing.key),
+            state="the record is sealed, without a signature",
+            next="look at [record.signature]: the key must be there and readable; one with a"
+            " passphrase must be in the SSH agent",
+        )
+    return done.stdout
+
+
+def signer(folder: Path) -> str:
+    """Who has signed the record in ``folder``, as it says itself; "" where nobody has."""
+    who = bag.info(folder).get(bag.SIGNED, bag.NOTHING)
+    return "" if who == bag.NOTHING else who
+
+
+def problem(folder: Path, allowed_signers: Path) -> str:
+    """Why the signature of a record is none of somebody who may sign; "" where it is."""
+    who, path = signer(folder), folder / bag.SIGNATURE
+    if not path.is_file() or path.is_symlink():
+        return f"{bag.SIGNATURE}: missing, and the record says that {who} has signed it"
+    data = (folder / bag.TAG_MANIFEST).read_bytes()
+    given = ["-f", str(allowed_signers), "-I", who, "-n", NAMESPACE, "-s", str(path)]
+    done = _run(["ssh-keygen", "-Y", "verify", *given], data)
+    if done is not None and done.returncode == 0:
+        return ""
+    return f"{bag.SIGNATURE}: it is no signature of {who}, by {allowed_signers.name}"
+
+
+def write(folder: Path, signature: bytes) -> None:
+    """Put the signature beside what it signs, on the disk when this returns."""
+    private.replace(folder / bag.SIGNATURE, signature)
+
+
+def _run(command: Sequence[str], data: bytes) -> subprocess.CompletedProcess[bytes] | None:
+    """The command, without a terminal to ask for a passphrase on; None where it cannot be run."""
+    environment = environ.some(_PASSED_ON)
+    try:
+        return subprocess.run(
+            command,
+            input=data,
+            env=environment,
+            capture_output=True,
+            check=False,
+            timeout=_SECONDS,
+            start_new_session=True,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
