@@ -1,6 +1,6 @@
 """Waits for the end of a run that created a scratch database, and drops it if the run cannot.
 
-    python -m nexus_reimport.nexus.scratch_watch
+    python -m nexus_reimport.nexus.connection.scratch_watch
 
 One line of JSON on stdin names server and database. A second line, "done", means that the run has
 dropped it. If the pipe closes without that line, the run ended in another way, and we drop it: only
