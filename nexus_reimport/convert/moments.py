@@ -130,6 +130,15 @@ def chronological(value: str) -> tuple[float, str]:
     return (-int(year) if value.endswith(" BC") else int(year)), rest
 
 
+def is_over(value: str | None, now: datetime, zone: ZoneInfo) -> bool:
+    """Whether an instant, or a date on the calendar of ``zone``, is before ``now``."""
+    if not value:
+        return False
+    # Only an instant has a colon; a date is compared with the clinic's own day.
+    limit = as_text(now) if ":" in value else now.astimezone(zone).date().isoformat()
+    return chronological(value) < chronological(limit)
+
+
 def on_the_clock(value: str, zone: ZoneInfo) -> str:
     """An instant, given as PostgreSQL prints it, on the clock of ``zone``.
 

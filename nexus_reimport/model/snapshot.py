@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from nexus_reimport.filemaker import Origin
@@ -58,10 +58,12 @@ class Extract:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What was done in FileMaker after it was read."""
+    """What was done in FileMaker after it was read, and what time has done to the plan."""
 
     changed: dict[str, str]  # source -> what, for a person
     by_newest: tuple[str, ...]  # sources of which only the count and the newest change can be asked
+    # Entity -> rows that are planned as still to come, and are over by now.
+    overtaken: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

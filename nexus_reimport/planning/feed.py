@@ -152,12 +152,7 @@ class RecordConverter:
 
     def is_over(self, value: str | None) -> bool:
         """Whether an instant, or a date on the clinic's calendar, is before ``as_of``."""
-        today = self._as_of.astimezone(self._zone).date().isoformat()
-        if not value:
-            return False
-        # Only an instant has a colon; a date is compared with the clinic's own day.
-        limit = convert.as_text(self._as_of) if ":" in value else today
-        return convert.chronological(value) < convert.chronological(limit)
+        return convert.is_over(value, self._as_of, self._zone)
 
     def _read_joined(self) -> dict[tuple[str, str], dict[Id, str]]:
         """(source, field) -> id -> value, for lookups through another source."""

@@ -9,6 +9,7 @@ from nexus_reimport.model import (
     Approval,
     Backup,
     Census,
+    Drift,
     Outlook,
     Plan,
     Proposal,
@@ -47,6 +48,7 @@ NAMES: Mapping[type, tuple[str, ...]] = {
     Proposal: ("proposal",),
     Outlook: ("outlook",),
     SignOff: ("sign_off_sheet",),
+    Drift: ("filemaker_since",),
     Approval: ("approval",),
     Applied: ("applied",),
     RollbackPreview: ("look",),
@@ -57,7 +59,12 @@ NAMES: Mapping[type, tuple[str, ...]] = {
 
 # A stage whose value has another name than the stage.
 _OF_STAGE = {"apply": "applied", "undo": "undone", "back_up": "rollback_backup"}
-_LATER_PAGES = {"approval": "02_execute", "applied": "02_execute", "checks_after": "03_verify"}
+_LATER_PAGES = {
+    "filemaker_since": "02_execute",
+    "approval": "02_execute",
+    "applied": "02_execute",
+    "checks_after": "03_verify",
+}
 _OF_PREFLIGHT = ("snapshot", "census", "survey", "backup", "plan", "checks_before", "proposal")
 _OF_COMMITTED = {"rollback": ("rollback_backup", "look", "rollback_proposal")}
 

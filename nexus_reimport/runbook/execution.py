@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 from nexus_reimport.model import (
     Applied,
     Approval,
@@ -10,6 +13,7 @@ from nexus_reimport.model import (
     Proposal,
     Snapshot,
 )
+from nexus_reimport.planning import overtaken
 from nexus_reimport.record import statements
 from nexus_reimport.runbook.gates import Gated
 from nexus_reimport.stages import apply, approval, drift
@@ -25,10 +29,16 @@ class Execution(Gated):
         return self.run.load(Plan)
 
     def drift(self) -> Drift:
-        """What was done in FileMaker since the snapshot; the plan has none of it."""
+        """What was done in FileMaker since the snapshot, and what is over since the plan."""
         snapshot = self.run.load(Snapshot)
         with self.stage("drift"), self._channels() as channels:
-            return drift.since(snapshot, self.folder, channels, self.mapping)
+            value = drift.since(snapshot, self.folder, channels, self.mapping)
+            if plan := self.run.loaded(Plan):
+                now = datetime.now(UTC)
+                over = overtaken.rows(plan, self.intake(), self.settings, now)
+                value = replace(value, overtaken=over)
+        self.run.save(value)
+        return value
 
     def approve(
         self, typed: str = "", *, rehearsed: bool = False, name: str = "", reason: str = ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from nexus_reimport import checks, naming, wording
 from nexus_reimport.model import (
     Applied,
@@ -223,21 +225,29 @@ def drift(value: Drift) -> Page:
         " change are compared, and an edit on a computer whose clock is behind is not seen.",
     )
     beside = (unsure,) if value.by_newest else ()
+    return Page(title, (*_edited(value), *beside, *_overtaken(value)))
+
+
+def _edited(value: Drift) -> Iterator[ShownTable | TextLine]:
     if not value.changed:
-        same = TextLine("No record was edited, added or deleted.", Tone.GOOD)
-        return Page(title, (same, *beside))
-    return Page(
-        title,
-        (
-            table("Edited since the preflight", "table | what", sorted(value.changed.items())),
-            TextLine(
-                "This is not in the plan. If you need it now, stop here and run"
-                " 01_preflight again; otherwise the next reimport brings it.",
-                Tone.ATTENTION,
-            ),
-            *beside,
-        ),
+        yield TextLine("No record was edited, added or deleted.", Tone.GOOD)
+        return
+    yield table("Edited since the preflight", "table | what", sorted(value.changed.items()))
+    yield TextLine(
+        "This is not in the plan. If you need it now, stop here and run"
+        " 01_preflight again; otherwise the next reimport brings it.",
+        Tone.ATTENTION,
     )
+
+
+def _overtaken(value: Drift) -> Iterator[TextLine]:
+    if value.overtaken:
+        yield TextLine(
+            f"Over since the plan was made: {naming.counted(value.overtaken)}. They are planned as"
+            " still to come, and this run writes them so. If that must not be, stop here and run"
+            " 01_preflight again; otherwise somebody sets them in Nexus afterwards.",
+            Tone.ATTENTION,
+        )
 
 
 def approval(value: Approval) -> Page:

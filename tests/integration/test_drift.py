@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import uuid
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
 
 import pytest
 
 from nexus_reimport import runbook, show
 from nexus_reimport.model import Drift
+from nexus_reimport.runbook import execution
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.faults import Fault
 from nexus_sandbox.filemaker.file import FileTable, Record
 from nexus_sandbox.filemaker.message import Reply
-from support.channels import DEV, read_by
+from support.channels import read_by
 from support.clinic import Clinic
+from support.values import DEV, nexus_id, plan_of, rows
 
 PAGES = {"data_api": "layouts/API_Contacts/records", "odata": "odata/v4/WalkClinic/API_Contacts"}
 NOTHING = Drift({}, ())
@@ -95,6 +99,67 @@ def test_of_a_server_without_versions_the_newest_change_is_asked_and_this_is_sai
     assert f"Without versions of their records: {', '.join(every)}" in repr(
         show.drift(book.drift())
     )
+
+
+@pytest.mark.parametrize("decision", ["keep", "completed"])
+def test_what_is_over_since_the_plan_is_counted_before_it_is_written(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, decision: str
+) -> None:
+    clinic.edit(DEV, 'past_scheduled = "keep"', f'past_scheduled = "{decision}"')
+    mine = [str(uuid.uuid4()).upper() for _ in range(3)]
+    with clinic.simulator.edit() as tables:
+        known = tables["API_Contacts"].records[0].values["id"]
+        for number, day in enumerate(("2020-02-03", "2199-02-03", "2199-04-03")):
+            values = {
+                "id": mine[number],
+                "id_Contact": known,
+                "startDate": day,
+                "startTime": "09:00:00",
+                "endDate": day,
+                "endTime": "09:30:00",
+            }
+            tables["API_event"].records.append(Record(90_000 + number, 0, values))
+    # A row of Nexus's own, which FileMaker brings back: it is scheduled by its old value.
+    carried = clinic.value(
+        "SELECT filemaker_event_id::text FROM appointments WHERE status = 'scheduled'"
+        " AND filemaker_event_id IS NOT NULL AND end_time < now() LIMIT 1"
+    )
+    with clinic.simulator.edit() as tables:
+        record = next(
+            r
+            for r in tables["API_event"].records
+            if str(r.values["id"]).lower() == carried and r.values.get("id_Contact")
+        )
+        record.values |= {"startDate": "2199-02-04", "endDate": "2199-02-04"}
+    book = clinic.planned_of_filemaker()
+    assert book.drift().overtaken == {}
+
+    monkeypatch.setattr(execution, "datetime", At(datetime(2199, 3, 1, tzinfo=UTC)))
+    drift = book.drift()
+    over = {
+        key
+        for key, row in rows(book, "appointments").items()
+        if row["status"] == "scheduled"
+        and f"{plan_of(book).as_of:%Y-%m-%d}" < str(row["end_time"]) < "2199-03-01"
+    }
+    assert nexus_id(book, "appointments", mine[1]) in over
+    assert nexus_id(book, "appointments", carried) in over
+    was = {key for (key,) in clinic.rows("SELECT id::text FROM appointments")}
+    # As it was in Nexus it stays, unless it is decided that what is over becomes completed.
+    wanted = over if decision == "completed" else over - was
+    assert drift.overtaken["appointments"] == len(wanted)
+    assert book.run.load(Drift) == drift
+    assert "Over since the plan was made: " in repr(show.drift(drift))
+
+
+@dataclass(frozen=True)
+class At:
+    """A clock that stands."""
+
+    time: datetime
+
+    def now(self, zone: tzinfo) -> datetime:
+        return self.time.astimezone(zone)
 
 
 def without_versions(reply: Reply) -> Reply:

@@ -16,6 +16,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.model import (
     Applied,
     Approval,
+    Drift,
     Ground,
     Outlook,
     Proposal,
@@ -27,7 +28,7 @@ from nexus_reimport.model import (
 )
 from nexus_reimport.nexus.changes import Since
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
-from nexus_reimport.record import journal
+from nexus_reimport.record import journal, values
 from nexus_reimport.record.notebooks import attention, first_screen, rendering
 from nexus_reimport.record.notebooks.first_screen import FirstScreen
 from nexus_reimport.settings import Cause, Write
@@ -235,6 +236,17 @@ def test_what_is_too_much_for_the_screen_is_counted_on_a_line_of_its_own(record:
     lines = line(first_screen.read(record), "look at this").splitlines()
     assert lines[5] == "reason 5"
     assert re.fullmatch(r"and \d+ more points", lines[6]), "a number has a noun"
+
+
+def test_what_has_come_after_the_reading_is_told_once_it_is_approved(record: Path) -> None:
+    proposed(record)
+    drift = Drift({"notes": "2 records edited"}, (), {"appointments": 3})
+    model.save(drift, record / values.file_name(Drift))
+    assert "after the reading" not in line(first_screen.read(record), "look at this")
+    has(record, APPROVAL)
+    look = line(first_screen.read(record), "look at this")
+    assert "not in this run, as it came after the reading: notes: 2 records edited" in look
+    assert "3 appointments planned as still to come, which were over before the approval" in look
 
 
 def test_a_rollback_whose_check_failed_does_not_say_that_all_is_as_before(record: Path) -> None:

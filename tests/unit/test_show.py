@@ -234,6 +234,9 @@ def test_drift_says_what_it_means() -> None:
     assert repr(show.drift(Drift({}, ()))).endswith("No record was edited, added or deleted.")
     assert "its clock is behind" not in repr(show.drift(Drift({}, ())))
     assert "run 01_preflight again" in repr(show.drift(EDITED))
+    over = repr(show.drift(Drift({}, (), {"appointments": 1})))
+    assert "Over since the plan was made: 1 appointment." in over
+    assert "run 01_preflight again" in over
     unsure = repr(show.drift(Drift({}, ("events", "notes"))))
     assert "Without versions of their records: events, notes" in unsure
 

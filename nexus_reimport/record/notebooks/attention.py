@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from nexus_reimport import naming, wording
 from nexus_reimport.model import (
     ColumnChange,
+    Drift,
     EntityPlan,
     Level,
     Outlook,
@@ -20,6 +21,7 @@ from nexus_reimport.model import (
     RollbackProposal,
 )
 
+OVERTAKEN = "planned as still to come, which were over before the approval"
 _MANY = 0.1  # of an entity's rows: FileMaker may be a part of itself, or an older copy
 
 
@@ -100,6 +102,17 @@ def _to_fill_in(plan: Plan) -> Iterator[str]:
     if waiting:
         rows = wording.amount(sum(waiting.values()), "row")
         yield f"{rows} need a value that only a person knows ({naming.counted(waiting)})"
+
+
+def of_drift(drift: Drift | None) -> list[str]:
+    """What has changed between the reading and the approval, and is not in the run."""
+    texts = []
+    if drift and drift.changed:
+        what = "; ".join(f"{source}: {text}" for source, text in sorted(drift.changed.items()))
+        texts.append(f"not in this run, as it came after the reading: {what}")
+    if drift and drift.overtaken:
+        texts.append(f"{naming.counted(drift.overtaken)} {OVERTAKEN}")
+    return texts
 
 
 def of_verification(
