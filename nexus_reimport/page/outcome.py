@@ -11,6 +11,8 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import (
     Applied,
+    Approval,
+    Drift,
     EntityPlan,
     LinkPlan,
     Plan,
@@ -108,7 +110,7 @@ def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
         is_committed=run.is_committed(),
         kinds=tuple(map(_kind, plan.entities.values())) if plan else (),
         links=tuple(map(_links, plan.links.values())) if plan else (),
-        looks=tuple(_looks(plan, before)) if plan else (),
+        looks=tuple(_looks(run, plan, before)) if plan else (),
         failed=before.blocking if before else (),
         paste="\n".join(_paste(plan, before)),
         error="" if verdict is Verdict.COMPLETE else notebook.last_error(run),
@@ -186,9 +188,13 @@ def _links(links: LinkPlan) -> Links:
     )
 
 
-def _looks(plan: Plan, before: Report | None) -> list[str]:
-    """What a person should look at, as the first screen of the preflight's page has it."""
-    return [*attention.of_plan(plan, with_missing=False), *attention.of_checks(before)]
+def _looks(run: Run, plan: Plan, before: Report | None) -> list[str]:
+    """What a person should look at, as the first screen of a page of the runbook has it."""
+    return [
+        *attention.of_plan(plan, with_missing=False),
+        *attention.of_drift(run.loaded(Drift), run.loaded(Approval)),
+        *attention.of_checks(before),
+    ]
 
 
 # ---------------------------------------------------------------- lines to paste

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from nexus_reimport import naming, wording
 from nexus_reimport.model import (
     Applied,
+    Approval,
+    Drift,
     EntityPlan,
     Ground,
     Outlook,
@@ -74,6 +76,7 @@ def facts(run: Run) -> list[Fact]:
         *_rehearsed(run),
         *_tested(run),
         *_checked(run),
+        *_since(run),
         *_verified(run),
         *_waivers(run),
         *_asked(run),
@@ -246,6 +249,12 @@ def _verified(run: Run) -> Iterator[Fact]:
     elif run.has(RollbackProposal):
         approved = run.load(RollbackProposal)
     for text in attention.of_verification(journal.verified_with(run.events()), approved):
+        yield "look at this", text
+
+
+def _since(run: Run) -> Iterator[Fact]:
+    """What has come between the reading and the approval, and is not in the run."""
+    for text in attention.of_drift(run.loaded(Drift), run.loaded(Approval)):
         yield "look at this", text
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from nexus_reimport import naming, wording
 from nexus_reimport.model import (
+    Approval,
     ColumnChange,
     Drift,
     EntityPlan,
@@ -104,13 +105,18 @@ def _to_fill_in(plan: Plan) -> Iterator[str]:
         yield f"{rows} need a value that only a person knows ({naming.counted(waiting)})"
 
 
-def of_drift(drift: Drift | None) -> list[str]:
-    """What has changed between the reading and the approval, and is not in the run."""
+def of_drift(drift: Drift | None, approved: Approval | None) -> list[str]:
+    """What has changed between the reading and the approval, and is not in the run.
+
+    Without an approval it may have been found of a plan before this one.
+    """
+    if drift is None or approved is None:
+        return []
     texts = []
-    if drift and drift.changed:
+    if drift.changed:
         what = "; ".join(f"{source}: {text}" for source, text in sorted(drift.changed.items()))
         texts.append(f"not in this run, as it came after the reading: {what}")
-    if drift and drift.overtaken:
+    if drift.overtaken:
         texts.append(f"{naming.counted(drift.overtaken)} {OVERTAKEN}")
     return texts
 

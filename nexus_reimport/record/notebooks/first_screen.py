@@ -345,8 +345,7 @@ def _looks(seen: _Record) -> list[str]:
     texts += attention.of_verification(journal.verified_with(seen.entries), seen.asked)
     if seen.plan:
         texts += attention.of_plan(seen.plan)
-    if seen.approval:  # else it may be of a plan before this one
-        texts += attention.of_drift(front.value(Drift, seen.folder))
+    texts += attention.of_drift(front.value(Drift, seen.folder), seen.approval)
     if seen.preview:
         newer = {n.table: n.created + n.changed + n.deleted for n in seen.preview.since.newer}
         if any(newer.values()):
