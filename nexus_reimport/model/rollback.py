@@ -36,6 +36,7 @@ class RollbackPreview:
     now: dict[str, Fingerprint]
     schema: Facts  # of the mapped tables, now
     saved: dict[str, RowFile]  # the newer rows, whole, in the private folder
+    to_refresh: tuple[str, ...] = ()  # statements for materialized views, once it is committed
 
 
 @dataclass(frozen=True, slots=True)

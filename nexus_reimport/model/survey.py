@@ -72,6 +72,7 @@ class Survey:
     unique_keys: dict[str, tuple[UniqueKey, ...]] = field(default_factory=dict)  # by entity
     schema: Facts = ()  # of the mapped tables
     notices: tuple[str, ...] = ()  # what acts besides a run, or needs a person's attention
+    to_refresh: tuple[str, ...] = ()  # statements for materialized views, once it is committed
     defaults: dict[str, dict[str, str]] = field(default_factory=dict)  # by entity: column -> text
     linking: dict[str, RowFile] = field(default_factory=dict)  # of each linking table, all columns
     linking_keys: dict[str, str] = field(default_factory=dict)  # the key column of each

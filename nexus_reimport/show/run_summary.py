@@ -22,9 +22,11 @@ from nexus_reimport.model import (
     Proposal,
     Rehearsal,
     Report,
+    RollbackPreview,
     RollbackProposal,
     Scope,
     SelfTest,
+    Survey,
     Undone,
 )
 from nexus_reimport.record import Run, State, Verdict, journal
@@ -77,6 +79,7 @@ def facts(run: Run) -> list[Fact]:
         *_tested(run),
         *_checked(run),
         *_since(run),
+        *_stored(run),
         *_verified(run),
         *_waivers(run),
         *_asked(run),
@@ -255,6 +258,13 @@ def _verified(run: Run) -> Iterator[Fact]:
 def _since(run: Run) -> Iterator[Fact]:
     """What has come between the reading and the approval, and is not in the run."""
     for text in attention.of_drift(run.loaded(Drift), run.loaded(Approval)):
+        yield "look at this", text
+
+
+def _stored(run: Run) -> Iterator[Fact]:
+    """The materialized views that a person refreshes."""
+    values = (run.loaded(Survey), run.loaded(RollbackPreview)) if run.is_committed() else ()
+    for text in attention.of_stored(*values):
         yield "look at this", text
 
 

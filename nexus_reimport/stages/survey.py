@@ -99,6 +99,7 @@ def read(
         keys={n: catalog.tables[e.table].primary_key[0] for n, e in mapping.entities.items()},
         schema=described,
         notices=(*obstacles.notices(database), *unused),
+        to_refresh=obstacles.to_refresh(database),
         defaults=filled,
         linking={
             t: tables.dump(database, catalog.tables[t], folder / f"linking_{t}.parquet")

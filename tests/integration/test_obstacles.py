@@ -10,13 +10,15 @@ import psycopg
 import pytest
 
 from nexus_reimport import mapping as mappings
-from nexus_reimport import runbook
+from nexus_reimport import runbook, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError
 from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.nexus.structure import obstacles, references, schema
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.obstacles import Problem
+from nexus_reimport.record.notebooks import first_screen
+from nexus_reimport.runbook import rollback
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.altered import Altered, altered
@@ -290,7 +292,14 @@ def test_what_acts_beside_a_run_is_told_before_it(
         book.approve(rehearsed=True)
         book.apply()
         assert book.verify().passed
-        found.do('REFRESH MATERIALIZED VIEW "practice"."Name List"')
+        refresh = 'REFRESH MATERIALIZED VIEW "practice"."Name List";'
+        reminder = f"rows from before until somebody executes: {refresh}"
+        assert reminder in first_screen.read(book.run.folder).as_text()
+        assert any(reminder in str(fact) for fact in show.facts(book.run))
+        back = rollback.begin(book.run.environment)
+        back.back_up()
+        assert back.preview().to_refresh == (refresh,), "it is as old after a rollback"
+        found.do(refresh)
         found.do("INSERT INTO practice.visit (person_id, starts) VALUES (1, now())")
         assert found.rows("SELECT last_value FROM practice.visit_id_seq") == [(5,)]
 

@@ -29,6 +29,9 @@ from nexus_reimport.nexus.structure.references import Hit
 Name = sql.Identifier
 
 
+_STORED = "materialized view"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A problem of the database that must be fixed first, and the statement that fixes it."""
@@ -89,6 +92,20 @@ def notices(database: Database) -> tuple[str, ...]:
     return tuple(texts)
 
 
+def to_refresh(database: Database) -> tuple[str, ...]:
+    """The statements that refresh the materialized views over the tables that a run writes.
+
+    Until then each shows what was there before the run: patients that were deleted, too.
+    """
+    connection = database.connection
+    beside = connection.execute(statement("beside"), _asked(database)).fetchall()
+    return tuple(_refresh(connection, s, v) for kind, s, v in beside if kind == _STORED)
+
+
+def _refresh(connection: Connection, schema: str, view: str) -> str:
+    return _text(connection, "REFRESH MATERIALIZED VIEW {};", table_name(schema, view))
+
+
 def _notice(connection: Connection, kind: str, name: str, more: str) -> str:
     if kind == "event trigger":
         return (
@@ -99,8 +116,8 @@ def _notice(connection: Connection, kind: str, name: str, more: str) -> str:
         return f"publication {name} sends every row that is written to subscribers: {more}"
     if kind == "subscription":
         return f"subscription {name} writes to {more}: disable it during the execution"
-    if kind == "materialized view":
-        refresh = _text(connection, "REFRESH MATERIALIZED VIEW {};", table_name(name, more))
+    if kind == _STORED:
+        refresh = _refresh(connection, name, more)
         return f"materialized view {name}.{more} is not refreshed: after the run execute {refresh}"
     objects = wording.amount(int(name), "large object is", "large objects are")
     return f"{objects} in the dump, and not compared with the copy"

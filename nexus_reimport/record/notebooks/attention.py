@@ -19,7 +19,9 @@ from nexus_reimport.model import (
     Proposal,
     Report,
     Result,
+    RollbackPreview,
     RollbackProposal,
+    Survey,
 )
 
 OVERTAKEN = "planned as still to come, which were over before the approval"
@@ -119,6 +121,15 @@ def of_drift(drift: Drift | None, approved: Approval | None) -> list[str]:
     if drift.overtaken:
         texts.append(f"{naming.counted(drift.overtaken)} {OVERTAKEN}")
     return texts
+
+
+def of_stored(*values: Survey | RollbackPreview | None) -> list[str]:
+    """The materialized views that show what was there before what was committed."""
+    statements = [statement for value in values if value for statement in value.to_refresh]
+    return [
+        f"a materialized view shows the rows from before until somebody executes: {statement}"
+        for statement in dict.fromkeys(statements)
+    ]
 
 
 def of_verification(

@@ -29,6 +29,7 @@ from nexus_reimport.model import (
     RollbackPreview,
     RollbackProposal,
     Scope,
+    Survey,
     Undone,
 )
 from nexus_reimport.model.approval import short
@@ -350,6 +351,8 @@ def _looks(seen: _Record) -> list[str]:
         newer = {n.table: n.created + n.changed + n.deleted for n in seen.preview.since.newer}
         if any(newer.values()):
             texts.append(f"people have written since the run: {naming.counted(newer)}")
+    if seen.is_committed:
+        texts += attention.of_stored(front.value(Survey, seen.folder), seen.preview)
     for name in ("checks_before", "checks_after"):
         texts += attention.of_checks(seen.report(name))
     return list(dict.fromkeys(texts))

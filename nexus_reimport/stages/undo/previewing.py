@@ -18,7 +18,7 @@ from nexus_reimport.nexus.connection.postgres import (
     scalar,
     table_name,
 )
-from nexus_reimport.nexus.structure import schema
+from nexus_reimport.nexus.structure import obstacles, schema
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.tables import Role, fingerprints_now
 from nexus_reimport.nexus.writing.transaction import Reports, Transaction
@@ -68,6 +68,7 @@ def preview(
             now=fingerprints_now(database, Role.WIPED, Role.LINK),
             schema=schema.describe(connection, mapping),
             saved=saved,
+            to_refresh=obstacles.to_refresh(database),
         )
 
 
