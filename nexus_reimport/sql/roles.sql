@@ -23,7 +23,7 @@ SELECT true AS local, 'role ' || r.rolname AS place,
                  CASE WHEN r.rolsuper THEN 'a superuser' END,
                  CASE WHEN r.rolbypassrls THEN 'bypasses row level security' END,
                  CASE WHEN r.rolcreaterole THEN 'makes roles' END,
-                 CASE WHEN r.rolcreatedb THEN 'makes databases' END,
+                 -- Not whether it makes databases, which opens nothing of this one.
                  CASE WHEN r.rolreplication THEN 'replicates' END,
                  CASE WHEN NOT r.rolinherit THEN 'does not inherit' END,
                  -- Not until when: a service that gives out passwords puts it off all the time.

@@ -141,6 +141,7 @@ def test_no_method_of_the_client_can_write(channel):
         "count",
         "fields",
         "newest",
+        "numbers_alone",
         "origin",
         "product",
         "records",
