@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from nexus_reimport import convert
@@ -12,8 +13,15 @@ from nexus_reimport.mapping import DefaultRule, Entity
 from nexus_reimport.model import Outcome, Plan
 from nexus_reimport.settings import EntityDecisions, Settings
 
-# In rows of these outcomes the value of a column depends on whether the time in another is over.
-_Timed = tuple[frozenset[Outcome], str, str, str]
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """A column that holds ``to_come`` until the time in the column ``time`` is over."""
+
+    column: str
+    to_come: str
+    time: str
+    outcomes: frozenset[Outcome]  # of the rows in which a rule of the mapping decides that
 
 
 def rows(plan: Plan, intake: Intake, settings: Settings, now: datetime) -> dict[str, int]:
@@ -23,35 +31,40 @@ def rows(plan: Plan, intake: Intake, settings: Settings, now: datetime) -> dict[
     value of what is over.
     """
     counts = {}
-    for name, entity in plan.entities.items():
-        key, zone = intake.survey.keys[name], settings.zone
-        keys = set[str]()
-        for outcomes, column, value, time in _timed(
-            intake.mapping.entities[name], settings.decisions_for(name)
-        ):
-            planned = columns.read(intake.folder, entity.file, (key, column, time))
-            brought = columns.read(
-                intake.folder, plan.ledger, ("nexus_id",), entity={name}, outcome=outcomes
-            )
-            to_come = columns.where(planned, **{column: {value}})
-            chosen = to_come.filter(columns.among(to_come[key], brought["nexus_id"]))
-            pairs = zip(columns.texts(chosen[key]), columns.values(chosen[time]), strict=True)
-            keys.update(
-                row
-                for row, at in pairs
-                if convert.is_over(at, now, zone) and not convert.is_over(at, plan.as_of, zone)
-            )
-        if keys:
-            counts[name] = len(keys)
+    for name in plan.entities:
+        timed = _timed(intake.mapping.entities[name], settings.decisions_for(name))
+        over = {
+            key
+            for one in timed
+            for key, time in _to_come(plan, intake, name, one)
+            if convert.is_over(time, now, settings.zone)
+            and not convert.is_over(time, plan.as_of, settings.zone)
+        }
+        if over:
+            counts[name] = len(over)
     return counts
 
 
 def _timed(entity: Entity, decisions: EntityDecisions) -> Iterator[_Timed]:
     for column, rule in entity.new.items():
         if isinstance(rule, DefaultRule) and rule.rule == "completed_if_past":
-            yield frozenset({Outcome.NEW}), column, rule.future, rule.column
+            yield _Timed(column, rule.future, rule.column, frozenset({Outcome.NEW}))
     for override in entity.overrides:
         is_wanted = not override.asks or decisions.past_scheduled == override.becomes
         if override.past and is_wanted:
-            outcomes = frozenset({Outcome.NEW, Outcome.REPLACED})
-            yield outcomes, override.column, override.was, override.past
+            brought = frozenset({Outcome.NEW, Outcome.REPLACED})
+            yield _Timed(override.column, override.was, override.past, brought)
+
+
+def _to_come(
+    plan: Plan, intake: Intake, entity: str, timed: _Timed
+) -> Iterator[tuple[str, str | None]]:
+    """Key and time of the rows that are planned as still to come."""
+    key, file = intake.survey.keys[entity], plan.entities[entity].file
+    brought = columns.read(
+        intake.folder, plan.ledger, ("nexus_id",), entity={entity}, outcome=timed.outcomes
+    )
+    planned = columns.read(intake.folder, file, (key, timed.column, timed.time))
+    to_come = columns.where(planned, **{timed.column: {timed.to_come}})
+    chosen = to_come.filter(columns.among(to_come[key], brought["nexus_id"]))
+    return zip(columns.texts(chosen[key]), columns.values(chosen[timed.time]), strict=True)
