@@ -12,12 +12,13 @@ from nexus_reimport.page import commands, log
 from nexus_reimport.page.commands import Command
 from nexus_reimport.page.log import Line, Progress, Stage
 from nexus_reimport.record import Run, Verdict, lock, moment
-from nexus_reimport.record.journal import Entry
+from nexus_reimport.record.journal import JOURNAL, Entry
 from nexus_reimport.record.moment import Moment
 from nexus_reimport.settings import Settings
 
 SHOWN = 8  # lines of the log, from its end
-_SLACK = timedelta(seconds=5)  # a killed run's last line may be younger than what was said of it
+# Of clocks; and a killed run's last line may be younger than what was said of it.
+_SLACK = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +76,20 @@ def failed_commands(settings: Settings) -> list[Command]:
     The last one of each kind, the newest first, until somebody has seen it or, here or elsewhere,
     one of its kind went well.
     """
-    runs = record.every(settings)
     return [
         command
         for command in commands.latest_of_each(settings)
         if not command.is_at_work
         and command.seen_by is None
-        and not _is_told(command, runs)
+        and not _is_told(command, runs := _written_since(settings, command.at))
         and not _is_superseded(command, runs)
     ]
+
+
+def _written_since(settings: Settings, at: datetime) -> list[Run]:
+    """The runs whose journals were written to since then: there may be one for each night."""
+    journals = ((run, run.folder / JOURNAL) for run in record.every(settings))
+    return [run for run, path in journals if path.stat().st_mtime > (at - _SLACK).timestamp()]
 
 
 def _is_told(command: Command, runs: Sequence[Run]) -> bool:
@@ -121,7 +127,7 @@ def cancelled_command(settings: Settings) -> Command | None:
     command = commands.latest(settings)
     if command is None or command.cancelled_by is None or command.is_at_work:
         return None
-    return command if _is_told(command, record.every(settings)) else None
+    return command if _is_told(command, _written_since(settings, command.at)) else None
 
 
 def _at_work(settings: Settings) -> Run | None:
