@@ -78,9 +78,7 @@ def facts(run: Run) -> list[Fact]:
         *_rehearsed(run),
         *_tested(run),
         *_checked(run),
-        *_since(run),
-        *_stored(run),
-        *_verified(run),
+        *_looks(run),
         *_waivers(run),
         *_asked(run),
         *_void(run),
@@ -244,27 +242,19 @@ def _checked(run: Run) -> Iterator[Fact]:
             yield "checks", f"{when}: {counted(run.load(Report, name))}"
 
 
-def _verified(run: Run) -> Iterator[Fact]:
-    """That another package or mapping verified it than the one that was approved."""
+def _looks(run: Run) -> Iterator[Fact]:
+    """What came in between, what is older than the run, and whether another package verified it."""
     approved: Proposal | RollbackProposal | None = None
     if run.has(Proposal):
         approved = run.load(Proposal)
     elif run.has(RollbackProposal):
         approved = run.load(RollbackProposal)
-    for text in attention.of_verification(journal.verified_with(run.events()), approved):
-        yield "look at this", text
-
-
-def _since(run: Run) -> Iterator[Fact]:
-    """What has come between the reading and the approval, and is not in the run."""
-    for text in attention.of_drift(run.loaded(Drift), run.loaded(Approval)):
-        yield "look at this", text
-
-
-def _stored(run: Run) -> Iterator[Fact]:
-    """The materialized views that a person refreshes."""
-    values = (run.loaded(Survey), run.loaded(RollbackPreview)) if run.is_committed() else ()
-    for text in attention.of_stored(*values):
+    older = (run.loaded(Survey), run.loaded(RollbackPreview)) if run.is_committed() else ()
+    for text in (
+        *attention.of_drift(run.loaded(Drift), run.loaded(Approval)),
+        *attention.of_stored(*older),
+        *attention.of_verification(journal.verified_with(run.events()), approved),
+    ):
         yield "look at this", text
 
 

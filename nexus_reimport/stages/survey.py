@@ -66,6 +66,7 @@ def read(
     known = references.declared(database)
     described = schema.describe(connection, mapping)
     filled, unused = defaults.read(database)
+    beside = obstacles.beside(database)
     progress.tell(0, 0, "references")
     scanned, hits = references.unexplained(database, known)
     own, others = _protected(database), row_hashes.elsewhere(connection, mapping)
@@ -98,8 +99,8 @@ def read(
         undo=tuple(registry.undo_sizes(connection)),
         keys={n: catalog.tables[e.table].primary_key[0] for n, e in mapping.entities.items()},
         schema=described,
-        notices=(*obstacles.notices(database), *unused),
-        to_refresh=obstacles.to_refresh(database),
+        notices=(*obstacles.notices(database, beside), *unused),
+        to_refresh=obstacles.to_refresh(database, beside),
         defaults=filled,
         linking={
             t: tables.dump(database, catalog.tables[t], folder / f"linking_{t}.parquet")

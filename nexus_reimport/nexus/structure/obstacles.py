@@ -6,7 +6,7 @@ An administrator can run each statement as it is printed; a test runs every one 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -29,6 +29,7 @@ from nexus_reimport.nexus.structure.references import Hit
 Name = sql.Identifier
 
 
+Beside = tuple[str, str, str]  # the kind of an object, its name, and what else names it
 _STORED = "materialized view"
 
 
@@ -74,11 +75,14 @@ def find(database: Database, hits: Sequence[Hit]) -> list[Problem]:
     ]
 
 
-def notices(database: Database) -> tuple[str, ...]:
-    """Texts about objects that act during a run, or need care after it; none stops the run."""
-    texts = []
-    for kind, name, more in database.connection.execute(statement("beside"), _asked(database)):
-        texts.append(_notice(database.connection, kind, name, more))
+def beside(database: Database) -> list[Beside]:
+    """The objects that act during a run, or need care after it; none stops the run."""
+    return database.connection.execute(statement("beside"), _asked(database)).fetchall()
+
+
+def notices(database: Database, objects: Iterable[Beside]) -> tuple[str, ...]:
+    """Texts about these objects, and about sequences that give out keys which are taken."""
+    texts = [_notice(database.connection, *one) for one in objects]
     for sequence in sequences.behind(
         database.connection, database.mapping.schema_name, database.mapping.wiped_tables()
     ):
@@ -92,14 +96,13 @@ def notices(database: Database) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def to_refresh(database: Database) -> tuple[str, ...]:
-    """The statements that refresh the materialized views over the tables that a run writes.
+def to_refresh(database: Database, objects: Iterable[Beside]) -> tuple[str, ...]:
+    """The statements that refresh the materialized views among these objects.
 
     Until then each shows what was there before the run: patients that were deleted, too.
     """
-    connection = database.connection
-    beside = connection.execute(statement("beside"), _asked(database)).fetchall()
-    return tuple(_refresh(connection, s, v) for kind, s, v in beside if kind == _STORED)
+    views = [(schema, view) for kind, schema, view in objects if kind == _STORED]
+    return tuple(_refresh(database.connection, schema, view) for schema, view in views)
 
 
 def _refresh(connection: Connection, schema: str, view: str) -> str:

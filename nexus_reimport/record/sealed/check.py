@@ -59,7 +59,7 @@ class Checked:
 
     def not_compared(self, why: str) -> Checked:
         """The same, of which something was asked for that could not be compared."""
-        return replace(self, remarks=(*self.remarks, why), is_compared=False)
+        return replace(self.with_remarks(why), is_compared=False)
 
 
 # ---------------------------------------------------------------- one record
@@ -130,10 +130,10 @@ def _of_signature(folder: Path, checked: Checked, signers: Path | None) -> Check
         return checked.with_remarks(*([remark] if signers else []))
     if signers is None:
         remark = f"signed by {who}, not compared: no file of allowed signers is named"
-        return replace(checked, remarks=(*checked.remarks, remark))
+        return checked.with_remarks(remark)
     if wrong := signature.problem(folder, signers):
         return checked.with_problems(wrong)
-    return replace(checked, remarks=(*checked.remarks, f"signed by {who}"))
+    return checked.with_remarks(f"signed by {who}")
 
 
 def _of_open(entries: Sequence[journal.Entry]) -> Iterator[str]:

@@ -68,7 +68,7 @@ def preview(
             now=fingerprints_now(database, Role.WIPED, Role.LINK),
             schema=schema.describe(connection, mapping),
             saved=saved,
-            to_refresh=obstacles.to_refresh(database),
+            to_refresh=obstacles.to_refresh(database, obstacles.beside(database)),
         )
 
 
