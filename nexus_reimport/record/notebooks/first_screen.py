@@ -344,15 +344,16 @@ def _looks(seen: _Record) -> list[str]:
     texts = [r.what for r in seen.outlook.refusals] if seen.outlook and not seen.approval else []
     texts += attention.of_ending(seen.outlook) if not seen.is_committed else []
     texts += attention.of_verification(journal.verified_with(seen.entries), seen.asked)
+    # Before the plan's: those were there when it was approved, and the screen holds a few lines.
+    texts += attention.of_drift(front.value(Drift, seen.folder), seen.approval)
+    if seen.is_committed:
+        texts += attention.of_stored(front.value(Survey, seen.folder), seen.preview)
     if seen.plan:
         texts += attention.of_plan(seen.plan)
-    texts += attention.of_drift(front.value(Drift, seen.folder), seen.approval)
     if seen.preview:
         newer = {n.table: n.created + n.changed + n.deleted for n in seen.preview.since.newer}
         if any(newer.values()):
             texts.append(f"people have written since the run: {naming.counted(newer)}")
-    if seen.is_committed:
-        texts += attention.of_stored(front.value(Survey, seen.folder), seen.preview)
     for name in ("checks_before", "checks_after"):
         texts += attention.of_checks(seen.report(name))
     return list(dict.fromkeys(texts))
