@@ -159,9 +159,7 @@ def _by_key(keys: Column) -> Iterator[Dict]:
 
 
 def _mask(values: Iterable[bool]) -> BooleanArray:
-    import pyarrow as pa
-
-    return pa.array(list(values), pa.bool_())
+    return rowfile.array(["" if value else None for value in values]).is_valid()
 
 
 def _chosen(batches: Iterator[RecordBatch], mask: BooleanArray) -> Iterator[RecordBatch]:

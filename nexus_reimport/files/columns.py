@@ -275,14 +275,15 @@ def differ(ones: Column, others: Column) -> Booleans:
     """Of each row whether two columns hold different values; a null differs from none."""
     import pyarrow.compute as pc
 
-    return pc.coalesce(pc.not_equal(ones, others), False)
+    unlike = pc.not_equal(ones, others)
+    return pc.and_kleene(unlike, unlike.is_valid())
 
 
 def unless_any(values: Column, several: Sequence[Booleans]) -> Column:
     """The values, null beside which there is a true in one of ``several``."""
     import pyarrow.compute as pc
 
-    return pc.if_else(reduce(pc.or_, several, False), _text(None), values)
+    return pc.if_else(reduce(pc.or_, several, values.is_null()), _text(None), values)
 
 
 def where(table: Table, **wanted: Collection[str]) -> Table:

@@ -120,7 +120,10 @@ columns.missing(table, "key", column, "key"), columns.empty(table, "key", "key")
 columns.of_several(column, column), columns.unequal(column, columns.column(folder, other, "it"))
 columns.repeated(columns.read(folder, one, ("key", "it")), nulls_are_equal=True)
 columns.looked_up(column, column, column), columns.first(column, column)
-columns.count(column, column)
+columns.count(column, column), columns.differing(column, column)
+columns.unless_any(column, [columns.differ(column, column)])
+twice = rowfile.write(folder / "twice.parquet", ("key", "it"), [("a", "1"), ("a", "2")])
+list(beside.of(folder, one, twice, "key").batches())
 print("pandas" in sys.modules)
 """
 
