@@ -139,9 +139,8 @@ ALLOW_IT = "let this account read and write it (ls -ld shows owner and mode), th
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 FREE_SPACE = f"{SPACE}, then run this step again"
 SERVERS_DISK_FULL = "the disk of PostgreSQL's server is full"
-FREE_SERVERS_SPACE = (
-    "free some space on that server (data directory, pg_wal, tablespaces), then run this step again"
-)
+SERVERS_SPACE = "free some space on that server (data directory, pg_wal, tablespaces)"
+FREE_SERVERS_SPACE = f"{SERVERS_SPACE}, then run this step again"
 
 
 class SettingsError(ReimportError):

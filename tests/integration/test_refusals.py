@@ -79,6 +79,7 @@ def test_what_is_wrong_in_the_file_is_told(
     error = told_by(target)
     assert what in error.what
     assert advice in error.next
+    assert error.next.endswith(". Then run this again")
     if "sslmode" not in change:  # the tests' own pg_dump has no TLS, and says that
         assert dump_is_told(target, tmp_path) == f"pg_dump: {error.what}"
 

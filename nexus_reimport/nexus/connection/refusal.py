@@ -14,9 +14,9 @@ import struct
 from dataclasses import dataclass
 
 from nexus_reimport.errors import (
-    FREE_SERVERS_SPACE,
     NOTHING_WRITTEN,
     SERVERS_DISK_FULL,
+    SERVERS_SPACE,
     TargetError,
     TargetRefused,
 )
@@ -38,7 +38,7 @@ class Why:
         """The error, told by ``program`` if one of PostgreSQL's had it."""
         kind = TargetRefused if self.is_refused else TargetError
         what = f"{program}: {self.what}" if program else self.what
-        return kind(what, where=where, state=state, next=self.next)
+        return kind(what, where=where, state=state, next=f"{self.next}. Then run this again")
 
 
 def _why(pattern: str, what: str, next: str) -> tuple[re.Pattern[str], Why]:
@@ -125,7 +125,7 @@ _SHAPES = (
         " present name",
     ),
     (re.compile(r"certificate verify failed|self.signed certificate", re.IGNORECASE), _UNVERIFIED),
-    _why(r"FATAL:.*No space left on device", SERVERS_DISK_FULL, FREE_SERVERS_SPACE),
+    _why(r"FATAL:.*No space left on device", SERVERS_DISK_FULL, SERVERS_SPACE),
     _why(
         r"too many connections for role",
         "the role has reached its limit of connections",
@@ -144,12 +144,12 @@ _SHAPES = (
     _why(
         r"system is starting up|not yet accepting connections|consistent recovery state",
         "the server is starting up",
-        "wait a minute, then run this step again; after a crash or a restore it may take longer",
+        "wait a minute; after a crash or a restore it may take longer",
     ),
     _why(
         r"system is shutting down",
         "the server is shutting down",
-        "wait until it is up again, then run this step again",
+        "wait until it is up again",
     ),
     _why(
         r"in recovery mode|Hot standby mode is disabled|hot standby|session is read-only",
@@ -253,7 +253,7 @@ _UNKNOWN = Why(
 )
 _NO_ANSWER = Why(
     "PostgreSQL could not be reached",
-    "check [postgres] host and port, and the server's log; then run this step again",
+    "check [postgres] host and port, and the server's log",
 )
 
 
