@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from nexus_reimport import record
 from nexus_reimport.model import SheetLine, SignOff
 from nexus_reimport.page import gates, history, outcome, signing, status, way_back, words, work
 from nexus_reimport.page.commands import Command
@@ -19,11 +20,10 @@ from nexus_reimport.page.status import Status
 from nexus_reimport.page.way_back import WayBack
 from nexus_reimport.page.work import Work
 from nexus_reimport.record import Run, Verdict
+from nexus_reimport.record.verdict import UNFINISHED
 from nexus_reimport.runbook import connections
 from nexus_reimport.runbook.connections import Connections, LastSync
 from nexus_reimport.settings import Settings
-
-DECIDE = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Front:
     look: Reading[WayBack]
     last_sync: LastSync | None
     work: Work | None
-    outcome: Outcome | None  # of the last run, while nothing is at work
+    outcome: Outcome | None  # of the run to be finished, else of the last; while nothing is at work
     waiting: Run | None
     patients_after: int
     sheet: SignOff
@@ -80,7 +80,12 @@ class Front:
     @property
     def must_decide(self) -> bool:
         """Whether a run is unverified or in doubt."""
-        return self.outcome is not None and self.outcome.verdict in DECIDE
+        return self.outcome is not None and self.outcome.verdict in UNFINISHED
+
+    @property
+    def must_finish(self) -> bool:
+        """Whether that run is still open: no other one begins before it is finished."""
+        return self.outcome is not None and self.outcome.run.must_be_finished
 
     @property
     def signable(self) -> tuple[SheetLine, ...]:
@@ -93,7 +98,7 @@ class Front:
         if self.work:
             return "work"
         if self.must_decide:
-            return "decide"
+            return gates.DECIDE
         if self.waiting:
             return next((gate.place for gate in self.gates.closed[:1]), "") or "reimport"
         return gates.CONNECTIONS if self._broken else "dry-run"
@@ -170,7 +175,8 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
     waiting = None if at_work else status.waiting(settings)
     gates_now = gates.read(settings, desk.status, desk.connections, busy=at_work is not None)
     refusals = gates.refusals(gates_now)
-    shown = None if at_work or last is None else outcome.of(last, refusals)
+    told = record.unfinished(settings) or last
+    shown = None if at_work or told is None else outcome.of(told, refusals)
     past, older = history.of(settings, at_work.run if at_work else None)
     of = at_work.run if at_work and at_work.run else last
     look, seen = desk.look.value, desk.status.value

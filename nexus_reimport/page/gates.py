@@ -13,7 +13,7 @@ from nexus_reimport.model import Refusal
 from nexus_reimport.page import signing, status
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.status import Status
-from nexus_reimport.record import Run, Verdict
+from nexus_reimport.record import Run
 from nexus_reimport.runbook.connections import Connections
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import sign_off
@@ -27,6 +27,7 @@ _PAGE_WORDS = {
     "the mapping": "the mapping (which FileMaker field feeds what)",
 }
 _COMMAND = re.compile(r" \(nexus-reimport run [^)]*\)")  # the page has a button for it
+DECIDE = "decide"  # where the page tells of a run that a person must decide about
 CONNECTIONS = "connections"  # where the page tells of each server
 _SERVERS = "FileMaker, PostgreSQL and S3 answer, and every right is there"
 
@@ -115,10 +116,9 @@ def _idle(*, busy: bool) -> Gate:
 
 def _settled(settings: Settings) -> Gate:
     claim = "no earlier run is left unverified or in doubt"
-    for run in record.open_runs(settings):
-        verdict = run.verdict()
-        if verdict in (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT):
-            return Gate(claim, State.CLOSED, f"run {run.id} is {verdict}", "finish it first")
+    if run := record.unfinished(settings):
+        why = f"run {run.id} is {run.verdict()}"
+        return Gate(claim, State.CLOSED, why, "finish it first", DECIDE)
     return Gate(claim, State.OPEN)
 
 

@@ -19,6 +19,7 @@ from nexus_reimport.record.runs import (
     open_runs,
     refuse_unfinished,
     taken_back,
+    unfinished,
 )
 from nexus_reimport.record.verdict import State, Verdict
 
@@ -33,4 +34,5 @@ __all__ = [
     "open_runs",
     "refuse_unfinished",
     "taken_back",
+    "unfinished",
 ]

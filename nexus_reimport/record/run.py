@@ -189,6 +189,11 @@ class Run:
         """What the run has left in the database."""
         return verdict.state(self.events())
 
+    @property
+    def must_be_finished(self) -> bool:
+        """Whether it is open, and unverified or in doubt: no new run begins beside it."""
+        return self.is_open and self.verdict() in verdict.UNFINISHED
+
     def exit_code(self) -> int:
         """The exit code of the command that made this run."""
         return verdict.exit_code(self.events())

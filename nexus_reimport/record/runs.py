@@ -102,13 +102,22 @@ def refuse_unfinished(settings: Settings, undoes: str = "") -> None:
         verdict = earlier.verdict()  # of a run at which nobody works any more
         if verdict is Verdict.COMMITTED_UNVERIFIED and earlier.id == undoes:
             continue
-        if verdict in (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT):
+        if earlier.must_be_finished:
             raise RecordError(
                 f"run {earlier.id} is {verdict}",
                 where=f"environment {settings.name}",
                 state="nothing new was started",
                 next=f"finish it first: nexus-reimport finish {settings.name}",
             )
+
+
+def unfinished(settings: Settings) -> Run | None:
+    """The run that a person must finish before anything else, the latest of those; None if none is.
+
+    Beside an unverified run a rollback of it may be open: one that was killed has settled nothing,
+    and one that is committed comes first, since its end closes the other.
+    """
+    return next((one for one in reversed(open_runs(settings)) if one.must_be_finished), None)
 
 
 def _close_earlier(settings: Settings, undoes: str) -> None:
@@ -139,10 +148,11 @@ def _finish_seal(settings: Settings) -> None:
 
 
 def find(settings: Settings, run_id: str = "") -> Run:
-    """The run ``run_id``; an empty one means the environment's one open run.
+    """The run ``run_id``; an empty one means the one that must be finished, else the one open run.
 
     Raises:
-        RecordError: there is no such run, or none or several are open.
+        RecordError: there is no such run; or none is open, or several of which none must be
+            finished.
         Busy: another run of this environment is at work.
     """
     lock.refuse_second(settings)
@@ -154,6 +164,8 @@ def find(settings: Settings, run_id: str = "") -> Run:
                 f"no run {run_id} of {settings.name}", next="see nexus-reimport record list"
             )
         return named
+    if first := unfinished(settings):
+        return first
     candidates = open_runs(settings)
     if len(candidates) != 1:
         raise _not_one(settings.name, [r.id for r in candidates])

@@ -42,6 +42,9 @@ EXIT_CODES = {
 }
 
 
+UNFINISHED = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)  # a person must decide
+
+
 class State(StrEnum):
     """What a run has left in the database, as its journal and the database have said."""
 

@@ -22,8 +22,6 @@ from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import approval, sign_off
 
-_UNFINISHED = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)
-
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
@@ -41,6 +39,7 @@ class Whereabouts:
     is_open: bool  # the window, or there is none
     refusals: tuple[Refusal, ...]  # of the run that waits for an approval
     is_busy: bool  # a command is at work, or somebody steps through the last run by hand
+    unfinished: Run | None = None  # unverified or in doubt; beside it the last may be a rollback
     who: str = ""  # what the command that approves needs besides the digest
 
     @property
@@ -52,6 +51,8 @@ class Whereabouts:
             return (
                 f"wait until it has ended; nexus-reimport record show {self.environment} shows it"
             )
+        if self.unfinished:
+            return f"nexus-reimport finish {self.environment}"
         if self.undecided:
             decisions = wording.amount(len(self.undecided), "decision")
             return f"make {decisions} in {self.environment}.toml, then: {self._run}"
@@ -65,8 +66,6 @@ class Whereabouts:
 def _after(last: Run, refusals: Sequence[Refusal], who: str) -> str:
     """What follows on a run; ``who`` is what an approval needs besides the digest."""
     verdict, name = last.verdict(), last.environment
-    if verdict in _UNFINISHED and not last.is_sealed:
-        return f"nexus-reimport finish {name}"
     if verdict is Verdict.COMMITTED_UNVERIFIED:
         return f"its record was closed without verification: nexus-reimport run {name} verifies all"
     if verdict is Verdict.COMPLETE and last.kind == "rollback":
@@ -115,6 +114,7 @@ def of(settings: Settings) -> Whereabouts:
         is_open=settings.window is None or settings.window.is_open(now, settings.zone),
         refusals=reopened.refusals() if reopened else (),
         is_busy=is_busy,
+        unfinished=record.unfinished(settings),
         who=approval.with_name(settings),
     )
 

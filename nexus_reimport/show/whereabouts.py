@@ -24,8 +24,13 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     yield "adopted", value.adopted or "yes"
     last = value.last
     yield "last run", f"{last.id}, {last.kind}, {last.standing()}" if last else "none yet"
+    first = value.unfinished
+    is_beside = first is not None and first != last
+    if first and is_beside:
+        yield "unfinished", f"{first.id}, {first.kind}, {first.standing()}"
     if last and not last.is_sealed and not value.is_busy and last.verdict() in _ENDED:
-        todo = f"nexus-reimport seal {value.environment} closes it, or says what prevents that"
+        which = f"{value.environment} --run {last.id}" if is_beside else value.environment
+        todo = f"nexus-reimport seal {which} closes it, or says what prevents that"
         yield "record", f"not sealed: {todo}"
     if value.undecided:
         yield "undecided", wording.some(value.undecided)

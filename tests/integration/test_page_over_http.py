@@ -561,6 +561,26 @@ def test_a_run_that_is_committed_and_not_verified_takes_the_top_of_the_page(
         shutil.rmtree(run.private)
 
 
+def test_a_run_to_be_finished_stays_at_the_top_after_a_rollback_that_was_killed(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    """The page said "Start a dry run", which would be refused, and had no button to finish it."""
+    settings = settings_of(shown)
+    run = record.create(settings)
+    run.journal(Event.COMMITTED)
+    back = record.create(settings, "rollback", undoes=run.id)
+    back.journal(Event.STARTED, stage="back_up")
+    try:
+        text = said(page, session)
+        assert "A person must decide: read what stands below." in text
+        assert "COMMITTED, NOT VERIFIED" in text
+        assert f"Nothing else can be started before run {run.id} is finished." in text
+    finally:
+        for one in (run, back):
+            shutil.rmtree(one.bag)
+            shutil.rmtree(one.private)
+
+
 def test_the_page_loads_beside_jupyterlab(
     shown: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,18 @@ def test_each_point_of_the_way_has_one_thing_to_do_next(clinic: Clinic, rehearse
     assert next_of() == f"find out why it was taken back, then: nexus-reimport run {DEV}"
 
 
+def test_a_run_to_be_finished_comes_before_a_rollback_that_was_killed(clinic: Clinic) -> None:
+    run = record.create(environments.load(DEV))
+    run.journal(Event.COMMITTED)
+    back = record.create(environments.load(DEV), "rollback", undoes=run.id)
+    back.journal(Event.STARTED, stage="back_up")
+    text = shown()
+    assert next_of() == f"nexus-reimport finish {DEV}"
+    assert f"last run    {back.id}, rollback, KILLED" in text
+    assert f"unfinished  {run.id}, reimport, COMMITTED_UNVERIFIED" in text
+    assert f"nexus-reimport seal {DEV} --run {back.id} closes it" in text
+
+
 def test_a_stopped_run_and_a_database_that_is_not_adopted_are_told(clinic: Clinic) -> None:
     run = record.create(environments.load(DEV))
     run.journal(Event.STARTED, stage="snapshot")

@@ -436,6 +436,20 @@ def test_a_record_of_a_former_version_is_named_and_hinders_nothing_once_it_is_se
     assert runs.former(known) == [(former, True)]
 
 
+def test_beside_a_killed_rollback_an_empty_run_id_means_the_run_that_must_be_finished(
+    known: settings.Settings,
+) -> None:
+    """`nexus-reimport finish ENV`, as every message prints it, named two open runs instead."""
+    run = record.create(known)
+    run.journal(Event.COMMITTED)
+    back = record.create(known, "rollback", undoes=run.id)
+    back.journal(Event.STARTED, stage="back_up")
+    assert back.verdict() is Verdict.KILLED
+    assert record.find(known) == record.unfinished(known) == run
+    back.journal(Event.COMMITTED)  # its end closes the other
+    assert record.find(known) == record.unfinished(known) == back
+
+
 def test_an_empty_run_id_means_the_one_open_run(known: settings.Settings) -> None:
     with pytest.raises(RecordError, match="no open run"):
         record.find(known)
