@@ -305,6 +305,14 @@ def undoes(entries: Sequence[Entry]) -> str:
     return next((e.text("undoes") for e in only(entries, Event.ROLLBACK)), "")
 
 
+def again(entries: Sequence[Entry], environment: str) -> str:
+    """The command that begins such a run again, as a new one."""
+    if undone := undoes(entries):
+        return f"nexus-reimport rollback {undone}"
+    word = "relink" if kind(entries) == "relink" else "run"
+    return f"nexus-reimport {word} {environment}"
+
+
 def last_failure(entries: Sequence[Entry]) -> Entry | None:
     """The last failure that no later try of the same stage has made good."""
     last = None

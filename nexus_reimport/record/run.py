@@ -103,10 +103,7 @@ class Run:
     @property
     def again(self) -> str:
         """The command that begins such a run again, as a new one."""
-        if self.undoes:
-            return f"nexus-reimport rollback {self.undoes}"
-        word = "relink" if self.kind == "relink" else "run"
-        return f"nexus-reimport {word} {self.environment}"
+        return journal.again(self.events(), self.environment)
 
     # -------------------------------------------------------------- who works on it
 

@@ -162,6 +162,29 @@ def test_an_execution_that_was_refused_is_no_no_go_and_has_deleted_nothing(recor
     assert line(screen, "approved by").startswith("A. Person (as root), digest given")
 
 
+def test_a_killed_run_says_what_it_would_have_done_and_how_it_is_begun_again(record: Path) -> None:
+    """It said "links anew" and "keeps" of a run that never will, and nothing of what is next."""
+    proposed(record)
+    journal.append(record, Event.FAILED, stage="02_execute", what="interrupted", killed=True)
+    screen = first_screen.read(record)
+    assert screen.headline == "KILLED: it was interrupted; nothing was written"
+    assert [(found.name, found.text) for found in screen.lines][:2] == [
+        ("next", "nexus-reimport run dev begins it anew"),
+        ("would delete and import", "2,842 patients"),
+    ]
+    names = {found.name for found in screen.lines}
+    assert {"would keep", "writers would wait"} < names
+    assert not names & {"links anew", "keeps", "kept", "writers wait"}
+
+
+def test_a_check_that_failed_after_commit_stops_nothing_any_more(record: Path) -> None:
+    committed(record)
+    model.save(replace(REPORT, stage="after"), record / "checks_after.json")
+    counts = line(first_screen.read(record), "checks").rpartition("after: ")[2]
+    assert "1 FAILED" in counts
+    assert "STOP" not in counts
+
+
 def committed(folder: Path) -> None:
     proposed(folder)
     has(folder, APPROVAL)

@@ -273,23 +273,27 @@ def _of_plan(seen: _Record) -> Iterator[Line]:
     plan, done = seen.plan, seen.done
     if plan is None:
         return
-    did = seen.is_committed
     if plan.scope is Scope.RELINK:
         yield Line("deletes and imports", "nothing: only links of documents and images are fixed")
     else:
         entities = plan.entities.values()
-        would = "would delete and import" if seen.verdict in _ENDED else "deletes and imports"
-        name = "deleted and imported" if did else would
+        name = _verb(seen, "deletes and imports", "deleted and imported", "would delete and import")
         yield Line(name, naming.counted({e.entity: e.loaded for e in entities}) + _written(seen))
         if purged := {e.entity: e.purged for e in entities if e.purged}:
-            name = "deleted for good" if did else "deletes for good"
+            name = _verb(seen, "deletes for good", "deleted for good", "would delete for good")
             yield Line(name, f"{naming.counted(purged)}, which FileMaker does not have", "look")
     links = {p.attachment: p.file.rows for p in plan.links.values()}
     if isinstance(done, Applied):
         links = dict(done.relinked)
     if any(links.values()):
-        yield Line("linked anew" if did else "links anew", naming.counted(links))
-    yield Line("kept" if did else "keeps", _kept(plan))
+        name = _verb(seen, "links anew", "linked anew", "would link anew")
+        yield Line(name, naming.counted(links))
+    yield Line(_verb(seen, "keeps", "kept", "would keep"), _kept(plan))
+
+
+def _verb(seen: _Record, does: str, did: str, would: str) -> str:
+    """What the run does, as a name for it: what was committed is done, what has ended is not."""
+    return did if seen.is_committed else would if seen.verdict in _ENDED else does
 
 
 def _written(seen: _Record) -> str:
@@ -322,7 +326,8 @@ def _of_rollback(seen: _Record) -> Iterator[Line]:
     elif seen.is_committed:
         yield Line("restored", "the transaction's own counts were lost")
     elif seen.preview:
-        yield Line("restores", _rows_and_links(seen.preview.rows_before, seen.preview.links))
+        name = "would restore" if seen.verdict in _ENDED else "restores"
+        yield Line(name, _rows_and_links(seen.preview.rows_before, seen.preview.links))
 
 
 def _as_before(seen: _Record, done: Undone) -> Line:
@@ -366,6 +371,7 @@ _CHECKS = {
     "checks_after": "after",
     "checks_rollback": "after the rollback",
 }
+_COMMITTED = ("after", "after the rollback")  # nothing is left to stop
 
 
 def _checked(seen: _Record) -> Iterator[Line]:
@@ -373,16 +379,17 @@ def _checked(seen: _Record) -> Iterator[Line]:
     reports = {when: seen.report(name) for name, when in _CHECKS.items()}
     run = {when: report for when, report in reports.items() if report and report.results}
     if run:
-        texts = " · ".join(f"{when}: {_counts(report)}" for when, report in run.items())
+        texts = " · ".join(f"{when}: {_counts(report, when)}" for when, report in run.items())
         yield Line("checks", texts, "" if all(r.passed for r in run.values()) else "bad")
 
 
-def _counts(report: Report) -> str:
+def _counts(report: Report, when: str) -> str:
     passed = sum(r.passed for r in report.results)
     waived = sum(r.passed and bool(r.offending) for r in report.results)
     look = sum(r.level is Level.REVIEW and not r.passed for r in report.results)
     noted = len(report.results) - len(report.blocking) - look - passed
-    counts = {"STOP": len(report.blocking), "to review": look, "noted": noted, "waived": waived}
+    blocks = "FAILED" if when in _COMMITTED else "STOP"
+    counts = {blocks: len(report.blocking), "to review": look, "noted": noted, "waived": waived}
     counts["passed"] = passed - waived
     return ", ".join(f"{n:,} {word}" for word, n in counts.items() if n)
 
@@ -407,9 +414,10 @@ def _undo(seen: _Record) -> Iterator[Line]:
 def _wait(seen: _Record) -> Iterator[Line]:
     if seen.done is not None:
         yield Line("writers waited", f"{seen.done.writers_waited:,.1f} s")
-    elif seen.rehearsal is not None:
+    elif seen.rehearsal is not None and not seen.is_committed:  # how long they did is lost then
         yield Line(
-            "writers wait", f"about {seen.rehearsal.writers_waited:,.1f} s, as in the rehearsal"
+            "writers would wait" if seen.verdict in _ENDED else "writers wait",
+            f"about {seen.rehearsal.writers_waited:,.1f} s, as in the rehearsal",
         )
 
 
@@ -428,6 +436,8 @@ def _next(seen: _Record) -> Iterator[Line]:
     match seen.verdict:
         case Verdict.UNDONE:  # what the failed checks asked for is settled
             return
+        case Verdict.KILLED:  # its last failure, if it has one, is of a step before
+            remedy = f"{journal.again(seen.entries, environment)} begins it anew"
         case Verdict.IN_DOUBT:
             remedy = f"nexus-reimport settle {environment} asks the database"
         case Verdict.COMMITTED_UNVERIFIED if not remedy:
