@@ -30,7 +30,7 @@ from nexus_reimport.model import (
     Undone,
 )
 from nexus_reimport.record import Run, State, Verdict, journal
-from nexus_reimport.record.notebooks import attention
+from nexus_reimport.record.notebooks import attention, marks
 from nexus_reimport.record.sealed import front
 from nexus_reimport.record.verdict import EXIT_CODES
 from nexus_reimport.show.page import Page, TextLine, Tone, listed
@@ -90,9 +90,8 @@ def facts(run: Run) -> list[Fact]:
 def _state(run: Run) -> Iterator[Fact]:
     """The state, unless the run is simply complete."""
     state = run.state()
-    # A page, and the runner that executes it, are at work until its last cell.
-    ours = (os.getpid(), os.getppid())
-    others = [pid for pid in run.workers() if pid not in ours]
+    # A page, and the runner that executes it, are at work until its last cell; nobody else can be.
+    others = [] if marks.is_page_of(run.private) else _others(run)
     if others and not run.is_sealed:
         text = "the result is not known yet" if state is State.UNKNOWN else state
         yield "state", f"running, {wording.some([f'pid {pid}' for pid in others])}; {text}"
@@ -100,6 +99,10 @@ def _state(run: Run) -> Iterator[Fact]:
         yield "state", str(state)
     elif run.verdict() is not Verdict.COMPLETE:
         yield "state", "committed, not verified"
+
+
+def _others(run: Run) -> list[int]:
+    return [pid for pid in run.workers() if pid not in (os.getpid(), os.getppid())]
 
 
 def _planned(run: Run) -> Iterator[Fact]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,21 @@ def test_a_whole_run_by_papermill_leaks_nothing(clinic: Clinic) -> None:
     assert (swept["found"], swept["hits"], swept["not_read"]) == (0, [], [])
     assert min(swept["looked_for"].values()) > 0
     assert swept["looked_for"].keys() == set(Kind)
+
+
+    as_an_auditor_reads_it(run.folder)
+
+
+def as_an_auditor_reads_it(folder: Path) -> None:
+    """Its pages link to nothing that is not beside them, and call no run running that has ended."""
+    pages = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.html")}
+    assert len(pages) == 3
+    for name, text in pages.items():
+        links = re.findall(r'href="([^"#][^"]*)"', text)
+        assert [link for link in links if not (folder / link).exists()] == [], name
+        assert "Terms are explained in docs/glossary.md of" in text
+        assert "running, pid" not in text, name
+    assert "Verdict: COMPLETE" in pages["03_verify.html"]
 
 
 PLANTED = {

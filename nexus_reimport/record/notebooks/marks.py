@@ -38,6 +38,11 @@ def opened(folder: Path) -> None:
     _Opened.folder = folder
 
 
+def is_page_of(folder: Path) -> bool:
+    """Whether this process executes a page of the run whose private folder is ``folder``."""
+    return os.environ.get(PAGE_VARIABLE) == str(folder)
+
+
 def metadata(data: Mapping[str, str], facts: _Facts | None = None) -> dict[str, Any]:
     """The metadata for an output of ours; empty where no run is open, or its key cannot be read.
 

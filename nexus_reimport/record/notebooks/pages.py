@@ -48,6 +48,7 @@ _CELL = {
 }
 _LISTS = frozenset({"tags", "serves"})
 _OF_SHIPPED = re.compile(r"The outputs stored here are those of a made-up clinic[^.]*\.\n*")
+_LINK = re.compile(r"\[([^\]]+)\]\((?:\.\./)+[^)]*\)")  # to a file beside the runbook
 _MADE_HERE = (
     "# Where the run stood when this page came into the record; no cell of the page made it"
 )
@@ -92,7 +93,9 @@ def put(
 
     for cell in page.cells:
         if cell.cell_type == "markdown":
-            cell.source = _OF_SHIPPED.sub("", cell.source)
+            # A record is read far from the checkout, where such a link leads nowhere.
+            source = _OF_SHIPPED.sub("", cell.source)
+            cell.source = _LINK.sub(r"\1 of `nexus_reimport`", source)
     page.cells = [_first_screen(folder, apart), *_without_first_screen(page)]
     text = nbformat.writes(page).encode()  # type: ignore[no-untyped-call]
     shown = rendering.html(page, name).encode()
