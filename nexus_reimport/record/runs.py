@@ -112,12 +112,13 @@ def refuse_unfinished(settings: Settings, undoes: str = "") -> None:
 
 
 def unfinished(settings: Settings) -> Run | None:
-    """The run that a person must finish before anything else, the latest of those; None if none is.
+    """The run that a person must finish before anything else; None if none is.
 
     Beside an unverified run a rollback of it may be open: one that was killed has settled nothing,
     and one that is committed comes first, since its end closes the other.
     """
-    return next((one for one in reversed(open_runs(settings)) if one.must_be_finished), None)
+    unsettled = (one for one in open_runs(settings) if one.must_be_finished)
+    return max(unsettled, key=lambda one: bool(one.undoes), default=None)
 
 
 def _close_earlier(settings: Settings, undoes: str) -> None:

@@ -18,6 +18,7 @@ from nexus_reimport.model import Proposal
 from nexus_reimport.runbook import whereabouts
 from support.clinic import ROLE, Clinic
 from support.commands import command
+from support.running import until
 
 DEV = "sandbox-dev"
 
@@ -103,6 +104,7 @@ def test_each_point_of_the_way_has_one_thing_to_do_next(clinic: Clinic, rehearse
 def test_a_run_to_be_finished_comes_before_a_rollback_that_was_killed(clinic: Clinic) -> None:
     run = record.create(environments.load(DEV))
     run.journal(Event.COMMITTED)
+    until(lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}" > run.id[:16])  # runs have names by second
     back = record.create(environments.load(DEV), "rollback", undoes=run.id)
     back.journal(Event.STARTED, stage="back_up")
     text = shown()
