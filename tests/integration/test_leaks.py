@@ -61,7 +61,6 @@ def test_a_whole_run_by_papermill_leaks_nothing(clinic: Clinic) -> None:
     assert min(swept["looked_for"].values()) > 0
     assert swept["looked_for"].keys() == set(Kind)
 
-
     as_an_auditor_reads_it(run.folder)
 
 
