@@ -87,6 +87,13 @@ class Outcome:
         return self.verdict is Verdict.COMPLETE and self.run.kind == "rollback"
 
     @property
+    def will_not_be_done(self) -> bool:
+        """Whether nothing of its plan was done, nor will be: another run makes another plan."""
+        if self.verdict is Verdict.STOPPED:  # before an approval its plan asks to be settled
+            return self.run.has(Approval)
+        return self.verdict in (Verdict.KILLED, Verdict.FAILED)
+
+    @property
     def reached_its_end(self) -> bool:
         """Whether it has come as far as it would have come: nothing has broken it off."""
         return self.verdict in (Verdict.WAITING, Verdict.COMPLETE, Verdict.STOPPED)

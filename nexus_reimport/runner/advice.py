@@ -49,8 +49,9 @@ The run was undone, that was not verified, and the record is closed: it cannot b
        nexus-reimport restore RUN --into NAME
        nexus-reimport adopt ENV --this-is-a-copy, after the restored database has been swapped in"""
 IN_DOUBT = """\
-The connection was lost at COMMIT. The database is as it was, or holds everything that was approved,
-never anything between. No new run starts until this run is settled:
+The connection was lost at COMMIT, or the run was killed before it could tell. The database is as
+it was, or holds everything that was approved, never anything between. No new run starts until this
+run is settled:
   A. the database can be reached
        nexus-reimport settle ENV
        not committed: everything is as it was; start again

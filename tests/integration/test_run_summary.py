@@ -15,7 +15,9 @@ import pytest
 from nexus_reimport import naming, record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
+from nexus_reimport.events import Event
 from nexus_reimport.model import Applied, Approval, Plan
+from nexus_reimport.page import outcome
 from nexus_reimport.progress import heard_by
 from nexus_reimport.record import Run, State, Verdict
 from nexus_reimport.record.journal import JOURNAL
@@ -260,6 +262,14 @@ def test_a_live_run_is_running_and_a_killed_one_is_not(
     assert nothing_is_claimed(clinic, run, before)["state"] == State.UNKNOWN
     assert runner.settle(DEV).verdict is Verdict.KILLED
     nothing_is_claimed(clinic, run, before)
+
+
+def test_on_the_page_the_plan_of_a_killed_run_is_what_it_would_have_done(clinic: Clinic) -> None:
+    """Its numbers stood there as those of a dry run that waits: "Wipes and reimports"."""
+    run = clinic.proposed().run
+    assert not outcome.of(run).will_not_be_done
+    run.journal(Event.FAILED, stage="02_execute", what="interrupted", killed=True)
+    assert outcome.of(run).will_not_be_done
 
 
 # ---------------------------------------------------------------- it was committed

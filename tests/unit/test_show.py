@@ -37,7 +37,7 @@ PLAN_TEXT = """\
 The plan
 ========
 
-As of 2026-03-01 02:00:00 UTC. This is what will be done; nothing has been done yet.
+As of 2026-03-01 02:00:00 UTC. What this run does once it is approved; making the plan wrote nothing.
 Decide this in the environment's file before the run can go on:
   decisions.patients: no_filemaker_id = keep or purge (25 rows)
   decisions.patients.when_different: "dob" = filemaker or nexus (7 rows)
