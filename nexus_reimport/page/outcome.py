@@ -158,9 +158,21 @@ _HEADLINES = {
 }
 
 
+_OF_A_ROLLBACK = {
+    Verdict.COMPLETE: "COMPLETE: taken back and verified",
+    Verdict.STOPPED: "STOPPED: nothing was taken back",
+    Verdict.FAILED: "FAILED: nothing was taken back",
+    Verdict.KILLED: "KILLED: it was interrupted; nothing was taken back",
+    Verdict.COMMITTED_UNVERIFIED: "TAKEN BACK, NOT VERIFIED: a person must decide",
+    Verdict.IN_DOUBT: "IN DOUBT: taken back or not, nobody knows yet",
+}
+
+
 def _headline(run: Run, verdict: Verdict, refusals: tuple[Refusal, ...]) -> tuple[str, str]:
-    if verdict is Verdict.COMPLETE and run.kind == "rollback":
-        return "COMPLETE: taken back and verified", "good"
+    if run.kind == "rollback" and verdict in _OF_A_ROLLBACK:
+        return _OF_A_ROLLBACK[verdict], _HEADLINES[verdict][1]
+    if verdict is Verdict.STOPPED and run.has(Approval):  # it was a GO
+        return "STOPPED: nothing was written", "bad"
     if verdict is not Verdict.WAITING:
         return _HEADLINES.get(verdict, (str(verdict), "attention"))
     if refusals:

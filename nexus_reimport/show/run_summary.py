@@ -201,7 +201,7 @@ def _undone(run: Run) -> Iterator[Fact]:
     rows = naming.counted(undone.put_back, "no rows")
     links = f"links of {links}" if links else "no links"
     yield "restored" if undone.exact else "after it", f"{rows}; {links}"
-    yield "as before", undone.as_before
+    yield "as before", attention.as_before(undone, run.loaded(Report, "checks_rollback"))
 
 
 def _waited(run: Run) -> Iterator[Fact]:

@@ -272,6 +272,30 @@ def test_on_the_page_the_plan_of_a_killed_run_is_what_it_would_have_done(clinic:
     assert outcome.of(run).will_not_be_done
 
 
+def test_on_the_page_a_rollback_is_not_told_as_a_reimport(clinic: Clinic) -> None:
+    """One that was committed and not verified was called so as if it had been the import."""
+    run = record.create(environments.load(DEV), "rollback", undoes="20260101T000000Z-ab12")
+    run.journal(Event.FAILED, stage="undo", what="no", kind="StopError", exit_code=1)
+    assert outcome.of(run).headline == "STOPPED: nothing was taken back"
+    run.journal(Event.COMMITTED)
+    assert outcome.of(run).headline == "TAKEN BACK, NOT VERIFIED: a person must decide"
+
+
+def test_a_rollback_whose_check_failed_is_not_as_before(clinic: Clinic) -> None:
+    """`as before: yes` stood above a check that had failed; the first screen said better."""
+    clinic.executed()
+    back = rollback.begin(DEV)
+    back.back_up()
+    back.preview()
+    back.propose()
+    back.approve(rehearsed=True)
+    back.undo()
+    clinic.do("UPDATE notes SET content = content || '.'")
+    assert told(back.run)["as before"].startswith("yes")
+    assert back.verify().blocking
+    assert told(back.run)["as before"].startswith("not proven")
+
+
 # ---------------------------------------------------------------- it was committed
 
 

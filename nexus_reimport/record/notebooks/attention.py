@@ -22,6 +22,7 @@ from nexus_reimport.model import (
     RollbackPreview,
     RollbackProposal,
     Survey,
+    Undone,
 )
 
 OVERTAKEN = "planned as still to come, which were over before the approval"
@@ -150,6 +151,16 @@ def of_ending(outlook: Outlook | None) -> list[str]:
     """The waivers that the preflight needed and that end before the verification may."""
     ends = "this waiver ends today; a verification after midnight would stop"
     return [f"{ends}: {waiver}" for waiver in (outlook.ending if outlook else ())]
+
+
+def as_before(done: Undone, after: Report | None) -> str:
+    """Whether the data is as before the run; the checks after a rollback know better than COMMIT.
+
+    ``after`` is their report, once they were made.
+    """
+    if after and after.blocking:
+        return "not proven: it was at COMMIT, and a check after it has failed"
+    return done.as_before
 
 
 def of_checks(report: Report | None) -> list[str]:

@@ -332,12 +332,10 @@ def _of_rollback(seen: _Record) -> Iterator[Line]:
 
 def _as_before(seen: _Record, done: Undone) -> Line:
     """Whether the data is as it was before the run; the checks after know better than COMMIT."""
-    name = "as before the run"
-    after = seen.report("checks_rollback")
-    if after and after.blocking:
-        return Line(name, "not proven: it was at COMMIT, and a check after it has failed", "bad")
+    name, after = "as before the run", seen.report("checks_rollback")
     is_simple = done.exact and not any(n.rows for n in done.since.newer)
-    return Line(name, done.as_before, "good" if is_simple else "look")
+    tone = "bad" if after and after.blocking else "good" if is_simple else "look"
+    return Line(name, attention.as_before(done, after), tone)
 
 
 def _rows_and_links(rows: Mapping[str, int], links: Mapping[str, int]) -> str:
