@@ -175,8 +175,8 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
     waiting = None if at_work else status.waiting(settings)
     gates_now = gates.read(settings, desk.status, desk.connections, busy=at_work is not None)
     refusals = gates.refusals(gates_now)
-    told = record.unfinished(settings) or last
-    shown = None if at_work or told is None else outcome.of(told, refusals)
+    described = record.unfinished(settings) or last
+    shown = None if at_work or described is None else outcome.of(described, refusals)
     past, older = history.of(settings, at_work.run if at_work else None)
     of = at_work.run if at_work and at_work.run else last
     look, seen = desk.look.value, desk.status.value
