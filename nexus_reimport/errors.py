@@ -20,6 +20,7 @@
     ├── RecordError      a run's folder, journal or seal
     │   ├── OnlySealed   a record is sealed and whole, and not signed or archived as it should be
     │   ├── NotClean     a record holds what identifies a person, or a secret: it is not sealed
+    │   ├── RecordGone   a run's record is not there any more, and with it what is known of it
     │   └── NotSaved     a page was stepped through by hand and is not saved: nothing is sealed
     └── SandboxError     the made-up clinic
         └── SandboxRefused     its folder is not the right one
@@ -263,6 +264,13 @@ class NotClean(RecordError):
     """A record holds what identifies a person, or a secret: it is not sealed."""
 
     title = "The record is not sealed"
+
+
+class RecordGone(RecordError):
+    """A run's record is not there any more: what the run has left cannot be told without it."""
+
+    exit_code = InDoubt.exit_code
+    title = "In doubt: the run's record is gone"
 
 
 class NotSaved(RecordError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nexus_reimport import model, naming, wording
-from nexus_reimport.errors import Busy, RecordError, is_disk_full
+from nexus_reimport.errors import Busy, RecordError, RecordGone, is_disk_full
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import journal, lock, values, verdict
@@ -29,6 +29,20 @@ def of(settings: Settings, run_id: str) -> Run:
         for place in (settings.folders.runs, settings.folders.private)
     )
     return Run(settings.name, run_id, record / bag.PAYLOAD, apart)
+
+
+def gone(environment: str, place: Path) -> RecordGone:
+    """What is told of a run whose record was there: without it, it would look as if it did nothing.
+
+    ``place`` is the folder that is not there any more.
+    """
+    return RecordGone(
+        "the run's record is not there any more: its folder was unmounted, moved or deleted",
+        where=f"environment {environment}, {place}",
+        state="what the run has left in the database is not known without its record",
+        next="bring that folder back (mount, ls -l), begin no new run before;"
+        f" then: nexus-reimport status {environment}",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +76,15 @@ class Run:
         journal.append(self.folder, event, **facts)
 
     def events(self) -> list[Entry]:
-        """The journal's lines that count: whole ones, each following on the one before."""
-        return journal.read(self.folder)
+        """The journal's lines that count: whole ones, each following on the one before.
+
+        Raises:
+            RecordGone: there is no journal, as there is of every run from its beginning on.
+        """
+        entries = journal.read(self.folder)
+        if not entries and not (self.folder / journal.JOURNAL).is_file():
+            raise gone(self.environment, self.bag)
+        return entries
 
     def has_failed_since(self, known: int) -> bool:
         """Whether a failure was journalled after the first ``known`` of its lines."""

@@ -23,6 +23,7 @@ from nexus_reimport.errors import (
 from nexus_reimport.interrupt import Interrupted
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Run, State
+from nexus_reimport.record import run as runs
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runner import notebook, outcome
 from nexus_reimport.runner.outcome import Outcome
@@ -38,6 +39,7 @@ def of_new(settings: Settings, work: Callable[[], Outcome], digest: str = "") ->
 
     Raises:
         Busy: another runner is at work in this environment. Nothing was started.
+        RecordGone: the records are not there any more. What the run has left is not known.
         ReimportError: as ``work`` does, as long as its run has left the database as it was.
     """
     others: set[str] | None = None
@@ -51,6 +53,8 @@ def of_new(settings: Settings, work: Callable[[], Outcome], digest: str = "") ->
     def ours() -> Run | None:
         if others is None:
             return None
+        if not settings.records_folder.is_dir():  # which the lock in it has made
+            raise runs.gone(settings.name, settings.records_folder)
         return next((run for run in record.every(settings) if run.id not in others), None)
 
     try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
 from nexus_reimport import naming
+from nexus_reimport.errors import RecordGone
 from nexus_reimport.events import Event
 from nexus_reimport.record import Run, moment
 from nexus_reimport.record.journal import Entry
@@ -68,9 +69,10 @@ class _Teller:
         """Say each new line, until ``done``, and then those that are left."""
         while True:
             last_look = done.wait(_PAUSE)
-            for entry in self._run.events()[self._seen :]:
-                self._seen += 1
-                self._tell(entry)
+            with suppress(RecordGone):  # its command says so
+                for entry in self._run.events()[self._seen :]:
+                    self._seen += 1
+                    self._tell(entry)
             if last_look:
                 self._show("")
                 return

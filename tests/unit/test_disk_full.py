@@ -19,6 +19,7 @@ from nexus_reimport.errors import (
     SPACE,
     MappingError,
     OnlySealed,
+    RecordError,
     StopError,
     StorageError,
     TargetError,
@@ -28,11 +29,12 @@ from nexus_reimport.errors import (
 from nexus_reimport.events import Event
 from nexus_reimport.files import private, rowfile
 from nexus_reimport.files.spool import Spool
+from nexus_reimport.interrupt import Interrupted
 from nexus_reimport.nexus.connection import pg_tools
 from nexus_reimport.planning.manual import writing
-from nexus_reimport.record import closing, create, journal
+from nexus_reimport.record import Run, State, closing, create, journal
 from nexus_reimport.record.sealed import archived, index
-from nexus_reimport.runner import notebook
+from nexus_reimport.runner import Outcome, ending, notebook
 from nexus_reimport.settings import Settings
 from nexus_reimport.show import kernel
 from support.records import committed
@@ -255,3 +257,27 @@ def test_of_a_sealed_run_that_a_full_disk_has_stopped_the_next_command_begins_it
     assert todo.endswith(
         f"nexus-reimport record show {known.name} --run {run.id} shows what became of this one"
     )
+
+
+@pytest.mark.parametrize("ends", [NO_ROOM, Interrupted("SIGTERM")], ids=["full", "interrupted"])
+def test_of_a_run_whose_record_has_gone_nobody_says_that_nothing_was_written(
+    known: Settings, ends: BaseException
+) -> None:
+    """An empty journal is one of a run that has left the database as it was."""
+    run: list[Run] = []
+
+    def work() -> Outcome:
+        run.append(committed(known))
+        known.folders.runs.rename(known.folders.runs.with_name("unmounted"))
+        raise ends
+
+    with pytest.raises(RecordError) as refused:
+        ending.of_new(known, work)
+    assert "not known" in refused.value.state
+    assert "nothing was written" not in str(refused.value)
+    assert str(known.records_folder) in refused.value.where
+    with pytest.raises(RecordError) as refused:
+        run[0].state()
+    assert "not known" in refused.value.state
+    known.folders.runs.with_name("unmounted").rename(known.folders.runs)
+    assert run[0].state() is State.COMMITTED
