@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nexus_reimport import model, naming, wording
-from nexus_reimport.errors import Busy, RecordError, RecordGone, is_disk_full
+from nexus_reimport.errors import Busy, RecordError, RecordGone
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import journal, lock, values, verdict
@@ -115,11 +115,8 @@ class Run:
 
     def _journal_failure(self, stage: str, error: BaseException) -> None:
         """Journal that a stage failed. Without room for the line the run counts as killed."""
-        try:
+        with suppress(OSError):  # a disk that takes nothing must not hide why the stage failed
             self.journal(Event.FAILED, stage=stage, **journal.failure(error))
-        except OSError as refused:
-            if not is_disk_full(refused):  # a full disk must not hide why the stage failed
-                raise
 
     @property
     def again(self) -> str:

@@ -121,14 +121,19 @@ def test_the_sheet_to_fill_in_says_it_in_the_same_words(
     assert (told.what, told.where) == (DISK_FULL, str(tmp_path / "manual.xlsx"))
 
 
-def test_a_full_disk_does_not_hide_why_a_stage_failed(
-    known: Settings, request: pytest.FixtureRequest
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EFBIG])
+def test_a_disk_that_takes_nothing_does_not_hide_why_a_stage_failed(
+    known: Settings, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
+    """A system makes a disk read-only after its first error, so that no line can be written."""
     run = create(known)
+
+    def refuse(_: int) -> None:
+        raise OSError(number, os.strerror(number))
 
     def stop() -> None:
         with run.stage("plan"):
-            request.getfixturevalue("full")
+            monkeypatch.setattr(os, "fsync", refuse)
             raise StopError("3 rows are undecided")
 
     with pytest.raises(StopError, match="3 rows"):
