@@ -9,7 +9,7 @@ EXIT_CODES = {
     2: "to correct: the command line, a file, a login, a name or a right",
     3: "failed or interrupted (Ctrl-C); what was not committed was rolled back",
     4: "committed, not verified: nexus-reimport finish ENV",
-    5: "in doubt, the connection was lost at COMMIT: nexus-reimport settle ENV",
+    5: "in doubt, it is not known whether COMMIT happened: nexus-reimport settle ENV",
     6: "waiting for an approval; nothing was written",
 }
 

@@ -43,12 +43,7 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "", name
     _refuse_former(settings)
     _finish_seal(settings)
     _close_earlier(settings, undoes)
-    # To find it by. The order of records is their number, which each gets when it is sealed.
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    new_run = run.of(settings, f"{stamp}-{secrets.token_hex(2)}")
-    for folder in (settings.records_folder, new_run.private.parent):
-        private.close_folder(folder)
-    private.new_folder(new_run.private)
+    new_run = _named(settings)
     with private.locked_folder(settings.records_folder):
         # Under another name until it is whole: a record that a kill cut short would be none.
         draft = settings.records_folder / f".{new_run.id}.new"
@@ -61,6 +56,21 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "", name
                 shutil.rmtree(left, ignore_errors=True)
     private.sync_path(settings.records_folder)
     return new_run
+
+
+def _named(settings: Settings) -> Run:
+    """A run with an id of its own, and its private folder; of its record there is nothing yet."""
+    while True:
+        # To find it by. The order of records is their number, which each gets when it is sealed.
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        new_run = run.of(settings, f"{stamp}-{secrets.token_hex(2)}")
+        for folder in (settings.records_folder, new_run.private.parent):
+            private.close_folder(folder)
+        # Of a hundred runs of one second two may have drawn the same.
+        with suppress(FileExistsError):
+            if not new_run.bag.exists():
+                private.new_folder(new_run.private)
+                return new_run
 
 
 def _begin(settings: Settings, new_run: Run, kind: str, undoes: str, name: str) -> None:
@@ -169,20 +179,23 @@ def find(settings: Settings, run_id: str = "") -> Run:
         return first
     candidates = open_runs(settings)
     if len(candidates) != 1:
-        raise _not_one(settings.name, [r.id for r in candidates])
+        raise _not_one(settings, [r.id for r in candidates])
     return candidates[0]
 
 
-def _not_one(environment: str, open_runs: list[str]) -> RecordError:
+def _not_one(settings: Settings, open_runs: list[str]) -> RecordError:
+    environment, where = settings.name, str(settings.records_folder)
     listing = f"nexus-reimport record list {environment} shows what became of each run"
     if not open_runs:
         return RecordError(
             f"{environment} has no open run",
-            next=f"{listing}; nexus-reimport run {environment} begins a new one",
+            where=where,
+            next=f"{listing}; nexus-reimport status {environment} says what comes next",
         )
     return RecordError(
         f"{environment} has {wording.amount(len(open_runs), 'open run')}:"
         f" {wording.some(open_runs)}",
+        where=where,
         next=f"name one of them: --run, on a page run_id; {listing}",
     )
 

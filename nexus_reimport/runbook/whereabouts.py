@@ -1,6 +1,6 @@
 """Where an environment stands: what was done, what is open, and the one thing to do next.
 
-Read from records and settings; the database is asked only whether it is adopted.
+Read from records and settings; the database is asked if it is adopted, and which runs it knows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nexus_reimport.model import Approval, Plan, Proposal, Refusal, Scope, SignO
 from nexus_reimport.model.approval import short
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.connection.postgres import connected
-from nexus_reimport.record import Run, Verdict, journal, lock, signatures
+from nexus_reimport.record import Run, Verdict, anchor, journal, lock, runs, signatures
 from nexus_reimport.runbook import book
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.settings import Settings
@@ -41,6 +41,8 @@ class Whereabouts:
     is_busy: bool  # a command is at work, or somebody steps through the last run by hand
     unfinished: Run | None = None  # unverified or in doubt; beside it the last may be a rollback
     who: str = ""  # what the command that approves needs besides the digest
+    away: int = 0  # runs that the database knows, where no record of any of them is here
+    place: str = ""  # where the records are
 
     @property
     def next(self) -> str:
@@ -53,6 +55,11 @@ class Whereabouts:
             )
         if self.unfinished:
             return f"nexus-reimport finish {self.environment}"
+        if self.away:
+            return (
+                f"bring back what was in {self.place} (mount, ls -l), and begin no run before; only"
+                f" if those records are lost for good: {self._run}"
+            )
         if self.undecided:
             decisions = wording.amount(len(self.undecided), "decision")
             return f"make {decisions} in {self.environment}.toml, then: {self._run}"
@@ -94,6 +101,7 @@ def of(settings: Settings) -> Whereabouts:
     """Where the environment stands now."""
     adopted, to_adopt = _adopted(settings)
     listed = record.every(settings)
+    away = 0 if adopted else _away(settings)
     last = listed[-1] if listed else None
     by_hand = last is not None and last.standing() is Verdict.RUNNING
     is_busy = by_hand or lock.is_taken(settings)  # its run may be about to begin, or to end
@@ -116,6 +124,8 @@ def of(settings: Settings) -> Whereabouts:
         is_busy=is_busy,
         unfinished=record.unfinished(settings),
         who=approval.with_name(settings),
+        away=away,
+        place=str(settings.records_folder),
     )
 
 
@@ -137,6 +147,15 @@ def _adopted(settings: Settings) -> tuple[str, str]:
     except ReimportError as error:
         return f"not known: {error.what}", error.next
     return "", ""
+
+
+def _away(settings: Settings) -> int:
+    """How many runs the database knows, if the record of none is here: they may be unmounted."""
+    try:
+        known = {row.run for row in anchor.rows(settings)}
+    except ReimportError:  # a table of ours is not there yet, or may not be read
+        return 0
+    return 0 if known & {folder.name for folder in runs.folders(settings)} else len(known)
 
 
 def _undecided(last: Run | None) -> Sequence[str]:

@@ -24,6 +24,9 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     yield "adopted", value.adopted or "yes"
     last = value.last
     yield "last run", f"{last.id}, {last.kind}, {last.standing()}" if last else "none yet"
+    if value.away:
+        known = wording.amount(value.away, "run")
+        yield "records", f"of {known} that the database knows, none is in {value.place}"
     first = value.unfinished
     is_beside = first is not None and first != last
     if first and is_beside:

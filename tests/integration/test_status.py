@@ -47,6 +47,19 @@ def test_a_record_that_was_left_open_is_told(clinic: Clinic) -> None:
     assert "not sealed" not in shown()
 
 
+def test_records_that_are_not_mounted_are_told_and_do_not_look_like_a_new_environment(
+    clinic: Clinic,
+) -> None:
+    clinic.executed()
+    place = environments.load(DEV).records_folder
+    place.rename(place.with_name("unmounted"))
+    assert f"of 1 run that the database knows, none is in {place}" in shown()
+    assert next_of().startswith(f"bring back what was in {place} (mount, ls -l)")
+    place.with_name("unmounted").rename(place)
+    assert "none is in" not in shown()
+    assert next_of() == "nothing"
+
+
 @contextmanager
 def running_elsewhere(clinic: Clinic) -> Iterator[None]:
     """Another process holds what a command holds while it is at work."""

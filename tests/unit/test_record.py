@@ -7,6 +7,7 @@ import getpass
 import itertools
 import os
 import re
+import secrets
 import shutil
 import stat
 import subprocess
@@ -347,6 +348,15 @@ def test_a_kill_at_any_instant_leaves_no_record_or_a_whole_one(known: settings.S
             break
     assert left == {0, 1}
     assert drafts > 2
+
+
+def test_two_runs_of_one_second_have_two_ids(
+    known: settings.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter(["aaaa", "aaaa", "aaaa", "bbbb", *map(str, range(1000, 9999))])
+    monkeypatch.setattr(secrets, "token_hex", lambda _: next(drawn))
+    ids = {record.create(known).id for _ in range(20)}
+    assert len(ids) == 20
 
 
 def test_a_kill_at_any_instant_leaves_no_rollback_that_does_not_say_what_it_undoes(
