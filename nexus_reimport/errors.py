@@ -134,7 +134,9 @@ def file_of(error: BaseException) -> str:
 
 
 DISK_FULL = "a disk of this machine is full"
-SPACE = "free some space where the environment's [folders] or the temporary files are (df -h)"
+SPACE = (
+    "free some space where the environment's [folders] or the temporary files are (df -h, df -i)"
+)
 FORBIDDEN = "a file or folder may not be used"
 ALLOW_IT = "let this account read and write it (ls -ld shows owner and mode), then try again"
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)

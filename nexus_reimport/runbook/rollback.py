@@ -301,21 +301,22 @@ class Rollback:
                 next=f"nexus-reimport restore {self.undoes} --into NAME gives the whole database"
                 " back",
             )
-            self._close_undone()
+            close_undone(self.book)
         self.run.journal(Event.VERIFIED, code=approval.code_digest())
         maintenance.leave(self.book.settings)
         return report
 
-    def _close_undone(self) -> None:
-        """Seal the record of an undone run that was never finished: nothing is left to finish."""
-        for earlier in record.open_runs(self.book.settings):
-            if earlier.id == self.undoes:
-                earlier.journal(Event.UNDONE, by=self.run.id)
-                self._seal(earlier)
 
-    def _seal(self, earlier: Run) -> None:
-        """Seal that record; what fails beside it is journalled, and spoils no rollback."""
-        try:
-            Runbook(self.book.settings, self.book.mapping, earlier).seal()
-        except (NotClean, OnlySealed, StorageError, StopError, TargetError) as error:
-            self.run.journal(Event.NOT_KEPT, of=earlier.id, what=error.what)
+def close_undone(book: Runbook) -> None:
+    """Seal the record of the run that the rollback of ``book`` has undone, if it is still open.
+
+    Nothing is left to finish in it, whether the rollback was verified or not. What fails beside the
+    seal is journalled, and spoils no rollback.
+    """
+    for earlier in record.open_runs(book.settings):
+        if earlier.id == book.run.undoes:
+            earlier.journal(Event.UNDONE, by=book.run.id)
+            try:
+                Runbook(book.settings, book.mapping, earlier).seal()
+            except (NotClean, OnlySealed, StorageError, StopError, TargetError) as error:
+                book.run.journal(Event.NOT_KEPT, of=earlier.id, what=error.what)

@@ -30,7 +30,8 @@ The run was undone, and that is committed, but not verified. Take the first that
        nexus-reimport finish ENV
   B. a check failed: restore the whole database from the dump of the run that was undone
        nexus-reimport restore RUN --into NAME
-       nexus-reimport adopt ENV --this-is-a-copy, after the restored database has been swapped in
+       it prints the statements that swap it in; after the swap:
+       nexus-reimport adopt ENV --this-is-a-copy
        nexus-reimport seal ENV"""
 CLOSED = """\
 The data is committed, was not verified, and the record is closed: it cannot be finished any more.
@@ -40,14 +41,16 @@ The data is committed, was not verified, and the record is closed: it cannot be 
        nexus-reimport rollback RUN
   C. the rollback is refused: restore the whole database from the dump, under another name
        nexus-reimport restore RUN --into NAME
-       nexus-reimport adopt ENV --this-is-a-copy, after the restored database has been swapped in"""
+       it prints the statements that swap it in; after the swap:
+       nexus-reimport adopt ENV --this-is-a-copy"""
 ROLLBACK_CLOSED = """\
 The run was undone, that was not verified, and the record is closed: it cannot be finished any more.
   A. nobody knows of anything wrong
        nexus-reimport run ENV imports and verifies all
   B. the data is wrong: restore the whole database from the dump of the run that was undone
        nexus-reimport restore RUN --into NAME
-       nexus-reimport adopt ENV --this-is-a-copy, after the restored database has been swapped in"""
+       it prints the statements that swap it in; after the swap:
+       nexus-reimport adopt ENV --this-is-a-copy"""
 IN_DOUBT = """\
 The connection was lost at COMMIT, or the run was killed before it could tell. The database is as
 it was, or holds everything that was approved, never anything between. No new run starts until this

@@ -136,8 +136,11 @@ def _unfit_waivers(settings: Settings) -> str:
 def _sealed(run: Run, say: Say | None = None, *, as_saved: bool = False) -> Outcome:
     if say:
         say(f"{run.environment}: {naming.stage(SEAL)}")
+    book = runbook.reopen(run.environment, run.id)
+    if run.is_committed():
+        rollback.close_undone(book)  # if it is one
     try:
-        runbook.reopen(run.environment, run.id).seal(as_saved=as_saved)
+        book.seal(as_saved=as_saved)
     except (NotClean, NotSaved) as error:
         open_still = outcome.of(run, str(error))
         return replace(open_still, exit_code=open_still.exit_code or error.exit_code)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import record, runbook, show
+from nexus_reimport import record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.events import Event
 from nexus_reimport.model import Proposal
+from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import whereabouts
 from support.clinic import ROLE, Clinic
 from support.commands import command
@@ -125,6 +126,21 @@ def test_a_run_to_be_finished_comes_before_a_rollback_that_was_killed(clinic: Cl
     assert f"last run    {back.id}, rollback, KILLED" in text
     assert f"unfinished  {run.id}, reimport, COMMITTED_UNVERIFIED" in text
     assert f"nexus-reimport seal {DEV} --run {back.id} closes it" in text
+
+
+def test_the_run_that_an_unverified_rollback_has_undone_is_closed_with_it(clinic: Clinic) -> None:
+    """It stayed open, told that its data is committed, and no run could begin beside it."""
+    settings = environments.load(DEV)
+    run = record.create(settings)
+    run.journal(Event.COMMITTED)
+    back = record.create(settings, "rollback", undoes=run.id)
+    back.journal(Event.COMMITTED)
+    assert next_of() == f"nexus-reimport finish {DEV}"
+    runner.seal(DEV, back.id, as_saved=True)
+    assert (run.is_sealed, run.verdict()) == (True, Verdict.UNDONE)
+    assert (back.is_sealed, back.verdict()) == (True, Verdict.COMMITTED_UNVERIFIED)
+    assert next_of().endswith(f"nexus-reimport run {DEV} verifies all")
+    record.refuse_unfinished(settings)
 
 
 def test_a_stopped_run_and_a_database_that_is_not_adopted_are_told(clinic: Clinic) -> None:

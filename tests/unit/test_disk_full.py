@@ -148,7 +148,7 @@ def test_the_journal_names_the_file_and_a_person_reads_it(known: Settings) -> No
     assert where.endswith(f"run {run.id}, /records/plan.json")
     assert state == "  state: the database is as it was"
     assert todo.startswith("  next:  free some space")
-    assert "(df -h); nexus-reimport run sandbox-dev begins a new run; nexus-reimport" in todo
+    assert "(df -h, df -i); nexus-reimport run sandbox-dev begins a new run; nexus-reimport" in todo
 
 
 def test_a_verified_run_that_is_not_sealed_is_told_as_verified(known: Settings) -> None:
@@ -258,7 +258,7 @@ def test_of_a_sealed_run_that_a_full_disk_has_stopped_the_next_command_begins_it
     run.journal(Event.FAILED, stage="plan", **journal.failure(NO_ROOM))
     closing.close(known, run)
     todo = notebook.told_of(run, DISK_FULL, SPACE).splitlines()[-1]
-    assert f"(df -h); {run.again} begins a new run; " in todo
+    assert f"(df -h, df -i); {run.again} begins a new run; " in todo
     assert todo.endswith(
         f"nexus-reimport record show {known.name} --run {run.id} shows what became of this one"
     )
