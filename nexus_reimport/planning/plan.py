@@ -190,9 +190,12 @@ def _existing(intake: Intake, name: str, loaded: IdMap) -> tuple[OwnerRows, dict
         if filemaker_id:
             carried[filemaker_id].append(key)
             spelt.setdefault(filemaker_id, filemaker_id)
+    # What a row itself carries wins over what the last run noted of that row, and of that id: else
+    # a row whose id was changed would get the documents of two patients.
+    carrying = {key for rows in carried.values() for key in rows}
+    noted = {i: key for i, key in loaded if i not in carried and key not in carrying}
     # The id map may name rows that people have deleted since.
-    remembered = {filemaker_id: key for filemaker_id, key in loaded if key in keys}
-    # What a row itself carries wins over what the last run noted.
+    remembered = {i: key for i, key in noted.items() if key in keys}
     known = remembered | {i: rows[0] for i, rows in carried.items() if len(rows) == 1}
     owners = OwnerRows(frozenset(keys), frozenset(keys), IdPairs.of(known.items()))
     return owners, {spelt[i].written: key for i, key in known.items()}

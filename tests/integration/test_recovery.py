@@ -11,6 +11,7 @@ import pytest
 from nexus_reimport import CHECKOUT, record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, StopError
+from nexus_reimport.files import rowfile
 from nexus_reimport.model import NewerDecision, Plan, Scope
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import whereabouts
@@ -24,7 +25,7 @@ from nexus_reimport.runner.advice import (
 )
 from nexus_reimport.stages import apply
 from nexus_sandbox.postgres.server import binaries
-from support.clinic import OWNER, Clinic
+from support.clinic import OWNER, Clinic, planned
 from support.halting import halted, nothing_left
 from support.relinking import LINKS, linked_wrongly, relinked
 from support.restoring import drop_aside, named, swap_in
@@ -36,6 +37,29 @@ README = CHECKOUT / "runbook" / "README.md"
 
 
 # ---------------------------------------------------------------- re-linking alone
+
+
+def test_relinking_gives_a_row_whose_id_was_changed_no_documents_of_its_former_patient(
+    clinic: Clinic,
+) -> None:
+    """What the last run noted of the row still counted: it got the documents of two patients."""
+    clinic.executed()
+    held = "filemaker_metadata->>'filemaker_id'"
+    (row, former), (other, now), (third, noted), *_ = clinic.rows(
+        f"SELECT id::text, {held} FROM patients WHERE {held} IS NOT NULL ORDER BY id"
+    )
+    put = "UPDATE patients SET filemaker_metadata = filemaker_metadata || jsonb_build_object"
+    clinic.do(f"{put}('filemaker_id', null) WHERE id = %s", "dev", other)
+    clinic.do(f"{put}('filemaker_id', %s::text) WHERE id = %s", "dev", now, row)
+    clinic.do(f"{put}('filemaker_id', null) WHERE id = %s", "dev", third)
+    book = planned(links_only=True)
+    lines = rowfile.read(book.intake().folder, book.run.load(Plan).id_map)
+    known = {((i or "").casefold(), key) for entity, i, key in lines if entity == "patients"}
+    former, now, noted = (one.casefold() for one in (former, now, noted))
+    assert (now, row) in known
+    assert (noted, third) in known, "a row that lost its id is still known by what was noted"
+    assert (former, row) not in known
+    assert (now, other) not in known
 
 
 def test_relinking_alone_fixes_links_and_writes_nothing_else(
