@@ -193,9 +193,9 @@ def _existing(intake: Intake, name: str, loaded: IdMap) -> tuple[OwnerRows, dict
     # What a row itself carries wins over what the last run noted of that row, and of that id: else
     # a row whose id was changed would get the documents of two patients.
     carrying = {key for rows in carried.values() for key in rows}
-    noted = {i: key for i, key in loaded if i not in carried and key not in carrying}
+    noted = ((i, key) for i, key in loaded if i not in carried and key not in carrying)
     # The id map may name rows that people have deleted since.
-    remembered = {i: key for i, key in noted.items() if key in keys}
+    remembered = {i: key for i, key in noted if key in keys}
     known = remembered | {i: rows[0] for i, rows in carried.items() if len(rows) == 1}
     owners = OwnerRows(frozenset(keys), frozenset(keys), IdPairs.of(known.items()))
     return owners, {spelt[i].written: key for i, key in known.items()}

@@ -23,7 +23,7 @@ from nexus_reimport.record import access, closing, lock, run
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.record.run import Run
 from nexus_reimport.record.sealed import bag, chain, index, seal
-from nexus_reimport.record.verdict import Verdict
+from nexus_reimport.record.verdict import UNFINISHED, Verdict
 from nexus_reimport.settings import Settings
 
 
@@ -60,12 +60,12 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "", name
 
 def _named(settings: Settings) -> Run:
     """A run with an id of its own, and its private folder; of its record there is nothing yet."""
+    for folder in (settings.records_folder, settings.private_folder):
+        private.close_folder(folder)
     while True:
         # To find it by. The order of records is their number, which each gets when it is sealed.
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         new_run = run.of(settings, f"{stamp}-{secrets.token_hex(2)}")
-        for folder in (settings.records_folder, new_run.private.parent):
-            private.close_folder(folder)
         # Of a hundred runs of one second two may have drawn the same.
         with suppress(FileExistsError):
             if not new_run.bag.exists():
@@ -112,7 +112,7 @@ def refuse_unfinished(settings: Settings, undoes: str = "") -> None:
         verdict = earlier.verdict()  # of a run at which nobody works any more
         if verdict is Verdict.COMMITTED_UNVERIFIED and earlier.id == undoes:
             continue
-        if earlier.must_be_finished:
+        if verdict in UNFINISHED:
             raise RecordError(
                 f"run {earlier.id} is {verdict}",
                 where=f"environment {settings.name}",
@@ -127,7 +127,11 @@ def unfinished(settings: Settings) -> Run | None:
     Beside an unverified run a rollback of it may be open: one that was killed has settled nothing,
     and one that is committed comes first, since its end closes the other.
     """
-    unsettled = (one for one in open_runs(settings) if one.must_be_finished)
+    return _to_finish(open_runs(settings))
+
+
+def _to_finish(opened: Iterable[Run]) -> Run | None:
+    unsettled = (one for one in opened if one.must_be_finished)
     return max(unsettled, key=lambda one: bool(one.undoes), default=None)
 
 
@@ -175,9 +179,9 @@ def find(settings: Settings, run_id: str = "") -> Run:
                 f"no run {run_id} of {settings.name}", next="see nexus-reimport record list"
             )
         return named
-    if first := unfinished(settings):
-        return first
     candidates = open_runs(settings)
+    if first := _to_finish(candidates):
+        return first
     if len(candidates) != 1:
         raise _not_one(settings, [r.id for r in candidates])
     return candidates[0]

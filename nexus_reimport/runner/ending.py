@@ -23,7 +23,7 @@ from nexus_reimport.errors import (
 from nexus_reimport.interrupt import Interrupted
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Run, State
-from nexus_reimport.record import run as runs
+from nexus_reimport.record.run import gone
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runner import notebook, outcome
 from nexus_reimport.runner.outcome import Outcome
@@ -54,7 +54,7 @@ def of_new(settings: Settings, work: Callable[[], Outcome], digest: str = "") ->
         if others is None:
             return None
         if not settings.records_folder.is_dir():  # which the lock in it has made
-            raise runs.gone(settings.name, settings.records_folder)
+            raise gone(settings.name, settings.records_folder)
         return next((run for run in record.every(settings) if run.id not in others), None)
 
     try:

@@ -137,8 +137,8 @@ def _sealed(run: Run, say: Say | None = None, *, as_saved: bool = False) -> Outc
     if say:
         say(f"{run.environment}: {naming.stage(SEAL)}")
     book = runbook.reopen(run.environment, run.id)
-    if run.is_committed():
-        rollback.close_undone(book)  # if it is one
+    if run.undoes and run.is_committed():
+        rollback.close_undone(book)
     try:
         book.seal(as_saved=as_saved)
     except (NotClean, NotSaved) as error:
