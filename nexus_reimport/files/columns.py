@@ -311,6 +311,12 @@ def among(values: Column, known: Column) -> Booleans:
     return reduce(pc.or_, several, pc.is_in(values, value_set=known[:0]))
 
 
+def numbers_among(values: Column, known: Column) -> list[int]:
+    """The numbers of the values that are known ones."""
+    numbers: list[int] = (places(values, known) >= 0).nonzero()[0].tolist()
+    return numbers
+
+
 def count(values: Column, known: Column) -> int:
     """How many of the values are known ones."""
     import pyarrow.compute as pc

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -210,19 +210,25 @@ class EntityPlanner:
         """
         new: list[str | None] = [None] * len(records)
         first, _ = self._intake.survey.next_keys.get(self._name, (None, None))
-        namespace, written = self._intake.mapping.namespace, records.written
+        written = records.written
         free = columns.whole(matches.records)
         free = free[columns.ranks(columns.at(written, free))]
-        each = zip(free.tolist(), columns.texts(columns.at(written, free)), strict=True)
-        for place, (number, filemaker_id) in enumerate(each):
-            new[number] = (
-                matching.derived_id(namespace, self._name, filemaker_id)
-                if first is None
-                else str(first + place)
-            )
+        ids = columns.texts(columns.at(written, free))
+        derived = self._derived(ids) if first is None else map(str, count(first))
+        for number, key in zip(free.tolist(), derived, strict=False):
+            new[number] = key
         return columns.first(
             columns.at(self._before.ids(), columns.whole(matches.rows)), columns.of(new)
         )
+
+    def _derived(self, written: Iterable[str]) -> list[str]:
+        """The id of the new row of each FileMaker id; one that no row has."""
+        namespace = self._intake.mapping.namespace
+        derived = [matching.derived_id(namespace, self._name, one) for one in written]
+        while taken := columns.numbers_among(columns.of(derived), self._before.ids()):
+            for number in taken:
+                derived[number] = matching.next_derived_id(self._name, derived[number])
+        return derived
 
     def _rows(
         self, brought: IdPairs, matches: Matches, records: SpooledRecords, going: set[str]

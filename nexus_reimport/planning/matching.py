@@ -87,6 +87,13 @@ def derived_id(namespace: uuid.UUID, entity: str, filemaker_id: str) -> str:
     return str(uuid.uuid5(namespace, f"{entity}:{filemaker_id}"))
 
 
+def next_derived_id(entity: str, derived: str) -> str:
+    """The id after ``derived``, which belongs to the row of another record."""
+    # A record that is deleted and made anew takes its row along; where the first one comes back,
+    # its id is that row's. It is the same in every run and every environment, too.
+    return str(uuid.uuid5(uuid.UUID(derived), entity))
+
+
 def match(
     entity: str,
     spec: Entity,
