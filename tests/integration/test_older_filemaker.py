@@ -17,7 +17,9 @@ from nexus_reimport.checks.before.older import (
     no_table_of_filemaker_has_an_older_newest_change,
 )
 from nexus_reimport.model import Report, Snapshot
-from support.clinic import Clinic
+from nexus_sandbox.filemaker import exports
+from support.channels import EXPORTS, read_by
+from support.clinic import Clinic, surveyed
 from support.interlock import refusal, untouched
 
 RESTORED = "filemaker_was_not_restored"
@@ -112,3 +114,27 @@ def test_the_first_record_is_compared_with_none(clinic: Clinic, rehearsed: Path)
     for look in (filemaker_was_not_restored, no_table_of_filemaker_has_an_older_newest_change):
         assert (look(before).looked_at, list(look(before).offending)) == (1, [])
         assert "nothing to compare with" in look(before).note
+
+
+def test_a_table_that_comes_without_modification_times_is_named_and_not_called_restored(
+    clinic: Clinic,
+) -> None:
+    """The exported file of the images has no such column, and the Data API has the field."""
+    first = clinic.whole(dry=True)
+    exports.export(clinic.simulator.tables.values(), clinic.folder.parent / "exports")
+    channels = '{ images = "exports", messages = "odata", notes = "odata" }'
+    read_by(clinic, f'channel = "data_api"\nchannels = {channels}', EXPORTS)
+    book = surveyed()
+    book.plan()
+    report = book.check_before()
+    assert not report.blocking, [(r.check, r.sample) for r in report.blocking]
+    restored = next(r for r in report.results if r.check == RESTORED)
+    assert restored.note == (
+        f"compared with {first.settings.name} {first.run.id}; not images: read without"
+        " modification times now"
+    )
+    older = next(r for r in report.results if r.check.startswith("no_table_of_filemaker_has_an"))
+    newest = first._before().snapshot.extracts["images"].newest
+    assert older.sample == (
+        f"images: newest change {newest} then, read without modification times now",
+    )

@@ -27,10 +27,12 @@ def filemaker_was_not_restored(before: Before) -> Finding:
     """Nothing in FileMaker has gone back to before a change that the last COMPLETE record saw.
 
     Where it has, the file was restored from a backup: what was entered since then is lost there.
+    Of a table that comes without its field of modification times, as an export may, it is not seen.
     """
     if before.earlier is None:
         return Finding(1, note=_FIRST)
-    both, off = list(_both(before)), []
+    every, off = list(_both(before)), []
+    both = [(then, now) for then, now in every if _has_stamps(before, now)]
     newest_then = max((then.newest for then, _ in both), default="")
     newest_now = max((now.newest for _, now in both), default="")
     if _is_older(newest_now, newest_then):
@@ -41,7 +43,9 @@ def filemaker_was_not_restored(before: Before) -> Finding:
             off.append(f"{now.source}: {records} as before a change that was read then")
     missing = [then for then, _ in both if not _is_kept(before, then)]
     single = f"; of {wording.amount(len(missing), 'table')} not record by record" if missing else ""
-    return Finding(1 + len(both), off, note=f"compared with {before.earlier_run}{single}")
+    bare = ", ".join(now.source for _, now in every if not _has_stamps(before, now))
+    unseen = f"; not {bare}: read without modification times now" if bare else ""
+    return Finding(1 + len(both), off, note=f"compared with {before.earlier_run}{single}{unseen}")
 
 
 @check(Before, Level.REVIEW, serves=("B1", "B2", "M3"))
@@ -49,13 +53,15 @@ def no_table_of_filemaker_has_an_older_newest_change(before: Before) -> Finding:
     """In each FileMaker table the newest change is no older than in the last COMPLETE record.
 
     It is older if the record that was changed last was deleted, or if the file was restored from a
-    backup: ask who looks after it.
+    backup: ask who looks after it. A table that is read without modification times now is named.
     """
     if before.earlier is None:
         return Finding(1, note=_FIRST)
     both = list(_both(before))
     off = [
         f"{now.source}: {_then_and_now(then.newest, now.newest)}"
+        if _has_stamps(before, now)
+        else f"{now.source}: newest change {then.newest} then, read without modification times now"
         for then, now in both
         if _is_older(now.newest, then.newest)
     ]
@@ -82,6 +88,12 @@ def no_change_of_filemaker_lies_in_the_future(before: Before) -> Finding:
     return Finding(len(extracts), late, note=f"read until {local:%Y-%m-%d %H:%M:%S %Z}")
 
 
+def _has_stamps(before: Before, extract: Extract) -> bool:
+    """Whether FileMaker gave the modification times of a table: an export may come without."""
+    modified = before.mapping.sources[extract.source].modified
+    return any(field.name == modified and field.found_as for field in extract.fields)
+
+
 def _both(before: Before) -> Iterator[tuple[Extract, Extract]]:
     """Each table that has stamps, as it was in the earlier record, and as it is."""
     extracts = before.earlier.extracts if before.earlier else {}
@@ -96,7 +108,7 @@ def _stamps(before: Before, then: Extract, now: Extract) -> Iterator[tuple[str, 
     if before.earlier_folder is None or not _is_kept(before, then):
         return
     field = before.mapping.sources[now.source].modified
-    if field not in now.file.columns or field not in then.file.columns:
+    if field not in then.file.columns:
         return
     was = columns.read(before.earlier_folder, then.file, (KEY, field))
     held = columns.read(before.folder, now.file, (KEY, field))
