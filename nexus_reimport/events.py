@@ -43,6 +43,7 @@ class Event(StrEnum):
     # in the register beside the records
     PURGED = "purged"  # the private files of a run, or of a lab, were deleted
     RESTORED = "restored"  # a person says that the database was restored from before these runs
+    RECORDS_LOST = "records lost"  # a person says that the records of these runs are lost for good
     SIGNED = "signed"  # a person signed a line of the sign-off: who, and with which words
     FOUND_CHANGED = "found changed"  # the register was not as its last line was noted
     WITHDRAWN = "withdrawn"  # a person took a signature back: who, and why

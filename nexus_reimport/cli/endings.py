@@ -48,6 +48,10 @@ _LEFT = {
         "the archive may hold more records than before; the records are unchanged",
         f"{_AGAIN}: it goes on with those that are missing there",
     ),
+    "record lost": (
+        "the loss may be acknowledged already; nothing else was written",
+        f"{_AGAIN}: it shows what is not acknowledged yet",
+    ),
     "record redact": (
         "the record is open, and may be redacted in part; the run's private folder has it whole",
         _AGAIN,

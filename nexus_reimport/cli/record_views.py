@@ -17,7 +17,7 @@ from nexus_reimport.record import Run, Verdict, anchor, redaction, runs
 from nexus_reimport.record.sealed import archive, bag, check
 from nexus_reimport.record.sealed.check import Checked
 from nexus_reimport.record.search.sweep import Hit
-from nexus_reimport.runbook import restored
+from nexus_reimport.runbook import lost, restored
 from nexus_reimport.runner.notebook import last_error
 from nexus_reimport.settings import Settings
 
@@ -175,17 +175,39 @@ def acknowledge_restore(environment: str, why: str, *, yes: bool, as_json: bool)
     if not yes:
         listed = "\n".join(f"  {one.run}, number {one.sequence}: {one.verdict}" for one in runs_now)
         write(f"The database of {environment} does not know these runs:\n{listed}", err=True)
-        typed = str(typer.prompt(f"Was it restored? Then type {environment}", default="", err=True))
-        if typed.strip() != environment:
-            raise StopError(
-                f"the text that was typed is not {environment}",
-                state="nothing was written",
-                next=f"find out why the database of {environment} does not know these runs",
-            )
+        find_out = f"find out why the database of {environment} does not know these runs"
+        _confirmed("Was it restored?", environment, find_out)
     done = restored.acknowledge(environment, runs_now, why)
     runs_covered = wording.amount(len(done.runs), "run")
     text = f"the database was restored from before {runs_covered}; {done.acknowledged}"
     give(asdict(done), text, as_json=as_json)
+
+
+def acknowledge_loss(environment: str, why: str, *, yes: bool, as_json: bool) -> None:
+    """Show the runs of which no record is here; write down that these are lost for good."""
+    gone = lost.runs(environment)
+    place = environments.load(environment).records_folder
+    if not yes:
+        listed = "\n".join(f"  {run}" for run in gone)
+        write(f"The database of {environment} knows these runs:\n{listed}", err=True)
+        write(f"No record of them is in {place}.", err=True)
+        find_out = lost.advice(environment, str(place))
+        _confirmed("Are they lost for good?", environment, find_out)
+    lost.acknowledge(environment, gone, why)
+    known = wording.amount(len(gone), "run")
+    text = f"the records of {known} are lost for good: the register says so; a run can begin"
+    give({"environment": environment, "runs": gone, "why": why}, text, as_json=as_json)
+
+
+def _confirmed(question: str, environment: str, otherwise: str) -> None:
+    """Ask, and stop unless the environment's name is typed."""
+    typed = str(typer.prompt(f"{question} Then type {environment}", default="", err=True))
+    if typed.strip() != environment:
+        raise StopError(
+            f"the text that was typed is not {environment}",
+            state="nothing was written",
+            next=otherwise,
+        )
 
 
 def _told(checked: Checked) -> str:

@@ -93,3 +93,16 @@ def acknowledge_restore(
     from nexus_reimport.cli import record_views
 
     record_views.acknowledge_restore(environment, why, yes=yes, as_json=as_json)
+
+
+@app.command("lost")
+def acknowledge_loss(
+    environment: Environment,
+    why: Annotated[str, typer.Option(help="How the records were lost; it is recorded.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Record that the records of all runs are lost for good, so that a new run can begin."""
+    from nexus_reimport.cli import record_views
+
+    record_views.acknowledge_loss(environment, why, yes=yes, as_json=as_json)

@@ -45,6 +45,21 @@ def rows(settings: Settings) -> list[Committed]:
         return [row for row in registry.runs(connection) if row.environment == settings.name]
 
 
+def away(settings: Settings) -> tuple[str, ...]:
+    """The runs that the database knows, the latest first, if no record of any of them is here.
+
+    The folder of the records is not mounted then, or they are lost; those that a person has said to
+    be lost for good are left aside.
+
+    Raises:
+        TargetError, StopError: as ``rows``.
+    """
+    known = [row.run for row in rows(settings)]
+    here = {folder.name for folder in runs.folders(settings)}
+    lost = register.lost(settings.records_folder)
+    return () if here.intersection(known) else tuple(run for run in known if run not in lost)
+
+
 def with_rows(settings: Settings, look: Callable[[], T]) -> tuple[T, list[Committed]]:
     """What ``look`` finds in the folder of the records, and ``rows``, both of one moment.
 

@@ -27,7 +27,7 @@ from nexus_reimport.nexus.connection import scratch
 from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.record import Run, Verdict, anchor, statements
-from nexus_reimport.runbook import maintenance
+from nexus_reimport.runbook import lost, maintenance
 from nexus_reimport.settings import EnvironmentKind, Settings
 
 Bar = Callable[[str], progress.Listener]
@@ -146,11 +146,13 @@ def create(
     Raises:
         SettingsError: a waiver of the environment's file can never apply, or its reason, or
             ``name``, identifies a patient. No run was made.
+        StopError: the records of the runs before are not here. No run was made.
     """
     if kind != "rollback":  # a mistake in the file must not prevent a rollback
         checks.refuse_wrong_waivers(settings.waivers)
     repeated = settings.waivers if kind != "rollback" else ()
     statements.refuse_unfit(settings, name, "", waivers=repeated)
+    lost.refuse(settings)
     run = record.create(settings, kind, undoes=undoes, name=name)
     maintenance.leave(settings, run)
     with suppress(TargetError, StopError):  # the first step that needs the database reports it

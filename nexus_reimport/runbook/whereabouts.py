@@ -16,8 +16,8 @@ from nexus_reimport.model import Approval, Plan, Proposal, Refusal, Scope, SignO
 from nexus_reimport.model.approval import short
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.connection.postgres import connected
-from nexus_reimport.record import Run, Verdict, anchor, journal, lock, runs, signatures
-from nexus_reimport.runbook import book
+from nexus_reimport.record import Run, Verdict, anchor, journal, lock, signatures
+from nexus_reimport.runbook import book, lost
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import approval, sign_off
@@ -56,10 +56,7 @@ class Whereabouts:
         if self.unfinished:
             return f"nexus-reimport finish {self.environment}"
         if self.away:
-            return (
-                f"bring back what was in {self.place} (mount, ls -l), and begin no run before; only"
-                f" if those records are lost for good: {self._run}"
-            )
+            return lost.advice(self.environment, self.place)
         if self.undecided:
             decisions = wording.amount(len(self.undecided), "decision")
             return f"make {decisions} in {self.environment}.toml, then: {self._run}"
@@ -152,10 +149,9 @@ def _adopted(settings: Settings) -> tuple[str, str]:
 def _away(settings: Settings) -> int:
     """How many runs the database knows, if the record of none is here: they may be unmounted."""
     try:
-        known = {row.run for row in anchor.rows(settings)}
+        return len(anchor.away(settings))
     except ReimportError:  # a table of ours is not there yet, or may not be read
         return 0
-    return 0 if known & {folder.name for folder in runs.folders(settings)} else len(known)
 
 
 def _undecided(last: Run | None) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from nexus_reimport import record, runbook, runner, show
 from nexus_reimport import settings as environments
+from nexus_reimport.errors import StopError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Verdict
@@ -59,6 +61,38 @@ def test_records_that_are_not_mounted_are_told_and_do_not_look_like_a_new_enviro
     place.with_name("unmounted").rename(place)
     assert "none is in" not in shown()
     assert next_of() == "nothing"
+
+
+def test_no_run_begins_where_records_are_not_mounted_until_their_loss_is_acknowledged(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record would be hidden as soon as the others are back, and know none of them."""
+    clinic.executed()
+    place = environments.load(DEV).records_folder
+    place.rename(place.with_name("unmounted"))
+    (done,) = runner.run([DEV])
+    assert done.exit_code == StopError.exit_code
+    assert "of 1 run that the database knows, no record is here" in done.error
+    with pytest.raises(StopError, match="no record is here"):
+        runbook.begin(DEV)
+    assert record.every(environments.load(DEV)) == []
+    lost = ("record", "lost", DEV, "--why", "the disk of the records broke")
+    monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
+    code, _, err = command(capsys, *lost)
+    assert code == StopError.exit_code, err
+    assert next_of().startswith(f"bring back what was in {place}")
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{DEV}\n"))
+    code, out, err = command(capsys, *lost)
+    assert code == 0, err
+    assert "the records of 1 run are lost for good" in out
+    assert "none is in" not in shown()
+    assert next_of() == f"nexus-reimport run {DEV}"
+    runbook.begin(DEV)
+    # The check goes on telling it.
+    assert "is missing: the database says" in "".join(command(capsys, "record", "check", DEV)[1:])
+    code, _, err = command(capsys, *lost)
+    assert code == StopError.exit_code
+    assert "no record is missing" in err
 
 
 @contextmanager

@@ -19,7 +19,7 @@ MISTAKES = {
     "--json": "a command is missing",
     "--json run": "Missing argument",
     "rnu --json": "Did you mean 'run'?",
-    "--json record lst": "Did you mean 'list'?",
+    "--json record lis": "Did you mean 'list'?",
     "run dev --aprove x --json": "there is no option --aprove; did you mean --approve?",
     "--quiet run nowhere-at-all --json": "no environment is called 'nowhere-at-all'",
     "run --quiet --verbose nowhere-at-all --json": "contradict each other",

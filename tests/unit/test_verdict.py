@@ -60,6 +60,7 @@ MEANINGLESS = {
     Event.UNTIDY,
     Event.PURGED,
     Event.RESTORED,
+    Event.RECORDS_LOST,
     Event.SIGNED,
     Event.WITHDRAWN,
     Event.FOUND_CHANGED,

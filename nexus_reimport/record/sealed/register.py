@@ -1,9 +1,10 @@
 """The register beside an environment's records: what people have signed, and done to the records.
 
-Signatures before production, private files that were purged, restores of the database that were
-acknowledged. It is a journal, each of whose lines holds the hash of the line before. Each seal
-holds the register's last line, so that no line of it can be taken away, or changed, without a
-sealed record that says otherwise; until then a note beside it says which line is the last.
+Signatures before production, private files that were purged, restores of the database and losses
+of records that were acknowledged. It is a journal, each of whose lines holds the hash of the line
+before. Each seal holds the register's last line, so that no line of it can be taken away, or
+changed, without a sealed record that says otherwise; until then a note beside it says which line is
+the last.
 
 Lines are written one process after the other. Whoever reads takes lines and note of one moment:
 a line that is just being written must not look like one that nobody has noted.
@@ -71,6 +72,12 @@ def restored(runs: Path) -> dict[str, tuple[tuple[str, str], ...]]:
         entry.text("id"): tuple((str(run), str(seal)) for run, seal in entry.line["runs"])
         for entry in entries(runs, Event.RESTORED)
     }
+
+
+def lost(runs: Path) -> frozenset[str]:
+    """The runs of which a person has said that their records are lost for good."""
+    lines = entries(runs, Event.RECORDS_LOST)
+    return frozenset(str(run) for entry in lines for run in entry.line["runs"])
 
 
 def _when(entry: Entry) -> str:
