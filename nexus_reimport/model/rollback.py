@@ -35,7 +35,7 @@ class RollbackPreview:
     links: dict[str, int]  # attachment -> links that the run fixed
     now: dict[str, Fingerprint]
     schema: Facts  # of the mapped tables, now
-    saved: dict[str, RowFile]  # the newer rows, whole, in the private folder
+    saved: dict[str, RowFile]  # newer rows, whole, and newer links, in the private folder
     to_refresh: tuple[str, ...] = ()  # statements for materialized views, once it is committed
 
 

@@ -39,13 +39,18 @@ SAMPLE = 5
 
 @dataclass(frozen=True, slots=True)
 class NewerRows:
-    """One table: how many rows were created, changed, deleted since the run; ids of a few."""
+    """One table: how many rows were created, changed, deleted since the run; ids of a few.
+
+    Of a linking table, whose rows are protected, only links are compared. No undo deletes a row of
+    it, and of its links only those go back that the run has fixed.
+    """
 
     table: str
     created: int
     changed: int
     deleted: int
     sample: tuple[str, ...]
+    fixed: int | None = None  # of a linking table: links among the changed that the run has fixed
 
     @property
     def rows(self) -> int:
@@ -68,6 +73,26 @@ class Since:
 
     newer: tuple[NewerRows, ...]
     pointed_at: tuple[PointedAt, ...]
+
+    @property
+    def rows(self) -> tuple[NewerRows, ...]:
+        """The wiped tables in which something is newer."""
+        return tuple(n for n in self.newer if n.rows and n.fixed is None)
+
+    @property
+    def links(self) -> tuple[NewerRows, ...]:
+        """The linking tables in which something is newer."""
+        return tuple(n for n in self.newer if n.rows and n.fixed is not None)
+
+    @property
+    def fixed(self) -> int:
+        """Links that the run has fixed, and that people have changed since."""
+        return sum(n.fixed or 0 for n in self.newer)
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person must say what becomes of it: a document that was added always stays."""
+        return bool(self.rows or self.fixed)
 
     @property
     def is_quiet(self) -> bool:
@@ -134,7 +159,7 @@ def find(
             ).format(temporary("now", part), undo.after(part)),
             KEY,
         )
-        newer.append(_counted(transaction, part))
+        newer.append(_counted(transaction, undo, part))
         if isinstance(part, UndoTable):
             condition = sql.SQL("what <> 'deleted'") if keep else sql.SQL("false")
             transaction.make_temporary(
@@ -223,7 +248,7 @@ def unlike(part: UndoTable, place: sql.Composable) -> sql.Composed:
     )
 
 
-def _counted(transaction: Transaction, part: UndoPart) -> NewerRows:
+def _counted(transaction: Transaction, undo: UndoData, part: UndoPart) -> NewerRows:
     rows = transaction.connection.execute(
         sql.SQL("SELECT key::text, what FROM {} ORDER BY key::text").format(
             temporary("newer", part)
@@ -231,7 +256,14 @@ def _counted(transaction: Transaction, part: UndoPart) -> NewerRows:
     ).fetchall()
     counts = Counter(what for _, what in rows)
     sample = tuple(f"{key} ({what})" for key, what in rows[:SAMPLE])
-    return NewerRows(part.table, counts["created"], counts["changed"], counts["deleted"], sample)
+    fixed = None
+    if isinstance(part, UndoLinks):
+        links = newer_links(transaction, undo, part)
+        count = sql.SQL("SELECT count(*) FROM ({}) AS links").format(links)
+        fixed = int(scalar(transaction.connection, count))
+    return NewerRows(
+        part.table, counts["created"], counts["changed"], counts["deleted"], sample, fixed
+    )
 
 
 def _pointed_at(
@@ -335,6 +367,25 @@ def newer_rows(transaction: Transaction, part: UndoTable) -> sql.Composed:
         table_name(transaction.schema, part.table),
         temporary("newer", part),
         sql.Identifier(part.key),
+    )
+
+
+def newer_links(transaction: Transaction, undo: UndoData, link: UndoLinks) -> sql.Composed:
+    """A query of the links that the run has fixed and people have changed since, as they are now.
+
+    Shape: key, the link's columns.
+    """
+    return sql.SQL(
+        "SELECT {columns} FROM {table} AS t JOIN {newer} AS n ON n.key = t.{key}"
+        " JOIN {fixed} AS f ON f.{key} = t.{key}"
+    ).format(
+        columns=sql.SQL(", ").join(
+            sql.SQL("t.{}").format(sql.Identifier(c)) for c in (link.key, *link.columns)
+        ),
+        table=table_name(transaction.schema, link.table),
+        newer=temporary("newer", link),
+        key=sql.Identifier(link.key),
+        fixed=undo.before(link),
     )
 
 

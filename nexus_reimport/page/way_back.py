@@ -12,6 +12,7 @@ from nexus_reimport.page.gates import Gate, Gates, State
 from nexus_reimport.record import lock
 from nexus_reimport.runbook import rollback
 from nexus_reimport.settings import Settings
+from nexus_reimport.show.rollback import links_decided
 
 OPTIONS = {NewerDecision.KEEP: ("--keep-newer",), NewerDecision.DISCARD: ("--discard-newer",)}
 
@@ -36,14 +37,14 @@ class WayBack:
         return self.seen.rows_before.get(table, self.seen.rows_now.get(table, 0))
 
     @property
-    def newer_rows(self) -> int:
-        """Rows that people have written since."""
-        return sum(newer.rows for newer in self.seen.since.newer)
+    def is_undecided(self) -> bool:
+        """Whether a person must still say what becomes of what people have written since."""
+        return self.seen.since.asks and self.seen.newer is NewerDecision.UNDECIDED
 
     @property
-    def is_undecided(self) -> bool:
-        """Whether a person must still say what becomes of those."""
-        return bool(self.newer_rows) and self.seen.newer is NewerDecision.UNDECIDED
+    def links(self) -> str:
+        """What becomes of documents and images, and their links."""
+        return links_decided(self.seen.since.fixed, self.seen.newer)
 
 
 def read(settings: Settings, newer: NewerDecision) -> WayBack:

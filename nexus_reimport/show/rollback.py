@@ -158,10 +158,27 @@ def undo_data(values: tuple[UndoSize, ...]) -> ShownTable:
     )
 
 
+_LINKS = {
+    NewerDecision.UNDECIDED: "These stay as people have put them if you keep what is newer, and"
+    " become what they were before the run if you discard it",
+    NewerDecision.KEEP: "These stay as people have put them",
+    NewerDecision.DISCARD: "These become what they were before the run; a copy of them as they are"
+    " now stays in the private folder",
+}
+
+
+def links_decided(fixed: int, newer: NewerDecision) -> str:
+    """What becomes of documents and images, of which people have changed ``fixed`` links."""
+    stays = "No document and no image is deleted, and their links stay as they are"
+    if not fixed:
+        return f"{stays}."
+    links = wording.amount(fixed, "link")
+    return f"{stays}, but for {links} that the run had fixed. {_LINKS[newer]}."
+
+
 def _since(since: Since, newer: NewerDecision) -> tuple[TextLine | ShownTable, ...]:
-    newer_rows = [n for n in since.newer if n.rows]
     parts: list[TextLine | ShownTable] = []
-    if newer_rows:
+    if since.rows:
         parts += [
             table(
                 "What people have written since the run",
@@ -174,13 +191,34 @@ def _since(since: Since, newer: NewerDecision) -> tuple[TextLine | ShownTable, .
                         attention(n.deleted),
                         wording.some(n.sample, n.rows),
                     )
-                    for n in newer_rows
+                    for n in since.rows
                 ],
             ),
             TextLine(
                 f"Rows that were created or changed: {_DECISIONS[newer]}. Rows that were deleted,"
                 " and existed before the run, come back.",
                 Tone.BAD if newer is NewerDecision.UNDECIDED else Tone.ATTENTION,
+            ),
+        ]
+    if since.links:
+        parts += [
+            table(
+                "Documents and images since the run",
+                "what | added | linked anew | deleted | e.g.",
+                [
+                    (
+                        naming.rows(n.table),
+                        attention(n.created),
+                        attention(n.changed),
+                        attention(n.deleted),
+                        wording.some(n.sample, n.rows),
+                    )
+                    for n in since.links
+                ],
+            ),
+            TextLine(
+                links_decided(since.fixed, newer),
+                Tone.BAD if since.fixed and newer is NewerDecision.UNDECIDED else Tone.ATTENTION,
             ),
         ]
     if since.pointed_at:

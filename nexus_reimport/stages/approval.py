@@ -308,19 +308,21 @@ def require_choice(since: Since, newer: NewerDecision, run: str) -> None:
     Raises:
         StopError: lists the newer rows by table. Nothing was written.
     """
-    tables = [n for n in since.newer if n.rows]
-    if newer is not NewerDecision.UNDECIDED or not tables:
+    tables = (*since.rows, *since.links)
+    if newer is not NewerDecision.UNDECIDED or not since.asks:
         return
     listed = "\n".join(
-        f"    {n.table}: {n.created:,} created, {n.changed:,} changed, {n.deleted:,} deleted"
+        f"    {n.table}: {n.created:,} created, {n.changed:,}"
+        f" {'changed' if n.fixed is None else 'linked anew'}, {n.deleted:,} deleted"
         f" (e.g. {wording.some(n.sample, n.rows)})"
         for n in tables
     )
+    links = "; no document and no image is deleted, and of their links only those go back that the"
     raise StopError(
         f"people have written since run {run}\n{listed}",
         next=f"nexus-reimport rollback {run} --keep-newer keeps the rows that were created or"
         " changed, with all rows that they point at; --discard-newer deletes or reverts them (a"
-        " copy stays in the private folder)",
+        f" copy stays in the private folder){f'{links} run had fixed' if since.links else ''}",
     )
 
 

@@ -218,6 +218,25 @@ def test_a_link_that_dangled_before_the_run_is_no_reason_to_keep_a_row(clinic: C
     assert clinic.state() == before
 
 
+def test_a_document_that_was_added_since_stays_and_nobody_is_asked_about_it(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    """It was told as one of the rows that are discarded, and a choice was asked for."""
+    executed(clinic, rehearsed)
+    old = clinic.value(
+        "SELECT max(id::text) FROM patients WHERE created_at < now() - interval '1 day'"
+    )
+    document = copy_row(clinic, "documents_document", object_id=old, filemaker_id=None)
+    book, done = taken_back()
+    assert not done.since.asks
+    shown = repr(show.rollback(book.run.load(RollbackPreview)))
+    assert "No document and no image is deleted, and their links stay as they are." in shown
+    assert "discarded" not in shown
+    assert done.as_before == "yes, except what people have written since the run"
+    assert clinic.value("SELECT count(*) FROM documents_document WHERE id = %s", "dev", document)
+    assert book.run.verdict() is Verdict.COMPLETE
+
+
 @pytest.mark.parametrize(("newer", "stays"), [("keep", True), ("discard", False)])
 def test_a_link_that_a_person_changed_since_is_kept_or_put_back(
     clinic: Clinic, rehearsed: Path, newer: str, stays: bool
@@ -231,8 +250,15 @@ def test_a_link_that_a_person_changed_since_is_kept_or_put_back(
         " ? 'filemaker_id' AND created_at < now() - interval '1 day'"
     )
     clinic.do("UPDATE documents_document SET object_id = %s WHERE id = %s", "dev", other, fixed)
-    _, done = taken_back(newer)
-    assert [n.changed for n in done.since.newer if n.table == "documents_document"] == [1]
+    book, done = taken_back(newer)
+    assert [(n.table, n.changed, n.fixed) for n in done.since.links] == [
+        ("documents_document", 1, 1)
+    ]
+    assert done.since.rows == ()
+    seen = book.run.load(RollbackPreview)
+    assert "but for 1 link that the run had fixed" in repr(show.rollback(seen))
+    saved = rowfile.read_dicts(book.book.folder, seen.saved["links of documents"])
+    assert [(row["id"], row["object_id"]) for row in saved] == [(fixed, other)]
     now = dict(clinic.rows(links))
     assert now.pop(fixed) == (other if stays else before[fixed])
     assert now == {i: o for i, o in before.items() if i != fixed}

@@ -521,7 +521,8 @@ commands.start(known, "dry-run", [], "")
 def test_the_way_back_says_what_becomes_of_what_people_have_written_since(
     newer: str, told: str
 ) -> None:
-    one = NewerRows("patients", 1, 0, 0, ()) if newer else NewerRows("patients", 0, 0, 0, ())
+    one = NewerRows("patients", 1 if newer else 0, 0, 0, ())
+    added = NewerRows("documents_document", 3, 0, 0, (), 0)
     seen = RollbackPreview(
         undoes="20261127T004112Z-f37b",
         kind="reimport",
@@ -529,7 +530,7 @@ def test_the_way_back_says_what_becomes_of_what_people_have_written_since(
         newer=NewerDecision(newer),
         schema={},
         now={},
-        since=Since((one,), ()),
+        since=Since((one, added), ()),
         rows_before={"patients": 1},
         rows_now={"patients": 2},
         links={"documents": 1},
@@ -549,4 +550,6 @@ def test_the_way_back_says_what_becomes_of_what_people_have_written_since(
     head = SimpleNamespace(word="DEV")
     text = rendered("way_back.html", it=shown, head=head, zone=ZoneInfo("UTC"), front="", xsrf="")
     assert told in text
+    assert "No document and no image is deleted, and their links stay as they are." in text
+    assert ("give it up" in text) is bool(newer)
     assert "1 document." in text

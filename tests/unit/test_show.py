@@ -266,7 +266,11 @@ PREVIEW = RollbackPreview(
     committed_at=datetime(2026, 3, 1, 2, 5, tzinfo=UTC),
     newer=NewerDecision.UNDECIDED,
     since=Since(
-        (NewerRows("notes", 2, 1, 0, ("N-1 (created)",)), NewerRows("reminders", 0, 0, 0, ())),
+        (
+            NewerRows("notes", 2, 1, 0, ("N-1 (created)",)),
+            NewerRows("reminders", 0, 0, 0, ()),
+            NewerRows("documents_document", 1, 2, 0, ("D-1 (changed)",), 2),
+        ),
         (PointedAt("patients", "xero_contact_links.patient_id", 1),),
     ),
     rows_before={"patients": 2867, "notes": 11140},
@@ -294,6 +298,13 @@ what   created  changed  deleted  e.g.
 notes        2        1        0  N-1 (created) and 2 more
 
 Rows that were created or changed: undecided. Rows that were deleted, and existed before the run, come back.
+
+Documents and images since the run
+what       added  linked anew  deleted  e.g.
+---------  -----  -----------  -------  ------------------------
+documents      1            2        0  D-1 (changed) and 2 more
+
+No document and no image is deleted, and their links stay as they are, but for 2 links that the run had fixed. These stay as people have put them if you keep what is newer, and become what they were before the run if you discard it.
 
 Rows that the run created and that stay, because a row that stays references them
 what      referenced by                  rows

@@ -32,7 +32,8 @@ def preview(
 ) -> RollbackPreview:
     """What undoing ``run`` would do now; only private files are written.
 
-    Whole rows that were created or edited since go to the private ``folder``.
+    Whole rows that were created or edited since go to the private ``folder``, and links that were
+    changed since, of those that the run has fixed.
 
     Raises:
         StopError: it is not the latest run, its undo data is gone, or the schema was changed.
@@ -55,6 +56,15 @@ def preview(
                 part.loads,
             )
             for part in undo.tables
+        }
+        saved |= {
+            f"links of {link.attachment}": copy_out(
+                connection,
+                changes.newer_links(transaction, undo, link),
+                folder / f"newer_links_{link.attachment}.parquet",
+                (link.key, *link.columns),
+            )
+            for link in undo.links
         }
         return RollbackPreview(
             undoes=undoes.run,

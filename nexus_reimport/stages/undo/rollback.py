@@ -225,7 +225,7 @@ class _Rollback:
             )
 
     def _require_choice(self, newer: Since) -> None:
-        if self._request.newer is NewerDecision.UNDECIDED and any(n.rows for n in newer.newer):
+        if self._request.newer is NewerDecision.UNDECIDED and newer.asks:
             raise StopError(
                 "rows were created or edited since the run, and nobody has decided about them",
                 state=ROLLED_BACK,
