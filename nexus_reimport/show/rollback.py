@@ -5,7 +5,7 @@ from __future__ import annotations
 from nexus_reimport import naming, wording
 from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal, Undone
 from nexus_reimport.model.approval import short
-from nexus_reimport.nexus.changes import Since
+from nexus_reimport.nexus.changes import NewerRows, Since
 from nexus_reimport.nexus.registry import UndoSize
 from nexus_reimport.show.page import Page, ShownTable, TextLine, Tone, attention, table
 from nexus_reimport.show.result import checks_table, counted
@@ -177,48 +177,24 @@ def links_decided(fixed: int, newer: NewerDecision) -> str:
 
 
 def _since(since: Since, newer: NewerDecision) -> tuple[TextLine | ShownTable, ...]:
+    open_tone = Tone.BAD if newer is NewerDecision.UNDECIDED else Tone.ATTENTION
     parts: list[TextLine | ShownTable] = []
     if since.rows:
+        header = "what | created | changed | deleted | e.g."
         parts += [
-            table(
-                "What people have written since the run",
-                "what | created | changed | deleted | e.g.",
-                [
-                    (
-                        naming.rows(n.table),
-                        attention(n.created),
-                        attention(n.changed),
-                        attention(n.deleted),
-                        wording.some(n.sample, n.rows),
-                    )
-                    for n in since.rows
-                ],
-            ),
+            _newer("What people have written since the run", header, since.rows),
             TextLine(
                 f"Rows that were created or changed: {_DECISIONS[newer]}. Rows that were deleted,"
                 " and existed before the run, come back.",
-                Tone.BAD if newer is NewerDecision.UNDECIDED else Tone.ATTENTION,
+                open_tone,
             ),
         ]
     if since.links:
+        header = "what | added | linked anew | deleted | e.g."
         parts += [
-            table(
-                "Documents and images since the run",
-                "what | added | linked anew | deleted | e.g.",
-                [
-                    (
-                        naming.rows(n.table),
-                        attention(n.created),
-                        attention(n.changed),
-                        attention(n.deleted),
-                        wording.some(n.sample, n.rows),
-                    )
-                    for n in since.links
-                ],
-            ),
+            _newer("Documents and images since the run", header, since.links),
             TextLine(
-                links_decided(since.fixed, newer),
-                Tone.BAD if since.fixed and newer is NewerDecision.UNDECIDED else Tone.ATTENTION,
+                links_decided(since.fixed, newer), open_tone if since.fixed else Tone.ATTENTION
             ),
         ]
     if since.pointed_at:
@@ -232,3 +208,18 @@ def _since(since: Since, newer: NewerDecision) -> tuple[TextLine | ShownTable, .
     if not parts:
         parts = [TextLine("Nobody has written since: the rollback is exact.", Tone.GOOD)]
     return tuple(parts)
+
+
+def _newer(title: str, header: str, several: tuple[NewerRows, ...]) -> ShownTable:
+    """A line for each table: three counts, and ids of a few rows."""
+    rows = [
+        (
+            naming.rows(n.table),
+            attention(n.created),
+            attention(n.changed),
+            attention(n.deleted),
+            wording.some(n.sample, n.rows),
+        )
+        for n in several
+    ]
+    return table(title, header, rows)
