@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from nexus_reimport.convert.outcome import ConversionError, Partial
@@ -179,19 +179,23 @@ def country(value: str) -> str:
     return HOME if key in ("au", "aus") else key
 
 
+def at_the_top(address: Mapping[str, Any]) -> dict[str, Any]:
+    """What the top level of a card holds of its first address."""
+    top = {
+        "street": address["line1"],
+        "street2": address["line2"],
+        **{name: address[name] for name in ("suburb", "state", "postcode")},
+    }
+    return {name: value for name, value in top.items() if value}
+
+
 def address_card(details: Iterable[Detail]) -> Partial:
     """The addresses of one person; the first one also at the top level, where Nexus reads it."""
     misfits = list[str]()
     entries = [entry for _, entry in _taken(details, address_entry, misfits)]
     if not entries:
         return Partial({}, tuple(misfits))
-    first = entries[0].value
-    top = {
-        "street": first["line1"],
-        "street2": first["line2"],
-        **{name: first[name] for name in ("suburb", "state", "postcode")},
-    }
-    card = {"addresses": [entry.value for entry in entries]}
-    card |= {name: value for name, value in top.items() if value}
+    listed = [entry.value for entry in entries]
+    card = {"addresses": listed, **at_the_top(listed[0])}
     derived = (reason for entry in entries for reason in entry.derived)
     return Partial(card, tuple(misfits), tuple(derived))

@@ -241,21 +241,38 @@ def readable(card: dict[str, Any], part: str) -> dict[str, Any]:
 
 
 def put(
-    card: Card, old: Sequence[Entry], new: Card, keys: Keys, *, filemaker_is_right: bool
+    card: Card,
+    old: Sequence[Entry],
+    new: Card,
+    keys: Keys,
+    *,
+    filemaker_is_right: bool,
+    keeps_first: bool = True,
 ) -> dict[str, Any]:
     """``card`` with FileMaker's part, ``keys[0]``, instead of its own, whose entries are ``old``.
 
     An entry that Nexus has too keeps its own keys. It keeps its label and type if FileMaker has
-    none, or if no other entry of the part is removed; in the latter case the first phone also stays
-    the first.
+    none, or if no other entry of the part is removed; in the latter case the first phone, or
+    address, also stays the first where ``keeps_first``.
     """
     part = keys[0]
-    leads = next((e.says for e in old if e.is_default), old[0].says if old else frozenset())
     joined = [_joined(entry, part, old, filemaker_is_right) for entry in new[part]]
-    if part == "phones" and not filemaker_is_right:
-        joined.sort(key=lambda entry: next(_details(entry)).says != leads)
+    leads = leading(card, keys, old)
+    if leads and keeps_first and part != "emails" and not filemaker_is_right:
+        joined.sort(key=lambda one: not any(map(leads.is_in, entries({part: [one]}, part, keys))))
     fed = {key: new[key] for key in keys if key in new}
+    if part == "addresses":
+        fed = convert.at_the_top(joined[0])
     return {**{k: v for k, v in card.items() if k not in keys}, **fed, part: joined}
+
+
+def leading(card: Card, keys: Keys, those: Sequence[Entry]) -> Entry | None:
+    """The phone, or address, of ``those`` of a card that the application takes for the first."""
+    if keys[0] == "addresses":
+        top = _address({key: card[key] for key in keys if key in _ADDRESS and key in card})
+        if top:
+            return next(filter(top.is_in, those), top)
+    return next((entry for entry in those if entry.is_default), next(iter(those), None))
 
 
 def _joined(

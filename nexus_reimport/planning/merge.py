@@ -256,7 +256,8 @@ class Merger:
             if first:
                 self.differences.append((key, part.name, *first))
             if part.decision == "nexus":
-                self._list(key, part, gone, theirs)
+                # Where only the first one differs, what else FileMaker has is not loaded either.
+                self._list(key, part, gone or (ours[:1] if not is_same else []), theirs)
                 return card
             self._give_up(key, part, gone, theirs)
         elif existed and is_same:
@@ -268,9 +269,16 @@ class Merger:
             )
             tally.respelt += card_after != card
             return card_after
-        elif existed:
-            tally.filled += 1
-        after = cards.put(card, ours, new, keys, filemaker_is_right=is_right)
+        # The application shows the first address alone: which it is can be decided.
+        decides = name == "addresses" and part.decision == "filemaker"
+        after = cards.put(
+            card, ours, new, keys, filemaker_is_right=is_right, keeps_first=not decides
+        )
+        leads = cards.leading(card, keys, ours)
+        moves = existed and leads not in gone and self._list_first(key, part, leads, after)
+        if existed and not is_right:
+            tally.different += moves
+            tally.filled += not moves
         stayed = [entry for entry in ours if entry not in gone] if existed else []
         renamed = cards.renamed(stayed, cards.entries(after, name, keys)) if stayed else ()
         self.differences += [(key, part.name, *pair) for pair in renamed]
@@ -279,6 +287,17 @@ class Merger:
     def _give_up(self, key: str, part: _Decided, gone: list[Entry], theirs: list[Entry]) -> None:
         part.tally.gone += len(gone)
         self._list(key, part, gone, theirs)
+
+    def _list_first(
+        self, key: str, part: _Decided, was: Entry | None, after: dict[str, Any]
+    ) -> bool:
+        """List the first phone, or address, if it is not the first one any more."""
+        name = part.keys[0]
+        now = cards.leading(after, part.keys, cards.entries(after, name, part.keys))
+        if name == "emails" or was is None or now is None or was.is_in(now):
+            return False
+        self.differences.append((key, part.name, f"first: {was.text}", f"first: {now.text}"))
+        return True
 
     def _list(self, key: str, part: _Decided, ours: list[Entry], theirs: list[Entry]) -> None:
         """List each entry that only Nexus has, together with all of FileMaker's entries."""

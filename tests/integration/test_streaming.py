@@ -29,7 +29,7 @@ AS_PLANNED_BEFORE = {
     "sms_inbound": "0e5f267556f2593d",
     "letters": "4859435455bcd322",
     "reminders": "dce348f0263dbbfd",
-    "lists": "720a1a1d997f6db6",
+    "lists": "49860a905dd167af",
     "links": "9d74a77d2f0a72d3",
 }
 

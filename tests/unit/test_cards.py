@@ -286,6 +286,57 @@ def test_a_phone_that_is_added_does_not_become_the_first() -> None:
     assert made.of("phones").filled == 1
 
 
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"street": "1 Old Road", "suburb": "Ferrin", "type": "home", "default": True},
+        {"addresses": [{"line1": "1 Old Road", "suburb": "Ferrin"}], "street": "1 Old Road"},
+        {"addresses": [{"line1": "1 Old Road", "suburb": "Ferrin"}]},
+    ],
+)
+def test_whether_an_address_that_is_added_becomes_the_first_is_decided_and_listed(
+    held: Any,
+) -> None:
+    """The application reads the first one at the top level: a letter would go elsewhere."""
+    fed = [address("2 New Street", "Hill"), address("1 Old Road", "Ferrin")]
+    made = Side(held, fed, {"*": "filemaker"})
+    assert (made.card["street"], made.card["suburb"]) == ("2 New Street", "Hill")
+    assert [line.partition(",")[0] for line in made.listed("addresses")] == ["first: 1 Old Road"]
+    assert (made.of("addresses").different, made.of("addresses").gone) == (1, 0)
+    again = Side(made.card, fed, {"*": "filemaker"})
+    assert (again.card, again.listed("addresses")) == (made.card, [])
+    made = Side(held, fed, {"*": "nexus"})
+    assert (made.card["street"], made.card["suburb"]) == ("1 Old Road", "Ferrin")
+    assert [one["line1"] for one in made.card["addresses"]] == ["1 Old Road", "2 New Street"]
+    assert (made.of("addresses").filled, made.listed("addresses")) == (1, [])
+    assert made.card.get("type") == held.get("type")
+
+
+def test_where_filemaker_is_right_another_first_phone_or_address_is_listed() -> None:
+    right = {"*": "filemaker"}
+    road, street = address("1 Old Road", "Ferrin"), address("2 New Street", "Hill")
+    held = {"addresses": [{"line1": "1 Old Road", "suburb": "Ferrin"}, {"line1": "3 Gone Lane"}]}
+    made = Side(held, [street, road], right)
+    assert made.card["street"] == "2 New Street"
+    assert made.listed("addresses") == ["3 Gone Lane", "first: 1 Old Road, Ferrin"]
+    assert made.of("addresses").gone == 1
+    phones = {"phones": [{"number": MUM}, {"number": "0491 570 999"}]}
+    made = Side(phones, [mobile(HOME), mobile(MUM)], right)
+    assert made.listed("phones") == ["0491 570 999", f"first: {MUM}"]
+    assert Side(phones, [mobile(MUM), mobile(HOME)], right).listed("phones") == ["0491 570 999"]
+    assert Side(phones, [mobile(HOME)], right).listed("phones") == [MUM, "0491 570 999"]
+
+
+def test_where_nexus_is_right_each_email_of_filemaker_is_listed() -> None:
+    """Another first one alone kept FileMaker's further ones out, and they stood nowhere."""
+    held = {"emails": [{"address": "a@b.example", "label": ""}], "email": "a@b.example"}
+    fed = [email("x@y.example"), email("a@b.example"), email("n@o.example")]
+    made = Side(held, fed, {"*": "nexus"})
+    assert made.card == held
+    assert made.of("emails").different == 1
+    assert any("n@o.example" in line[3] for line in made.merger.differences)
+
+
 def test_another_default_email_of_the_older_shape_is_a_difference() -> None:
     held = {
         "email": {
