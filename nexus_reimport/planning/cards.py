@@ -29,6 +29,7 @@ _DIGITS_OF_A_PHONE = 6  # a text with fewer digits counts as a label
 _WRITTEN = frozenset({*_VALUES, "label", "type", "default", "e164"})
 # Of both shapes: line1 is the import's, street that of Nexus's screens.
 _ADDRESS = ("line1", "street", "line2", "street2", "suburb", "state", "postcode")
+_PLACES = {"street": "line1", "street2": "line2"}
 _BESIDE = ("full_address", "country")  # count only if an address has nothing else
 _CUT = re.compile(r"4[0-9]{8}")  # a mobile without its zero
 _SEPARATORS = re.compile(r"[,;|\n\r\x0b]+")
@@ -51,11 +52,14 @@ class Entry:
     own: Card = field(default_factory=dict)
     country: str = ""
     kind: str = ""  # what the entry itself calls its type
+    # Of an address in parts: which part says what. A suburb in the place of a state is none.
+    places: frozenset[tuple[str, str]] = frozenset()
 
     def is_in(self, other: Entry) -> bool:
         """Whether ``other`` says all that this one says, and names no other country."""
         countries = {self.country, other.country} - {""}
-        return self.says <= other.says and len(countries) < 2
+        is_placed = not (self.places and other.places) or self.places <= other.places
+        return self.says <= other.says and is_placed and len(countries) < 2
 
     def shown(self) -> str:
         """The whole entry, for a person to read."""
@@ -98,7 +102,7 @@ def entries(card: Card, part: str, keys: Keys) -> list[Entry]:
     """The entries of ``part`` of a card, each once, even if the card has it under two keys."""
     distinct: list[Entry] = []
     for entry in _entries(card, part, keys):
-        same = [other for other in distinct if other.says == entry.says]
+        same = [o for o in distinct if o.says == entry.says and o.places == entry.places]
         names = {name for other in same for name in _names(other)}
         if not same or entry.own or not _names(entry) <= names:
             distinct.append(entry)
@@ -357,7 +361,8 @@ def _address(value: Any) -> Entry | None:
     if not isinstance(value, dict):
         texts = _leaves(value)
         return Entry(frozenset(map(name_key, texts)), ", ".join(texts)) if texts else None
-    texts = [text for key in _ADDRESS for text in _leaves(value.get(key))]
+    parts = [(_PLACES.get(k, k), text) for k in _ADDRESS for text in _leaves(value.get(k))]
+    texts = [text for _, text in parts]
     texts = texts or [text for key in _BESIDE for text in _leaves(value.get(key))]
     own = {k: v for k, v in value.items() if k not in (*_ADDRESS, "label", "full_address")}
     country = convert.country(_scalar(value.get("country")))
@@ -367,7 +372,8 @@ def _address(value: Any) -> Entry | None:
         return None
     label = _scalar(value.get("label"))
     says = frozenset(map(name_key, texts))
-    return Entry(says, ", ".join(texts), label, own=own, country=country)
+    places = frozenset((place, name_key(text)) for place, text in parts)
+    return Entry(says, ", ".join(texts), label, own=own, country=country, places=places)
 
 
 def _flat(value: Any) -> Iterator[Any]:

@@ -412,6 +412,37 @@ def test_an_address_of_another_shape_that_says_the_same_stays() -> None:
     assert (made.card, made.of("addresses").same) == (held, 1)
 
 
+SWAPPED = {"line1": "Perth", "line2": "", "suburb": "1 Made Up St", "postcode": "6000"}
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"addresses": [SWAPPED]},
+        {"street": "Perth", "suburb": "1 Made Up St", "postcode": "6000"},
+        {"street2": "1 Made Up St", "suburb": "Perth", "postcode": "6000"},
+    ],
+)
+def test_an_address_whose_parts_stand_in_other_places_is_another_one(held: dict[str, Any]) -> None:
+    theirs = {**address("1 Made Up St", "Perth"), "postcode": "6000"}
+    made = Side(held, [theirs])
+    (now,) = made.card["addresses"]
+    assert (now["line1"], now["suburb"], now["postcode"]) == ("1 Made Up St", "Perth", "6000")
+    assert (made.of("addresses").different, made.of("addresses").gone) == (1, 1)
+    assert len(made.merger.differences) == 1
+    stays = Side(held, [theirs], {"*": "nexus"})
+    assert (stays.card, stays.of("addresses").different) == (held, 1)
+    assert len(stays.merger.differences) == 1
+
+
+def test_of_two_addresses_each_needs_an_entry_that_says_it_in_its_places() -> None:
+    held = {"addresses": [{"line1": "Perth", "suburb": "Albury"}]}
+    made = Side(held, [address("Perth", "Albury"), address("Albury", "Perth")])
+    assert [one["line1"] for one in made.card["addresses"]] == ["Perth", "Albury"]
+    assert (made.of("addresses").same, made.of("addresses").filled) == (0, 1)
+    assert made.merger.differences == []
+
+
 def test_an_address_of_which_filemaker_has_the_country_alone_stays() -> None:
     held = {"addresses": [{"line1": "1 Made Up St", "country": "Fiji", "label": ""}]}
     made = Side(held, [address("", country="Australia")])
