@@ -19,7 +19,11 @@ _IN_AN_ADDRESS = "a phone or an e-mail in the record of an address"
 _NO_FLAG = "a default that is neither yes nor no: taken as no"
 _ONLY_A_LABEL = "a label without a phone or an e-mail"
 _NO_LINE = "an address that is a label or a country alone"
+_NO_KIND = "a label or a country alone, of unknown kind"
 _BESIDE_A_PHONE = "an address in the record of a phone or an e-mail"
+_IN_A_PHONE = "an e-mail in the record of a phone: kept there as it was written"
+_OF_UNKNOWN_KIND = "of unknown kind: taken as {}, judged by its value"
+_AS = {"phone": "a phone", "email": "an e-mail", "address": "an address"}
 _BETWEEN = re.compile(r"[/,;|\n\r\x0b]")  # what people write between two numbers
 # Only the usual form: an e-mail of any other is kept as it is written, and told.
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
@@ -106,8 +110,10 @@ def contact_card(details: Iterable[Detail]) -> Partial:
             phones.append((not flag(default), entry))
             if "e164" not in entry and _may_be_several(entry["number"]):
                 derived.append("a phone that may be several numbers: kept as it was written")
+            if "@" in entry["number"]:
+                derived.append(_IN_A_PHONE)
         if _declared(detail) not in _KINDS:
-            derived.append(f"of unknown kind: taken as a {kind}, judged by its value")
+            derived.append(_OF_UNKNOWN_KIND.format(_AS[kind]))
     card: dict[str, Any] = {}
     if phones:
         card["phones"] = [entry for _, entry in sorted(phones, key=lambda pair: pair[0])]
@@ -148,9 +154,14 @@ def _kind(detail: Detail) -> str:
 def address_entry(detail: Detail) -> Partial | None:
     """The address in a contact-detail record; None if it holds none.
 
+    Of a record of unknown kind ``contact`` says whether it is one of a phone or an e-mail.
+
     Raises:
         ConversionError: it is in the record of something else, or only a label or a country.
     """
+    declared = _declared(detail)
+    is_unknown = declared not in _KINDS
+    is_of_contact = is_unknown and text(detail.get("contact", "")) is not None
     parts = {
         name: (text(detail[name]) or "")
         for name in ("line1", "line2", "suburb", "state", "postcode", "country")
@@ -158,16 +169,21 @@ def address_entry(detail: Detail) -> Partial | None:
     if not any(value for name, value in parts.items() if name != "country"):
         # The home country is entered by itself, also in the record of a phone.
         says = text(detail["label"]) or country(parts["country"]) not in ("", HOME)
-        if says and _declared(detail) == "address":
+        if says and declared == "address":
             raise ConversionError(_NO_LINE)
+        if says and is_unknown and not is_of_contact:
+            raise ConversionError(_NO_KIND)
         return None
-    if _declared(detail) not in ("address", ""):
+    # Without any kind, a record may hold both.
+    if declared and declared != "address" and (not is_unknown or is_of_contact):
         raise ConversionError(_BESIDE_A_PHONE)
     derived: tuple[str, ...] = ()
+    if declared and is_unknown:
+        derived = (_OF_UNKNOWN_KIND.format(_AS["address"]),)
     # 0200 to 0999 (ACT, NT) lose their zero where a spreadsheet takes them for numbers.
     if re.fullmatch(r"[2-9]\d\d", parts["postcode"]) and country(parts["country"]) in ("", HOME):
         parts["postcode"] = f"0{parts['postcode']}"
-        derived = ("a postcode of three digits: its leading zero was restored",)
+        derived += ("a postcode of three digits: its leading zero was restored",)
     shown = [v for v in parts.values() if v]
     entry = {**parts, "label": text(detail["label"]) or "", "full_address": ", ".join(shown)}
     return Partial(entry, derived=derived)

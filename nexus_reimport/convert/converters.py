@@ -102,6 +102,7 @@ def _contact_card(given: Given) -> Partial:
 @converter(
     "address_card",
     needs=("kind", "label", "line1", "line2", "suburb", "state", "postcode", "country"),
+    may=("contact",),
     parts={"addresses": ("addresses", "street", "street2", "suburb", "state", "postcode")},
     entry=cards.address_entry,
     is_json=True,

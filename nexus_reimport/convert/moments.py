@@ -165,7 +165,14 @@ def _wall(value: str) -> datetime:
 
 def moment(day: str, clock: str, zone: ZoneInfo) -> Partial:
     """Midnight of ``day`` plus the duration ``clock``: 24:00:00 is the next day's midnight."""
-    return _stamped(_wall_moment(day, clock), zone) if day.strip() else Partial(None)
+    if not day.strip():
+        if clock.strip():
+            raise ConversionError("a time without a date")
+        return Partial(None)
+    at = _stamped(_wall_moment(day, clock), zone)
+    # On a calendar midnight looks like a time that somebody has entered.
+    no_time = () if clock.strip() else ("no time: set to midnight",)
+    return Partial(at.value, derived=(*no_time, *at.derived))
 
 
 def _wall_moment(day: str, clock: str) -> datetime:
@@ -183,12 +190,17 @@ def end_moment(
     """
     (day, clock), (start_day, start_clock) = end, start
     if not start_day.strip():
+        if day.strip() or clock.strip():
+            raise ConversionError("an end without a start")
         return Partial(None)
     # As an instant: on the night of a clock change an event lasts as long as on any other.
     begins = instant(_wall_moment(start_day, start_clock), zone)
     assumed = as_text(begins + timedelta(minutes=minutes))
     if not clock.strip():
-        return Partial(assumed, derived=(f"no end: set to {minutes} minutes after the start",))
+        # The end's date is often that of the start by itself.
+        is_bare = day.strip() in ("", start_day.strip())
+        why = "no end" if is_bare else "an end on another day without a time"
+        return Partial(assumed, derived=(f"{why}: set to {minutes} minutes after the start",))
     ends = _wall_moment(day if day.strip() else start_day, clock)
     if instant(ends, zone) < begins:
         return Partial(

@@ -45,9 +45,14 @@ class Lookups:
     tables: Mapping[str, Mapping[str, Sequence[str]]]  # table.column -> folded value -> ids of rows
     joined: Mapping[tuple[str, str], Mapping[Id, str]]  # source and field -> id -> value
 
-    def find(self, column: ColumnSpec, record: Record) -> tuple[str | None, str]:
-        """The id of the row that ``record`` names, or None and what is wrong; "" if nothing is."""
+    def find(self, column: ColumnSpec, record: Record) -> Partial:
+        """The id of the row that ``record`` names.
+
+        Its fields may name two rows, such as the id of one clinic and the name of another: then the
+        first one counts, and is marked as derived.
+        """
         has_value = several = False
+        named: list[str] = []
         for step in column.lookup:
             value = record[step.source_field]
             if step.through:
@@ -57,11 +62,16 @@ class Lookups:
             has_value = has_value or bool(record[step.source_field].strip())
             keys = self.tables[f"{step.table}.{step.match}"].get(ids.looked_up(value), ())
             if len(keys) == 1:  # two rows of one name: neither is chosen
-                return keys[0], ""
+                named.append(keys[0])
             several = several or len(keys) > 1
+        table = column.lookup[0].table
+        if named:
+            differ = len(set(named)) > 1
+            derived = (f"names two different rows of {table}: the first is taken",)
+            return Partial(named[0], derived=derived if differ else ())
         if several:
-            return None, f"names several rows of {column.lookup[0].table}"
-        return None, f"names no row of {column.lookup[0].table}" if has_value else ""
+            return Partial(None, misfits=(f"names several rows of {table}",))
+        return Partial(None, misfits=(f"names no row of {table}",) if has_value else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +118,7 @@ class ColumnConverter:
         try:
             self._refuse_unreadable(record)
             if self.spec.lookup:
-                key, misfit = self.lookups.find(self.spec, record)
-                return Outcome(None, held, (misfit,)) if misfit else self._fitting(key, held)
+                return self._fitting(self.lookups.find(self.spec, record), held)
             return self._fitting(self.spec.converter.make(self._given(record)), held)
         except ConversionError as error:
             return Outcome(None, held, (str(error),))

@@ -95,6 +95,49 @@ def test_a_name_that_two_rows_have_chooses_neither(clinic: Clinic) -> None:
     assert found["clinic_id", "names several rows of clinics"].stays == 1
 
 
+def test_fields_that_name_two_different_rows_are_told_and_the_first_counts(clinic: Clinic) -> None:
+    clinics = clinic.rows(
+        "SELECT id::text, filemaker_id::text, name FROM clinics"
+        " WHERE filemaker_id IS NOT NULL ORDER BY id"
+    )
+    (first, fid, _), (_, _, name), *_ = clinics
+    who = shared(clinic, 2)
+    change(clinic, who[:1], id_Clinic=fid, Clinic_Name=name)
+    change(clinic, who[1:], id_Clinic="no such id", Clinic_Name=name)
+    book = clinic.planned_of_filemaker()
+    told = misfits(book, "patients")[
+        "clinic_id", "names two different rows of clinics: the first is taken"
+    ]
+    assert (told.count, told.derived) == (1, 1)
+    assert told.sample == (str(who[0].values["id"]).lower(),)
+    row = rows(book, "patients")[nexus_id(book, "patients", who[0].values["id"])]
+    assert row["clinic_id"] == first
+
+
+def test_an_appointment_without_a_time_is_at_midnight_and_marked_as_derived(
+    clinic: Clinic,
+) -> None:
+    with clinic.simulator.edit() as tables:
+        known = tables["API_Contacts"].records[0].values["id"]
+        made = Record(
+            9_999,
+            0,
+            {
+                "id": "0A0B0C0D-1111-4222-8333-444455556666",
+                "id_Contact": known,
+                "startDate": "2025-07-02",
+                "endDate": "2025-07-02",
+                "endTime": "10:00:00",
+            },
+        )
+        tables["API_event"].records.append(made)
+    book = clinic.planned_of_filemaker()
+    told = misfits(book, "appointments")["start_time", "no time: set to midnight"]
+    assert (told.count, told.derived, told.sample) == (1, 1, (str(made.values["id"]).lower(),))
+    row = rows(book, "appointments")[nexus_id(book, "appointments", made.values["id"])]
+    assert row["start_time"] == "2025-07-01 14:00:00+00"
+
+
 def test_a_plan_that_ends_before_it_starts_does_not_fit(clinic: Clinic) -> None:
     who = shared(clinic, 1)
     change(

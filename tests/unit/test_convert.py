@@ -130,6 +130,36 @@ def test_an_instant_is_written_as_postgresql_prints_it(moment: datetime) -> None
     assert not written.removesuffix("+00").endswith(".0")
 
 
+def test_a_day_without_a_time_is_midnight_and_marked_as_derived() -> None:
+    no_time = "no time: set to midnight"
+    assert convert.moment("2025-06-30", " ", SYDNEY) == Partial(
+        "2025-06-29 14:00:00+00", derived=(no_time,)
+    )
+    assert convert.moment("2025-06-30", "00:00:00", SYDNEY) == Partial("2025-06-29 14:00:00+00")
+    # In Santiago clocks go forward at midnight.
+    skipped = convert.moment("2025-09-07", "", ZoneInfo("America/Santiago"))
+    assert skipped.derived == (no_time, *SKIPPED)
+
+
+def test_a_time_or_an_end_of_no_day_is_told() -> None:
+    assert convert.moment("", " ", SYDNEY) == Partial(None)
+    with pytest.raises(ConversionError, match="a time without a date"):
+        convert.moment(" ", "09:00:00", SYDNEY)
+    assert ends(("", ""), ("", "09:00:00")) == Partial(None)
+    for end in (("2025-06-30", ""), ("", "09:30:00")):
+        with pytest.raises(ConversionError, match="an end without a start"):
+            ends(end, ("", ""))
+
+
+def test_an_end_on_another_day_without_a_time_is_told_as_that() -> None:
+    made = ends(("2025-07-02", ""))
+    assert made.value == "2025-06-29 23:30:00+00"
+    assert made.derived == (
+        "an end on another day without a time: set to 30 minutes after the start",
+    )
+    assert ends(("2025-06-30", "")).derived == ("no end: set to 30 minutes after the start",)
+
+
 def ends(end: tuple[str, str], start: tuple[str, str] = ("2025-06-30", "09:00:00")) -> Partial:
     return convert.end_moment(end, start, 30, SYDNEY)
 
@@ -180,6 +210,7 @@ def test_a_value_that_is_no_choice_does_not_fit() -> None:
 DETAIL = {
     **dict.fromkeys(("kind", "value", "label", "default_mobile", "default_email"), ""),
     **dict.fromkeys(("line1", "line2", "suburb", "state", "postcode", "country"), ""),
+    "contact": "",
 }
 
 
@@ -338,7 +369,7 @@ def test_a_detail_of_no_known_kind_is_taken_by_what_it_holds_and_told() -> None:
 
 
 def test_what_is_in_the_record_of_another_kind_is_not_taken_and_told() -> None:
-    both = {"value": "0491 570 006", "line1": "1 Made Up St"}
+    both = {"value": "0491 570 006", "contact": "0491 570 006", "line1": "1 Made Up St"}
     card = convert.contact_card(details({"kind": "Address", **both}, {"kind": "Phone", **both}))
     assert [phone["number"] for phone in card.value["phones"]] == ["0491 570 006"]
     assert card.misfits == ("a phone or an e-mail in the record of an address",)
@@ -348,6 +379,39 @@ def test_what_is_in_the_record_of_another_kind_is_not_taken_and_told() -> None:
     assert made.misfits == ("an address in the record of a phone or an e-mail",) * 3
     country = convert.address_card(details({"kind": "Mobile", "country": "Australia"}))
     assert (country.value, country.misfits) == ({}, ())
+
+
+@pytest.mark.parametrize("kind", ["Postal", ""])
+@pytest.mark.parametrize("says", [{"label": "gate 12"}, {"country": "Fiji"}])
+def test_a_label_or_a_country_alone_is_told_of_whatever_kind(
+    kind: str, says: dict[str, str]
+) -> None:
+    made = convert.address_card(details({"kind": kind, **says}))
+    assert (made.value, made.misfits) == ({}, ("a label or a country alone, of unknown kind",))
+    of_a_phone = {"kind": kind, "contact": "02 5550 1234", **says}
+    assert convert.address_card(details(of_a_phone, {"kind": kind})).misfits == ()
+
+
+def test_an_address_of_no_known_kind_is_taken_and_told() -> None:
+    made = convert.address_card(details({"kind": "Postal", "line1": "PO Box 1", "postcode": "800"}))
+    assert made.value["street"] == "PO Box 1"
+    assert made.misfits == ()
+    assert made.derived == (
+        "of unknown kind: taken as an address, judged by its value",
+        "a postcode of three digits: its leading zero was restored",
+    )
+
+
+@pytest.mark.parametrize("kind", ["Phone", "Mobile"])
+def test_an_email_in_the_record_of_a_phone_stays_there_and_is_told(kind: str) -> None:
+    made = convert.contact_card(details({"kind": kind, "value": "a@b.example"}))
+    assert made.value["phones"][0]["number"] == "a@b.example"
+    assert made.derived == ("an e-mail in the record of a phone: kept there as it was written",)
+
+
+def test_an_email_of_no_known_kind_is_taken_as_one() -> None:
+    made = convert.contact_card(details({"kind": "Work", "value": "a@b.example"}))
+    assert made.derived == ("of unknown kind: taken as an e-mail, judged by its value",)
 
 
 def test_a_postcode_is_text_and_gets_back_the_zero_that_a_number_lost() -> None:
