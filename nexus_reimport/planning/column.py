@@ -109,9 +109,17 @@ class ColumnConverter:
     def _card(self, gathered: Sequence[Detail]) -> Outcome:
         named = self.spec.with_
         details = tuple({k: detail[f] for k, f in named.items()} for detail in gathered)
-        held = sum(bool(d["value"].strip()) if "value" in named else True for d in details)
+        held = sum(map(self._holds, details))
         card = self.spec.converter.make(Given(self.zone, self.as_of, named=named, details=details))
         return self._fitting(card, held)
+
+    def _holds(self, detail: convert.Detail) -> bool:
+        """Whether a detail holds a value for the card, be it one that does not fit."""
+        entry = self.spec.converter.entry
+        try:
+            return entry is not None and entry(detail) is not None
+        except ConversionError:
+            return True
 
     def _outcome(self, record: Record) -> Outcome:
         held = any(map(str.strip, record.values()))

@@ -134,6 +134,16 @@ def test_values_of_a_contact_card_count_one_by_one(clinic: Clinic) -> None:
     assert any(line.startswith("patients.contact_json: ") for line in found.sample)
 
 
+def test_records_of_phones_are_no_values_of_an_address_card(clinic: Clinic) -> None:
+    book = clinic.planned()
+    fits = plan_of(book).entities["patients"].fits
+    (card,) = (fit for fit in fits if fit.column == "address_json")
+    lines = ("address 1", "address 2", "suburb", "state", "post code")
+    records = clinic.simulator.tables["API_Contact_Details"].records
+    addresses = sum(any(r.values.get(line) for line in lines) for r in records)
+    assert 0 < card.held <= addresses < len(records) / 2
+
+
 def test_the_made_up_clinic_fits_with_the_budgets_of_the_shipped_mapping(clinic: Clinic) -> None:
     report = clinic.planned().check_before()
     assert result(report, BUDGET).passed
