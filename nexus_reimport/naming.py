@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}", re.ASCII)  # as a new record calls its run
+_AGAIN = re.compile(r"(?P<page>.*?)(?:-(?P<number>\d+))?\.html", re.DOTALL | re.ASCII)
 _ROWS = {  # an entity, a table, or a kind of attachment -> several of it
     "sms_messages": "SMS messages",
     "sms_inbound": "SMS replies",
@@ -61,6 +62,15 @@ def stage(name: str) -> str:
 def words(name: str) -> str:
     """A rule, a cause, a column or a value of the record, in words: ``not in FileMaker``."""
     return _PROPER_NAME.sub(lambda match: _PROPER[match[0]], name.replace("_", " "))
+
+
+def turn(page: str) -> tuple[str, int]:
+    """By this the pages of a run are sorted: ``03_verify.html`` is followed by ``03_verify-2``'s.
+
+    As texts they would stand the other way round, and a tenth one before the second.
+    """
+    match = _AGAIN.fullmatch(page)
+    return (match["page"], int(match["number"] or 1)) if match else (page, 0)
 
 
 def _one(several: str) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from nexus_reimport import record
+from nexus_reimport import naming, record
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import Applied, Approval, Scope, Undone
 from nexus_reimport.record import Run, Verdict
@@ -100,9 +100,12 @@ def files(run: Run) -> tuple[str, ...]:
         for path in run.folder.rglob("*")
         if path.is_file() and not _has_link(run.folder, path)
     )
-    return tuple(
-        sorted(paths, key=lambda name: (not name.endswith(".html"), name != JOURNAL, name))
-    )
+    return tuple(sorted(paths, key=_place))
+
+
+def _place(name: str) -> tuple[bool, bool, tuple[str, int]]:
+    """The pages first, then the journal."""
+    return not name.endswith(".html"), name != JOURNAL, naming.turn(name)
 
 
 def _has_link(folder: Path, path: Path) -> bool:

@@ -126,7 +126,7 @@ def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
         rows_written=applied.rows_written if applied and applied.committed else None,
         writers_wait=waits_of.writers_waited if (waits_of := applied or rehearsed) else None,
         undo_wait=rehearsed.undo_waited if rehearsed else None,
-        pages=tuple(sorted(path.name for path in run.folder.rglob("*.html"))),
+        pages=tuple(sorted((p.name for p in run.folder.rglob("*.html")), key=naming.turn)),
     )
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nexus_reimport import CHECKOUT, environ
+from nexus_reimport import CHECKOUT, environ, naming
 from nexus_reimport.errors import NOT_BY_THIS_STEP, NOTHING_WRITTEN, ReimportError, SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
@@ -150,7 +150,7 @@ def _next(run: Run) -> str:
 def latest(run: Run, page: str) -> str:
     """The newest copy of ``page`` in the record, as a path; its name where none was executed."""
     copies = [*run.folder.glob(f"{page}.html"), *run.folder.glob(f"{page}-*.html")]
-    return str(max(copies, key=lambda path: (len(path.name), path.name))) if copies else page
+    return str(max(copies, key=lambda path: naming.turn(path.name))) if copies else page
 
 
 def last_error(run: Run) -> str:

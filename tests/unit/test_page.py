@@ -27,7 +27,18 @@ from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal
 from nexus_reimport.nexus.changes import NewerRows, Since
-from nexus_reimport.page import commands, front, gates, headers, history, log, way_back, words, work
+from nexus_reimport.page import (
+    commands,
+    front,
+    gates,
+    headers,
+    history,
+    log,
+    outcome,
+    way_back,
+    words,
+    work,
+)
 from nexus_reimport.page.confirmation import Confirmation, is_meant
 from nexus_reimport.page.desk import OLD, Desk
 from nexus_reimport.page.front import Front, Live
@@ -35,6 +46,8 @@ from nexus_reimport.page.readings import Reading
 from nexus_reimport.record import Verdict
 from nexus_reimport.record import run as runs
 from nexus_reimport.record.journal import Entry
+from nexus_reimport.record.sealed import front as run_pages
+from nexus_reimport.runner import notebook
 from nexus_reimport.settings import Settings
 
 START = datetime(2026, 11, 26, 10, 0, tzinfo=UTC)
@@ -363,6 +376,23 @@ def test_only_whole_files_of_the_records_own_folder_are_served(
         ".",
     ):
         assert history.file(run, wrong) is None
+
+
+def test_the_pages_of_a_run_stand_in_the_order_in_which_they_were_executed(
+    settings: Settings,
+) -> None:
+    """``03_verify-2`` stood before ``03_verify``, and a tenth one before the second."""
+    names = ["01_preflight", "03_verify", *(f"03_verify-{n}" for n in range(2, 12)), "90_rollback"]
+    expected = [f"{name}.html" for name in names]
+    run = record.create(settings)
+    for name in sorted(expected):
+        (run.folder / name).touch()
+    assert [*history.past(run, {}).pages] == expected
+    assert [*history.files(run)[: len(expected)]] == expected
+    assert [*outcome.of(run).pages] == expected
+    assert run_pages.read(run.bag).pages == tuple(f"data/{name}" for name in expected)
+    for page, newest in (("01_preflight", "01_preflight"), ("03_verify", "03_verify-11")):
+        assert Path(notebook.latest(run, page)).name == f"{newest}.html"
 
 
 # ---------------------------------------------------------------- commands

@@ -71,9 +71,14 @@ def read(folder: Path) -> Front:
         failure=failed.headline if failed else "",
         changed=_changed(payload, done, verdict.state(entries)),
         waited=done.writers_waited if done else None,
-        pages=tuple(f"{bag.PAYLOAD}/{path.name}" for path in sorted(payload.glob("*.html"))),
+        pages=_pages(payload),
         of_pages=of_pages(entries),
     )
+
+
+def _pages(payload: Path) -> tuple[str, ...]:
+    names = sorted((path.name for path in payload.glob("*.html")), key=naming.turn)
+    return tuple(f"{bag.PAYLOAD}/{name}" for name in names)
 
 
 def readme(front: Front) -> str:
