@@ -88,6 +88,14 @@ class Front:
         return self.outcome is not None and self.outcome.run.must_be_finished
 
     @property
+    def blocks_the_way_back(self) -> bool:
+        """Whether that run would stop a rollback, too: in doubt, or a rollback itself."""
+        if not self.must_finish or self.outcome is None:
+            return False
+        is_unverified = self.outcome.verdict is Verdict.COMMITTED_UNVERIFIED
+        return not is_unverified or bool(self.outcome.run.undoes)
+
+    @property
     def signable(self) -> tuple[SheetLine, ...]:
         """The lines of the sign-off that a person can sign now."""
         return signing.by_a_person(self.sheet)

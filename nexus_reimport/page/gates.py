@@ -10,7 +10,7 @@ from enum import StrEnum
 from nexus_reimport import record, runbook
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import Refusal
-from nexus_reimport.page import signing, status
+from nexus_reimport.page import signing, status, words
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.status import Status
 from nexus_reimport.record import Run
@@ -29,6 +29,7 @@ _PAGE_WORDS = {
 _COMMAND = re.compile(r" \(nexus-reimport run [^)]*\)")  # the page has a button for it
 DECIDE = "decide"  # where the page tells of a run that a person must decide about
 CONNECTIONS = "connections"  # where the page tells of each server
+_WAIT, _FINISH = "wait until what is at work has ended", "finish the earlier run first"
 _SERVERS = "FileMaker, PostgreSQL and S3 answer, and every right is there"
 
 
@@ -81,12 +82,12 @@ def read(
     busy: bool,
 ) -> Gates:
     """Every gate as it stands now; ``busy`` says that a command is at work."""
-    run = status.waiting(settings)
+    run, unfinished = status.waiting(settings), record.unfinished(settings)
     return Gates(
         (
             _idle(busy=busy),
-            _settled(settings),
-            _dry_run(run, busy=busy),
+            _settled(unfinished, busy=busy),
+            _dry_run(run, unfinished, busy=busy),
             *_of_the_approval(run, busy=busy),
             _unwritten(run, seen),
             _servers(servers),
@@ -114,18 +115,21 @@ def _idle(*, busy: bool) -> Gate:
     return Gate(claim, State.OPEN)
 
 
-def _settled(settings: Settings) -> Gate:
+def _settled(run: Run | None, *, busy: bool) -> Gate:
     claim = "no earlier run is left unverified or in doubt"
-    if run := record.unfinished(settings):
-        why = f"run {run.id} is {run.verdict()}"
-        return Gate(claim, State.CLOSED, why, "finish it first", DECIDE)
-    return Gate(claim, State.OPEN)
+    if run is None:
+        return Gate(claim, State.OPEN)
+    if busy:  # it may be the one at work: between COMMIT and its verification each run is so
+        return Gate(claim, State.UNKNOWN, f"run {run.id} has not ended", _WAIT)
+    return Gate(claim, State.CLOSED, f"run {run.id} is {words.verdict(run.verdict())}", _FINISH, DECIDE)
 
 
-def _dry_run(run: Run | None, *, busy: bool) -> Gate:
+def _dry_run(run: Run | None, unfinished: Run | None, *, busy: bool) -> Gate:
     claim = "a dry run has ended in GO and waits for its approval"
     if run is None and busy:  # it may be the one at work
-        return Gate(claim, State.CLOSED, "none waits yet", "wait until what is at work has ended")
+        return Gate(claim, State.CLOSED, "none waits yet", _WAIT)
+    if run is None and unfinished:  # a dry run would be refused
+        return Gate(claim, State.CLOSED, "none waits", _FINISH, DECIDE)
     if run is None:
         return Gate(claim, State.CLOSED, "none waits", "start a dry run, and read what it says")
     return Gate(claim, State.OPEN)

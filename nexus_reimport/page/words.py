@@ -62,6 +62,11 @@ def seconds(value: float) -> str:
     return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
 
 
+def verdict(name: str) -> str:
+    """``COMMITTED UNVERIFIED``: as in the record, to be read."""
+    return name.replace("_", " ")
+
+
 _PAGES = {"01": "preflight", "02": "execute", "03": "verify", "90": "rollback"}
 
 
@@ -100,4 +105,5 @@ FILTERS: dict[str, Callable[..., object]] = {
     "page_name": page_name,
     "sum_of": sum_of,
     "upper_first": upper_first,
+    "verdict": verdict,
 }

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -309,11 +310,45 @@ def test_who_begins_a_dry_run_is_asked_where_somebody_else_approves(
 
 
 def test_while_a_dry_run_is_at_work_nobody_is_told_to_start_one() -> None:
-    waits, none = gates._dry_run(None, busy=True), gates._dry_run(None, busy=False)
+    waits, none = gates._dry_run(None, None, busy=True), gates._dry_run(None, None, busy=False)
     assert (waits.next, none.next.partition(",")[0]) == (
         "wait until what is at work has ended",
         "start a dry run",
     )
+
+
+def in_doubt(settings: Settings) -> record.Run:
+    run = record.create(settings)
+    run.journal(Event.STARTED, stage="apply")
+    run.journal(Event.COMMITTING)
+    assert run.verdict() is Verdict.IN_DOUBT
+    return run
+
+
+def test_nothing_is_offered_that_a_run_in_doubt_would_stop(
+    settings: Settings, environment_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gate told to start a dry run, and the way back to look first: both are refused."""
+    monkeypatch.setenv(environments.FOLDER_VARIABLE, str(environment_files))
+    run = in_doubt(settings)
+    page = front.gather(Desk("sandbox-dev"))
+    assert {gate.next for gate in page.gates.closed} - {""} == {"finish the earlier run first"}
+    assert page.blocks_the_way_back
+    run.journal(Event.SETTLED, committed=True)
+    page = front.gather(Desk("sandbox-dev"))
+    assert page.must_finish
+    assert not page.blocks_the_way_back, "undoing it is one of the decisions"
+
+
+def test_a_run_at_work_is_not_told_to_be_finished_first(settings: Settings) -> None:
+    """From its COMMIT on it is in doubt, then unverified, until it has verified itself."""
+    in_doubt(settings)
+    nothing: Reading[Any] = Reading(lambda: None)
+    gates_now = gates.read(settings, nothing, nothing, busy=True)
+    assert {gate.next for gate in gates_now.closed} - {""} == {
+        "wait until it has ended",
+        "wait until what is at work has ended",
+    }
 
 
 @pytest.mark.parametrize(
@@ -543,16 +578,19 @@ commands.start(known, "dry-run", [], "")
 @pytest.mark.parametrize(
     ("newer", "told"),
     [
-        ("keep", "before it, except what people have written since, which stays. Documents"),
+        ("keep", "before it, except what people have created or changed since, which stays. Doc"),
         ("discard", "before it; what people have written since is given up. Documents"),
+        ("keep", "which stays; what they have deleted since comes back. Documents"),
+        ("discard", "is given up; what they have deleted since comes back. Documents"),
         ("", "before it. Documents"),
     ],
 )
 def test_the_way_back_says_what_becomes_of_what_people_have_written_since(
     newer: str, told: str
 ) -> None:
-    one = NewerRows("patients", 1 if newer else 0, 0, 0, ())
-    added = NewerRows("documents_document", 3, 0, 0, (), 0)
+    deleted = 3 if "deleted" in told else 0
+    one = NewerRows("patients", 1 if newer else 0, 0, deleted, ())
+    added = NewerRows("documents_document", 3, 0, 2, (), 0)
     seen = RollbackPreview(
         undoes="20261127T004112Z-f37b",
         kind="reimport",
@@ -582,4 +620,5 @@ def test_the_way_back_says_what_becomes_of_what_people_have_written_since(
     assert told in text
     assert "No document and no image is deleted, and their links stay as they are." in text
     assert ("give it up" in text) is bool(newer)
+    assert ("What was deleted since, and existed before the run, comes back" in text) is (deleted > 0)
     assert "1 document." in text
