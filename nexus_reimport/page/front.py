@@ -25,6 +25,8 @@ from nexus_reimport.runbook import connections
 from nexus_reimport.runbook.connections import Connections, LastSync
 from nexus_reimport.settings import Settings
 
+_ENDED_BY = {Verdict.STOPPED: "was stopped", Verdict.FAILED: "failed"}
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
@@ -136,6 +138,9 @@ class Front:
             return "Find out why the last run was taken back, then start a dry run."
         if self.outcome and self.outcome.verdict is Verdict.COMPLETE:
             return "Nothing. To reimport, start with a dry run."
+        if self.outcome and self.outcome.verdict in _ENDED_BY:
+            ended = _ENDED_BY[self.outcome.verdict]
+            return f"See why the last run {ended}, settle that, then start a dry run."
         return "Start a dry run."
 
     def _of_waiting(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,14 +18,6 @@ from nexus_reimport.settings import Settings
 from nexus_reimport.stages import sign_off
 
 _WRITTEN = "nobody has written to Nexus since the dry run"
-_PAGE_WORDS = {
-    "run 01_preflight again": "start another dry run",
-    "run 90_rollback again": "look again",
-    "the preflight": "the dry run",
-    "the package": "this program",
-    "the mapping": "the mapping (which FileMaker field feeds what)",
-}
-_COMMAND = re.compile(r" \(nexus-reimport run [^)]*\)")  # the page has a button for it
 DECIDE = "decide"  # where the page tells of a run that a person must decide about
 CONNECTIONS = "connections"  # where the page tells of each server
 _WAIT, _FINISH = "wait until what is at work has ended", "finish the earlier run first"
@@ -101,13 +92,6 @@ def refusals(gates: Gates) -> tuple[Refusal, ...]:
     return tuple(Refusal(gate.why or gate.claim, gate.next) for gate in closed)
 
 
-def in_page_words(text: str) -> str:
-    """What a notebook's reader is told, for somebody who has only the page in front of them."""
-    for runbook_word, page_word in _PAGE_WORDS.items():
-        text = text.replace(runbook_word, page_word)
-    return _COMMAND.sub("", text)
-
-
 def _idle(*, busy: bool) -> Gate:
     claim = "no other command is at work"
     if busy:
@@ -145,7 +129,7 @@ def _of_the_approval(run: Run | None, *, busy: bool) -> Iterator[Gate]:
         yield Gate("the dry run can be approved", State.CLOSED, error.what, error.next)
         return
     for gate in gates:
-        claim = in_page_words(gate.claim)
+        claim = words.in_page_words(gate.claim)
         if gate.refusal:
             yield _refused(claim, gate.refusal)
         else:
@@ -153,10 +137,10 @@ def _of_the_approval(run: Run | None, *, busy: bool) -> Iterator[Gate]:
 
 
 def _refused(claim: str, refusal: Refusal) -> Gate:
-    why = in_page_words(refusal.what)
+    why = words.in_page_words(refusal.what)
     if claim.partition(":")[0] in sign_off.CLAIMS:
         return Gate(claim, State.CLOSED, why, "sign it under Sign-off", signing.PLACE)
-    return Gate(claim, State.CLOSED, why, in_page_words(refusal.next))
+    return Gate(claim, State.CLOSED, why, words.in_page_words(refusal.next))
 
 
 def _unwritten(run: Run | None, seen: Reading[Status]) -> Gate:
@@ -181,6 +165,6 @@ def _servers(servers: Reading[Connections]) -> Gate:
     broken = [one.name for one in servers.value.every if not one.is_sound]
     broken += [table.table for table in servers.value.tables if table.error]
     if broken:
-        why = f"not so: {', '.join(broken)}"
+        why = f"not so: {'; '.join(broken)}"
         return Gate(_SERVERS, State.CLOSED, why, "fix what Connections shows", CONNECTIONS)
     return Gate(_SERVERS, State.OPEN)

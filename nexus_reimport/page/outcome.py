@@ -22,6 +22,7 @@ from nexus_reimport.model import (
     Report,
     Result,
     Scope,
+    Undone,
 )
 from nexus_reimport.model.approval import short
 from nexus_reimport.record import Run, Verdict
@@ -77,6 +78,8 @@ class Outcome:
     advice: str = ""  # the decision that is to be taken
     refusals: tuple[Refusal, ...] = ()
     rows_written: int | None = None  # of those that were wiped and reimported, where not all were
+    counts_are_lost: bool = False  # of what it has committed: its plan alone tells the numbers
+    as_before: str = ""  # of a rollback that is committed: whether the data is as before the run
     writers_wait: float | None = None
     undo_wait: float | None = None
     pages: tuple[str, ...] = field(default=())
@@ -108,6 +111,7 @@ def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
     applied = run.load(Applied) if run.has(Applied) else None
     headline, tone = _headline(run, verdict, refusals)
     waits = verdict is Verdict.WAITING and not run.is_sealed
+    waits_of = applied or (None if run.is_committed() else rehearsed)
     return Outcome(
         run=run,
         verdict=verdict,
@@ -124,7 +128,9 @@ def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
         advice=advice(verdict, run),
         refusals=refusals,
         rows_written=applied.rows_written if applied and applied.committed else None,
-        writers_wait=waits_of.writers_waited if (waits_of := applied or rehearsed) else None,
+        counts_are_lost=plan is not None and run.is_committed() and applied is None,
+        as_before=_as_before(run),
+        writers_wait=waits_of.writers_waited if waits_of else None,
         undo_wait=rehearsed.undo_waited if rehearsed else None,
         pages=tuple(sorted((p.name for p in run.folder.rglob("*.html")), key=naming.turn)),
     )
@@ -205,6 +211,14 @@ def _links(links: LinkPlan) -> Links:
         links.reachable_before,
         links.reachable_after,
     )
+
+
+def _as_before(run: Run) -> str:
+    done = run.loaded(Undone)
+    if done is None or not run.is_committed():
+        return ""
+    after = run.load(Report, "checks_rollback") if run.has(Report, "checks_rollback") else None
+    return attention.as_before(done, after)
 
 
 def _looks(run: Run, plan: Plan, before: Report | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -9,6 +10,14 @@ from zoneinfo import ZoneInfo
 from nexus_reimport import naming
 from nexus_reimport.page import status
 
+_PAGE_WORDS = {
+    "run 01_preflight again": "start another dry run",
+    "run 90_rollback again": "look again",
+    "the preflight": "the dry run",
+    "the package": "this program",
+    "the mapping": "the mapping (which FileMaker field feeds what)",
+}
+_COMMAND = re.compile(r" \(nexus-reimport run [^)]*\)")  # the page has a button for it
 NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 
@@ -89,8 +98,16 @@ def upper_first(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 
+def in_page_words(text: str) -> str:
+    """What a notebook's reader is told, for somebody who has only the page in front of them."""
+    for runbook_word, page_word in _PAGE_WORDS.items():
+        text = text.replace(runbook_word, page_word)
+    return _COMMAND.sub("", text)
+
+
 FILTERS: dict[str, Callable[..., object]] = {
     "number": number,
+    "in_page_words": in_page_words,
     "change": change,
     "clock": clock,
     "day": day,

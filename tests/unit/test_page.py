@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,12 +22,20 @@ from zoneinfo import ZoneInfo
 import pytest
 from jinja2 import Environment, FileSystemLoader
 
-from nexus_reimport import record
+from nexus_reimport import model, record
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, ReimportError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposal
+from nexus_reimport.model import (
+    Applied,
+    Ground,
+    NewerDecision,
+    Rehearsal,
+    RollbackPreview,
+    RollbackProposal,
+    Undone,
+)
 from nexus_reimport.nexus.changes import NewerRows, Since
 from nexus_reimport.page import (
     commands,
@@ -50,7 +59,9 @@ from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.sealed import front as run_pages
 from nexus_reimport.runner import notebook
 from nexus_reimport.settings import Settings
+from support.shown import PATIENTS, PLAN, REPORT
 
+REHEARSAL = Rehearsal(Ground.COPY, {}, 0.8, 9.0, REPORT, undo_waited=1.2)
 START = datetime(2026, 11, 26, 10, 0, tzinfo=UTC)
 
 
@@ -69,6 +80,9 @@ def journal(*told: tuple[float, str, str, str]) -> list[Entry]:
     ]
 
 
+APPLIED = Applied(
+    True, START, {"patients": 2867}, {"patients": 2879}, {"documents": 3}, {}, 0.5, {}, REPORT
+)
 EARLIER = journal(
     (0, "opened", "", ""),
     (2, "started", "snapshot", ""),
@@ -381,10 +395,10 @@ def test_the_policy_of_the_page_allows_own_files_and_nothing_inline() -> None:
 
 
 def test_what_a_gate_says_of_notebooks_is_said_of_the_page() -> None:
-    assert gates.in_page_words("the package was changed since the preflight") == (
+    assert words.in_page_words("the package was changed since the preflight") == (
         "this program was changed since the dry run"
     )
-    said = gates.in_page_words("run 01_preflight again (nexus-reimport run dev) and read it again")
+    said = words.in_page_words("run 01_preflight again (nexus-reimport run dev) and read it again")
     assert said == "start another dry run and read it again"
 
 
@@ -622,3 +636,96 @@ def test_the_way_back_says_what_becomes_of_what_people_have_written_since(
     assert ("give it up" in text) is bool(newer)
     assert ("What was deleted since, and existed before the run, comes back" in text) is (deleted > 0)
     assert "1 document." in text
+
+
+def test_after_a_run_that_was_stopped_nobody_is_told_to_start_the_same_again(
+    settings: Settings, environment_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(environments.FOLDER_VARIABLE, str(environment_files))
+    run = record.create(settings)
+    assert front.gather(Desk("sandbox-dev")).next == "Start a dry run."
+    run.journal(Event.STARTED, stage="checks_before")
+    run.journal(Event.FAILED, stage="checks_before", exit_code=1, what="1 check failed")
+    assert run.verdict() is Verdict.STOPPED
+    told = "See why the last run was stopped, settle that, then start a dry run."
+    assert front.gather(Desk("sandbox-dev")).next == told
+    run.journal(Event.FAILED, stage="checks_before", exit_code=3, what="the server is gone")
+    assert front.gather(Desk("sandbox-dev")).next.startswith("See why the last run failed, settle that")
+
+
+@pytest.fixture
+def planned(settings: Settings) -> record.Run:
+    """A run whose plan deletes and keeps, and which was rehearsed."""
+    run = record.create(settings)
+    model.save(planned_by(purged=12), run.folder / "plan.json")
+    model.save(REHEARSAL, run.folder / "rehearsal.json")
+    return run
+
+
+def planned_by(*, purged: int) -> model.Plan:
+    return replace(PLAN, entities={"patients": replace(PATIENTS, purged=purged)})
+
+
+def test_the_warning_above_the_button_names_what_is_deleted_for_good_and_what_stays(
+    planned: record.Run,
+) -> None:
+    """It said that all patient data is replaced, of a plan that keeps 37 patients of 2,867."""
+    shown = SimpleNamespace(
+        outcome=outcome.of(planned), waiting=planned, gates=gates.Gates(()), form=front.Form()
+    )
+    head = SimpleNamespace(word="DEV", environment="dev")
+    text = rendered("reimport.html", it=shown, head=head, front="", xsrf="")
+    assert "Deleted for good , since FileMaker does not bring it back: 12 patients" in text
+    assert "What Nexus alone has stays: 37 patients" in text
+
+
+def test_what_a_run_whose_counts_were_lost_has_done_is_not_told_by_its_rehearsal(
+    planned: record.Run,
+) -> None:
+    """The page said that saving had waited as long as it did in the rehearsal."""
+    assert "saving waits for about 0.8 s" in dry_run(planned)
+    planned.journal(Event.COMMITTING)
+    planned.journal(Event.SETTLED, committed=True)
+    planned.journal(Event.VERIFIED)
+    text = dry_run(planned)
+    assert "how long saving waited is not known" in text
+    assert "as planned; the run’s own counts were lost" in text
+    model.save(replace(APPLIED, writers_waited=0.7), planned.folder / "applied.json")
+    assert "saving waited for 0.7 s" in (text := dry_run(planned))
+    assert "lost" not in text
+
+
+def dry_run(run: record.Run) -> str:
+    """What the page says of a run under Dry run."""
+    shown = SimpleNamespace(outcome=outcome.of(run))
+    head = SimpleNamespace(environment="dev", user="")
+    return rendered("dry_run.html", it=shown, head=head, front="", xsrf="")
+
+
+def test_the_page_says_which_run_a_rollback_has_taken_back_and_what_stayed(
+    settings: Settings,
+) -> None:
+    run = record.create(settings, undoes="20261127T004112Z-f37b")
+    newer = Since((NewerRows("patients", 1, 0, 0, ()),), ())
+    done = Undone(
+        committed=True,
+        at=START,
+        undoes=run.undoes,
+        exact=False,
+        deleted={},
+        put_back={"patients": 3},
+        relinked={},
+        since=newer,
+        after={},
+        writers_waited=0.4,
+        timings={},
+        report=REPORT,
+        newer=NewerDecision.KEEP,
+    )
+    model.save(done, run.folder / "undone.json")
+    run.journal(Event.COMMITTED)
+    run.journal(Event.VERIFIED)
+    assert (
+        "Run 20261127T004112Z-f37b was taken back. The data is as before it: yes, except what"
+        " people have written since the run."
+    ) in dry_run(run)
