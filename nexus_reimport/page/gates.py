@@ -105,7 +105,9 @@ def _settled(run: Run | None, *, busy: bool) -> Gate:
         return Gate(claim, State.OPEN)
     if busy:  # it may be the one at work: between COMMIT and its verification each run is so
         return Gate(claim, State.UNKNOWN, f"run {run.id} has not ended", _WAIT)
-    return Gate(claim, State.CLOSED, f"run {run.id} is {words.verdict(run.verdict())}", _FINISH, DECIDE)
+    return Gate(
+        claim, State.CLOSED, f"run {run.id} is {words.verdict(run.verdict())}", _FINISH, DECIDE
+    )
 
 
 def _dry_run(run: Run | None, unfinished: Run | None, *, busy: bool) -> Gate:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from nexus_reimport import naming
 from nexus_reimport.events import Event
@@ -45,6 +46,9 @@ _TOLD: dict[Event, tuple[str, str]] = {  # event -> its words, and their tone
     Event.WINDOW_LEFT: ("the maintenance window is down", ""),
 }
 _MARKS = (Event.STARTED, Event.STEP, Event.FINISHED)
+_BETWEEN = (
+    15.0  # seconds that the kernel of the next page may take to start; after a kill it is hours
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,14 +228,25 @@ def _left(last: Entry, earlier: Sequence[Entry], of: Sequence[str], now: datetim
     end = _end(earlier, of)
     if not same or end is None:
         return None
-    rest = (end - same[-1].at).total_seconds() - (now - last.at).total_seconds()
+    rest = _worked(earlier, same[-1].at, end) - (now - last.at).total_seconds()
     return max(rest, 0.0)
 
 
 def _whole(earlier: Sequence[Entry], of: Sequence[str]) -> float | None:
     end = _end(earlier, of)
     starts = [e.at for e in earlier if e.event is Event.STARTED and e.stage == of[0]]
-    return (end - starts[-1]).total_seconds() if end and starts else None
+    return _worked(earlier, starts[-1], end) if end and starts else None
+
+
+def _worked(entries: Sequence[Entry], since: datetime, until: datetime) -> float:
+    """Seconds between two moments, without those in which nobody was at work on the run."""
+    of_then = [e for e in entries if since <= e.at <= until]
+    waits = [
+        (later.at - one.at).total_seconds()
+        for one, later in pairwise(of_then)
+        if later.event is Event.STARTED
+    ]
+    return (until - since).total_seconds() - sum(wait for wait in waits if wait > _BETWEEN)
 
 
 def _end(earlier: Sequence[Entry], of: Sequence[str]) -> datetime | None:

@@ -225,7 +225,7 @@ def _looks(run: Run, plan: Plan, before: Report | None) -> list[str]:
     """What a person should look at, as the first screen of a page of the runbook has it."""
     return [
         *attention.of_drift(run.loaded(Drift), run.loaded(Approval)),
-        *attention.of_plan(plan, with_missing=False),
+        *attention.of_plan(plan, before, with_missing=False),
         *attention.of_checks(before),
     ]
 

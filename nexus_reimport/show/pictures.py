@@ -107,8 +107,9 @@ def _wide_bands(value: Plan) -> Iterator[TextLine]:
     for entity in value.entities.values():
         for name, of in (("left out", _filemaker(entity)), ("purged", _nexus(entity))):
             if (share := _part(of[name], sum(of.values()))) >= _WIDE:
-                text = f"{of[name]:,} {naming.rows(entity.entity)} are {name} ({share:.0f}%)"
-                yield TextLine(f"Look: {text}.", Tone.ATTENTION)
+                rows = naming.counted({entity.entity: of[name]})
+                verb = "is" if of[name] == 1 else "are"
+                yield TextLine(f"Look: {rows} {verb} {name} ({share:.0f}%).", Tone.ATTENTION)
 
 
 def stage_times(events: Iterable[Entry]) -> Page:

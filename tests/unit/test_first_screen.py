@@ -11,18 +11,20 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from nexus_reimport import model, show
+from nexus_reimport import checks, model, show
 from nexus_reimport.events import Event
 from nexus_reimport.model import (
     Applied,
     Approval,
     Drift,
     Ground,
+    Level,
     Outlook,
     Proposal,
     Refusal,
     Rehearsal,
     Report,
+    Result,
     Undone,
     UnmatchedRows,
 )
@@ -251,6 +253,22 @@ def test_what_to_do_next_stands_under_the_verdict_of_a_run_that_is_not_finished(
     undone = first_screen.read(record)
     assert undone.headline.startswith("UNDONE")
     assert line(undone, "next") == "", "what the failed check asked for is settled"
+
+
+def test_what_a_check_says_of_values_that_do_not_fit_is_not_said_of_the_plan_again(
+    record: Path,
+) -> None:
+    """Two of the six lines said the same of the same values."""
+    proposed(record)
+    said = "2 values of FileMaker did not fit"
+    assert said in line(first_screen.read(record), "look at this")
+    assert attention.VALUES_FIT in {one.name for one in checks.REGISTRY}
+    claim = "Every FileMaker value fits."
+    fails = Result(attention.VALUES_FIT, claim, ("M3",), Level.REVIEW, 10, 2)
+    has(record, checks=Report("before", (fails,)))
+    look = line(first_screen.read(record), "look at this")
+    assert said not in look
+    assert "not so for 2 of 10: Every FileMaker value fits" in look
 
 
 def test_what_is_too_much_for_the_screen_is_counted_on_a_line_of_its_own(record: Path) -> None:

@@ -260,6 +260,23 @@ def test_the_time_that_is_left_is_what_the_last_run_took_from_there(
     assert nothing.left == pytest.approx(11)
 
 
+def test_the_time_that_is_left_is_not_that_in_which_a_killed_run_waited_to_be_finished() -> None:
+    """Of a run of 9 seconds it said: about 2 min 22 s."""
+    for pause, whole in ((4, 9), (140, 5)):
+        earlier = journal(
+            (0, "started", "drift", ""),
+            (2, "started", "apply", ""),
+            (3, "finished", "apply", ""),
+            (3 + pause, "started", "checks_after", ""),
+            (5 + pause, "finished", "sign_off", ""),
+        )
+        now = datetime.now(UTC)
+        assert log.progress([], earlier, log.OF_THE_EXECUTION, now).left == whole
+        begun = [Entry.of({"at": now.isoformat(), "event": "started", "stage": "apply"})]
+        left = log.progress(begun, earlier, log.OF_THE_EXECUTION, now).left
+        assert left == pytest.approx(whole - 2, abs=0.5)
+
+
 def test_each_stage_of_a_phase_stands_with_its_state() -> None:
     entries = journal(
         (0, "started", "drift", ""), (1, "finished", "drift", ""), (1, "started", "approval", "")
@@ -634,7 +651,9 @@ def test_the_way_back_says_what_becomes_of_what_people_have_written_since(
     assert told in text
     assert "No document and no image is deleted, and their links stay as they are." in text
     assert ("give it up" in text) is bool(newer)
-    assert ("What was deleted since, and existed before the run, comes back" in text) is (deleted > 0)
+    assert ("What was deleted since, and existed before the run, comes back" in text) is (
+        deleted > 0
+    )
     assert "1 document." in text
 
 
@@ -650,7 +669,9 @@ def test_after_a_run_that_was_stopped_nobody_is_told_to_start_the_same_again(
     told = "See why the last run was stopped, settle that, then start a dry run."
     assert front.gather(Desk("sandbox-dev")).next == told
     run.journal(Event.FAILED, stage="checks_before", exit_code=3, what="the server is gone")
-    assert front.gather(Desk("sandbox-dev")).next.startswith("See why the last run failed, settle that")
+    assert front.gather(Desk("sandbox-dev")).next.startswith(
+        "See why the last run failed, settle that"
+    )
 
 
 @pytest.fixture

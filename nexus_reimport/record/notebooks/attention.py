@@ -26,13 +26,15 @@ from nexus_reimport.model import (
 )
 
 OVERTAKEN = "planned as still to come, which were over before the approval"
+VALUES_FIT = "every_value_fits"  # the check that counts the misfits of a plan, and names them
 _MANY = 0.1  # of an entity's rows: FileMaker may be a part of itself, or an older copy
 
 
-def of_plan(plan: Plan, *, with_missing: bool = True) -> list[str]:
+def of_plan(plan: Plan, checked: Report | None = None, *, with_missing: bool = True) -> list[str]:
     """What a person should look at in a plan, the largest things first.
 
-    ``with_missing``: and how many decisions are missing.
+    ``with_missing``: and how many decisions are missing. ``checked`` is the report that is told
+    beside it: what its checks say is not said twice.
     """
     entities = plan.entities.values()
     return [
@@ -41,6 +43,7 @@ def of_plan(plan: Plan, *, with_missing: bool = True) -> list[str]:
         *_not_recognised(entities),
         *_not_brought_back(entities),
         *_odd(entities),
+        *(() if _fails(checked, VALUES_FIT) else _misfits(entities)),
         *_to_fill_in(plan),
     ]
 
@@ -97,6 +100,13 @@ def _odd(entities: Iterable[EntityPlan]) -> Iterator[str]:
             if fit.is_over:
                 held = wording.part(fit.misfits, fit.held)
                 yield f"{naming.rows(entity.entity)}: {held} values do not fit {fit.column}"
+
+
+def _fails(report: Report | None, check: str) -> bool:
+    return any(r.check == check and not r.passed for r in (report.results if report else ()))
+
+
+def _misfits(entities: Iterable[EntityPlan]) -> Iterator[str]:
     if misfits := sum(m.not_stored for e in entities for m in e.misfits):
         yield f"{wording.amount(misfits, 'value')} of FileMaker did not fit"
 

@@ -352,7 +352,7 @@ def _looks(seen: _Record) -> list[str]:
     if seen.is_committed:
         texts += attention.of_stored(front.value(Survey, seen.folder), seen.preview)
     if seen.plan:
-        texts += attention.of_plan(seen.plan)
+        texts += attention.of_plan(seen.plan, seen.report("checks_before"))
     if seen.preview:
         newer = {n.table: n.created + n.changed + n.deleted for n in seen.preview.since.newer}
         if any(newer.values()):
