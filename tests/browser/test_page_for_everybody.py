@@ -25,6 +25,12 @@ CUT_OFF = """
     const regions = [...document.querySelectorAll('.scroll:has(.stack)')];
     return regions.filter(one => one.scrollWidth > one.clientWidth).map(one => one.ariaLabel);
 """
+# What names what follows it, and may stand alone at the foot of a sheet.
+ALONE_ON_PAPER = """
+    const names = [...document.querySelectorAll('h1, h2, h3, caption, summary, thead')];
+    return names.filter(one => getComputedStyle(one).breakAfter !== 'avoid')
+        .map(one => one.outerHTML.slice(0, 80));
+"""
 SERIOUS = {"serious", "critical"}
 
 
@@ -139,6 +145,7 @@ def test_it_is_printed_without_buttons_and_with_all_of_its_numbers(
         visible = [b for b in signed_in.find_elements(By.TAG_NAME, "button") if b.is_displayed()]
         assert visible == []
         assert signed_in.find_element(By.ID, "status").is_displayed()
+        assert signed_in.execute_script(ALONE_ON_PAPER) == []
     finally:
         signed_in.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     printed = base64.b64decode(signed_in.print_page())

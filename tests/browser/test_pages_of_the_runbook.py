@@ -41,7 +41,15 @@ CUT = (
     "return [...document.querySelectorAll('table')].filter("
     "one => one.getBoundingClientRect().right > arguments[0] + 1).length"
 )
-
+# What names what follows it, and may stand alone at the foot of a sheet.
+ALONE_ON_PAPER = """
+    const names = 'h1, h2, h3, caption, summary, thead', firsts = 'tbody > tr:first-child';
+    const style = one => getComputedStyle(one);
+    return [
+        ...[...document.querySelectorAll(names)].filter(one => style(one).breakAfter !== 'avoid'),
+        ...[...document.querySelectorAll(firsts)].filter(one => style(one).breakBefore !== 'avoid'),
+    ].map(one => one.outerHTML.slice(0, 80));
+"""
 
 LONG = "It is as it was, as far as anybody who has looked at it can say. " * 3
 WORDS = f"# 1. Preflight\n\n## The plan\n\n| | |\n|---|---|\n| changes clinic data? | {LONG} |"
@@ -122,6 +130,8 @@ def test_on_paper_every_column_is_there_and_nothing_is_folded(
     )
     assert heights
     assert min(heights) > 0
+    alone = browser.execute_script(ALONE_ON_PAPER)
+    assert alone == [], "what names a table or a picture stands on the sheet on which it begins"
     ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert ground == "rgb(255, 255, 255)", "paper is white, whatever the screen is"
 
