@@ -124,7 +124,7 @@ def test_each_thing_to_look_at_stands_on_a_line_of_its_own(record: Path) -> None
     proposed(record)
     has(record, Outlook(tuple(Refusal(f"reason {n} <b>", "fix it") for n in (1, 2))))
     screen = first_screen.read(record)
-    assert "reason 1 &lt;b&gt;<br>reason 2 &lt;b&gt;" in screen.as_html()
+    assert '<div class="point">reason 1 &lt;b&gt;</div><div class="point">' in screen.as_html()
     lines = screen.as_text().splitlines()
     at = next(n for n, text in enumerate(lines) if "reason 1" in text)
     assert lines[at + 1].index("reason 2") == lines[at].index("reason 1")
@@ -338,9 +338,8 @@ def test_the_plan_warns_of_whole_columns_and_of_rows_that_nobody_recognised() ->
         replace(PLAN, entities={"patients": odd})
     )
     letters = replace(patients, entity="letters", replaced=0, rows_before=1, changes=())
-    assert "no record of FileMaker was recognised among 1 letter" in attention.of_plan(
-        replace(PLAN, entities={"letters": letters})
-    )
+    told = "no record of FileMaker was recognised among 1 letter of Nexus, so none is replaced"
+    assert told in attention.of_plan(replace(PLAN, entities={"letters": letters}))
 
 
 def test_much_less_in_filemaker_than_in_nexus_is_to_be_looked_at() -> None:

@@ -75,7 +75,8 @@ def is_all_of_a_column(entity: EntityPlan, change: ColumnChange) -> bool:
 def _not_recognised(entities: Iterable[EntityPlan]) -> Iterator[str]:
     rows = {e.entity: e.rows_before for e in entities if is_not_recognised(e)}
     if rows:
-        yield f"no record of FileMaker was recognised among {naming.counted(rows)}"
+        none = f"no record of FileMaker was recognised among {naming.counted(rows)}"
+        yield f"{none} of Nexus, so none is replaced"
 
 
 def is_not_recognised(entity: EntityPlan) -> bool:

@@ -112,7 +112,10 @@ def _row(line: Line) -> str:
     # JupyterLab takes the style sheet out of a notebook that nobody has trusted, and no style
     left = ' style="text-align: left"'
     head = f'<th scope="row"{left}>{escape(line.name)}</th>'
-    text = escape(line.text).replace("\n", "<br>")
+    points = escape(line.text).split("\n")
+    text = "<br>".join(points)
+    if line.tone == "look" and len(points) > 1:  # where one begins is seen though it is wrapped
+        text = "".join(f'<div class="point">{point}</div>' for point in points)
     return f"<tr>{head}<td{tone}{left}>{text}</td></tr>"
 
 
