@@ -223,12 +223,12 @@ def _environment(given: Mapping[str, str]) -> dict[str, str]:
 
 def why_not_cancelled(command: Command | None, run: Run | None) -> str:
     """Why the command that is at work cannot be cancelled here; "" where it can."""
+    if run is not None and _is_at_commit(run):  # wherever it was started
+        return "COMMIT was sent, so it is too late; the way back is the rollback"
     if command is None:
-        return "it was not started on this page: whoever started it ends it with Ctrl-C there"
+        return "it was not started on this page; whoever started it ends it with Ctrl-C there"
     if not _is_alive(command):
         return "its process is not known any more"
-    if run is not None and _is_at_commit(run):
-        return "COMMIT was sent: it is too late; the way back is the rollback"
     return ""
 
 

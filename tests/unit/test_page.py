@@ -371,6 +371,18 @@ def test_nothing_is_offered_that_a_run_in_doubt_would_stop(
     assert not page.blocks_the_way_back, "undoing it is one of the decisions"
 
 
+def test_from_commit_on_nobody_is_told_to_end_a_run_that_was_started_elsewhere(
+    settings: Settings,
+) -> None:
+    """The page told to press Ctrl-C where it was started, which would leave it in doubt."""
+    run = record.create(settings)
+    assert "ends it with Ctrl-C there" in commands.why_not_cancelled(None, run)
+    run.journal(Event.STARTED, stage="apply")
+    run.journal(Event.COMMITTING)
+    told = "COMMIT was sent, so it is too late; the way back is the rollback"
+    assert commands.why_not_cancelled(None, run) == told
+
+
 def test_a_run_at_work_is_not_told_to_be_finished_first(settings: Settings) -> None:
     """From its COMMIT on it is in doubt, then unverified, until it has verified itself."""
     in_doubt(settings)
