@@ -12,7 +12,7 @@ from typing import TypeVar
 from nexus_reimport import mapping as mappings
 from nexus_reimport import record, wording
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import ReimportError, SettingsError, unforeseen
+from nexus_reimport.errors import ReimportError, SettingsError, StopError, unforeseen
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.filemaker.http import RetryPolicy
 from nexus_reimport.mapping import FieldMapping
@@ -61,6 +61,14 @@ class Connection:
     def is_connected(self) -> bool:
         """Whether it answered."""
         return self.error is None
+
+    @property
+    def state(self) -> str:
+        """The same in words: a server that answers, but holds what is not ours, is connected."""
+        if self.error is None:
+            return "connected"
+        is_refused = isinstance(self.error, StopError)
+        return "connected, but no run may use it" if is_refused else "not connected"
 
     @property
     def is_sound(self) -> bool:

@@ -24,7 +24,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from nexus_reimport import model, record
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import Busy, ReimportError
+from nexus_reimport.errors import Busy, ReimportError, StopError, TargetError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import (
@@ -57,6 +57,7 @@ from nexus_reimport.record import Verdict
 from nexus_reimport.record import run as runs
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.sealed import front as run_pages
+from nexus_reimport.runbook.connections import Connection
 from nexus_reimport.runner import notebook
 from nexus_reimport.settings import Settings
 from support.shown import PATIENTS, PLAN, REPORT
@@ -412,6 +413,15 @@ def test_of_a_database_that_was_not_read_nobody_says_that_no_run_is_in_it(
     head = SimpleNamespace(word="DEV")
     text = rendered("way_back.html", it=shown, head=head, zone=ZoneInfo("UTC"), front="", xsrf="")
     assert text.startswith(f"4 Way back {told}")
+
+
+def test_a_database_that_answers_and_is_not_adopted_is_not_said_to_be_away() -> None:
+    server = Connection("PostgreSQL", "here")
+    states = [
+        replace(server, error=error).state
+        for error in (None, StopError("has not been adopted"), TargetError("nothing listens"))
+    ]
+    assert states == ["connected", "connected, but no run may use it", "not connected"]
 
 
 def test_the_policy_of_the_page_allows_own_files_and_nothing_inline() -> None:
