@@ -156,6 +156,7 @@ def test_our_own_dry_runs_are_not_taken_for_somebody_elses_work(no_createdb: Cli
     book = surveyed(clinic)
     with desk(clinic) as other:
         book_an_appointment(other, 2)
+    until(lambda: book.activity().written)  # the server counts when the session has ended
     book.survey_and_backup()
     rehearsed_after(book)
     book.rehearse()
