@@ -555,7 +555,7 @@ def test_a_run_that_is_committed_and_not_verified_takes_the_top_of_the_page(
         assert "A person must decide: read what stands below." in text
         assert text.index("COMMITTED, NOT VERIFIED") < text.index("Current data")
         assert "nexus-reimport finish sandbox-dev" in text
-        assert f"run {run.id} is COMMITTED_UNVERIFIED" in text
+        assert f"run {run.id} is COMMITTED UNVERIFIED" in text
     finally:
         shutil.rmtree(run.folder)
         shutil.rmtree(run.private)
