@@ -9,15 +9,21 @@ from psycopg import sql
 
 from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
+from nexus_reimport.files import rowfile
 from nexus_reimport.intake import OfIntake
 from nexus_reimport.model import Level, Plan
-from nexus_reimport.nexus.connection.postgres import scalar, table_name
+from nexus_reimport.nexus.connection.postgres import table_name
 from nexus_reimport.nexus.registry import OWN_SCHEMA, UndoData, UndoTable
 from nexus_reimport.nexus.structure import links, references
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.nexus.structure.references import Reference
 from nexus_reimport.nexus.writing.transaction import touched
+
+_HOW_TO_GIVE_AN_END = (
+    "give each an end: in FileMaker, where misfits.csv names its end as one that does not fit;"
+    " in Nexus, where FileMaker does not have the appointment"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +132,18 @@ def no_appointment_of_a_patient_lacks_its_end(inside: Inside) -> Finding:
     mapping = inside.mapping
     calendar = mapping.application.calendar
     table = table_name(mapping.schema_name, mapping.entities[calendar.entity].table)
-    query = sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL AND {} IS NOT NULL").format(
-        table, sql.Identifier(calendar.end), sql.Identifier(calendar.patient)
+    entity = calendar.entity
+    query = sql.SQL(
+        "SELECT {}::text FROM {} WHERE {} IS NULL AND {} IS NOT NULL ORDER BY 1"
+    ).format(
+        sql.Identifier(inside.survey.keys[entity]),
+        table,
+        sql.Identifier(calendar.end),
+        sql.Identifier(calendar.patient),
     )
-    without = int(scalar(inside.database.connection, query))
-    before = inside.survey.rows[calendar.entity].rows
-    return Finding(max(1, before), count=without)
+    without = [str(key) for (key,) in inside.database.connection.execute(query)]
+    id_map = rowfile.read(inside.folder, inside.plan.id_map) if without else ()
+    written = {key: filemaker_id for of, filemaker_id, key in id_map if of == entity}
+    off = [written.get(key) or f"Nexus id {key}" for key in without]
+    note = "" if not off else _HOW_TO_GIVE_AN_END
+    return Finding(max(1, inside.survey.rows[entity].rows), off, note=note)

@@ -17,7 +17,7 @@ from nexus_sandbox.filemaker.file import Record
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support import SUPPORT
-from support.clinic import Clinic
+from support.clinic import Clinic, no_copies
 from support.second_clinic import CARES, VISITS, Second, opened, plan_of, planned_rows, result
 from support.sheets import put_back
 from support.values import change, shared
@@ -220,10 +220,35 @@ def test_a_question_mark_for_a_start_is_told_by_id(over_the_data_api: Second) ->
 
 
 def test_an_empty_start_is_told_with_the_rule_for_empty_fields(second: Second) -> None:
-    second.csv("Visits.csv", VISITS, *GOOD, ("V3", "P3", "", "11:00:00", "", ""))
+    second.csv("Visits.csv", VISITS, *GOOD, ("V3", "P3", "", "", "", ""))
     found = result(second.checked()[1], NEEDED)
     assert found.sample == ("visits.starts would be empty: V3",)
     assert '{ name = "without_starts", at_most = 0.3334, empty = ["Day"] }' in found.note
+
+
+def test_a_time_without_its_date_is_told_as_a_value_that_does_not_fit(second: Second) -> None:
+    second.csv("Visits.csv", VISITS, *GOOD, ("V3", "P3", "", "11:00:00", "", ""))
+    book, report = second.checked()
+    found = result(report, NEEDED)
+    assert 'misfit = "starts" }' in found.note
+    told = {m.column: m.reason for m in plan_of(book).entities["visits"].misfits if m.empty}
+    assert told == {"starts": "a time without a date"}
+
+
+def test_appointments_that_lack_their_end_are_told_by_id(over_the_data_api: Second) -> None:
+    second = over_the_data_api
+    with second.simulator.edit() as tables:
+        tables["Visits"].records[1].values["To"] = "junk"
+    second.connection.execute("UPDATE practice.visit SET ends = NULL WHERE remark = 'made here'")
+    before = second.state()
+    book, report = second.checked()
+    assert not report.blocking
+    with no_copies(second.server), pytest.raises(StopError) as told:
+        book.rehearse()
+    assert "no_appointment_of_a_patient_lacks_its_end: 2 of 3" in str(told.value)
+    assert "(e.g. Nexus id 3, V2)" in str(told.value)
+    assert "misfits.csv names its end" in str(told.value)
+    assert second.state() == before
 
 
 def test_an_unknown_owner_is_told_with_the_rule_for_it(second: Second) -> None:
