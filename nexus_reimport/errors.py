@@ -38,6 +38,8 @@ import traceback
 from os import PathLike
 from typing import TypeVar
 
+from nexus_reimport import disks
+
 NOTHING_WRITTEN = "nothing was written"
 NOT_BY_THIS_STEP = "nothing was written by this step"  # an earlier one may have committed
 COMMITTED_BEFORE = f"committed; {NOT_BY_THIS_STEP}"
@@ -90,13 +92,16 @@ def is_ours(error: BaseException) -> bool:
 def unforeseen(error: Exception, state: str = NOTHING_WRITTEN) -> ReimportError:
     """An error that is not ours as one of ours, without its text: that may hold a patient's value.
 
-    ``where`` names the line of code that raised it, or the file that had no room or was refused.
+    ``where`` names the line of code that raised it, or the file that was refused.
     """
-    if is_disk_full(error):
-        full = file_of(error) or _line_of(error)
-        return ReimportError(DISK_FULL, where=full, state=state, next=FREE_SPACE)
+    if disk := disks.failure(error):
+        where = file_of(error) or _line_of(error)
+        return ReimportError(disk.what, where=where, state=state, next=f"{disk.fix}, {AGAIN}")
     if is_forbidden(error):
-        return SettingsError(FORBIDDEN, where=forbidden(error), state=state, next=ALLOW_IT)
+        where = forbidden(error)
+        return SettingsError(
+            FORBIDDEN, where=where, state=state, next=f"{ALLOW_IT}, then try again"
+        )
     return ReimportError(
         f"an unforeseen {type(error).__name__}",
         where=_line_of(error),
@@ -110,9 +115,11 @@ def _line_of(error: Exception) -> str:
     return f"{lines[-1].name}, line {lines[-1].lineno}" if lines else ""
 
 
-def is_disk_full(error: BaseException) -> bool:
-    """Whether the error says that a disk of this machine, or our share of it, is full."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+def refused(error: OSError) -> tuple[str, str]:
+    """Why a file could not be written, and what to do: parts of what is told of it."""
+    if disk := disks.failure(error):
+        return disk.what, disk.fix
+    return os.strerror(error.errno or 0), ALLOW_IT
 
 
 def is_forbidden(error: BaseException) -> bool:
@@ -133,17 +140,10 @@ def file_of(error: BaseException) -> str:
     return str(named) if isinstance(named, str | PathLike) else ""
 
 
-DISK_FULL = "a disk of this machine is full"
-SPACE = (
-    "free some space where the environment's [folders] or the temporary files are (df -h, df -i)"
-)
 FORBIDDEN = "a file or folder may not be used"
-ALLOW_IT = "let this account read and write it (ls -ld shows owner and mode), then try again"
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-FREE_SPACE = f"{SPACE}, then run this step again"
-SERVERS_DISK_FULL = "the disk of PostgreSQL's server is full"
-SERVERS_SPACE = "free some space on that server (data directory, pg_wal, tablespaces)"
-FREE_SERVERS_SPACE = f"{SERVERS_SPACE}, then run this step again"
+ALLOW_IT = "let this account read and write it (ls -ld shows owner and mode)"
+_FORBIDDEN = (errno.EACCES, errno.EPERM)
+AGAIN = "then run this step again"
 
 
 class SettingsError(ReimportError):

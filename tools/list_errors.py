@@ -9,7 +9,7 @@ says what it lists:
     <!-- messages: filemaker.http filemaker.answer -->   every error of these modules
     <!-- checks: Before -->                              every check of that stage
     <!-- filemaker codes -->, <!-- s3 codes -->, <!-- connection refused -->,
-    <!-- statement refused -->
+    <!-- statement refused -->, <!-- disks -->
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from types import MappingProxyType
 
 import nexus_reimport
 import nexus_sandbox
-from nexus_reimport import checks, storage
+from nexus_reimport import checks, disks, storage
 from nexus_reimport.checks import after, before, inside, rehearsed, rollback
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.filemaker import codes
@@ -243,6 +243,15 @@ def _of_statement() -> str:
     return _table("name beside the SQLSTATE | what to do", sorted(rows))
 
 
+def _of_disks() -> str:
+    rows = [
+        row
+        for kind in disks.KINDS
+        for row in ((kind.what, kind.fix), (kind.servers_what, kind.servers_fix))
+    ]
+    return _table("you see | what to do", sorted(rows))
+
+
 def _of_s3() -> str:
     rows = [(code, what, todo) for code, (what, todo) in sorted(storage._CAUSES.items())]
     rows += [("", what, todo) for _, what, todo in storage._FAILURES]
@@ -267,7 +276,7 @@ def _of_checks(stage: str) -> str:
     return _table("check | claims | level | can be waived | more", rows)
 
 
-def table(title: str) -> str:
+def table(title: str) -> str:  # noqa: PLR0911
     """The table that a comment of the page asks for."""
     what, _, names = title.partition(": ")
     match what:
@@ -279,6 +288,8 @@ def table(title: str) -> str:
             return _of_connection()
         case "statement refused":
             return _of_statement()
+        case "disks":
+            return _of_disks()
         case "s3 codes":
             return _of_s3()
         case "checks":

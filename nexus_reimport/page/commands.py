@@ -21,13 +21,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nexus_reimport import environ
+from nexus_reimport import disks, environ
 from nexus_reimport.errors import (
     Busy,
     ReimportError,
     StopError,
     file_of,
-    is_disk_full,
     is_forbidden,
     unforeseen,
 )
@@ -160,7 +159,7 @@ def start(settings: Settings, action: str, arguments: Sequence[str], by: str) ->
 
 def _not_started(error: OSError) -> ReimportError:
     state = "nothing was started"
-    if is_disk_full(error) or is_forbidden(error):
+    if disks.failure(error) or is_forbidden(error):
         return unforeseen(error, state)
     return StopError(
         "the command could not be started",

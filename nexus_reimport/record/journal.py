@@ -19,15 +19,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+from nexus_reimport import disks
 from nexus_reimport.errors import (
     ALLOW_IT,
-    DISK_FULL,
     FORBIDDEN,
-    SPACE,
     ReimportError,
     file_of,
     forbidden,
-    is_disk_full,
     is_forbidden,
     is_ours,
 )
@@ -269,8 +267,8 @@ def failure(error: BaseException) -> dict[str, Any]:
         facts |= {"next": error.next, "exit_code": error.exit_code}
     elif isinstance(error, KeyboardInterrupt | SystemExit):
         facts |= {"what": "interrupted", "killed": True, "exit_code": 3}
-    elif is_disk_full(error):
-        facts |= {"what": DISK_FULL, "where": file_of(error), "next": SPACE, "exit_code": 3}
+    elif disk := disks.failure(error):
+        facts |= {"what": disk.what, "where": file_of(error), "next": disk.fix, "exit_code": 3}
     elif is_forbidden(error):
         facts |= {"what": FORBIDDEN, "where": forbidden(error)}
         facts |= {"next": ALLOW_IT, "exit_code": 3}

@@ -1,8 +1,8 @@
 """However a command ends that begins or continues a run: what the run has come to.
 
-Its errors are told in their own words. A signal, a full disk, or what nobody has foreseen can end
-it after its COMMIT as well, so what is left is told from the run's journal. The clinic's own hook
-is told of each outcome.
+Its errors are told in their own words. A signal, a disk that fails, or what nobody has foreseen can
+end it after its COMMIT as well, so what is left is told from the run's journal. The clinic's own
+hook is told of each outcome.
 """
 
 from __future__ import annotations
@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from nexus_reimport import record
+from nexus_reimport import disks, record
 from nexus_reimport.errors import (
-    DISK_FULL,
-    SPACE,
     ReimportError,
     StopError,
     file_of,
-    is_disk_full,
     unforeseen,
 )
 from nexus_reimport.interrupt import Interrupted
@@ -98,8 +95,8 @@ def _whatever_ends_it(
         return _ended(settings, ours(), str(interrupt))
     except Exception as error:
         run = ours()
-        if is_disk_full(error):
-            return _ended(settings, run, DISK_FULL, SPACE, file_of(error))
+        if disk := disks.failure(error):
+            return _ended(settings, run, disk.what, disk.fix, file_of(error))
         if run is None or run.state() is State.AS_IT_WAS:
             raise
         known = unforeseen(error)

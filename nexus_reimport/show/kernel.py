@@ -1,8 +1,8 @@
 """In a kernel: what ends a cell is shown in four lines, and not as a traceback.
 
 An error of this package is told by its class itself. A name that a page's first cells give, and
-that is not there, means that they were not run; an interrupt, or a full disk, says what state is
-left. The traceback of any other error is not kept in a record. A group of errors is reported as
+that is not there, means that they were not run; an interrupt, or a disk that fails, says what state
+is left. The traceback of any other error is not kept in a record. A group of errors is reported as
 one, like any other.
 """
 
@@ -13,11 +13,11 @@ import traceback
 from types import TracebackType
 from typing import Any
 
+from nexus_reimport import disks
+from nexus_reimport.disks import DiskFailure
 from nexus_reimport.errors import (
-    SPACE,
     ReimportError,
     StopError,
-    is_disk_full,
     is_ours,
     unforeseen,
 )
@@ -68,8 +68,8 @@ def _told(shell: Any, error: BaseException) -> ReimportError | None:
     """The error in our four lines; None for one that is not ours to tell."""
     if isinstance(error, ReimportError):
         return error if is_ours(error) else None
-    if isinstance(error, OSError) and is_disk_full(error):
-        return disk_full(error, getattr(shell.user_ns.get("book"), "run", None))
+    if isinstance(error, OSError) and (disk := disks.failure(error)):
+        return disk_failed(error, disk, getattr(shell.user_ns.get("book"), "run", None))
     if _is_the_runners():
         return None  # it has words of its own for a kernel that was interrupted
     if isinstance(error, KeyboardInterrupt):
@@ -91,14 +91,14 @@ def interrupted(run: Run | None) -> ReimportError:
     )
 
 
-def disk_full(error: OSError, run: Run | None) -> ReimportError:
-    """What a full disk has left, by the journal of the run that the cell was at work on."""
-    full = unforeseen(error)
+def disk_failed(error: OSError, disk: DiskFailure, run: Run | None) -> ReimportError:
+    """What a disk has left that failed, by the journal of the run that the cell was at work on."""
+    known = unforeseen(error)
     if run is not None:
-        full.state = f"the database: {run.state()}"
+        known.state = f"the database: {run.state()}"
         if run.state() is not State.AS_IT_WAS:
-            full.next = f"{SPACE}; {_NEXT[run.state()].replace('ENV', run.environment)}"
-    return full
+            known.next = f"{disk.fix}; {_NEXT[run.state()].replace('ENV', run.environment)}"
+    return known
 
 
 def not_run(name: str) -> ReimportError:

@@ -13,17 +13,15 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook
 
+from nexus_reimport import disks
+from nexus_reimport.disks import FULL as NO_SPACE
 from nexus_reimport.errors import (
-    DISK_FULL,
-    SERVERS_DISK_FULL,
-    SPACE,
     MappingError,
     OnlySealed,
     RecordError,
     StopError,
     StorageError,
     TargetError,
-    is_disk_full,
     unforeseen,
 )
 from nexus_reimport.events import Event
@@ -39,6 +37,7 @@ from nexus_reimport.settings import Settings
 from nexus_reimport.show import kernel
 from support.records import committed
 
+DISK_FULL, SPACE = NO_SPACE.what, NO_SPACE.fix
 FULL = "/dev/full"  # each write to it fails as on a full disk
 NO_ROOM = OSError(errno.ENOSPC, "No space left on device", "/records/plan.json")
 ROOM = 4_096  # bytes
@@ -77,7 +76,7 @@ def test_half_a_row_file_is_removed_and_says_that_the_disk_is_full(tmp_path: Pat
     path = tmp_path / "patients.parquet"
     with pytest.raises(OSError) as refused, full_at(ROOM):
         rowfile.write(path, ("a", "b"), rows())
-    assert is_disk_full(refused.value)
+    assert disks.failure(refused.value) is NO_SPACE
     assert unforeseen(refused.value).where == str(path)
     assert not path.exists()
 
@@ -180,10 +179,10 @@ def test_an_undone_run_is_not_told_as_reimported(known: Settings) -> None:
 
 
 def test_a_cell_says_what_a_full_disk_has_left(known: Settings) -> None:
-    before = kernel.disk_full(NO_ROOM, create(known))
+    before = kernel.disk_failed(NO_ROOM, NO_SPACE, create(known))
     assert (before.what, before.where) == (DISK_FULL, "/records/plan.json")
     assert before.state == "the database: as it was: nothing was written"
-    after = kernel.disk_full(NO_ROOM, committed(known))
+    after = kernel.disk_failed(NO_ROOM, NO_SPACE, committed(known))
     assert "nothing was written" not in after.state
     assert after.next.endswith(f"; nexus-reimport finish {known.name} verifies and seals it")
 
@@ -233,8 +232,8 @@ SERVERS = "pg_restore: error: could not execute query: ERROR:  could not extend 
     ("printed", "what"),
     [
         (OUR_DISK, DISK_FULL),
-        (f"{SERVERS} on device", SERVERS_DISK_FULL),
-        (AT_CONNECT, SERVERS_DISK_FULL),
+        (f"{SERVERS} on device", NO_SPACE.servers_what),
+        (AT_CONNECT, NO_SPACE.servers_what),
     ],
 )
 def test_a_program_of_postgresql_says_whose_disk_is_full(

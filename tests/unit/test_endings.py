@@ -91,7 +91,7 @@ def test_an_interrupt_and_a_file_that_is_forbidden_say_what_is_left(
         assert "Canary" not in told
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
 def test_a_file_that_is_forbidden_is_named_in_a_journal(number: int) -> None:
     facts = journal.failure(OSError(number, "Ms Canary", "/records/journal.jsonl"))
     assert facts["what"] == "a file or folder may not be used"

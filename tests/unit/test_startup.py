@@ -24,7 +24,7 @@ HEAVY = {
     "requests",
     "openpyxl",
 }
-OURS = {"nexus_reimport.cli", "nexus_reimport.errors", "nexus_reimport.interrupt"}
+OURS = {f"nexus_reimport.{name}" for name in ("cli", "disks", "errors", "interrupt")}
 PROGRAM = """
 import json, sys
 from nexus_reimport.cli import main
@@ -85,6 +85,7 @@ def test_the_watch_of_a_copy_that_was_dropped_loads_no_driver() -> None:
     assert modules & HEAVY == set()
     rooms = {name for name in modules if name.startswith("nexus_reimport.")}
     assert rooms == {
+        "nexus_reimport.disks",
         "nexus_reimport.errors",
         "nexus_reimport.nexus",
         "nexus_reimport.nexus.connection",

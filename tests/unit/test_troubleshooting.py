@@ -14,6 +14,7 @@ LISTS: dict[str, Any] = runpy.run_path(str(CHECKOUT / "tools" / "list_errors.py"
 TEXT = (CHECKOUT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 # The words of these errors are those of another one, or stand in a table of codes: (module, kind).
 FROM_ELSEWHERE = {
+    ("errors", "ReimportError"),  # what is wrong with a disk
     ("cli.app", "SettingsError"),  # a mistake on the command line, in the words of the parser
     ("cli.app", "ReimportError"),  # an interrupt
     ("cli.answers", "SettingsError"),  # what an answer must be

@@ -17,16 +17,12 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from nexus_reimport import environ
+from nexus_reimport import disks, environ
 from nexus_reimport.errors import (
-    DISK_FULL,
-    FREE_SERVERS_SPACE,
-    FREE_SPACE,
-    SERVERS_DISK_FULL,
+    AGAIN,
     Denied,
     LockConflict,
     TargetError,
-    is_disk_full,
 )
 from nexus_reimport.files import private
 from nexus_reimport.interrupt import ends_with_us
@@ -36,6 +32,16 @@ from nexus_reimport.settings import Postgres
 TIMEOUT = 6 * 3600  # seconds
 LOCK_WAIT = 5  # seconds that pg_dump waits for a lock, like every session of ours
 _PAUSE = 0.5  # seconds
+# Its lines that quote PostgreSQL's own errors, and those of its own; others may quote rows.
+_OF_THE_SERVER = re.compile(r"(?:ERROR|FATAL|PANIC):.*")
+_OF_ITS_OWN = re.compile(r"^pg_\w+: .*", re.MULTILINE)
+# What ends a program so -> what to do.
+_SIGNALS = {
+    signal.SIGKILL: "Linux ends a program like this where memory runs out (dmesg): free some"
+    " memory, or find out who ended it",
+    signal.SIGXFSZ: disks.TOO_LONG.fix,
+    signal.SIGXCPU: "raise the limit on processor time (ulimit -t; LimitCPU= of a service)",
+}
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 
 
@@ -127,12 +133,21 @@ def run(
                 where=place(target),
                 next="check the network and the server's log, then run this step again",
             )
-        if re.search(r"(ERROR|FATAL|PANIC):.*No space left on device", errors):
+        if disk := disks.told_by(_OF_THE_SERVER.findall(errors)):
+            next_step = f"{disk.servers_fix}, {AGAIN}"
+            raise TargetError(f"{name}: {disk.servers_what}", where=place(target), next=next_step)
+        if disk := disks.told_by(_OF_ITS_OWN.findall(errors)):
             raise TargetError(
-                f"{name}: {SERVERS_DISK_FULL}", where=place(target), next=FREE_SERVERS_SPACE
+                f"{name}: {disk.what}", where=str(log.parent), next=f"{disk.fix}, {AGAIN}"
             )
-        if "No space left on device" in errors:
-            raise TargetError(f"{name}: {DISK_FULL}", where=str(log.parent), next=FREE_SPACE)
+        if process.returncode < 0:
+            raise _killed(name, signal.Signals(-process.returncode), log)
+        if "worker process died unexpectedly" in errors:
+            raise TargetError(
+                f"{name} lost one of its processes",
+                where=str(log),
+                next=f"{_SIGNALS[signal.SIGKILL]}, {AGAIN}",
+            )
         if refused := denied.by_program(errors):
             raise Denied(
                 f"{name} failed with exit code {process.returncode}: a right is missing: {refused}",
@@ -148,13 +163,19 @@ def run(
     return printed
 
 
+def _killed(name: str, by: signal.Signals, log: Path) -> TargetError:
+    """The error of a program that a signal has ended, whose log is empty then."""
+    todo = _SIGNALS.get(by, "find out what ended it (the system's log, or who did it)")
+    return TargetError(f"{name} was ended by {by.name}", where=str(log), next=f"{todo}, {AGAIN}")
+
+
 def _keep(errors: str, log: Path, *, is_failed: bool) -> None:
     """Write what a program has said into ``log``."""
     try:
         with private.named(log):
             log.write_text(errors, encoding="utf-8")
     except OSError as error:
-        if not (is_failed and is_disk_full(error)):  # what the program said goes first
+        if not (is_failed and disks.failure(error)):  # what the program said goes first
             raise
 
 

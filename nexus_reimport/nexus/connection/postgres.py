@@ -21,11 +21,11 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from nexus_reimport import settings
+from nexus_reimport import disks, settings
+from nexus_reimport.disks import DiskFailure
 from nexus_reimport.errors import (
-    FREE_SERVERS_SPACE,
+    AGAIN,
     NOTHING_WRITTEN,
-    SERVERS_DISK_FULL,
     TargetError,
     TargetRefused,
 )
@@ -42,6 +42,9 @@ _NOT_LET_IN = (
     psycopg.errors.InvalidPassword,
 )
 _REFUSED = "PostgreSQL refused a statement"
+_OF_FUNCTIONS = (
+    "pl_exec.c"  # of PostgreSQL's source: where people's functions raise their own errors
+)
 _MOST_COPIED = 8 << 20  # bytes of rows that are copied out and not yet passed on
 TIME_TYPES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 
@@ -144,7 +147,8 @@ def _ours(error: object, where: str, state: str) -> TargetError:
             state=state,
             next="look at the server's log; then run this step again",
         )
-    if error.sqlstate == denied.SQLSTATE:
+    disk = _disk_failure(error)
+    if error.sqlstate == denied.SQLSTATE and disk is None:
         return denied.error(error, where, state)
     diag = error.diag
     names = [("table", diag.table_name), ("column", diag.column_name)]
@@ -167,11 +171,23 @@ def _ours(error: object, where: str, state: str) -> TargetError:
         )
     if error.sqlstate in session.OF_ANOTHER_SESSION:
         return session.swapped(where, state)
-    why = SERVERS_DISK_FULL if isinstance(error, psycopg.errors.DiskFull) else _REFUSED
+    why = disk.servers_what if disk else _REFUSED
     what = f"{why}: SQLSTATE {error.sqlstate} ({type(error).__name__})"
-    ours = _kind(error)(what + objects, where=where, state=state, next=_advice(error))
+    todo = f"{disk.servers_fix}, {AGAIN}" if disk else _advice(error)
+    ours = _kind(error)(what + objects, where=where, state=state, next=todo)
     ours.sqlstate = error.sqlstate
     return ours
+
+
+def _disk_failure(error: psycopg.Error) -> DiskFailure | None:
+    """What is wrong with a disk of the server; its words say more than SQLSTATE, if in English.
+
+    A file that the server cannot write for another reason has the SQLSTATE of a missing right.
+    """
+    by_state = {"53100": disks.FULL, "58030": disks.FAILED}
+    is_from_server = error.diag.source_file != _OF_FUNCTIONS
+    words = (error.diag.message_primary or "") if is_from_server else ""
+    return disks.told_by([words]) or by_state.get(error.sqlstate or "")
 
 
 def _kind(error: psycopg.Error) -> type[TargetError]:
@@ -191,7 +207,6 @@ def _advice(error: psycopg.Error) -> str:
         psycopg.errors.IdleInTransactionSessionTimeout: "our process was idle for too long, and"
         " the server ended its session: run this step again",
         psycopg.errors.ReadOnlySqlTransaction: "the server accepts no writes: name the primary",
-        psycopg.errors.DiskFull: FREE_SERVERS_SPACE,
         psycopg.errors.LockNotAvailable: "another session holds a lock: find it in"
         " pg_stat_activity, or run this step again later",
     }

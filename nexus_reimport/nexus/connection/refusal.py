@@ -13,10 +13,9 @@ import ssl
 import struct
 from dataclasses import dataclass
 
+from nexus_reimport import disks
 from nexus_reimport.errors import (
     NOTHING_WRITTEN,
-    SERVERS_DISK_FULL,
-    SERVERS_SPACE,
     TargetError,
     TargetRefused,
 )
@@ -125,7 +124,10 @@ _SHAPES = (
         " present name",
     ),
     (re.compile(r"certificate verify failed|self.signed certificate", re.IGNORECASE), _UNVERIFIED),
-    _why(r"FATAL:.*No space left on device", SERVERS_DISK_FULL, SERVERS_SPACE),
+    *(
+        _why(f"(?:FATAL|PANIC):.*{words}", disk.servers_what, disk.servers_fix)
+        for words, disk in disks.words().items()
+    ),
     _why(
         r"too many connections for role",
         "the role has reached its limit of connections",

@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nexus_reimport.errors import DISK_FULL, SPACE, StorageError, is_disk_full
+from nexus_reimport.errors import StorageError, refused
 from nexus_reimport.files import private
 
 LIST = ".archived.jsonl"  # in the environment's folder
@@ -30,7 +30,7 @@ def note(runs: Path, archived: Archived) -> None:
     """Add a record to the list, unless it is there.
 
     Raises:
-        StorageError: there is no room for it. The record itself is in the archive.
+        StorageError: it cannot be written. The record itself is in the archive.
     """
     if archived in noted(runs):
         return
@@ -40,13 +40,12 @@ def note(runs: Path, archived: Archived) -> None:
             file.write(begun + json.dumps(asdict(archived)).encode() + b"\n")
             private.sync(file)
     except OSError as error:
-        if not is_disk_full(error):
-            raise
+        why, fix = refused(error)
         raise StorageError(
-            f"the record is in the archive, and this could not be noted: {DISK_FULL}",
+            f"the record is in the archive, and this could not be noted: {why}",
             where=str(runs / LIST),
             state="the record is sealed and whole, and a copy of it is in the archive",
-            next=f"{SPACE}, then: nexus-reimport record archive {runs.name}",
+            next=f"{fix}, then: nexus-reimport record archive {runs.name}",
         ) from None
 
 

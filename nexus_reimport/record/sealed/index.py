@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from nexus_reimport.errors import DISK_FULL, SPACE, OnlySealed, is_disk_full
+from nexus_reimport.errors import OnlySealed, refused
 from nexus_reimport.files import private
 from nexus_reimport.record.sealed import archived, bag, chain, front
 from nexus_reimport.record.sealed.front import Front
@@ -72,12 +72,12 @@ def write(runs: Path) -> None:
     try:
         private.replace(runs / FILE, page.encode())
     except OSError as error:
+        why, fix = refused(error)
         raise OnlySealed(
-            f"{FILE}, the list of records, could not be written"
-            f" ({DISK_FULL if is_disk_full(error) else type(error).__name__})",
+            f"{FILE}, the list of records, could not be written ({why})",
             where=str(runs / FILE),
             state="the record is sealed and whole",
-            next=f"{SPACE}; the next seal writes the list again",
+            next=f"{fix}; the next seal writes the list again",
         ) from None
 
 

@@ -1,0 +1,97 @@
+"""What is wrong with a disk, by the number of an error or by what a program says, and what to do.
+
+A disk is each file system, and what a system allows us of it: a network drive and a quota, too.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFailure:
+    """What is wrong with a disk of this machine, or of PostgreSQL's server, and what to do."""
+
+    ails: str
+    fix: str
+    on_server: str = ""  # what to do there, where it is something else
+
+    @property
+    def what(self) -> str:
+        """What is told of a disk of this machine."""
+        return f"a disk of this machine {self.ails}"
+
+    @property
+    def servers_what(self) -> str:
+        """What is told of the server's."""
+        return f"the disk of PostgreSQL's server {self.ails}"
+
+    @property
+    def servers_fix(self) -> str:
+        """What to do there."""
+        return self.on_server or f"on that server: {self.fix}"
+
+
+FULL = DiskFailure(
+    "is full",
+    "free some space where the environment's [folders] or the temporary files are (df -h, df -i)",
+    "free some space on that server (data directory, pg_wal, tablespaces)",
+)
+QUOTA = DiskFailure(
+    "has no room left in the account's quota",
+    "free some of it, or have the quota raised (quota -s)",
+)
+TOO_LONG = DiskFailure(
+    "takes no file of this size",
+    "raise the limit on the size of a file (ulimit -f; LimitFSIZE= of a service), or have a file"
+    " system that takes larger ones",
+)
+READ_ONLY = DiskFailure(
+    "is read-only",
+    "find out why (dmesg, findmnt: many systems do that to a disk that failed), and make it"
+    " writable again",
+)
+FAILED = DiskFailure(
+    "failed",
+    "have it looked at and repaired, or the network drive mounted again (dmesg, findmnt)",
+)
+_FAILURES = {
+    "ENOSPC": FULL,
+    "EDQUOT": QUOTA,
+    "EFBIG": TOO_LONG,
+    "EROFS": READ_ONLY,
+    "EIO": FAILED,
+    "ESTALE": FAILED,
+    "EUCLEAN": FAILED,  # what Linux calls a file system that is damaged
+    "ENXIO": FAILED,
+    "ENODEV": FAILED,
+}
+# Those of a network drive, of which a connection says the same: they count where a file is named.
+_OF_DRIVES = ("ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EREMOTEIO", "ESHUTDOWN")
+KINDS = tuple(dict.fromkeys(_FAILURES.values()))
+
+
+def failure(error: BaseException) -> DiskFailure | None:
+    """What is wrong with a disk of this machine, where an error says that it is one."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    name = errno.errorcode.get(error.errno, "")
+    return FAILED if name in _OF_DRIVES and error.filename else _FAILURES.get(name)
+
+
+def words() -> dict[str, DiskFailure]:
+    """What a program says of a disk, in English, and what is wrong with it."""
+    known = ((getattr(errno, name, None), failed) for name, failed in _FAILURES.items())
+    return {os.strerror(number): failed for number, failed in known if number is not None}
+
+
+def told_by(lines: Iterable[str]) -> DiskFailure | None:
+    """What is wrong with a disk, where one of these lines of a program ends with it.
+
+    What stands in quotation marks may be a value, and ends no line so.
+    """
+    known = {f": {text}": failed for text, failed in words().items()}
+    return next((f for line in lines for end, f in known.items() if line.endswith(end)), None)

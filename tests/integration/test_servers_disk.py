@@ -1,0 +1,63 @@
+"""What PostgreSQL says of its own disk is told as such, and as nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from nexus_reimport import disks
+from nexus_reimport.errors import Denied, TargetError
+from nexus_reimport.nexus.connection.postgres import scrubbed
+from nexus_sandbox.postgres.server import PostgresServer
+
+OURS = partial(scrubbed, "here", "as it was")
+
+
+@contextmanager
+def session(postgres: PostgresServer) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
+        yield connection
+
+
+def test_a_full_disk_of_the_server_is_told_as_the_servers(postgres: PostgresServer) -> None:
+    with session(postgres) as connection, pytest.raises(TargetError) as told, OURS():
+        connection.execute("COPY pg_class TO '/dev/full'")
+    assert told.value.what == f"{disks.FULL.servers_what}: SQLSTATE 53100 (DiskFull)"
+    assert told.value.next == f"{disks.FULL.servers_fix}, then run this step again"
+
+
+@pytest.mark.parametrize("value", ["a: Input/output error", "No space left on device"])
+def test_a_value_that_reads_like_a_disk_is_none(postgres: PostgresServer, value: str) -> None:
+    refused = pytest.raises(TargetError, match="SQLSTATE 22P02")
+    with session(postgres) as connection, refused, OURS():
+        connection.execute("SELECT %s::int", [value])
+
+
+@pytest.mark.parametrize(
+    ("state", "what"),
+    [
+        ("53100", disks.FULL.servers_what),
+        ("58030", disks.FAILED.servers_what),
+    ],
+)
+def test_of_a_server_that_speaks_another_language_the_sqlstate_counts(
+    postgres: PostgresServer, state: str, what: str
+) -> None:
+    with session(postgres) as connection, pytest.raises(TargetError, match=what):
+        raised(connection, "auf dem Gerät ist kein Speicherplatz mehr verfügbar", state)
+
+
+def test_what_a_function_says_of_a_disk_is_not_believed(postgres: PostgresServer) -> None:
+    with session(postgres) as connection, pytest.raises(Denied):
+        raised(connection, "could not write: Read-only file system", "42501")
+
+
+def raised(connection: psycopg.Connection, message: str, state: str) -> None:
+    statement = sql.SQL("DO $$ BEGIN RAISE EXCEPTION {} USING ERRCODE = {}; END $$")
+    with OURS():
+        connection.execute(statement.format(sql.Literal(message), sql.Literal(state)))

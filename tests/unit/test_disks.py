@@ -1,0 +1,202 @@
+"""However a disk fails, it is told as a disk, with what to do, wherever it is met."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+from openpyxl import Workbook
+
+from nexus_reimport import disks
+from nexus_reimport.errors import OnlySealed, ReimportError, StorageError, TargetError, unforeseen
+from nexus_reimport.events import Event
+from nexus_reimport.nexus.connection import pg_tools, refusal
+from nexus_reimport.page import commands
+from nexus_reimport.planning.manual import writing
+from nexus_reimport.record import create, journal
+from nexus_reimport.record.sealed import archived, index
+from nexus_reimport.runner import Outcome, ending, notebook
+from nexus_reimport.settings import Settings
+from nexus_reimport.show import kernel
+from support.records import committed
+
+PLACE = "/records/plan.json"
+NUMBERS = {
+    errno.ENOSPC: "is full",
+    errno.EDQUOT: "has no room left in the account's quota",
+    errno.EFBIG: "takes no file of this size",
+    errno.EROFS: "is read-only",
+    errno.EIO: "failed",
+    errno.ESTALE: "failed",
+}
+every_number = pytest.mark.parametrize("number", NUMBERS, ids=errno.errorcode.get)
+
+
+def error(number: int, file: str | None = PLACE) -> OSError:
+    return OSError(number, "Ms Canary", file)
+
+
+@every_number
+def test_it_is_never_unforeseen_and_names_the_file(number: int) -> None:
+    what = f"a disk of this machine {NUMBERS[number]}"
+    told, facts = unforeseen(error(number), "as it was"), journal.failure(error(number))
+    assert (told.what, told.where, told.state) == (what, PLACE, "as it was")
+    assert (told.exit_code, facts["exit_code"]) == (3, 3)
+    assert (facts["what"], facts["where"]) == (what, PLACE)
+    assert told.next == f"{facts['next']}, then run this step again"
+    assert "Canary" not in f"{told}{facts}"
+
+
+@every_number
+def test_a_command_a_page_and_a_cell_say_what_is_left(known: Settings, number: int) -> None:
+    run = create(known)
+
+    def work() -> Outcome:
+        committed(known)
+        raise error(number)
+
+    run.journal(Event.FAILED, stage="plan", **journal.failure(error(number)))
+    ended = ending.of_new(known, work)
+    assert ended.exit_code == 4
+    cell = kernel._told(Shell(), error(number))
+    for told in (notebook.last_error(run), ended.error, str(cell)):
+        assert told.startswith(f"a disk of this machine {NUMBERS[number]}\n")
+        assert PLACE in told
+    assert "  state: the database is reimported, and not verified yet\n" in ended.error
+
+
+class Shell:
+    """A kernel in which no cell was run."""
+
+    user_ns: dict[str, object] = {}
+
+
+@every_number
+def test_what_is_beside_a_sealed_record_is_told_with_its_repair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(_: int) -> None:
+        raise error(number, None)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    disk = disks.failure(error(number))
+    assert disk
+    for write, kind in (
+        (lambda: index.write(tmp_path), OnlySealed),
+        (lambda: archived.note(tmp_path, archived.Archived(*"rsbkvud")), StorageError),
+    ):
+        with pytest.raises(kind) as told:
+            write()
+        assert disk.what in told.value.what
+        assert told.value.next.startswith(disk.fix)
+        assert "the record is sealed and whole" in told.value.state
+
+
+def test_a_list_that_this_account_may_not_write_is_not_told_to_need_space(tmp_path: Path) -> None:
+    (tmp_path / index.FILE).mkdir()
+    with pytest.raises(OnlySealed, match="Is a directory") as told:
+        index.write(tmp_path)
+    assert "space" not in told.value.next
+
+
+@every_number
+def test_the_sheet_to_fill_in_and_the_page_say_it_too(
+    known: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error(number, None)
+
+    monkeypatch.setattr(Workbook, "save", refuse)
+    with pytest.raises(OSError, match="Canary") as refused:
+        writing.write(tmp_path / "manual.xlsx", ())
+    assert unforeseen(refused.value).where == str(tmp_path / "manual.xlsx")
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(ReimportError, match=NUMBERS[number]) as told:
+        commands.start(known, "dry-run", (), "me")
+    assert told.value.state == "nothing was started"
+
+
+def test_a_network_drive_counts_as_a_disk_and_a_connection_does_not() -> None:
+    assert disks.failure(error(errno.ENOTCONN)) is disks.FAILED
+    assert disks.failure(error(errno.ENOTCONN, None)) is None
+    assert disks.failure(ValueError(errno.EIO)) is None
+
+
+# ---------------------------------------------------------------- PostgreSQL's programs
+
+
+def ended(known: Settings, tmp_path: Path, script: str) -> TargetError:
+    program = tmp_path / "pg_dump"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o700)
+    with pytest.raises(TargetError) as told:
+        pg_tools.run([program], known.postgres, tmp_path / "pg_dump.log")
+    return told.value
+
+
+@every_number
+def test_what_a_program_says_of_a_disk_tells_whose_it_is(
+    known: Settings, tmp_path: Path, number: int
+) -> None:
+    disk, why = disks.failure(error(number)), os.strerror(number)
+    assert disk
+    ours = ended(known, tmp_path, f"echo 'pg_dump: error: could not write: {why}' >&2; exit 1")
+    assert (ours.what, ours.where) == (f"pg_dump: {disk.what}", str(tmp_path))
+    assert ours.next.startswith(disk.fix)
+    query = f"pg_dump: error: query failed: ERROR:  could not extend file: {why}"
+    theirs = ended(known, tmp_path, f"echo '{query}' >&2; exit 1")
+    assert theirs.what == f"pg_dump: {disk.servers_what}"
+    assert theirs.next.startswith(disk.servers_fix)
+    assert refusal.why(f"FATAL:  could not open file: {why}", known.postgres).what == (
+        disk.servers_what
+    )
+
+
+def test_a_row_that_a_program_quotes_is_no_disk(known: Settings, tmp_path: Path) -> None:
+    quoted = "CONTEXT:  COPY notes, line 3: Input/output error"
+    told = ended(known, tmp_path, f"echo 'pg_dump: error: COPY failed' '\n{quoted}' >&2; exit 1")
+    assert told.what == "pg_dump failed with exit code 1"
+
+
+@pytest.mark.parametrize(
+    ("number", "todo"),
+    [
+        (signal.SIGKILL, "memory"),
+        (signal.SIGXCPU, "ulimit -t"),
+        (signal.SIGTERM, "what ended it"),
+    ],
+)
+def test_a_program_that_was_ended_by_a_signal_says_which_and_what_to_do(
+    known: Settings, tmp_path: Path, number: signal.Signals, todo: str
+) -> None:
+    told = ended(known, tmp_path, f"kill -{number.value} $$")
+    assert told.what == f"pg_dump was ended by {number.name}"
+    assert todo in told.next
+    assert told.next.endswith(", then run this step again")
+
+
+def test_a_program_that_writes_more_than_a_file_may_hold_says_which_limit(
+    known: Settings, tmp_path: Path
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    script = f"exec head -c 9000 /dev/zero > {tmp_path / 'nexus.dump'}"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        told = ended(known, tmp_path, script)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert told.what == "pg_dump was ended by SIGXFSZ"
+    assert "ulimit -f" in told.next
+
+
+def test_a_worker_of_a_restore_that_was_killed_is_told_as_one(
+    known: Settings, tmp_path: Path
+) -> None:
+    words = "pg_restore: error: a worker process died unexpectedly"
+    told = ended(known, tmp_path, f"echo '{words}' >&2; exit 1")
+    assert told.what == "pg_dump lost one of its processes"
+    assert "memory" in told.next
