@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import traceback
 from os import PathLike
@@ -79,6 +80,11 @@ E = TypeVar("E", bound=ReimportError)
 def as_kind(error: ReimportError, kind: type[E]) -> E:
     """The same error, of another kind."""
     return kind(error.what, where=error.where, state=error.state, next=error.next)
+
+
+def repair(error: ReimportError) -> str:
+    """What an error says to do, without the step to run again, where something else comes then."""
+    return _AGAIN.sub("", error.next)
 
 
 def is_ours(error: BaseException) -> bool:
@@ -144,6 +150,7 @@ FORBIDDEN = "a file or folder may not be used"
 ALLOW_IT = "let this account read and write it (ls -ld shows owner and mode)"
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 AGAIN = "then run this step again"
+_AGAIN = re.compile(r"(?:, then|; then|\. Then) run this(?: step)? again$")
 
 
 class SettingsError(ReimportError):

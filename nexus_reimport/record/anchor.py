@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from nexus_reimport.errors import StopError, TargetError
+from nexus_reimport.errors import StopError, TargetError, repair
 from nexus_reimport.events import Event
 from nexus_reimport.nexus import deployment, registry
 from nexus_reimport.nexus.connection.postgres import connected
@@ -27,11 +27,16 @@ def write(settings: Settings, run: Run) -> None:
         TargetError, StopError: the seal is in the run's folder only.
     """
     state = "committed; the seal is in the run's folder only"
-    with connected(settings.postgres, state) as connection:
-        deployment.require(connection, settings.name, state)
-        link = run.place()
-        number = link.sequence if link else 0
-        registry.write_seal(connection, run.id, run.seal_digest(), number, run.verdict())
+    try:
+        with connected(settings.postgres, state) as connection:
+            deployment.require(connection, settings.name, state)
+            link = run.place()
+            number = link.sequence if link else 0
+            registry.write_seal(connection, run.id, run.seal_digest(), number, run.verdict())
+    except (TargetError, StopError) as error:
+        # A sealed record is never sealed again.
+        error.next = f"{repair(error)}; the next run of {settings.name} writes the seal there"
+        raise
 
 
 def rows(settings: Settings) -> list[Committed]:

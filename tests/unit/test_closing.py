@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 
 from nexus_reimport import settings
-from nexus_reimport.errors import NotClean
+from nexus_reimport.errors import NotClean, TargetError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Approval
-from nexus_reimport.record import Run, closing, verdict
+from nexus_reimport.record import Run, anchor, closing, verdict
 from nexus_reimport.record.sealed import archived, bag, crate, index
 from nexus_reimport.record.sealed.archived import Archived
 from nexus_reimport.record.search import labels
 from nexus_reimport.record.search.identifiers import Identifiers, add_name
 from nexus_reimport.record.search.sweep import UNSEARCHABLE, Sweep
+from nexus_reimport.settings import Settings
 from support.records import checked, committed, row, wrong
 
 # A file that the seal writes -> a word that stands in no file before it.
@@ -114,3 +115,15 @@ def test_the_index_says_nothing_that_no_searched_file_says(known: settings.Setti
     searched = [p.read_text() for p in run.bag.rglob("*") if p.is_file()]
     ours = [labels.of_package().decode(), run.id, run.seal_digest(), until, "k"]
     assert shown - words_of("\n".join([*searched, *ours])) == set()
+
+
+def test_a_seal_that_the_database_did_not_take_is_not_told_to_be_made_again(
+    known: Settings,
+) -> None:
+    """A sealed record is refused: it is the next run that writes the seal."""
+    run = committed(known)
+    run.seal()
+    with pytest.raises(TargetError) as told:
+        anchor.write(known, run)
+    assert told.value.next.endswith(f"; the next run of {known.name} writes the seal there")
+    assert "again" not in told.value.next
