@@ -132,7 +132,8 @@ class Storage:
                         f"the S3 server refused an object with HTTP {answer.status}",
                         where=f"bucket={bucket}",
                         state="the bucket is partly filled",
-                        next="run nexus-reimport sandbox up again",
+                        next="look at its disk (df -h), and at s3.log in the clinic's folder;"
+                        " then run nexus-reimport sandbox up again",
                     )
         finally:
             connection.close()

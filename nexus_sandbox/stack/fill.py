@@ -38,7 +38,7 @@ def fill(stack: Stack, clinic: Clinic) -> None:
     """Make the roles, the templates and the databases, and fill the buckets meanwhile."""
     server = stack.postgres.with_role(OWNER).with_role(ROLE)
     server.remember(stack.folder / "postgres")
-    with ThreadPoolExecutor(1) as meanwhile:
+    with ThreadPoolExecutor(1) as meanwhile, with_room(server):
         objects = meanwhile.submit(_fill_buckets, stack, clinic)
         for name in ENVIRONMENTS:
             make_template(server, template(name), clinic.nexus(name))
@@ -48,9 +48,10 @@ def fill(stack: Stack, clinic: Clinic) -> None:
 
 def reset_databases(stack: Stack) -> None:
     """Create both databases again from their templates; sessions connected to them are ended."""
-    for name in ENVIRONMENTS:
-        stack.postgres.drop_database(database(name))
-        copy_template(stack.postgres, name)
+    with with_room(stack.postgres):
+        for name in ENVIRONMENTS:
+            stack.postgres.drop_database(database(name))
+            copy_template(stack.postgres, name)
 
 
 def refill_buckets(stack: Stack) -> None:
@@ -105,10 +106,26 @@ def _copy(
 
 
 @contextmanager
+def with_room(postgres: Postgres) -> Iterator[None]:
+    """A full disk of the server is told as one."""
+    try:
+        yield
+    except psycopg.errors.DiskFull:
+        raise SandboxError(
+            "the disk on which PostgreSQL holds the made-up clinic is full",
+            where=str(postgres.home),
+            state="the sandbox is not complete",
+            next="free some space there (df -h); then run nexus-reimport sandbox up again",
+        ) from None
+
+
+@contextmanager
 def _scrubbed(what: str) -> Iterator[None]:
     """Names instead of the values that PostgreSQL quotes."""
     try:
         yield
+    except psycopg.errors.DiskFull:
+        raise
     except psycopg.Error as error:
         raise SandboxError(
             f"{what}: PostgreSQL refused made-up rows with SQLSTATE {error.sqlstate}",

@@ -11,9 +11,10 @@ import pytest
 from psycopg import sql
 
 from nexus_reimport import disks
-from nexus_reimport.errors import Denied, TargetError
+from nexus_reimport.errors import Denied, SandboxError, TargetError
 from nexus_reimport.nexus.connection.postgres import scrubbed
 from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.stack import fill
 
 OURS = partial(scrubbed, "here", "as it was")
 
@@ -55,6 +56,14 @@ def test_of_a_server_that_speaks_another_language_the_sqlstate_counts(
 def test_what_a_function_says_of_a_disk_is_not_believed(postgres: PostgresServer) -> None:
     with session(postgres) as connection, pytest.raises(Denied):
         raised(connection, "could not write: Read-only file system", "42501")
+
+
+def test_the_made_up_clinic_says_it_too(postgres: PostgresServer) -> None:
+    """It was an unforeseen DiskFull, to be reported."""
+    full = pytest.raises(SandboxError, match="is full")
+    with session(postgres) as connection, full as told, fill.with_room(postgres.access):
+        connection.execute("COPY pg_class TO '/dev/full'")
+    assert told.value.where == str(postgres.access.home)
 
 
 def raised(connection: psycopg.Connection, message: str, state: str) -> None:
