@@ -11,6 +11,7 @@ import io
 import json
 import os
 import shutil
+import stat
 import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -59,6 +60,7 @@ VOLUME = Volume()  # of this process, as its command line says
 
 
 # What writing gives where a terminal was closed, or the program at a pipe's other end has ended.
+# To a file on a disk that fails it gives the first, too.
 _NOBODY_READS = frozenset({errno.EIO, errno.EPIPE})
 _NOWHERE = Path(os.devnull)
 
@@ -91,7 +93,8 @@ def write(text: str, *, err: bool = False, nl: bool = True) -> None:
         typer.echo(text, err=err, nl=nl)
     except OSError as error:
         stream = sys.stderr if err else sys.stdout
-        nobody_reads = error.errno in _NOBODY_READS
+        is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+        nobody_reads = error.errno in _NOBODY_READS and not is_file
         _drop(stream, for_good=nobody_reads)
         if not (err or nobody_reads):
             raise

@@ -47,6 +47,18 @@ def test_a_result_that_has_no_room_is_told_and_not_the_commands_own_failure(
     assert "Traceback" not in told
 
 
+def test_a_result_whose_file_is_on_a_disk_that_fails_is_not_taken_for_one_that_nobody_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A terminal that was closed says the same, and is no file."""
+    memory = Path("/proc/self/mem")  # a file whose first page cannot be written: EIO
+    with memory.open("w") as failing, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", failing)
+        patched.setattr(output.VOLUME, "result_begun", False)
+        with pytest.raises(ReimportError, match="not be written: Input/output error"):
+            output.give({}, "the result", as_json=False)
+
+
 def test_a_message_that_has_no_room_leaves_the_exit_code_and_the_result(tmp_path: Path) -> None:
     wrong = ("record", "check", "./nowhere", "--json")
     code, out, _ = shell(tmp_path, wrong, "2> /dev/full")
