@@ -150,6 +150,10 @@ FORBIDDEN = "a file or folder may not be used"
 ALLOW_IT = "let this account read and write it (ls -ld shows owner and mode)"
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 AGAIN = "then run this step again"
+WAS_KILLED = (
+    "Linux ends a program like this where memory runs out (dmesg): free some memory, or find out"
+    " who ended it"
+)
 _AGAIN = re.compile(r"(?:, then|; then|\. Then) run this(?: step)? again$")
 
 

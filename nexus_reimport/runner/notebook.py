@@ -18,7 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from nexus_reimport import CHECKOUT, environ, naming
-from nexus_reimport.errors import NOT_BY_THIS_STEP, NOTHING_WRITTEN, ReimportError, SettingsError
+from nexus_reimport.errors import (
+    NOT_BY_THIS_STEP,
+    NOTHING_WRITTEN,
+    WAS_KILLED,
+    ReimportError,
+    SettingsError,
+)
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.interrupt import passed_on
@@ -102,7 +108,8 @@ def execute(run: Run, page: str, parameters: Parameters, folder: Path = FOLDER) 
             run.journal(Event.FAILED, stage=page, **_stopped(run, output, error.ename))
     except DeadKernelError:
         if not run.has_failed_since(known):  # else it has said why
-            run.journal(Event.FAILED, stage=page, kind="DeadKernel", **_killed("the kernel died"))
+            died = _killed("the kernel died") | {"kind": "DeadKernel", "next": WAS_KILLED}
+            run.journal(Event.FAILED, stage=page, **died)
     except (KeyboardInterrupt, SystemExit) as error:
         run.journal(Event.FAILED, stage=page, kind=type(error).__name__, **_killed("interrupted"))
     except Exception as error:

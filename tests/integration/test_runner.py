@@ -311,6 +311,7 @@ def test_a_kernel_that_dies_between_stages_is_killed(clinic: Clinic) -> None:
     run = run_page(clinic, "import os\nos._exit(9)")
     assert run.verdict() is Verdict.KILLED
     assert "the kernel died" in notebook.last_error(run)
+    assert "next:  Linux ends a program like this where memory runs out" in notebook.last_error(run)
 
 
 def test_where_no_kernel_can_be_forked_jupyter_starts_it(

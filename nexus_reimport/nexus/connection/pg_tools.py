@@ -20,6 +20,7 @@ from pathlib import Path
 from nexus_reimport import disks, environ
 from nexus_reimport.errors import (
     AGAIN,
+    WAS_KILLED,
     Denied,
     LockConflict,
     TargetError,
@@ -37,8 +38,7 @@ _OF_THE_SERVER = re.compile(r"(?:ERROR|FATAL|PANIC):.*")
 _OF_ITS_OWN = re.compile(r"^pg_\w+: .*", re.MULTILINE)
 # What ends a program so -> what to do.
 _SIGNALS = {
-    signal.SIGKILL: "Linux ends a program like this where memory runs out (dmesg): free some"
-    " memory, or find out who ended it",
+    signal.SIGKILL: WAS_KILLED,
     signal.SIGXFSZ: disks.TOO_LONG.fix,
     signal.SIGXCPU: "raise the limit on processor time (ulimit -t; LimitCPU= of a service)",
 }
@@ -146,7 +146,7 @@ def run(
             raise TargetError(
                 f"{name} lost one of its processes",
                 where=str(log),
-                next=f"{_SIGNALS[signal.SIGKILL]}, {AGAIN}",
+                next=f"{WAS_KILLED}, {AGAIN}",
             )
         if refused := denied.by_program(errors):
             raise Denied(
