@@ -23,7 +23,8 @@ def every_value_fits(before: Before) -> Finding:
     derived = sum(m.derived for _, m, _ in misfits)
     looked = sum(fit.held for e in before.plan.entities.values() for fit in e.fits)
     unseen = sum(len(e.numbers_alone) for e in extracts)
-    notes = [f"{derived:,} more are derived from another value"] if derived else []
+    more = wording.amount(derived, "more is", "more are")
+    notes = [f"{more} derived from another value"] if derived else []
     if unseen:
         fields = wording.amount(unseen, "number field")
         notes.append(f"words in {fields} do not arrive: no count of them is possible")
