@@ -210,8 +210,16 @@ def end_moment(
 
 
 def dated(day: str, stamp: str, zone: ZoneInfo) -> Partial:
-    """The date ``day`` with the time of day of ``stamp``; only ``stamp`` if ``day`` is empty."""
+    """The date ``day`` with the time of day of ``stamp``; only ``stamp`` if ``day`` is empty.
+
+    A stamp that cannot be read does not cost the date: it is at midnight then.
+    """
     if not day.strip():
         return timestamp(stamp, zone)
-    clock = _wall(stamp).time() if stamp.strip() else time.min
-    return _stamped(datetime.combine(_date(day), clock), zone)
+    date, clock, unread = _date(day), time.min, tuple[str, ...]()
+    try:
+        clock = _wall(stamp).time() if stamp.strip() else clock
+    except ConversionError:
+        unread = ("a date beside a time that cannot be read: set to midnight",)
+    at = _stamped(datetime.combine(date, clock), zone)
+    return Partial(at.value, derived=(*unread, *at.derived))

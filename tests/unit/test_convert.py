@@ -183,6 +183,13 @@ def test_a_note_gets_the_date_of_the_note_and_the_time_of_its_making() -> None:
     made = convert.dated("2024-02-03", "2025-11-10 14:05:06", SYDNEY)
     assert made == Partial("2024-02-03 03:05:06+00")
     assert convert.dated("", "2025-11-10 14:05:06", SYDNEY) == Partial("2025-11-10 03:05:06+00")
+    # The time of the plan took the place of a good date, and the date was said to be none.
+    at_midnight = convert.dated("2024-02-03", "yesterday", SYDNEY)
+    assert at_midnight.value == "2024-02-02 13:00:00+00"
+    assert at_midnight.derived == ("a date beside a time that cannot be read: set to midnight",)
+    for day, stamp in (("soon", "2025-11-10 14:05:06"), ("soon", "yesterday"), ("", "yesterday")):
+        with pytest.raises(convert.ConversionError):
+            convert.dated(day, stamp, SYDNEY)
 
 
 def test_paragraph_marks_become_newlines_and_blanks_stay() -> None:
