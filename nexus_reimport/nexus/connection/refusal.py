@@ -56,6 +56,7 @@ _UNVERIFIED = Why(
     f"{_CERTIFICATE}. Do not go on without it: another server may be answering",
 )
 # The first pattern that matches counts: those of one cause first, then those of several causes.
+_OF_DISKS = tuple(disks.words().items())
 _SHAPES = (
     _why(
         r"unsupported startup parameter|RDS Proxy|command-line options",
@@ -125,8 +126,12 @@ _SHAPES = (
     ),
     (re.compile(r"certificate verify failed|self.signed certificate", re.IGNORECASE), _UNVERIFIED),
     *(
-        _why(f"(?:FATAL|PANIC):.*{words}", disk.servers_what, disk.servers_fix)
-        for words, disk in disks.words().items()
+        _why(
+            rf"(?:FATAL|PANIC):.*(?:{'|'.join(re.escape(w) for w, d in _OF_DISKS if d is disk)})",
+            disk.servers_what,
+            disk.servers_fix,
+        )
+        for disk in disks.KINDS
     ),
     _why(
         r"too many connections for role",
