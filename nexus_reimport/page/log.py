@@ -46,9 +46,7 @@ _TOLD: dict[Event, tuple[str, str]] = {  # event -> its words, and their tone
     Event.WINDOW_LEFT: ("the maintenance window is down", ""),
 }
 _MARKS = (Event.STARTED, Event.STEP, Event.FINISHED)
-_BETWEEN = (
-    15.0  # seconds that the kernel of the next page may take to start; after a kill it is hours
-)
+_BETWEEN = 15.0  # seconds in which the kernel of the next page starts; after a kill it is hours
 
 
 @dataclass(frozen=True, slots=True)
