@@ -145,5 +145,5 @@ def no_appointment_of_a_patient_lacks_its_end(inside: Inside) -> Finding:
     id_map = rowfile.read(inside.folder, inside.plan.id_map) if without else ()
     written = {key: filemaker_id for of, filemaker_id, key in id_map if of == entity}
     off = [written.get(key) or f"Nexus id {key}" for key in without]
-    note = "" if not off else _HOW_TO_GIVE_AN_END
-    return Finding(max(1, inside.survey.rows[entity].rows), off, note=note)
+    looked = max(1, inside.survey.rows[entity].rows)
+    return Finding(looked, off, note=_HOW_TO_GIVE_AN_END if off else "")

@@ -264,9 +264,8 @@ def put(
     leads = leading(card, keys, old)
     if leads and keeps_first and part != "emails" and not filemaker_is_right:
         joined.sort(key=lambda one: not any(map(leads.is_in, entries({part: [one]}, part, keys))))
-    fed = {key: new[key] for key in keys if key in new}
-    if part == "addresses":
-        fed = convert.at_the_top(joined[0])
+    is_address = part == "addresses"
+    fed = convert.at_the_top(joined[0]) if is_address else {k: new[k] for k in keys if k in new}
     return {**{k: v for k, v in card.items() if k not in keys}, **fed, part: joined}
 
 

@@ -274,27 +274,25 @@ class Merger:
         after = cards.put(
             card, ours, new, keys, filemaker_is_right=is_right, keeps_first=not decides
         )
-        leads = cards.leading(card, keys, ours)
-        moves = existed and leads not in gone and self._list_first(key, part, leads, after)
-        if existed and not is_right:
+        if not existed:
+            return after
+        held, leads = cards.entries(after, name, keys), cards.leading(card, keys, ours)
+        leads_then = cards.leading(after, keys, held)
+        moves = leads not in gone and self._list_first(key, part, leads, leads_then)
+        if not is_right:
             tally.different += moves
             tally.filled += not moves
-        stayed = [entry for entry in ours if entry not in gone] if existed else []
-        renamed = cards.renamed(stayed, cards.entries(after, name, keys)) if stayed else ()
-        self.differences += [(key, part.name, *pair) for pair in renamed]
+        stayed = [entry for entry in ours if entry not in gone]
+        self.differences += [(key, part.name, *pair) for pair in cards.renamed(stayed, held)]
         return after
 
     def _give_up(self, key: str, part: _Decided, gone: list[Entry], theirs: list[Entry]) -> None:
         part.tally.gone += len(gone)
         self._list(key, part, gone, theirs)
 
-    def _list_first(
-        self, key: str, part: _Decided, was: Entry | None, after: dict[str, Any]
-    ) -> bool:
+    def _list_first(self, key: str, part: _Decided, was: Entry | None, now: Entry | None) -> bool:
         """List the first phone, or address, if it is not the first one any more."""
-        name = part.keys[0]
-        now = cards.leading(after, part.keys, cards.entries(after, name, part.keys))
-        if name == "emails" or was is None or now is None or was.is_in(now):
+        if part.keys[0] == "emails" or was is None or now is None or was.is_in(now):
             return False
         self.differences.append((key, part.name, f"first: {was.text}", f"first: {now.text}"))
         return True

@@ -317,12 +317,15 @@ def require_choice(since: Since, newer: NewerDecision, run: str) -> None:
         f" (e.g. {wording.some(n.sample, n.rows)})"
         for n in tables
     )
-    links = "; no document and no image is deleted, and of their links only those go back that the"
+    links = (
+        "; no document and no image is deleted, and of their links only those go back that the run"
+        " had fixed"
+    )
     raise StopError(
         f"people have written since run {run}\n{listed}",
         next=f"nexus-reimport rollback {run} --keep-newer keeps the rows that were created or"
         " changed, with all rows that they point at; --discard-newer deletes or reverts them (a"
-        f" copy stays in the private folder){f'{links} run had fixed' if since.links else ''}",
+        f" copy stays in the private folder){links if since.links else ''}",
     )
 
 

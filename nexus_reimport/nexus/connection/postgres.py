@@ -42,9 +42,8 @@ _NOT_LET_IN = (
     psycopg.errors.InvalidPassword,
 )
 _REFUSED = "PostgreSQL refused a statement"
-_OF_FUNCTIONS = (
-    "pl_exec.c"  # of PostgreSQL's source: where people's functions raise their own errors
-)
+# The file of PostgreSQL's source in which people's functions raise their own errors.
+_OF_FUNCTIONS = "pl_exec.c"
 _MOST_COPIED = 8 << 20  # bytes of rows that are copied out and not yet passed on
 TIME_TYPES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 

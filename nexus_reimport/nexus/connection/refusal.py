@@ -55,8 +55,8 @@ _UNVERIFIED = Why(
     "the server's certificate cannot be verified",
     f"{_CERTIFICATE}. Do not go on without it: another server may be answering",
 )
-# The first pattern that matches counts: those of one cause first, then those of several causes.
 _OF_DISKS = tuple(disks.words().items())
+# The first pattern that matches counts: those of one cause first, then those of several causes.
 _SHAPES = (
     _why(
         r"unsupported startup parameter|RDS Proxy|command-line options",
