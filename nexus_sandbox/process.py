@@ -27,7 +27,7 @@ NOBODY = 65534
 """The user for PostgreSQL if we are root, because PostgreSQL refuses to run as root."""
 
 _ATTEMPTS = 3
-_LOWEST_PORT, _HIGHEST_PORT = 20_000, 32_000  # below the range for outgoing connections
+_PORTS = range(23_000, 30_000)  # below the range for outgoing connections, from 32,768 on
 
 
 def start(
@@ -251,18 +251,15 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def free_port(preferred: int = 0, *, besides: Collection[int] = ()) -> int:
-    """A free port on loopback: the preferred one if possible."""
-    candidates = (
-        _LOWEST_PORT + secrets.randbelow(_HIGHEST_PORT - _LOWEST_PORT) for _ in range(500)
-    )
+def free_port(preferred: int = 0, *, besides: Collection[int] = (), among: range = _PORTS) -> int:
+    """A free port on loopback: the preferred one if possible, else one of ``among``."""
     if preferred and preferred not in besides and _is_free(preferred):
         return preferred
-    for port in candidates:
+    for port in (secrets.choice(among) for _ in range(500)):
         if port not in besides and _is_free(port):
             return port
     raise SandboxError(
-        f"no free port between {_LOWEST_PORT} and {_HIGHEST_PORT} on 127.0.0.1",
+        f"no free port from {among[0]} to {among[-1]} on 127.0.0.1",
         next="end servers that are no longer needed",
     )
 

@@ -24,6 +24,7 @@ from nexus_sandbox.s3.access import REGION, Storage
 __all__ = ["REGION", "S3Server", "Storage", "delete"]
 
 _GRPC_OFFSET = 10_000  # parts of weed look for each other at their port plus this, set or not
+_PORTS = range(20_000, 22_700)  # also with the offset below the range for outgoing connections
 _ONE_PROCESSOR = {"GOMAXPROCS": "1"}
 _PARTS = ("master", "volume", "filer", "s3", "admin")
 
@@ -87,7 +88,7 @@ def _ports(last: dict[str, int]) -> dict[str, int]:
     taken: set[int] = set()
     chosen: dict[str, int] = {}
     while missing := [part for part in _PARTS if part not in chosen]:
-        port = process.free_port(last.get(missing[0], 0), besides=taken)
+        port = process.free_port(last.get(missing[0], 0), besides=taken, among=_PORTS)
         last = {**last, missing[0]: 0}
         twin = port + _GRPC_OFFSET
         if process.free_port(twin) == twin and twin not in taken:

@@ -66,12 +66,18 @@ def test_a_bucket_that_is_not_there_is_not_made_by_writing_to_it(server: S3Serve
         server.access.client().put_object(Bucket="elsewhere", Key="a", Body=b"")
 
 
+def listening(server: S3Server) -> set[tuple[str, int]]:
+    sockets = psutil.Process(server.pid).net_connections("inet")
+    return {tuple(one.laddr) for one in sockets if one.status == psutil.CONN_LISTEN}
+
+
 def test_it_listens_on_loopback_alone_and_reports_nowhere(server: S3Server) -> None:
-    running = psutil.Process(server.pid)
-    sockets = running.net_connections("inet")
-    addresses = {one.laddr.ip for one in sockets if one.status == psutil.CONN_LISTEN}
-    assert addresses == {"127.0.0.1"}
-    assert "-master.telemetry=false" in running.cmdline()
+    assert {address for address, _ in listening(server)} == {"127.0.0.1"}
+    assert "-master.telemetry=false" in psutil.Process(server.pid).cmdline()
+
+
+def test_no_outgoing_connection_is_given_a_port_of_a_server_that_is_down(server: S3Server) -> None:
+    assert max(port for _, port in listening(server)) < 32_768  # Linux's own range from here on
 
 
 def test_its_credentials_are_neither_printed_nor_in_the_command_line(server: S3Server) -> None:

@@ -31,8 +31,9 @@ from nexus_reimport.record import Verdict, signatures
 from nexus_reimport.record.sealed import register
 from nexus_reimport.runner.lab import prepare
 from nexus_reimport.settings import FOLDER_VARIABLE, Settings
+from nexus_sandbox import process
 from support.clinic import ROLE, Clinic
-from support.pages import PATH, TOKEN, Page, free_port, words
+from support.pages import PATH, TOKEN, Page, words
 from support.running import until
 
 ACTIONS = ("dry-run", "execute", "roll-back", "cancel", "finish", "look", "sign", "log-out")
@@ -587,7 +588,7 @@ def test_the_page_loads_beside_jupyterlab(
     """As `nexus-reimport lab` starts it: the same page, in a server that has kernels and files."""
     monkeypatch.setenv("JUPYTER_TOKEN", TOKEN)
     monkeypatch.setenv(FOLDER_VARIABLE, str(shown.folder))
-    port = free_port()
+    port = process.free_port()
     copies = prepare("sandbox-dev", browser=False, port=port)
     log = (tmp_path / "log").open("wb")
     with subprocess.Popen(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -17,16 +16,11 @@ from pathlib import Path
 import requests
 
 from nexus_reimport.settings import FOLDER_VARIABLE
+from nexus_sandbox.process import free_port
 
 PATH = "/settings/data-management"
 TOKEN = "a made-up token of the page"
 _TAG = re.compile(r"<[^>]+>")
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def words(text: str) -> str:
