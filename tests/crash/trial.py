@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nexus_reimport.record import Run, Verdict
@@ -42,7 +42,7 @@ def play(world: World, case: Case, *, briskly: bool = False) -> Result:
     """One case; ``briskly``: the next run is stepped through here, at a quarter of the cost."""
     kind, began = KINDS[case.kind], time.monotonic()
     world.begin(kind.start, small_disk=case.fault is Fault.DISK)
-    known = {run.id for run in world.records()}
+    known = {run.id: len(run.events()) for run in world.records()}
     journal = Journal(world.runs / ENVIRONMENT)
     command = world.start(kind.words(world))
     came = _instant(case, journal, command)
@@ -53,8 +53,11 @@ def play(world: World, case: Case, *, briskly: bool = False) -> Result:
     word, run = kind.word(state := world.state_name()), _its_own(world, kind, known)
     verdict = run.verdict() if run else None
     wrong += _judge(kind, state, verdict)
-    if run and case.fault not in KILLS_COMMAND and code != run.exit_code():
-        wrong.append(f"exit code {code} with the verdict {verdict}")
+    if run and case.fault not in KILLS_COMMAND:
+        # A command that ended before it went on with the run that waits says so by its own code.
+        is_own = len(run.events()) != known.get(run.id)
+        if (code != run.exit_code()) if is_own else (code == 0):
+            wrong.append(f"exit code {code} with the verdict {verdict}")
     texts = [command.said]
     taken, more = _follow(world, kind, word, texts, briskly=briskly)
     wrong += more + _judge_at_last(world, run.id if run else "", word, verdict)
@@ -72,7 +75,7 @@ def play(world: World, case: Case, *, briskly: bool = False) -> Result:
     )
 
 
-def _its_own(world: World, kind: Kind, known: set[str]) -> Run | None:
+def _its_own(world: World, kind: Kind, known: Mapping[str, int]) -> Run | None:
     """The record of the disturbed run; None if it was not begun yet."""
     runs = world.records()
     candidates = runs if kind.continues else [run for run in runs if run.id not in known]
