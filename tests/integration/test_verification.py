@@ -81,6 +81,28 @@ def test_a_linking_row_that_is_not_as_planned_stops_the_run_and_is_named(
     assert said in " ".join(result.sample)
 
 
+@pytest.mark.parametrize(
+    ("table", "found_by"),
+    [
+        ("documents_document", "every_document_hangs_on_its_patient"),
+        ("images_batch", "every_image_hangs_on_its_patient"),
+    ],
+)
+def test_attachments_that_hang_on_the_next_patient_are_named_though_as_many_are_linked(
+    done: tuple[Clinic, runbook.Runbook], table: str, found_by: str
+) -> None:
+    clinic, book = done
+    clinic.do(
+        "WITH next AS (SELECT id::text AS one, coalesce(lead(id) OVER w, first_value(id) OVER w)"
+        " AS other FROM patients WINDOW w AS (ORDER BY id))"
+        f" UPDATE {table} SET object_id = next.other FROM next WHERE object_id::text = next.one"
+    )
+    result = failed(verified(book))[found_by]
+    assert result.blocks
+    assert result.sample
+    assert "count" not in result.sample
+
+
 def test_a_clean_run_passes_every_check_but_those_of_the_clinics_known_problems(
     done: tuple[Clinic, runbook.Runbook],
 ) -> None:

@@ -115,6 +115,16 @@ def test_the_row_of_an_earlier_run_must_stay_what_it_was(
 
 # what somebody puts into our own schemas -> which check names it, and how
 PUT = {
+    "a column": (
+        "ALTER TABLE nexus_reimport.runs ADD COLUMN remark text",
+        "our_own_tables_are_as_we_make_them",
+        "nexus_reimport.runs: not ours: column remark text",
+    ),
+    "a column of another type": (
+        "ALTER TABLE nexus_reimport.loaded ALTER COLUMN nexus_id TYPE varchar",
+        "our_own_tables_are_as_we_make_them",
+        "nexus_reimport.loaded: not ours: column nexus_id character varying NOT NULL",
+    ),
     "a type": (
         "CREATE DOMAIN nexus_reimport.d AS int",
         "our_own_tables_are_as_we_make_them",
