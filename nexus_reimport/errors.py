@@ -87,6 +87,12 @@ def repair(error: ReimportError) -> str:
     return _AGAIN.sub("", error.next)
 
 
+def begun_anew(error: ReimportError, command: str) -> ReimportError:
+    """The error, whose ``next`` says ``command`` where it said to run its step again."""
+    error.next = _THE_STEP.sub(lambda _: command, error.next)
+    return error
+
+
 def is_ours(error: BaseException) -> bool:
     """Whether an error is one of this package's, by its class itself: a name can be anybody's."""
     kind = type(error)
@@ -155,6 +161,7 @@ WAS_KILLED = (
     " who ended it"
 )
 _AGAIN = re.compile(r"(?:, then|; then|\. Then) run this(?: step)? again$")
+_THE_STEP = re.compile(r"\brun (?:this step|this|03_verify) again\b")
 
 
 class SettingsError(ReimportError):

@@ -17,6 +17,8 @@ _PAGE_WORDS = {
     "the package": "this program",
     "the mapping": "the mapping (which FileMaker field feeds what)",
 }
+_BEGIN_AGAIN = re.compile(r"\bbegin again \(nexus-reimport (run|relink|rollback) [^)]*\)")
+_BUTTONS = {"run": "start another dry run", "rollback": "look again"}
 _COMMAND = re.compile(r" \(nexus-reimport run [^)]*\)")  # the page has a button for it
 NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
@@ -100,6 +102,7 @@ def upper_first(name: str) -> str:
 
 def in_page_words(text: str) -> str:
     """What a notebook's reader is told, for somebody who has only the page in front of them."""
+    text = _BEGIN_AGAIN.sub(lambda match: _BUTTONS.get(match[1], match[0]), text)
     for runbook_word, page_word in _PAGE_WORDS.items():
         text = text.replace(runbook_word, page_word)
     return _COMMAND.sub("", text)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nexus_reimport import model, naming, wording
-from nexus_reimport.errors import Busy, RecordError, RecordGone
+from nexus_reimport.errors import Busy, RecordError, RecordGone, ReimportError, begun_anew
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import journal, lock, values, verdict
 from nexus_reimport.record.journal import Entry
+from nexus_reimport.record.notebooks import marks
 from nexus_reimport.record.sealed import bag, chain, check, seal
 from nexus_reimport.record.verdict import State, Verdict
 from nexus_reimport.settings import Settings, Signing
@@ -109,6 +110,8 @@ class Run:
             try:
                 yield
             except BaseException as error:
+                if isinstance(error, ReimportError):
+                    self.as_told(error)
                 self._journal_failure(name, error)
                 raise
             self.journal(Event.FINISHED, stage=name)
@@ -122,6 +125,14 @@ class Run:
     def again(self) -> str:
         """The command that begins such a run again, as a new one."""
         return journal.again(self.events(), self.environment)
+
+    def as_told(self, error: ReimportError) -> ReimportError:
+        """The error as it is told of this run: under the runner nobody can run a step again."""
+        if not marks.is_page_of(self.private):
+            return error
+        if self.is_committed():
+            return begun_anew(error, f"finish it (nexus-reimport finish {self.environment})")
+        return begun_anew(error, f"begin again ({self.again})")
 
     # -------------------------------------------------------------- who works on it
 

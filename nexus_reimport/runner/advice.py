@@ -52,9 +52,9 @@ The run was undone, that was not verified, and the record is closed: it cannot b
        it prints the statements that swap it in; after the swap:
        nexus-reimport adopt ENV --this-is-a-copy"""
 IN_DOUBT = """\
-The connection was lost at COMMIT, or the run was killed before it could tell. The database is as
-it was, or holds everything that was approved, never anything between. No new run starts until this
-run is settled:
+The run's journal does not say what became of COMMIT: the connection was lost, the run was killed,
+or a disk failed. The database is as it was, or holds everything that was approved, never anything
+between. No new run starts until this run is settled:
   A. the database can be reached
        nexus-reimport settle ENV
        not committed: everything is as it was; start again

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import os
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nexus_reimport import disks
+from nexus_reimport import disks, record
+from nexus_reimport import settings as environments
 from nexus_reimport.disks import DiskFailure
 from nexus_reimport.errors import (
     ReimportError,
@@ -67,16 +69,38 @@ def _display(
 def _told(shell: Any, error: BaseException) -> ReimportError | None:
     """The error in our four lines; None for one that is not ours to tell."""
     if isinstance(error, ReimportError):
-        return error if is_ours(error) else None
+        return _as_told(shell, error) if is_ours(error) else None
     if isinstance(error, OSError) and (disk := disks.failure(error)):
-        return disk_failed(error, disk, getattr(shell.user_ns.get("book"), "run", None))
+        return disk_failed(error, disk, _run(shell))
     if _is_the_runners():
         return None  # it has words of its own for a kernel that was interrupted
     if isinstance(error, KeyboardInterrupt):
-        return interrupted(getattr(shell.user_ns.get("book"), "run", None))
+        return interrupted(_run(shell))
     if isinstance(error, NameError) and error.name in NAMES - shell.user_ns.keys():
         return not_run(str(error.name))
     return None
+
+
+def _as_told(shell: Any, error: ReimportError) -> ReimportError:
+    run = _run(shell) or _executed()
+    return run.as_told(error) if run else error
+
+
+def _run(shell: Any) -> Run | None:
+    """The run that the page has opened."""
+    run: Run | None = getattr(shell.user_ns.get("book"), "run", None)
+    return run
+
+
+def _executed() -> Run | None:
+    """The run whose page the runner executes here, also where the page could not open it."""
+    if not _is_the_runners():
+        return None
+    folder = Path(os.environ[marks.PAGE_VARIABLE])
+    try:
+        return record.find(environments.load(folder.parent.name), folder.name)
+    except ReimportError:
+        return None
 
 
 def interrupted(run: Run | None) -> ReimportError:

@@ -167,6 +167,19 @@ def test_a_stop_in_a_page_reaches_the_person_as_four_lines(clinic: Clinic) -> No
     assert "Traceback" not in failed.error
 
 
+def test_a_page_that_could_not_open_its_run_says_how_to_begin_another(clinic: Clinic) -> None:
+    secrets = clinic.folder / f".env.{DEV}"
+    server = f"NEXUS_SANDBOX_PG_PORT={clinic.server.port}"
+    secrets.write_text(secrets.read_text().replace(server, "NEXUS_SANDBOX_PG_PORT=9"))
+    (failed,) = runner.run([DEV], approve_rehearsed=True)
+    assert (failed.verdict, failed.sealed) == (Verdict.FAILED, True)
+    page = Path(failed.record, "data", "01_preflight.html").read_text(encoding="utf-8")
+    for text in (failed.error, page):
+        assert "again" in text
+        assert "this step again" not in text
+        assert f"begin again (nexus-reimport run {DEV})" in text
+
+
 def test_a_kernel_killed_in_the_preflight_is_no_success(clinic: Clinic) -> None:
     clinic.simulator.latency_ms = 400
     before = clinic.state()

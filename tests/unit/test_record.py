@@ -21,13 +21,14 @@ import pytest
 from rocrate.rocrate import ROCrate
 
 from nexus_reimport import CHECKOUT, __version__, record, settings
-from nexus_reimport.errors import Busy, RecordError, StopError
+from nexus_reimport.errors import Busy, RecordError, StopError, TargetError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Approval, Outlook, Plan, Report
 from nexus_reimport.record import Verdict, closing, runs
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE, WORKERS
+from nexus_reimport.record.notebooks import marks
 from nexus_reimport.record.sealed import bag, chain, check, crate, index
 from nexus_reimport.record.values import NAMES
 from nexus_reimport.record.verdict import EXIT_CODES, judge
@@ -568,3 +569,36 @@ def test_no_name_is_of_two_types_and_every_step_that_makes_void_has_one() -> Non
     names = [name for several in NAMES.values() for name in several]
     assert len(set(names)) == len(names)
     assert {*steps.ORDER, *steps.ROLLBACK_ORDER} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("next_step", "told"),
+    [
+        ("check the network, then run this step again", "check the network, then {}"),
+        ("run this step again: it opens a new connection", "{}: it opens a new connection"),
+        ("correct it; then run 03_verify again", "correct it; then {}"),
+        ("run 01_preflight again", "run 01_preflight again"),
+    ],
+)
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_step_that_the_runner_executes_is_never_to_be_run_again(
+    known: settings.Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    next_step: str,
+    told: str,
+    *,
+    committed: bool,
+) -> None:
+    run = record.create(known)
+    if committed:
+        run.journal(Event.COMMITTED)
+    monkeypatch.setenv(marks.PAGE_VARIABLE, str(run.private))
+    with pytest.raises(TargetError) as raised, run.stage("verify"):
+        raise TargetError("the connection was lost", next=next_step)
+    finish = f"finish it (nexus-reimport finish {run.environment})"
+    begin = f"begin again (nexus-reimport run {run.environment})"
+    wanted = told.format(finish if committed else begin)
+    assert raised.value.next == run.events()[-1].text("next") == wanted
+    monkeypatch.delenv(marks.PAGE_VARIABLE)
+    with pytest.raises(TargetError, match=next_step), run.stage("verify"):
+        raise TargetError("the connection was lost", next=next_step)
