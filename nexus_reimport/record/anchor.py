@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from nexus_reimport.errors import StopError, TargetError, repair
 from nexus_reimport.events import Event
 from nexus_reimport.nexus import deployment, registry
-from nexus_reimport.nexus.connection.postgres import connected
+from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.registry import Committed, Restore
 from nexus_reimport.nexus.registry import restores as of_database
 from nexus_reimport.record import runs
@@ -47,19 +47,30 @@ def rows(settings: Settings) -> list[Committed]:
     """
     with connected(settings.postgres) as connection:
         deployment.require(connection, settings.name)
-        return [row for row in registry.runs(connection) if row.environment == settings.name]
+        return _own(connection, settings)
+
+
+def _own(connection: Connection, settings: Settings) -> list[Committed]:
+    return [row for row in registry.runs(connection) if row.environment == settings.name]
 
 
 def away(settings: Settings) -> tuple[str, ...]:
     """The runs that the database knows, the latest first, if no record of any of them is here.
 
-    The folder of the records is not mounted then, or they are lost; those that a person has said to
-    be lost for good are left aside.
-
     Raises:
         TargetError, StopError: as ``rows``.
     """
-    known = [row.run for row in rows(settings)]
+    return _away(rows(settings), settings)
+
+
+def away_from(connection: Connection, settings: Settings) -> tuple[str, ...]:
+    """The same of a database that is connected already, and this environment's own."""
+    return _away(_own(connection, settings), settings)
+
+
+def _away(committed: Sequence[Committed], settings: Settings) -> tuple[str, ...]:
+    """The runs whose records are not mounted, or lost, and not said to be lost for good."""
+    known = [row.run for row in committed]
     here = {folder.name for folder in runs.folders(settings)}
     lost = register.lost(settings.records_folder)
     return () if here.intersection(known) else tuple(run for run in known if run not in lost)

@@ -96,9 +96,8 @@ def _before_another(last: Run, verdict: Verdict) -> str:
 
 def of(settings: Settings) -> Whereabouts:
     """Where the environment stands now."""
-    adopted, to_adopt = _adopted(settings)
+    adopted, to_adopt, away = _of_database(settings)
     listed = record.every(settings)
-    away = 0 if adopted else _away(settings)
     last = listed[-1] if listed else None
     by_hand = last is not None and last.standing() is Verdict.RUNNING
     is_busy = by_hand or lock.is_taken(settings)  # its run may be about to begin, or to end
@@ -135,23 +134,19 @@ def at_work(settings: Settings) -> str:
     return f"a command of {settings.name}" if lock.is_taken(settings) else ""
 
 
-def _adopted(settings: Settings) -> tuple[str, str]:
+def _of_database(settings: Settings) -> tuple[str, str, int]:
+    """What it says of its adoption, what to do about that, and how many records are away."""
+    is_adopted = False
     try:
         with connected(settings.postgres) as connection:
             deployment.require(connection, settings.name)
-    except StopError as error:
-        return f"no: {error.what}", error.next
+            is_adopted = True
+            return "", "", len(anchor.away_from(connection, settings))
     except ReimportError as error:
-        return f"not known: {error.what}", error.next
-    return "", ""
-
-
-def _away(settings: Settings) -> int:
-    """How many runs the database knows, if the record of none is here: they may be unmounted."""
-    try:
-        return len(anchor.away(settings))
-    except ReimportError:  # a table of ours is not there yet, or may not be read
-        return 0
+        if is_adopted:  # a table of ours is not there yet, or may not be read
+            return "", "", 0
+        known = "no" if isinstance(error, StopError) else "not known"
+        return f"{known}: {error.what}", error.next, 0
 
 
 def _undecided(last: Run | None) -> Sequence[str]:
