@@ -56,9 +56,16 @@ def up(
     )
     text = (
         f"PostgreSQL 127.0.0.1:{started.postgres_port}, FileMaker {started.filemaker_url},"
-        f" S3 {started.storage.endpoint}, {started.scale:g} times the size of a real clinic"
+        f" S3 {started.storage.endpoint}, {_size(started.scale)}"
     )
     give(asdict(lifecycle.status(folder)), text, as_json=as_json)
+
+
+def _size(scale: float) -> str:
+    """How large the made-up clinic is."""
+    if scale == 1:
+        return "as large as a real clinic"
+    return f"{scale:.0%} of a real clinic" if scale < 1 else f"{scale:g} times a real clinic"
 
 
 @app.command()
@@ -67,7 +74,7 @@ def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
     from nexus_sandbox.stack import lifecycle
 
     now = lifecycle.status(folder)
-    size = f"{now.scale:g} times the size of a real clinic" if now.made else "not made yet"
+    size = _size(now.scale) if now.scale is not None else "not made yet"
     servers = [
         f"  {s.name:<12}127.0.0.1:{s.port} {'listening' if s.listens else 'not listening'}"
         for s in now.servers

@@ -20,7 +20,13 @@ from pathlib import Path
 from nexus_reimport import application, checks, storage, wording
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import ApplicationError, ReimportError, StorageError, unforeseen
+from nexus_reimport.errors import (
+    ApplicationError,
+    ReimportError,
+    StorageError,
+    StorageRefused,
+    unforeseen,
+)
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.files import synced
 from nexus_reimport.mapping import FieldMapping
@@ -299,7 +305,9 @@ def _s3(settings: Settings) -> Iterator[Finding]:
         _, key = census.ask(place)
         readable = not (place.sample and key) or sample.may_read(place, key)
     except StorageError as error:
-        yield replace(_wrong("S3", error), next=f"{error.next}\n{_policy(settings)}")
+        wrong = _wrong("S3", error)
+        is_refused = isinstance(error, StorageRefused)
+        yield replace(wrong, next=f"{error.next}\n{_policy(settings)}") if is_refused else wrong
         return
     yield Finding("S3", State.RIGHT, f"{storage.where(place)}: it can be listed")
     if not readable:

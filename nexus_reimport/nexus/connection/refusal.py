@@ -11,7 +11,7 @@ import re
 import socket
 import ssl
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nexus_reimport import disks
 from nexus_reimport.errors import (
@@ -54,6 +54,11 @@ _CERTIFICATE = (
 _UNVERIFIED = Why(
     "the server's certificate cannot be verified",
     f"{_CERTIFICATE}. Do not go on without it: another server may be answering",
+)
+_NOT_LISTENING = Why(
+    "nothing listens at this host and port",
+    "check [postgres] host and port, that PostgreSQL is running, and that it listens on this"
+    " address (listen_addresses)",
 )
 _OF_DISKS = tuple(disks.words().items())
 # The first pattern that matches counts: those of one cause first, then those of several causes.
@@ -211,12 +216,7 @@ _SHAPES = (
         "the host's name cannot be resolved",
         "check [postgres] host, the VPN, and the name server",
     ),
-    _why(
-        r"connection refused",
-        "nothing listens at this host and port",
-        "check [postgres] host and port, that PostgreSQL is running, and that it listens on this"
-        " address (listen_addresses)",
-    ),
+    (re.compile(r"connection refused", re.IGNORECASE), _NOT_LISTENING),
     _why(
         # The name of PostgreSQL's socket file, which ends with the port.
         r"\.s\.PGSQL\.|No such file or directory|Permission denied",
@@ -271,6 +271,9 @@ def why(text: str, target: Postgres) -> Why:
         return _UNKNOWN if "FATAL" in text else _NO_ANSWER
     if cause is _UNVERIFIED:
         return _of_certificate(target) or cause
+    if cause is _NOT_LISTENING and target.is_local:
+        made_up = "if it is the made-up clinic: nexus-reimport sandbox up"
+        return replace(cause, next=f"{cause.next}; {made_up}")
     return cause
 
 
