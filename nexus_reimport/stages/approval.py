@@ -101,7 +101,11 @@ class Consent:
     @property
     def how(self) -> str:
         """How approval was given, for the record."""
-        return "as rehearsed" if self.rehearsed and not self.typed else "digest given"
+        return (
+            "as rehearsed, without a digest"
+            if self.rehearsed and not self.typed
+            else "digest given"
+        )
 
     def given_to(self, digest: str) -> Approval:
         """The approval of the proposal that has this digest."""

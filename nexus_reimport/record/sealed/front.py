@@ -118,7 +118,7 @@ def approved(front: Front) -> str:
     given = front.approval
     if given is None:
         return "Nobody has approved it."
-    at = f"{given.at.astimezone(UTC):%H:%M:%S} UTC"
+    at = f"{given.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     sentence = f"Approved by {given.by} ({given.how}) at {at}, digest {short(given.digest)}"
     return f"{sentence}: {given.reason}" if given.reason else f"{sentence}."
 

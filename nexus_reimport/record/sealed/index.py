@@ -7,6 +7,7 @@ record: nothing vouches for it, and ``record check`` does not look at it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -103,8 +104,16 @@ def _body(runs: Path) -> Iterator[str]:
 def _as_of(sealed: Sequence[Path]) -> str:
     """By the newest record, and by no clock: the page may be made again later."""
     at = bag.info(sealed[0]).get("Sealed-At", "") if sealed else ""
-    then = f"at {escape(at)}; a record that is not here was not sealed then"
+    then = f"{escape(_moment(at))}; a record that is not here was not sealed then"
     return f"The newest one was sealed {then}. " if at else ""
+
+
+def _moment(written: str) -> str:
+    """As every other time of the list; as it was written where that is no time."""
+    try:
+        return f"{datetime.fromisoformat(written).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return written
 
 
 def _number(folder: Path) -> tuple[int, str]:
