@@ -160,7 +160,7 @@ WAS_KILLED = (
     "Linux ends a program like this where memory runs out (dmesg): free some memory, or find out"
     " who ended it"
 )
-_AGAIN = re.compile(r"(?:, then|; then|\. Then) run this(?: step)? again$")
+_AGAIN = re.compile(r"(?:, then|; then|\. Then) run (?:this(?: step)? )?again$")
 _THE_STEP = re.compile(r"\brun (?:this step|this|03_verify) again\b")
 
 

@@ -21,7 +21,7 @@ from nexus_reimport.page.way_back import WayBack
 from nexus_reimport.page.work import Work
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.record.verdict import UNFINISHED
-from nexus_reimport.runbook import connections
+from nexus_reimport.runbook import connections, lost
 from nexus_reimport.runbook.connections import Connections, LastSync
 from nexus_reimport.settings import Settings
 
@@ -85,6 +85,16 @@ class Front:
         return self.outcome is not None and self.outcome.verdict in UNFINISHED
 
     @property
+    def away(self) -> tuple[str, ...]:
+        """The runs that the database knows, if no record of any of them is here."""
+        return self.status.value.away if self.status.value else ()
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether it is not known of a run if it was committed."""
+        return self.outcome is not None and self.outcome.verdict is Verdict.IN_DOUBT
+
+    @property
     def must_finish(self) -> bool:
         """Whether that run is still open: no other one begins before it is finished."""
         return self.outcome is not None and self.outcome.run.must_be_finished
@@ -118,8 +128,8 @@ class Front:
         """The one thing to do next."""
         if self.work:
             return f"{self.work.name} is at work. Wait until it has ended."
-        if self.must_decide:
-            return "A person must decide: read what stands below."
+        if self.away or self.must_decide:
+            return self._of_what_stops_a_run()
         if self.waiting:
             return self._of_waiting()
         if self._broken:
@@ -131,6 +141,15 @@ class Front:
         """The gate of the servers, where a dry run would stop at one of them."""
         shut = (gate for gate in self.gates.closed if gate.state is State.CLOSED)
         return next((gate for gate in shut if gate.place == gates.CONNECTIONS), None)
+
+    def _of_what_stops_a_run(self) -> str:
+        """What is next where no run begins before it."""
+        if self.away:
+            advice = lost.advice(self.settings.name, str(self.settings.records_folder))
+            return f"{words.upper_first(advice)}."
+        if self.is_in_doubt and self.must_finish:
+            return "Ask the database what became of the last run: the button stands below."
+        return "A person must decide: read what stands below."
 
     def _of_nothing(self) -> str:
         """What is next while nothing is at work, waits, or must be decided."""

@@ -20,6 +20,7 @@ from nexus_reimport.stages import sign_off
 _WRITTEN = "nobody has written to Nexus since the dry run"
 DECIDE = "decide"  # where the page tells of a run that a person must decide about
 CONNECTIONS = "connections"  # where the page tells of each server
+_BRING = "bring the folder of the records back"
 _WAIT, _FINISH = "wait until what is at work has ended", "finish the earlier run first"
 _SERVERS = "FileMaker, PostgreSQL and S3 answer, and every right is there"
 
@@ -77,8 +78,8 @@ def read(
     return Gates(
         (
             _idle(busy=busy),
-            _settled(unfinished, busy=busy),
-            _dry_run(run, unfinished, busy=busy),
+            _settled(unfinished, seen, busy=busy),
+            _dry_run(run, unfinished, seen, busy=busy),
             *_of_the_approval(run, busy=busy),
             _unwritten(run, seen),
             _servers(servers),
@@ -99,8 +100,14 @@ def _idle(*, busy: bool) -> Gate:
     return Gate(claim, State.OPEN)
 
 
-def _settled(run: Run | None, *, busy: bool) -> Gate:
+def _is_away(seen: Reading[Status]) -> bool:
+    return bool(seen.value and seen.value.away)
+
+
+def _settled(run: Run | None, seen: Reading[Status], *, busy: bool) -> Gate:
     claim = "no earlier run is left unverified or in doubt"
+    if _is_away(seen):
+        return Gate(claim, State.CLOSED, "the records of the earlier runs are not here", _BRING)
     if run is None:
         return Gate(claim, State.OPEN)
     if busy:  # it may be the one at work: between COMMIT and its verification each run is so
@@ -110,14 +117,15 @@ def _settled(run: Run | None, *, busy: bool) -> Gate:
     )
 
 
-def _dry_run(run: Run | None, unfinished: Run | None, *, busy: bool) -> Gate:
+def _dry_run(run: Run | None, unfinished: Run | None, seen: Reading[Status], *, busy: bool) -> Gate:
     claim = "a dry run has ended in GO and waits for its approval"
     if run is None and busy:  # it may be the one at work
         return Gate(claim, State.CLOSED, "none waits yet", _WAIT)
     if run is None and unfinished:  # a dry run would be refused
         return Gate(claim, State.CLOSED, "none waits", _FINISH, DECIDE)
     if run is None:
-        return Gate(claim, State.CLOSED, "none waits", "start a dry run, and read what it says")
+        todo = _BRING if _is_away(seen) else "start a dry run, and read what it says"
+        return Gate(claim, State.CLOSED, "none waits", todo)
     return Gate(claim, State.OPEN)
 
 

@@ -25,12 +25,16 @@ from nexus_reimport.model import (
     Undone,
 )
 from nexus_reimport.model.approval import short
-from nexus_reimport.record import Run, Verdict
+from nexus_reimport.page import decision
+from nexus_reimport.page.decision import Decision
+from nexus_reimport.record import Run, Verdict, journal
 from nexus_reimport.record.notebooks import attention
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
 from nexus_reimport.settings import Settings
 from nexus_reimport.show.planned import changed
+
+_NO_FILE_LOST = "no_file_was_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Kind:
     purged: int
     left_out: dict[str, int]
     misfits: int
+    there_before: int
     there_after: int
 
 
@@ -75,10 +80,11 @@ class Outcome:
     failed: tuple[Result, ...] = ()
     paste: str = ""  # lines for the environment's file
     error: str = ""  # four lines
-    advice: str = ""  # the decision that is to be taken
+    decision: Decision | None = None  # that a person must make
     refusals: tuple[Refusal, ...] = ()
     rows_written: int | None = None  # of those that were wiped and reimported, where not all were
     counts_are_lost: bool = False  # of what it has committed: its plan alone tells the numbers
+    files: str = ""  # whether those of documents and images are there, once that was looked at
     as_before: str = ""  # of a rollback that is committed: whether the data is as before the run
     writers_wait: float | None = None
     undo_wait: float | None = None
@@ -111,6 +117,8 @@ def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
     applied = run.load(Applied) if run.has(Applied) else None
     headline, tone = _headline(run, verdict, refusals)
     waits = verdict is Verdict.WAITING and not run.is_sealed
+    # Each check that has failed is told by itself, in its own words.
+    stopped_by_checks = _is_stopped_by_checks(run, verdict, before)
     waits_of = applied or (None if run.is_committed() else rehearsed)
     return Outcome(
         run=run,
@@ -124,11 +132,12 @@ def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
         looks=tuple(_looks(run, plan, before)) if plan else (),
         failed=before.blocking if before else (),
         paste="\n".join(_paste(plan, before)),
-        error="" if verdict is Verdict.COMPLETE else notebook.last_error(run),
-        advice=advice(verdict, run),
+        error="" if verdict is Verdict.COMPLETE or stopped_by_checks else notebook.last_error(run),
+        decision=decision.of(advised) if (advised := advice(verdict, run)) else None,
         refusals=refusals,
         rows_written=applied.rows_written if applied and applied.committed else None,
         counts_are_lost=plan is not None and run.is_committed() and applied is None,
+        files=_files(run),
         as_before=_as_before(run),
         writers_wait=waits_of.writers_waited if waits_of else None,
         undo_wait=rehearsed.undo_waited if rehearsed else None,
@@ -159,7 +168,7 @@ _HEADLINES = {
     Verdict.KILLED: ("KILLED: it was interrupted; nothing was written", "bad"),
     Verdict.PARTIAL: ("NOT USED: it was given up; nothing was written", "attention"),
     Verdict.COMMITTED_UNVERIFIED: ("COMMITTED, NOT VERIFIED: a person must decide", "bad"),
-    Verdict.IN_DOUBT: ("IN DOUBT: committed or not, nobody knows yet", "bad"),
+    Verdict.IN_DOUBT: ("IN DOUBT: its journal does not say whether it was committed", "bad"),
     Verdict.UNDONE: ("UNDONE: committed, and taken back since", "attention"),
 }
 
@@ -170,7 +179,7 @@ _OF_A_ROLLBACK = {
     Verdict.FAILED: "FAILED: nothing was taken back",
     Verdict.KILLED: "KILLED: it was interrupted; nothing was taken back",
     Verdict.COMMITTED_UNVERIFIED: "TAKEN BACK, NOT VERIFIED: a person must decide",
-    Verdict.IN_DOUBT: "IN DOUBT: taken back or not, nobody knows yet",
+    Verdict.IN_DOUBT: "IN DOUBT: its journal does not say whether the run was taken back",
 }
 
 
@@ -186,6 +195,15 @@ def _headline(run: Run, verdict: Verdict, refusals: tuple[Refusal, ...]) -> tupl
     return "GO, once somebody approves it below", "good"
 
 
+def _is_stopped_by_checks(run: Run, verdict: Verdict, before: Report | None) -> bool:
+    """Whether it is the checks before the plan was proposed that have stopped it."""
+    failed = journal.last_failure(run.events())
+    if failed is None or verdict is not Verdict.STOPPED or run.has(Proposal):
+        return False
+    named = before.blocking if before else ()
+    return bool(named) and all(result.check in failed.text("what") for result in named)
+
+
 # ---------------------------------------------------------------- numbers
 
 
@@ -199,6 +217,7 @@ def _kind(entity: EntityPlan) -> Kind:
         purged=entity.purged,
         left_out={rule: count for rule, count in entity.left_out.items() if count},
         misfits=sum(m.not_stored for m in entity.misfits),
+        there_before=entity.rows_before,
         there_after=entity.rows_after,
     )
 
@@ -213,6 +232,17 @@ def _links(links: LinkPlan) -> Links:
     )
 
 
+def _files(run: Run) -> str:
+    after = run.load(Report, "checks_after") if run.has(Report, "checks_after") else None
+    result = next((r for r in after.results if r.check == _NO_FILE_LOST), None) if after else None
+    if result is None:
+        return ""
+    was = wording.amount(result.looked_at, "file")
+    if result.offending:
+        return f"of {was} that were in S3 before, {result.offending:,} are lost or changed"
+    return f"all {was} that were in S3 before are there, unchanged"
+
+
 def _as_before(run: Run) -> str:
     done = run.loaded(Undone)
     if done is None or not run.is_committed():
@@ -225,7 +255,7 @@ def _looks(run: Run, plan: Plan, before: Report | None) -> list[str]:
     """What a person should look at, as the first screen of a page of the runbook has it."""
     return [
         *attention.of_drift(run.loaded(Drift), run.loaded(Approval)),
-        *attention.of_plan(plan, before, with_missing=False),
+        *attention.of_plan(plan, before, with_missing=False, is_committed=run.is_committed()),
         *attention.of_checks(before),
     ]
 

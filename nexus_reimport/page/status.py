@@ -16,7 +16,7 @@ from nexus_reimport.nexus.reading.counts import Counts
 from nexus_reimport.nexus.structure import fingerprint
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.tables import fingerprints_of
-from nexus_reimport.record import Run, Verdict
+from nexus_reimport.record import Run, Verdict, anchor
 from nexus_reimport.settings import Settings
 
 
@@ -35,6 +35,7 @@ class Status:
     counts: Counts
     written: Written | None  # None where no dry run waits
     patients: int
+    away: tuple[str, ...] = ()  # runs that the database knows, if no record of any is here
 
 
 def read(settings: Settings) -> Status:
@@ -54,6 +55,7 @@ def read(settings: Settings) -> Status:
             counts=row_counts,
             written=_written(database, waiting(settings)),
             patients=next(kind.rows for kind in row_counts.entities if kind.entity == people),
+            away=anchor.away_from(connection, settings),
         )
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from nexus_reimport import naming
+from nexus_reimport.errors import ReimportError, repair
 from nexus_reimport.page import status
 
 _PAGE_WORDS = {
@@ -108,8 +109,14 @@ def in_page_words(text: str) -> str:
     return _COMMAND.sub("", text)
 
 
+def repaired(error: ReimportError) -> str:
+    """What an error says to do; what is to be tried again then, has a button."""
+    return in_page_words(repair(error))
+
+
 FILTERS: dict[str, Callable[..., object]] = {
     "number": number,
+    "repaired": repaired,
     "in_page_words": in_page_words,
     "change": change,
     "clock": clock,

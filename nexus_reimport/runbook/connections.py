@@ -94,6 +94,11 @@ class TableRead:
     milliseconds: float = 0.0
     error: ReimportError | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether FileMaker has no record of it: that is seldom meant."""
+        return self.records == 0
+
 
 @dataclass(frozen=True, slots=True)
 class LastSync:
@@ -299,7 +304,8 @@ def _files_missing(settings: Settings) -> str:
 def _files_told(result: Result, run: Run) -> str:
     if not result.offending:
         return ""
-    return f"{wording.part(result.offending, result.looked_at)} files missing, by run {run.id}"
+    missing = wording.part(result.offending, result.looked_at)
+    return f"but {missing} files were missing when run {run.id} looked"
 
 
 # ---------------------------------------------------------------- asking

@@ -5,18 +5,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from support.browsers import at_rest, look_at, press, sign_in, until_given, wait_for
+from support.axe import found_by_axe, prefers, window
+from support.browsers import at_rest, look_at, press, sign_in, wait_for
 from support.clinic import Clinic
 from support.pages import Page
 
-AXE = Path(__file__).with_name("axe.min.js")
 LABELS = """
     const cells = [...document.querySelectorAll('.stack td[data-label]')];
     return [...new Set(cells.map(one => getComputedStyle(one, '::before').whiteSpace))];
@@ -31,7 +30,6 @@ ALONE_ON_PAPER = """
     return names.filter(one => getComputedStyle(one).breakAfter !== 'avoid')
         .map(one => one.outerHTML.slice(0, 80));
 """
-SERIOUS = {"serious", "critical"}
 
 
 @pytest.fixture
@@ -47,31 +45,6 @@ def signed_in(chromium: webdriver.Chrome, page: Page) -> Iterator[webdriver.Chro
     yield chromium
     chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-
-
-def window(browser: webdriver.Chrome, width: int, zoom: float = 1.0) -> None:
-    """A window of so many points, its letters so large."""
-    metrics = {"width": int(width / zoom), "height": 900, "deviceScaleFactor": zoom}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**metrics, "mobile": False})
-
-
-def prefers(browser: webdriver.Chrome, scheme: str) -> None:
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-
-
-def found_by_axe(browser: webdriver.Chrome) -> list[str]:
-    """What axe finds that is serious: rule, and where."""
-    program = AXE.read_text(encoding="utf-8")
-    program += "\nconst done = arguments[arguments.length - 1]; axe.run().then(done);"
-    result: dict[str, Any] = until_given(browser, lambda: browser.execute_async_script(program))
-    assert len(result["passes"]) > 20, "it has looked"
-    return [
-        f"{one['id']}: {node['target']} {node['failureSummary']}"
-        for one in result["violations"]
-        if one["impact"] in SERIOUS
-        for node in one["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

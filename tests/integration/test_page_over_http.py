@@ -238,7 +238,7 @@ def test_the_page_shows_each_connection_and_the_last_sync(
     assert "PostgreSQL connected" in text
     assert "rights complete" in text
     assert "S3 connected" in text
-    assert "files missing, by run" in text
+    assert "files were missing when run" in text
     runs = record.every(settings_of(shown))
     undone = record.taken_back(runs)
     known = [r.id for r in runs if r.is_committed() and r.has(Snapshot) and r.id not in undone]
@@ -266,7 +266,7 @@ def test_a_run_that_the_database_does_not_know_is_no_last_sync(
         connection.execute("ALTER TABLE nexus_reimport.runs RENAME TO runs_aside")
     try:
         text = settled(page, session, "read-again", "No run was committed in this database yet")
-        assert "Last sync from FileMaker: none is recorded here" in text
+        assert "Last sync from FileMaker: no run that is on record here has brought" in text
     finally:
         with shown.connect(role=ROLE) as connection:
             connection.execute("ALTER TABLE nexus_reimport.runs_aside RENAME TO runs")

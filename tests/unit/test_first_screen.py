@@ -337,9 +337,14 @@ def test_the_plan_warns_of_whole_columns_and_of_rows_that_nobody_recognised() ->
     assert "all 2,830 patients get another “dob”" in attention.of_plan(
         replace(PLAN, entities={"patients": odd})
     )
+    assert "all 2,830 patients got another “dob”" in attention.of_plan(
+        replace(PLAN, entities={"patients": odd}), is_committed=True
+    )
     letters = replace(patients, entity="letters", replaced=0, rows_before=1, changes=())
     told = "no record of FileMaker was recognised among 1 letter of Nexus, so none is replaced"
     assert told in attention.of_plan(replace(PLAN, entities={"letters": letters}))
+    done = attention.of_plan(replace(PLAN, entities={"letters": letters}), is_committed=True)
+    assert told.replace("is replaced", "was replaced") in done
 
 
 def test_much_less_in_filemaker_than_in_nexus_is_to_be_looked_at() -> None:

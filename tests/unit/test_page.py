@@ -39,6 +39,7 @@ from nexus_reimport.model import (
 from nexus_reimport.nexus.changes import NewerRows, Since
 from nexus_reimport.page import (
     commands,
+    decision,
     front,
     gates,
     headers,
@@ -58,7 +59,7 @@ from nexus_reimport.record import run as runs
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.sealed import front as run_pages
 from nexus_reimport.runbook.connections import Connection
-from nexus_reimport.runner import notebook
+from nexus_reimport.runner import advice, notebook
 from nexus_reimport.settings import Settings
 from support.shown import PATIENTS, PLAN, REPORT
 
@@ -444,6 +445,30 @@ def test_what_a_gate_says_of_notebooks_is_said_of_the_page() -> None:
     assert words.in_page_words(begin.format("rollback 2026-1")) == "fix it, then look again"
     of_links = begin.format("relink dev")  # the page has no button for it
     assert words.in_page_words(of_links) == of_links
+
+
+ADVICE = {
+    name: text for name, text in vars(advice).items() if isinstance(text, str) and "\n  A. " in text
+}
+
+
+@pytest.mark.parametrize("name", ADVICE)
+def test_a_decision_on_the_page_has_all_words_of_the_one_in_a_terminal(name: str) -> None:
+    found = decision.of(ADVICE[name])
+    words_of = [found.what]
+    for one in found.choices:
+        words_of.append(f"{one.letter}. {one.case}")
+        words_of += ["".join(part.text for part in line) for line in one.lines]
+    assert " ".join(words_of).split() == ADVICE[name].split()
+    assert [one.letter for one in found.choices] == list("ABCDE"[: len(found.choices)])
+    parts = [part for one in found.choices for line in one.lines for part in line]
+    assert all(part.is_command == part.text.startswith("nexus-reimport") for part in parts)
+    assert {p.text for p in parts if p.is_command} <= {
+        *(f"nexus-reimport {word} ENV" for word in ("finish", "seal", "relink", "run", "settle")),
+        "nexus-reimport rollback RUN",
+        "nexus-reimport restore RUN --into NAME",
+        "nexus-reimport adopt ENV --this-is-a-copy",
+    }
 
 
 # ---------------------------------------------------------------- the files of a record

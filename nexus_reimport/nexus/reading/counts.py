@@ -37,6 +37,7 @@ class LastCommitted:
     at: datetime
     undone_by: str
     rows: dict[str, int]  # table -> rows
+    standing: str = ""  # the last run that nobody has taken back
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +94,5 @@ def _last(runs: Sequence[Committed]) -> LastCommitted | None:
         return None
     last = runs[0]
     rows = {table: state.rows for table, state in last.after.items()}
-    return LastCommitted(last.run, last.kind, last.committed_at, last.undone_by, rows)
+    standing = next((run.run for run in registry.still_standing(runs)), "")
+    return LastCommitted(last.run, last.kind, last.committed_at, last.undone_by, rows, standing)

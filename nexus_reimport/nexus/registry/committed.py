@@ -157,7 +157,12 @@ def runs(connection: Connection) -> list[Committed]:
 
 def standing(connection: Connection) -> list[Committed]:
     """The runs that nobody has undone, the latest first; rollbacks are left out."""
-    return [r for r in runs(connection) if r.kind != "rollback" and not r.undone_by]
+    return still_standing(runs(connection))
+
+
+def still_standing(every: Iterable[Committed]) -> list[Committed]:
+    """Those of ``every`` run that nobody has undone; rollbacks are left out."""
+    return [run for run in every if run.kind != "rollback" and not run.undone_by]
 
 
 def write_seal(connection: Connection, run: str, seal: str, sequence: int, verdict: str) -> None:

@@ -30,18 +30,24 @@ VALUES_FIT = "every_value_fits"  # the check that counts the misfits of a plan, 
 _MANY = 0.1  # of an entity's rows: FileMaker may be a part of itself, or an older copy
 
 
-def of_plan(plan: Plan, checked: Report | None = None, *, with_missing: bool = True) -> list[str]:
+def of_plan(
+    plan: Plan,
+    checked: Report | None = None,
+    *,
+    with_missing: bool = True,
+    is_committed: bool = False,
+) -> list[str]:
     """What a person should look at in a plan, the largest things first.
 
     ``with_missing``: and how many decisions are missing. ``checked`` is the report that is told
-    beside it: what its checks say is not said twice.
+    beside it: what its checks say is not said twice. What is committed is told as what was done.
     """
     entities = plan.entities.values()
     return [
         *(_missing(plan) if with_missing else ()),
-        *_all_of_a_column(entities),
-        *_not_recognised(entities),
-        *_not_brought_back(entities),
+        *_all_of_a_column(entities, is_committed=is_committed),
+        *_not_recognised(entities, is_committed=is_committed),
+        *_not_brought_back(entities, is_committed=is_committed),
         *_odd(entities),
         *(() if _fails(checked, VALUES_FIT) else _misfits(entities)),
         *_to_fill_in(plan),
@@ -53,15 +59,16 @@ def _missing(plan: Plan) -> Iterator[str]:
         yield f"{wording.amount(open_ones, 'decision')} missing in the environment's file"
 
 
-def _all_of_a_column(entities: Iterable[EntityPlan]) -> Iterator[str]:
+def _all_of_a_column(entities: Iterable[EntityPlan], *, is_committed: bool) -> Iterator[str]:
     """Columns in which FileMaker has another value for every row that stays."""
     by_text: dict[str, dict[str, int]] = {}
+    have, keep, get = ("had", "kept", "got") if is_committed else ("have", "keep", "get")
     for entity in entities:
         for change in entity.changes:
             if is_all_of_a_column(entity, change):
                 label = f"“{change.column.replace('_', ' ')}”"
-                stays = f"have another {label} in FileMaker, and keep Nexus's"
-                text = stays if change.decision == "nexus" else f"get another {label}"
+                stays = f"{have} another {label} in FileMaker, and {keep} Nexus's"
+                text = stays if change.decision == "nexus" else f"{get} another {label}"
                 by_text.setdefault(text, {})[entity.entity] = change.different
     for text, counts in by_text.items():
         yield f"all {naming.counted(counts)} {text}"
@@ -72,11 +79,11 @@ def is_all_of_a_column(entity: EntityPlan, change: ColumnChange) -> bool:
     return 1 < change.different == entity.replaced
 
 
-def _not_recognised(entities: Iterable[EntityPlan]) -> Iterator[str]:
+def _not_recognised(entities: Iterable[EntityPlan], *, is_committed: bool) -> Iterator[str]:
     rows = {e.entity: e.rows_before for e in entities if is_not_recognised(e)}
     if rows:
         none = f"no record of FileMaker was recognised among {naming.counted(rows)}"
-        yield f"{none} of Nexus, so none is replaced"
+        yield f"{none} of Nexus, so none {'was' if is_committed else 'is'} replaced"
 
 
 def is_not_recognised(entity: EntityPlan) -> bool:
@@ -84,13 +91,14 @@ def is_not_recognised(entity: EntityPlan) -> bool:
     return bool(entity.rows_before and entity.loaded and not entity.replaced)
 
 
-def _not_brought_back(entities: Iterable[EntityPlan]) -> Iterator[str]:
+def _not_brought_back(entities: Iterable[EntityPlan], *, is_committed: bool) -> Iterator[str]:
     """Entities of which FileMaker brings much less back than Nexus has, whatever was decided."""
     for e in entities:
         gone = sum(u.count for u in e.unmatched)
         if gone > _MANY * e.rows_before and not is_not_recognised(e):
             count = wording.part(gone, e.rows_before)
-            yield f"FileMaker does not bring back {count} {naming.rows(e.entity)}"
+            does_not = "did not" if is_committed else "does not"
+            yield f"FileMaker {does_not} bring back {count} {naming.rows(e.entity)}"
 
 
 def _odd(entities: Iterable[EntityPlan]) -> Iterator[str]:

@@ -355,7 +355,8 @@ def _looks(seen: _Record) -> list[str]:
     if seen.is_committed:
         texts += attention.of_stored(front.value(Survey, seen.folder), seen.preview)
     if seen.plan:
-        texts += attention.of_plan(seen.plan, seen.report("checks_before"))
+        before = seen.report("checks_before")
+        texts += attention.of_plan(seen.plan, before, is_committed=seen.is_committed)
     if seen.preview:
         newer = {n.table: n.created + n.changed + n.deleted for n in seen.preview.since.newer}
         if any(newer.values()):

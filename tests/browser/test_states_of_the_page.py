@@ -1,0 +1,160 @@
+"""The page in each state that exists, for people who do not see well or have a small screen."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+
+from nexus_reimport import record, runner
+from nexus_reimport import settings as environments
+from nexus_reimport.errors import SourceError
+from nexus_reimport.record import Verdict
+from nexus_reimport.record.journal import JOURNAL
+from support.axe import found_by_axe, prefers
+from support.browsers import at_rest, buttons, look_at, sign_in, text_of
+from support.clinic import Clinic
+from support.pages import served
+
+DEV = "sandbox-dev"
+pytestmark = pytest.mark.timeout(600)
+
+
+def nothing(clinic: Clinic) -> None:
+    assert not record.every(environments.load(DEV, clinic.folder))
+
+
+def waiting(clinic: Clinic) -> None:
+    clinic.proposed()
+
+
+def stopped(clinic: Clinic) -> None:
+    """A check has said no, and nobody has decided something; its record is closed."""
+    clinic.edit(DEV, 'past_scheduled = "keep"\n', "")
+    with clinic.simulator.edit() as tables:
+        tables["API_Notes"].records[:] = tables["API_Notes"].records[::2]
+    runner.run([DEV])
+
+
+def failed(clinic: Clinic) -> None:
+    run = record.create(environments.load(DEV, clinic.folder))
+    with suppress(SourceError), run.stage("snapshot"):
+        raise SourceError("FileMaker closed the connection", where="table=API_Notes", next="wait")
+    run.seal()
+
+
+def complete(clinic: Clinic) -> None:
+    clinic.executed()
+
+
+def in_doubt(clinic: Clinic, rehearsed: Path) -> None:
+    """Committed, by a run that was killed before it could write that down."""
+    book = clinic.approved(rehearsed)
+    book.apply()
+    journal = book.run.folder / JOURNAL
+    lines = journal.read_text().splitlines(keepends=True)
+    sent = next(n for n, line in enumerate(lines) if '"committing"' in line)
+    journal.write_text("".join(lines[: sent + 1]))
+    assert book.run.verdict() is Verdict.IN_DOUBT
+
+
+def unverified(clinic: Clinic, rehearsed: Path) -> None:
+    clinic.approved(rehearsed).apply()
+
+
+def rolled_back(clinic: Clinic) -> None:
+    back = clinic.way_back()
+    back.undo()
+    back.verify()
+    back.sign_off()
+    back.book.seal()
+
+
+def no_filemaker(clinic: Clinic) -> None:
+    clinic.executed()
+    clinic.simulator.stop()
+
+
+def no_database(clinic: Clinic) -> None:
+    clinic.executed()
+    secrets = clinic.folder / f".env.{DEV}"
+    server = f"NEXUS_SANDBOX_PG_PORT={clinic.server.port}"
+    secrets.write_text(secrets.read_text().replace(server, "NEXUS_SANDBOX_PG_PORT=9"))
+
+
+def emptied_table(clinic: Clinic) -> None:
+    clinic.executed()
+    with clinic.simulator.edit() as tables:
+        tables["API_Notes"].records.clear()
+
+
+def not_mounted(clinic: Clinic) -> None:
+    clinic.executed()
+    shutil.rmtree(clinic.folder.parent / "runs" / DEV)
+
+
+# State -> what the page says of it
+STATES: dict[Callable[..., None], tuple[str, ...]] = {
+    nothing: ("There was no run yet.",),
+    waiting: ("GO, once somebody approves it below", "all 328 notes, 151 SMS messages get another"),
+    stopped: ("NO-GO: it was stopped", "then start another dry run."),
+    failed: ("FAILED: nothing was written",),
+    complete: (
+        "There before it 86 patients,",
+        "all 328 notes, 151 SMS messages got another",
+        "files that were in S3 before are there, unchanged",
+        "can be taken back",
+    ),
+    in_doubt: (
+        "its journal does not say whether it was committed",
+        "A the database can be reached nexus-reimport settle sandbox-dev not committed:",
+        "The database holds it: it was committed",
+    ),
+    unverified: ("COMMITTED, NOT VERIFIED: a person must decide", "A it was not verified"),
+    rolled_back: ("taken back and verified", "nothing is left to take back"),
+    no_filemaker: ("FileMaker could not be reached",),
+    no_database: ("nothing listens at this host and port",),
+    emptied_table: ("COMPLETE: reimported and verified", "▲ 1 without any record"),
+    not_mounted: (
+        "Bring back what was in",
+        "of 1 run that the database knows, no record is here",
+        "nothing can be taken back before the records are here again",
+    ),
+}
+SPELLED = """
+    const cells = [...document.querySelectorAll('td, th, dd, p, li span')];
+    return cells.filter(one => one.clientWidth > 0 && one.innerText.trim().length > 3)
+        .filter(one => one.scrollHeight > 5 * one.clientWidth).map(one => one.innerText);
+"""
+MAY_LOOK_BACK = {complete, unverified, no_filemaker, emptied_table}
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda one: one.__name__)
+def test_axe_finds_nothing_in_any_state(
+    state: Callable[..., None],
+    clinic: Clinic,
+    request: pytest.FixtureRequest,
+    chromium: webdriver.Chrome,
+    tmp_path: Path,
+    shots: Path | None,
+) -> None:
+    more = (request.getfixturevalue("rehearsed"),) * (state.__code__.co_argcount - 1)
+    state(clinic, *more)
+    with served(DEV, clinic.folder, tmp_path / "jupyter") as page:
+        chromium.set_window_size(1280, 900)
+        sign_in(chromium, page)
+        at_rest(chromium, page)
+        text = text_of(chromium, "main")
+        assert [words for words in STATES[state] if words not in text] == []
+        assert text.count("everything_is_decided") == (1 if state is stopped else 0)
+        assert buttons(chromium)["Look first"] == (state in MAY_LOOK_BACK)
+        for scheme, width in (("light", 1280), ("dark", 390)):
+            prefers(chromium, scheme)
+            look_at(chromium, shots, f"{state.__name__} {scheme} {width}", width)
+            assert found_by_axe(chromium) == []
+            assert chromium.execute_script(SPELLED) == [], "no word is cut into its letters"
+        chromium.set_window_size(1280, 900)
