@@ -194,7 +194,8 @@ def _not_one(settings: Settings, open_runs: list[str]) -> RecordError:
         return RecordError(
             f"{environment} has no open run",
             where=where,
-            next=f"{listing}; nexus-reimport status {environment} says what comes next",
+            next=f"01_preflight opens a new one; {listing}, and nexus-reimport status {environment}"
+            " what comes next",
         )
     return RecordError(
         f"{environment} has {wording.amount(len(open_runs), 'open run')}:"

@@ -343,7 +343,8 @@ def test_who_begins_a_dry_run_is_asked_where_somebody_else_approves(
 
 
 def test_while_a_dry_run_is_at_work_nobody_is_told_to_start_one() -> None:
-    waits, none = gates._dry_run(None, None, busy=True), gates._dry_run(None, None, busy=False)
+    unread: Reading[Any] = Reading(lambda: None)
+    waits, none = (gates._dry_run(None, None, unread, busy=busy) for busy in (True, False))
     assert (waits.next, none.next.partition(",")[0]) == (
         "wait until what is at work has ended",
         "start a dry run",
