@@ -38,6 +38,15 @@ _NO_FILE_LOST = "no_file_was_lost"
 
 
 @dataclass(frozen=True, slots=True)
+class Field:
+    """One column of a kind of row: in how many rows it has a value, before and after."""
+
+    name: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """One entity, in the numbers of a plan."""
 
@@ -51,6 +60,7 @@ class Kind:
     misfits: int
     there_before: int
     there_after: int
+    fields: tuple[Field, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +229,7 @@ def _kind(entity: EntityPlan) -> Kind:
         misfits=sum(m.not_stored for m in entity.misfits),
         there_before=entity.rows_before,
         there_after=entity.rows_after,
+        fields=tuple(Field(c.column, c.filled_before, c.filled_after) for c in entity.changes),
     )
 
 

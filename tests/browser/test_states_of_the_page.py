@@ -13,6 +13,7 @@ from selenium import webdriver
 from nexus_reimport import record, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import SourceError
+from nexus_reimport.model import Plan
 from nexus_reimport.record import Verdict
 from nexus_reimport.record.journal import JOURNAL
 from support.axe import found_by_axe, prefers
@@ -105,6 +106,7 @@ STATES: dict[Callable[..., None], tuple[str, ...]] = {
     failed: ("FAILED: nothing was written",),
     complete: (
         "There before it 86 patients,",
+        "Field by field: how many rows have a value",
         "all 328 notes, 151 SMS messages got another",
         "files that were in S3 before are there, unchanged",
         "can be taken back",
@@ -130,6 +132,7 @@ SPELLED = """
     return cells.filter(one => one.clientWidth > 0 && one.innerText.trim().length > 3)
         .filter(one => one.scrollHeight > 5 * one.clientWidth).map(one => one.innerText);
 """
+OPEN = "document.querySelectorAll('details').forEach(one => one.open = true)"
 MAY_LOOK_BACK = {complete, unverified, no_filemaker, emptied_table}
 
 
@@ -152,6 +155,13 @@ def test_axe_finds_nothing_in_any_state(
         assert [words for words in STATES[state] if words not in text] == []
         assert text.count("everything_is_decided") == (1 if state is stopped else 0)
         assert buttons(chromium)["Look first"] == (state in MAY_LOOK_BACK)
+        chromium.execute_script(OPEN)
+        if state is complete:
+            (run,) = record.every(environments.load(DEV, clinic.folder))
+            changes = run.load(Plan).entities["patients"].changes
+            phones = next(one for one in changes if one.column == "contact_json.phones")
+            told = f"contact json.phones {phones.filled_before} {phones.filled_after}"
+            assert told in text_of(chromium, "main"), "how complete the phone numbers are"
         for scheme, width in (("light", 1280), ("dark", 390)):
             prefers(chromium, scheme)
             look_at(chromium, shots, f"{state.__name__} {scheme} {width}", width)
