@@ -359,6 +359,10 @@ def check_register(runs, names, problems, remarks):
     path = folder / "journal.jsonl"
     if any(part.is_symlink() for part in (folder, path, folder / NOTE)):
         problems.append(f"{REGISTER}: a part of it is a symbolic link")
+    elif folder.exists() and not folder.is_dir():
+        problems.append(f"{REGISTER}: it is not a folder")
+    elif any(part.exists() and not is_file(part) for part in (path, folder / NOTE)):
+        problems.append(f"{REGISTER}: a part of it is not a file")
     check_links(folder, problems)
     lines = lines_of(path)
     hashes = [hashlib.sha256(raw).hexdigest() for raw in lines]
@@ -377,7 +381,9 @@ def check_register(runs, names, problems, remarks):
     for name in names:
         told = info_of(runs / name).get("Register", "none") if seal_of(runs / name) else "none"
         number, _, digest = told.partition(" ")
-        if re.fullmatch("[1-9][0-9]{0,8}", number):
+        if told != "none" and not re.fullmatch("[1-9][0-9]{0,8} [0-9a-f]{64}", told):
+            problems.append(f"{REGISTER}: {name} does not say which line it was sealed with")
+        elif told != "none":
             held = max(held, int(number))
             if hashes[int(number) - 1 : int(number)] != [digest]:
                 problems.append(
@@ -393,7 +399,9 @@ def check_note(path, lines, hashes, problems):
     """Whether the register ends with the line that was noted, or the one that was written then."""
     try:
         noted = json.loads(path.read_bytes() if is_file(path) else b"")
-        number, digest, writing = abs(int(noted["n"])), noted["sha256"], noted["writing"]
+        number, digest, writing = noted["n"], noted["sha256"], noted["writing"]
+        if type(number) is not int or number < 0:
+            raise ValueError
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         if lines:
             problems.append(f"{REGISTER}: {NOTE}, the note of its last line, is missing or damaged")

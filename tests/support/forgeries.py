@@ -254,7 +254,60 @@ def the_note_of_the_last_seal_with_another_name(sealed: Sealed) -> None:
     os.link(sealed.folder / chain.LAST, sealed.folder.parent / "outside.txt")
 
 
+def _note(sealed: Sealed, text: str) -> None:
+    (sealed.folder / chain.LAST).write_text(text)
+
+
+def the_note_of_the_last_seal_without_end(sealed: Sealed) -> None:
+    _note(sealed, '{"sequence": 1e999, "run": "x", "seal": "y"}')
+
+
+def the_note_of_the_last_seal_too_deep(sealed: Sealed) -> None:
+    _note(sealed, "[" * 100_000)
+
+
+def the_note_of_the_last_seal_beyond_any_number(sealed: Sealed) -> None:
+    _note(sealed, f'{{"sequence": {10**18}, "run": "x", "seal": "{"0" * 64}"}}')
+
+
+def the_note_of_the_last_seal_before_any_number(sealed: Sealed) -> None:
+    _note(sealed, f'{{"sequence": -4, "run": "x", "seal": "{"0" * 64}"}}')
+
+
+def the_note_of_the_last_seal_with_a_verdict_in_it(sealed: Sealed) -> None:
+    """Its run would stand in the next record's bag-info.txt."""
+    run = "x\\nVerdict: COMPLETE"
+    _note(sealed, f'{{"sequence": 5, "run": "{run}", "seal": "{"0" * 64}"}}')
+
+
+def the_note_of_the_last_seal_outside(sealed: Sealed) -> None:
+    _note(sealed, f'{{"sequence": 5, "run": "../x", "seal": "{"0" * 64}"}}')
+
+
+UNBELIEVABLE: list[Callable[[Sealed], None]] = [
+    the_note_of_the_last_seal_without_end,
+    the_note_of_the_last_seal_too_deep,
+    the_note_of_the_last_seal_beyond_any_number,
+    the_note_of_the_last_seal_before_any_number,
+    the_note_of_the_last_seal_with_a_verdict_in_it,
+    the_note_of_the_last_seal_outside,
+]
+
+
+def the_register_that_a_record_holds_beyond_any_number(sealed: Sealed) -> None:
+    """The last record, which wrote nothing: nobody but the note beside it knows its seal."""
+    run = sealed.runs[3]
+    facts = bag.info(run.bag) | {"Register": f"{'9' * 5000} {'0' * 64}"}
+    (run.bag / bag.INFO).write_text(bag.info_text(facts))
+    seal_anew(run.bag)
+    link = run.place()
+    assert link is not None
+    chain.note_last(sealed.folder, link)
+
+
 AIMED: list[Callable[[Sealed], None]] = [
+    *UNBELIEVABLE,
+    the_register_that_a_record_holds_beyond_any_number,
     a_payload_file_with_another_name,
     a_manifest_with_another_name,
     the_note_of_the_last_seal_with_another_name,
@@ -340,6 +393,18 @@ def a_fact_of_the_journal_told_twice(run: Run) -> None:
     (run.folder / journal.JOURNAL).write_bytes(b"".join([*before, forged]))
 
 
+def the_last_line_of_the_journal_cut(run: Run) -> None:
+    """It said that the record was sealed, and as what."""
+    path = run.folder / journal.JOURNAL
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def the_last_line_of_the_journal_with_another_verdict(run: Run) -> None:
+    path = run.folder / journal.JOURNAL
+    *before, last = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*before, last.replace(b"STOPPED", b"FAILED")]))
+
+
 def the_payload_behind_a_link(run: Run) -> None:
     moved = run.folder.rename(run.bag.parent.parent / "elsewhere")
     run.folder.symlink_to(moved)
@@ -364,7 +429,14 @@ BY_ITSELF: list[Callable[[Run], None]] = [
     a_fact_of_the_bag_told_twice,
     another_form_declared,
     a_fact_of_the_journal_told_twice,
+    the_last_line_of_the_journal_cut,
+    the_last_line_of_the_journal_with_another_verdict,
     the_payload_behind_a_link,
     the_verdict_as_a_pipe,
     what_the_bag_says_as_a_pipe,
 ]
+OF_THE_JOURNAL = (  # which the seal is made anew for
+    a_fact_of_the_journal_told_twice,
+    the_last_line_of_the_journal_cut,
+    the_last_line_of_the_journal_with_another_verdict,
+)

@@ -15,9 +15,9 @@ from nexus_reimport.files import private
 from nexus_reimport.record import Run
 from nexus_reimport.record.sealed import bag, check
 from support.auditing import silent
-from support.forgeries import AIMED, BY_ITSELF, Sealed, a_fact_of_the_journal_told_twice
+from support.forgeries import AIMED, BY_ITSELF, OF_THE_JOURNAL, UNBELIEVABLE, Sealed
 from support.mutations import everything, mutate, restore
-from support.records import seal_anew
+from support.records import checked, seal_anew, stopped, wrong
 
 # Ten thousand, with a seed of their own, whoever wants: MUTATIONS=10000 SEED=1 pytest ...
 MUTATIONS, SEED = int(os.environ.get("MUTATIONS", "300")), os.environ.get("SEED", "20261126")
@@ -61,10 +61,24 @@ def test_a_bag_that_can_be_read_in_two_ways_is_refused_by_itself(
 ) -> None:
     run = sealed.runs[1]
     change(run)
-    if change is a_fact_of_the_journal_told_twice:
+    if change in OF_THE_JOURNAL:
         seal_anew(run.bag)
     there = [name for name in bag.TAG_FILES if (run.bag / name).is_file()]
     text = bag.manifest_text({name: private.sha256_of(run.bag / name) for name in there})
     (run.bag / bag.TAG_MANIFEST).write_text(text)
     assert check.of_record(run.bag).problems
     assert not tool.check(run.bag, None, None, silent)
+
+
+@pytest.mark.parametrize("change", UNBELIEVABLE, ids=lambda change: change.__name__)
+def test_the_next_record_does_not_go_on_from_a_note_that_nobody_of_us_wrote(
+    sealed: Sealed, tool: ModuleType, change: Callable[[Sealed], None]
+) -> None:
+    change(sealed)
+    new = stopped(sealed.known)
+    link = new.place()
+    assert link is not None
+    assert link.sequence == 5
+    assert bag.info(new.bag)["Record-Before"] == sealed.runs[3].id
+    assert wrong(checked(sealed.known, sealed.rows)) == {}
+    assert tool.check(sealed.folder, sealed.seals(), None, silent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from types import ModuleType
 import pytest
 
 from nexus_reimport import record, settings
-from nexus_reimport.errors import SettingsError
+from nexus_reimport.errors import RecordError, SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import Run, by_hand, journal, previews, purge, signatures
@@ -268,7 +269,25 @@ def a_line_that_says_it_was_found_changed(by: Forger) -> None:
     by.notes()
 
 
+def the_note_without_end(by: Forger) -> None:
+    by.note.write_text('{"n": 1e999, "sha256": "", "writing": ""}')
+
+
+def a_file_in_its_place(by: Forger) -> None:
+    the_register_removed(by)
+    by.path.parent.write_text("")
+
+
+def a_pipe_in_its_place(by: Forger) -> None:
+    by.path.unlink()
+    by.note.unlink()
+    os.mkfifo(by.path)
+
+
 FORGED: list[Callable[[Forger], None]] = [
+    the_note_without_end,
+    a_file_in_its_place,
+    a_pipe_in_its_place,
     a_line_removed_from_the_middle,
     a_line_removed_and_all_later_ones_chained_anew,
     a_line_removed_from_the_tail,
@@ -296,6 +315,59 @@ def test_a_forged_register_is_found(
     assert forger.problems(tool) == []
     forge(forger)
     assert forger.problems(tool) != []
+
+
+@pytest.mark.parametrize("odd", [a_file_in_its_place, a_pipe_in_its_place])
+def test_nothing_is_written_where_something_else_lies_in_the_registers_place(
+    forger: Forger, known: settings.Settings, odd: Callable[[Forger], None]
+) -> None:
+    odd(forger)
+    with pytest.raises(RecordError, match="the register cannot be written: ") as refused:
+        register.note(forger.runs, Event.SIGNED, line="S2", name="A. Person", text="seen")
+    assert "nothing was written" in str(refused.value)
+
+
+@pytest.mark.parametrize("odd", [a_file_in_its_place, a_pipe_in_its_place])
+def test_an_odd_register_that_no_record_holds_is_told(
+    known: settings.Settings, tool: ModuleType, odd: Callable[[Forger], None]
+) -> None:
+    complete(known)
+    forger = Forger(known)
+    forger.path.parent.mkdir()
+    forger.path.touch()
+    forger.note.touch()
+    odd(forger)
+    assert len(forger.problems(tool)) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "facts"),
+    [
+        (Event.RESTORED, {"id": "x"}),
+        (Event.RESTORED, {"id": "x", "runs": [["a"]]}),
+        (Event.RESTORED, {"id": "x", "runs": 5}),
+        (Event.RECORDS_LOST, {}),
+        (Event.PURGED, {"of": "x"}),
+        (Event.SIGNED, {"line": "S2"}),
+        (Event.SIGNED, {"line": "S2", "name": "A", "text": "b", "at": "yesterday"}),
+        (Event.SIGNED, {"line": "S2", "name": "A", "text": "b", "at": 5}),
+    ],
+)
+def test_a_line_in_which_something_is_missing_is_told_and_hinders_nobody(
+    known: settings.Settings, event: Event, facts: dict[str, object]
+) -> None:
+    complete(known)
+    place = known.records_folder
+    signatures.sign(known, "S5", "A. Person", "seen on dev")
+    register.note(place, event, **facts)
+    (problem,) = check.of_folder(place, known.name)[-1].problems
+    assert problem.startswith(".register: line 2 does not say what a line of its kind must")
+    assert register.restored(place) == {}
+    assert register.lost(place) == frozenset()
+    assert [*register.purged(place)] == []
+    assert signatures.standing(known) == {}
+    signatures.sign(known, "S7", "A. Person", "told to all")
+    assert [*signatures.standing(known)] == ["S7"]
 
 
 def test_lines_since_the_last_seal_are_told_until_a_record_holds_them(

@@ -18,6 +18,8 @@ from nexus_reimport.record.sealed import bag
 
 LAST = ".last_seal"  # in the environment's folder
 _NUMBER = re.compile(r"[1-9]\d{0,17}", re.ASCII)
+_LARGEST = 10**18 - 2  # of a note: the number after it is one too
+_SEAL = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,29 @@ def last(runs: Path, known: Link | None = None) -> Link | None:
 
 
 def noted_last(runs: Path) -> Link | None:
-    """The last seal as the file beside the records has it; None where it has none."""
+    """The last seal as the file beside the records has it; None where it has none.
+
+    The next record takes its number and names its run, so nothing but what we write is believed.
+    """
     if not (runs / LAST).is_file():
         return None
     try:
         note = json.loads((runs / LAST).read_bytes())
-        return Link(int(note["sequence"]), str(note["run"]), str(note["seal"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        link = Link(note["sequence"], note["run"], note["seal"])
+        return link if _is_possible(link) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _is_possible(link: Link) -> bool:
+    """Whether a seal of ours can have been noted so.
+
+    Raises:
+        TypeError: run or seal is no text.
+    """
+    is_number = type(link.sequence) is int and 1 <= link.sequence <= _LARGEST
+    is_name = Path(link.run).name == link.run and link.run.isprintable()
+    return is_number and is_name and bool(_SEAL.fullmatch(link.seal))
 
 
 def note_last(runs: Path, link: Link) -> None:

@@ -110,7 +110,7 @@ def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked
     return checked.with_problems(
         *(findings or _second_opinion(folder)),
         *_of_names(folder, named.environment, info, read.entries),
-        *_of_verdict(payload, info, judged),
+        *_of_verdict(payload, info, read),
         *_missing(payload, read.entries),
     )
 
@@ -181,13 +181,24 @@ def _of_names(
             yield f"{place}: it is of environment {name or 'unknown'}"
 
 
-def _of_verdict(payload: Path, info: Mapping[str, str], judged: Verdict) -> Iterator[str]:
+def _of_verdict(payload: Path, info: Mapping[str, str], read: journal.Reading) -> Iterator[str]:
+    judged = verdict.judge(read.entries)
+    if not read.broken:  # behind a break, which is told already, a line counts for nothing
+        yield from _of_seal(journal.only(read.entries, Event.SEALED), judged)
     for place, text in (
         (bag.INFO, info.get("Verdict")),
         (verdict.FILE, _read_json(payload / verdict.FILE).get("verdict")),
     ):
         if text != judged:
             yield f"{place}: the verdict is {text or 'missing'}, by the journal it is {judged}"
+
+
+def _of_seal(sealed: Sequence[journal.Entry], judged: Verdict) -> Iterator[str]:
+    """Whether the journal says that the record was sealed, and as what."""
+    if not sealed:
+        yield f"{journal.JOURNAL}: it does not say that the record was sealed"
+    elif (text := sealed[-1].text("verdict")) != judged:
+        yield f"{journal.JOURNAL}: it was sealed as {text or 'unknown'}, and says {judged}"
 
 
 def _missing(payload: Path, entries: Sequence[journal.Entry]) -> Iterator[str]:

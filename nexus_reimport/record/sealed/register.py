@@ -18,7 +18,8 @@ from __future__ import annotations
 import getpass
 import json
 import platform
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from nexus_reimport import wording
+from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import journal
@@ -35,13 +37,25 @@ from nexus_reimport.record.sealed import bag
 FOLDER = ".register"  # in the environment's folder
 LAST = "last_line"  # in that folder: the note of the last line
 LINE = "Register"  # in bag-info.txt: number and hash of its last line when the record was sealed
+_HELD = re.compile(r"([1-9]\d{0,8}) ([0-9a-f]{64})", re.ASCII)
 
 
 def note(runs: Path, event: Event, /, **facts: Any) -> Entry:
     """Add one line, with who does it and where; it is on the disk when this returns.
 
     Two processes that write at once wait for each other. Gives the line.
+
+    Raises:
+        RecordError: something else lies where the register should. Nothing was written.
     """
+    if why := _odd(runs / FOLDER):
+        raise RecordError(
+            f"the register cannot be written: {why}",
+            where=str(runs / FOLDER),
+            state="nothing was written",
+            next=f"somebody has replaced it: find out who; move {runs / FOLDER} aside and keep it,"
+            f" then run again. nexus-reimport record check {runs.name} tells what is missing",
+        )
     folder = private.make_folder(runs / FOLDER)
     who = {"who": getpass.getuser(), "host": platform.node()}
     with private.locked_folder(folder):
@@ -106,7 +120,10 @@ class _Noted:
         """The note that a file holds; None where it holds none."""
         try:
             fields = json.loads(data)
-            return cls(abs(int(fields["n"])), str(fields["sha256"]), str(fields["writing"]))
+            number = fields["n"]
+            if type(number) is not int or number < 0:  # 1e999 is a number in JSON
+                return None
+            return cls(number, str(fields["sha256"]), str(fields["writing"]))
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
@@ -136,31 +153,37 @@ def _note_of(folder: Path) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """The register at one moment: its lines, the note beside them, and whether a part is a link."""
+    """The register at one moment: its lines, the note beside them, and a part that is odd."""
 
     noted: _Noted | None  # None: missing or damaged
     lines: tuple[bytes, ...]
-    is_linked: bool
+    odd: str  # what of it is not the file, or the folder, that we make; "" where all is
 
     @classmethod
     def of(cls, runs: Path) -> Self:
         folder = runs / FOLDER
-        parts = (folder, folder / journal.JOURNAL, folder / LAST)
         while True:
             before = _note_of(folder)
             lines = journal.lines(folder)
             # The note changes before and after each line: an unchanged one is of these lines.
             if _note_of(folder) == before:
-                return cls(_Noted.of(before), tuple(lines), any(p.is_symlink() for p in parts))
+                return cls(_Noted.of(before), tuple(lines), _odd(folder))
 
     def contradiction(self) -> str:
         """Why it is not as it was written; "" where it is."""
-        if self.is_linked:
-            return "a part of it is a symbolic link"
+        if self.odd:
+            return self.odd
         if self.noted is None:
             missing = f"{LAST}, the note of its last line, is missing or damaged"
             return missing if self.lines else ""
-        return self._beside(self.noted) or self.counted().broken_note()
+        return self._beside(self.noted) or self.counted().broken_note() or self._unreadable()
+
+    def _unreadable(self) -> str:
+        """A line that does not say what lines of its event say, although all else is in order."""
+        for entry in self.counted().entries:
+            if not _is_readable(entry):
+                return f"line {entry.text('n')} does not say what a line of its kind must"
+        return ""
 
     def _beside(self, noted: _Noted) -> str:
         """What lines and note contradict each other in."""
@@ -180,6 +203,42 @@ class _State:
             n for n, line in enumerate(parsed, 1) if line.get("event") == Event.FOUND_CHANGED
         ]
         return journal.reading(self.lines, changed[-1] if changed else 1)
+
+
+def _odd(folder: Path) -> str:
+    """What of the register's folder is not as we make it; "" where all is, or nothing is there."""
+    files = (folder / journal.JOURNAL, folder / LAST)
+    if any(path.is_symlink() for path in (folder, *files)):
+        return "a part of it is a symbolic link"
+    if folder.exists() and not folder.is_dir():
+        return "it is not a folder"
+    for path in files:
+        if path.exists() and not path.is_file():
+            return f"{path.name} is not a file"
+    return ""
+
+
+_MEMBERS: Mapping[Event, Mapping[str, type | tuple[type, ...]]] = {  # besides who and when
+    Event.SIGNED: {"line": str, "name": str, "text": str},
+    Event.WITHDRAWN: {"line": str},
+    Event.PURGED: {"of": str, "files": int, "bytes": (int, float)},
+    Event.RESTORED: {"id": str, "runs": list},
+    Event.RECORDS_LOST: {"runs": list},
+}
+
+
+def _is_readable(entry: Entry) -> bool:
+    """Whether a line has what lines of its event have: what reads them relies on it."""
+    members = _MEMBERS.get(entry.event, {}) if entry.event else {}
+    try:
+        if entry.at.tzinfo is None:
+            return False
+        pairs = entry.line["runs"] if entry.event is Event.RESTORED else ()
+        return all(isinstance(entry.line[m], kind) for m, kind in members.items()) and all(
+            len(pair) == 2 for pair in pairs
+        )
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def contradiction(runs: Path) -> str:
@@ -209,6 +268,8 @@ def problems(runs: Path, sealed: Iterable[Path]) -> Iterator[str]:
     hashes = [private.sha256(line) for line in now.lines]
     for folder in sealed:
         number, held = _held(folder)
+        if not number and bag.info(folder).get(LINE, bag.NOTHING) != bag.NOTHING:
+            yield f"{FOLDER}: {folder.name} does not say which line it was sealed with"
         if number and hashes[number - 1 : number] != [held]:
             yield f"{FOLDER}: line {number} is not the one that {folder.name} was sealed with"
 
@@ -230,5 +291,5 @@ def remarks(runs: Path, sealed: Iterable[Path]) -> Iterator[str]:
 
 def _held(folder: Path) -> tuple[int, str]:
     """Number and hash of the line that the record in ``folder`` was sealed with; 0 for none."""
-    number, _, held = bag.info(folder).get(LINE, bag.NOTHING).partition(" ")
-    return (int(number), held) if number.isascii() and number.isdecimal() else (0, held)
+    match = _HELD.fullmatch(bag.info(folder).get(LINE, bag.NOTHING))
+    return (int(match[1]), match[2]) if match else (0, "")
