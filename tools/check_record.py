@@ -38,6 +38,7 @@ NAMESPACE = "nexus-reimport-record"  # of the signature, which is of nothing els
 REGISTER, NOTE = ".register", "last_line"  # beside the records: what people did to them since
 FOUND_CHANGED = "found changed"  # in the register: it counts from such a line on
 LAST_SEAL = ".last_seal"  # beside the records: which one was sealed last
+ARCHIVED = ".archived.jsonl"  # beside the records: what is in the archive
 INDEX = "index.html"  # may lie beside the records, and drafts of it
 LINKED = "it has another name elsewhere (a hard link), by which it can be changed"
 UNSEEN = "what was made anew as a whole, seal and all, would not be found"
@@ -339,6 +340,20 @@ def check_last(runs, numbers, problems):
         problems.append(f".last_seal: {expected[0]} was sealed last, and it is not the last here")
 
 
+def check_archived(runs, names, problems):
+    """Whether each record that the archive has, by the list beside the records, is here."""
+    for raw in lines_of(runs / ARCHIVED):
+        try:
+            line = json.loads(raw)
+            run, seal, place = str(line["run"]), line["seal"], f"{line['bucket']}/{line['key']}"
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue  # cut while it was written
+        if run not in names:
+            problems.append(f"{run}: missing, and the archive has it: {place}")
+        elif seal_of(runs / run) != seal:
+            problems.append(f"{run}: not the record that was archived: {place}")
+
+
 def check_unsigned(runs, names, problems):
     """Whether a record without a signature, that does not say why, comes after one that has one."""
     signed = ""
@@ -452,6 +467,7 @@ def check_together(place, inside, names, signers, problems, remarks):
         elif path.name == LAST_SEAL and path.is_file() and path.stat().st_nlink > 1:
             problems.append(f"{path.name}: {LINKED}")
     check_chain(place, names, problems)
+    check_archived(place, names, problems)
     if signers:
         check_unsigned(place, names, problems)
     try:

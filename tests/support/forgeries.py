@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from nexus_reimport import record, settings
 from nexus_reimport.files import private
 from nexus_reimport.nexus.registry import Committed
 from nexus_reimport.record import Run, journal
-from nexus_reimport.record.sealed import bag, chain
+from nexus_reimport.record.sealed import archived, bag, chain
 from nexus_reimport.record.sealed.chain import Link
 from support.records import checked, complete, row, seal_anew, stopped, wrong
 
@@ -305,7 +306,34 @@ def the_register_that_a_record_holds_beyond_any_number(sealed: Sealed) -> None:
     chain.note_last(sealed.folder, link)
 
 
+def _archived(sealed: Sealed, **differing: str) -> None:
+    """The list beside the records, as it is once the last record is in the archive."""
+    run = sealed.runs[3]
+    facts = {"run": run.id, "seal": run.seal_digest(), "bucket": "b", "key": f"{run.id}.tar"}
+    facts |= {"version": "1", "until": "2099-01-01T00:00:00+00:00", "sha256": "0" * 64}
+    (sealed.folder / archived.LIST).write_text(json.dumps(facts | differing) + "\n")
+
+
+def the_last_record_deleted_that_was_archived(sealed: Sealed) -> None:
+    """It wrote nothing to the database, and the note of the last seal is set back."""
+    _archived(sealed)
+    the_last_record_deleted(sealed)
+    the_note_of_the_last_seal_set_back(sealed)
+
+
+def the_last_record_edited_that_was_archived(sealed: Sealed) -> None:
+    _archived(sealed)
+    run = sealed.runs[3]
+    (run.folder / "environment.json").write_text("{}")
+    seal_anew(run.bag)
+    link = run.place()
+    assert link is not None
+    chain.note_last(sealed.folder, link)
+
+
 AIMED: list[Callable[[Sealed], None]] = [
+    the_last_record_deleted_that_was_archived,
+    the_last_record_edited_that_was_archived,
     *UNBELIEVABLE,
     the_register_that_a_record_holds_beyond_any_number,
     a_payload_file_with_another_name,

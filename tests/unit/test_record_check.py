@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -18,7 +20,8 @@ from nexus_reimport.cli import main
 from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import closing
+from nexus_reimport.model import Approval, LineState, SheetLine, Signature, SignOff
+from nexus_reimport.record import Run, closing, signatures, values
 from nexus_reimport.record.sealed import bag, check
 from nexus_reimport.record.sealed.chain import Link
 from support.auditing import TOOL, silent
@@ -302,3 +305,70 @@ def test_the_tool_runs_by_itself_with_an_older_python(sealed: Sealed, tmp_path: 
     (sealed.runs[0].folder / "plan.json").unlink()
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert (done.returncode, "data/plan.json: missing" in done.stdout) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("differing", "problem"),
+    [
+        ({"kind": "relink"}, "it is a reimport, in the database relink"),
+        (
+            {"digest": "1" * 64},
+            f"what was approved has the digest {'0' * 64}, in the database {'1' * 64}",
+        ),
+        ({"approved_by": "b"}, "the account that approved it is a, in the database b"),
+        ({"approved_by": ""}, "the account that approved it is a, in the database none"),
+        ({"undone_by": "x"}, "it was undone by nobody whose record is here, in the database x"),
+    ],
+)
+def test_what_the_database_says_of_a_commit_is_compared_with_the_record(
+    known: settings.Settings, differing: dict[str, str], problem: str
+) -> None:
+    run = committed(known)
+    run.save(Approval("0" * 64, "a", "digest given", datetime.now(UTC)))
+    run.journal(Event.VERIFIED)
+    run.seal()
+    assert wrong(checked(known, [row(run, approved_by="a")])) == {}
+    facts = {"approved_by": "a", **differing}
+    assert wrong(checked(known, [row(run, **facts)])) == {run.id: (problem,)}
+
+
+def test_a_rollback_and_the_database_say_the_same_of_what_it_undid(
+    known: settings.Settings,
+) -> None:
+    run = committed(known)
+    run.journal(Event.VERIFIED)
+    run.seal()
+    back = record.create(known, "rollback", undoes=run.id)
+    for name in values.files_of_committed("rollback") | {"undone.json"}:
+        (back.folder / name).write_text("{}")
+    back.journal(Event.STARTED, stage="undo", pid=1)
+    back.journal(Event.COMMITTED)
+    back.journal(Event.FINISHED, stage="undo")
+    back.journal(Event.VERIFIED)
+    back.seal()
+    rows = [row(run, undone_by=back.id), row(back)]
+    assert wrong(checked(known, rows)) == {}
+    problem = f"it was undone by {back.id}, in the database nobody"
+    assert wrong(checked(known, [row(run), row(back)])) == {run.id: (problem,)}
+
+
+@pytest.mark.parametrize(("who", "text"), [("A. Person", "I saw nothing"), ("B", "seen on dev")])
+def test_a_sheet_that_was_changed_after_the_signature_is_told(
+    known: settings.Settings, who: str, text: str
+) -> None:
+    signed = signatures.sign(known, "S2", "A. Person", "seen on dev")
+    forged = replace(signed, who=who, text=text)
+    runs = [stopped_with_sheet(known, one) for one in (signed, forged)]
+    problem = (
+        f"sign_off_sheet.json: S2 is signed by {who} there, and line 1 of the register says"
+        " otherwise"
+    )
+    assert wrong(checked(known, [])) == {runs[1].id: (problem,)}
+
+
+def stopped_with_sheet(known: settings.Settings, signed: Signature) -> Run:
+    run = record.create(known)
+    line = SheetLine("S2", "tested", LineState.SIGNED, signed.who, signed.text, signed.at, signed)
+    run.save(SignOff((line,), asked=True))
+    run.seal()
+    return run

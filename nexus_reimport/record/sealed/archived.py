@@ -62,8 +62,10 @@ def noted(runs: Path) -> list[Archived]:
     entries = []
     for line in path.read_bytes().splitlines() if path.is_file() else ():
         try:
-            entries.append(Archived(**json.loads(line)))
+            facts = json.loads(line)
+            if all(isinstance(value, str) for value in facts.values()):
+                entries.append(Archived(**facts))
         # A line that a kill has cut in the middle: what it told of is uploaded again.
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             continue
     return entries

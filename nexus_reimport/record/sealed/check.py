@@ -16,9 +16,10 @@ from typing import Any
 from nexus_reimport import wording
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
+from nexus_reimport.model import Approval, SignOff
 from nexus_reimport.nexus.registry import Committed, Restore
 from nexus_reimport.record import journal, values, verdict
-from nexus_reimport.record.sealed import bag, chain, register, signature
+from nexus_reimport.record.sealed import archived, bag, chain, front, register, signature
 from nexus_reimport.record.sealed.chain import Link
 from nexus_reimport.record.verdict import State, Verdict
 
@@ -27,6 +28,16 @@ UNSEEN = "what was made anew as a whole, seal and all, would not be found"
 ALONE = "not compared with the seal that the database holds"
 _ALWAYS = ("environment.json", journal.JOURNAL, verdict.FILE)
 _INDEX = "index.html"  # and drafts of it
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a record says of what was committed; the database says it too. "" is not known."""
+
+    kind: str
+    undoes: str
+    digest: str = ""  # that was approved
+    account: str = ""  # of the operating system, that approved it
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,7 @@ class Checked:
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()  # what could not be compared, or is good to know
     is_compared: bool = True  # with all that was asked for
+    commit: Commit = Commit("", "")
 
     @property
     def is_right(self) -> bool:
@@ -103,6 +115,7 @@ def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked
         state=verdict.state(read.entries),
         remarks=tuple(filter(None, [read.cut_note(), *_redactions(read.entries)])),
         problems=tuple(filter(None, [read.broken_note()])),
+        commit=_commit(payload, read.entries),
     )
     if checked.kind == OPEN:
         return checked.with_problems(*_of_open(read.entries))
@@ -113,6 +126,12 @@ def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked
         *_of_verdict(payload, info, read),
         *_missing(payload, read.entries),
     )
+
+
+def _commit(payload: Path, entries: Sequence[journal.Entry]) -> Commit:
+    kind, undoes = journal.kind(entries), journal.undoes(entries)
+    approval = front.value(Approval, payload)
+    return Commit(kind, undoes, approval.digest, approval.who) if approval else Commit(kind, undoes)
 
 
 def _redactions(entries: Sequence[journal.Entry]) -> Iterator[str]:
@@ -251,6 +270,7 @@ def _of_folder(runs: Path, environment: str, signers: Path | None) -> list[Check
         _blame_unsigned(runs, records)
     whole = Checked(environment or runs.name, "", "", FOLDER)
     whole = whole.with_problems(*_strays(runs), *_of_chain(runs, links, records))
+    whole = whole.with_problems(*_of_archive(runs, records))
     several = sorted({e for n in records if (e := bag.info(runs / n).get("Environment", ""))})
     if len(several) > 1:
         whole = whole.with_problems(f"records of several environments: {', '.join(several)}")
@@ -281,12 +301,28 @@ def _of_register(runs: Path, whole: Checked, records: dict[str, Checked]) -> Che
     sealed = [runs / name for name in records if bag.is_sealed(runs / name)]
     whole = whole.with_problems(*register.problems(runs, sealed))
     whole = whole.with_remarks(*register.remarks(runs, sealed))
+    for name, record in records.items():
+        sheet = front.value(SignOff, runs / name / bag.PAYLOAD)
+        signed = [line.signed for line in sheet.lines if line.signed] if sheet else []
+        records[name] = record.with_problems(*register.not_signed(runs, signed))
     for name, text in register.purged(runs):
         if name in records:
             records[name] = records[name].with_remarks(text)
         else:
             whole = whole.with_remarks(f"{name}: {text}")
     return whole
+
+
+def _of_archive(runs: Path, records: dict[str, Checked]) -> Iterator[str]:
+    """Records that are in the archive, by the list beside them, and not here, or not the same."""
+    for one in archived.noted(runs):
+        record = records.get(one.run)
+        copy = f"the archive has one (bucket {one.bucket}, key {one.key})"
+        if record is None:
+            yield f"the record of run {one.run} is missing: {copy}"
+        elif record.seal != one.seal:
+            problem = f"it is not the record that was archived: {copy}"
+            records[one.run] = record.with_problems(problem)
 
 
 def _number(link: Link | None) -> int:
@@ -376,7 +412,11 @@ def with_database(
     """
     known = {row.run: row for row in rows}
     *records, whole = checked
-    compared = [_with_row(record, known.get(record.run), restores) for record in records]
+    undone = {r.commit.undoes: r.run for r in records if r.commit.undoes and r.run in known}
+    compared = [
+        _with_row(record, known.get(record.run), restores, undone.get(record.run, ""))
+        for record in records
+    ]
     run_ids = {record.run for record in records}
     for row in known.values():
         if row.run not in run_ids:
@@ -390,7 +430,10 @@ def with_database(
     return [*compared, whole]
 
 
-def _with_row(record: Checked, row: Committed | None, restores: Sequence[Restore]) -> Checked:
+def _with_row(
+    record: Checked, row: Committed | None, restores: Sequence[Restore], undone_by: str
+) -> Checked:
+    """``undone_by`` is the rollback that says of itself, and in the database, that it undid it."""
     if row is None:
         covering = [one for one in restores if (record.run, record.seal) in one.runs]
         if is_unknown(record, row) and covering:
@@ -398,6 +441,7 @@ def _with_row(record: Checked, row: Committed | None, restores: Sequence[Restore
         return record.with_problems(*_unknown(record))
     if record.kind == FORMER:
         return record
+    record = record.with_problems(*_of_commit(record.commit, row, undone_by))
     if record.kind != SEALED:
         return record.with_problems(*_not_sealed(record, row))
     if not row.seal:
@@ -421,6 +465,20 @@ def _unknown(record: Checked) -> Iterator[str]:
             f" nexus-reimport record restored {record.environment} --why TEXT), or the record is"
             " none of its own"
         )
+
+
+def _of_commit(commit: Commit, row: Committed, undone_by: str) -> Iterator[str]:
+    """What of a commit the record says in one way, and the database in another."""
+    for what, here, held in (
+        ("it is a", commit.kind, row.kind),
+        ("what was approved has the digest", commit.digest, row.digest),
+        ("the account that approved it is", commit.account, row.approved_by),
+    ):
+        if here and here != held:
+            yield f"{what} {here}, in the database {held or 'none'}"
+    if undone_by != row.undone_by:
+        by = row.undone_by or "nobody"
+        yield f"it was undone by {undone_by or 'nobody whose record is here'}, in the database {by}"
 
 
 def _not_sealed(record: Checked, row: Committed) -> Iterator[str]:

@@ -30,6 +30,7 @@ from nexus_reimport import wording
 from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
+from nexus_reimport.model import Signature
 from nexus_reimport.record import journal
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.sealed import bag
@@ -272,6 +273,20 @@ def problems(runs: Path, sealed: Iterable[Path]) -> Iterator[str]:
             yield f"{FOLDER}: {folder.name} does not say which line it was sealed with"
         if number and hashes[number - 1 : number] != [held]:
             yield f"{FOLDER}: line {number} is not the one that {folder.name} was sealed with"
+
+
+def not_signed(runs: Path, signatures: Iterable[Signature]) -> Iterator[str]:
+    """What a run's sheet says that people have signed, and the register says otherwise."""
+    lines = _State.of(runs).lines
+    for one in signatures:
+        raw = lines[one.number - 1] if 0 < one.number <= len(lines) else b""
+        held = journal.parsed(raw) or {}
+        wanted = {"line": one.line, "name": one.who, "text": one.text, "who": one.account}
+        if {member: held.get(member) for member in wanted} != wanted:
+            yield (
+                f"sign_off_sheet.json: {one.line} is signed by {one.who} there, and line"
+                f" {one.number} of the register says otherwise"
+            )
 
 
 def remarks(runs: Path, sealed: Iterable[Path]) -> Iterator[str]:
