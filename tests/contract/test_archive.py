@@ -15,11 +15,12 @@ from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
 from nexus_reimport import record, settings
-from nexus_reimport.errors import RecordError, StorageError
+from nexus_reimport.errors import OnlySealed, RecordError, StorageError
 from nexus_reimport.record.sealed import archive, archived
 from nexus_reimport.settings import Archive
 from nexus_sandbox.s3.access import REGION
 from nexus_sandbox.s3.server import S3Server
+from support.broken_archive import Break, answering, broken, half, lost_after, lost_before
 from support.records import complete, stopped
 
 
@@ -111,7 +112,7 @@ def test_a_record_that_is_there_already_is_compared_and_not_sent_again(
     first = archive.put(run.bag, locked)
     assert archive.put(run.bag, locked) == first
     s3.access.client().put_object(Bucket=locked.bucket, Key=first.key, Body=b"another")
-    with pytest.raises(StorageError, match="what was read back is not what was sent"):
+    with pytest.raises(OnlySealed, match="what lies there under its key is another file"):
         archive.put(run.bag, locked)
 
 
@@ -122,6 +123,118 @@ def test_all_that_is_missing_is_archived_once(known: settings.Settings, locked: 
     assert [one.run for one in archive.put_missing(folder, locked)] == [run.id for run in runs]
     assert archive.put_missing(folder, locked) == []
     assert archive.put_missing(folder, None) == []
+
+
+def test_one_record_that_cannot_be_archived_keeps_no_other_from_it(
+    known: settings.Settings, locked: Archive, s3: S3Server
+) -> None:
+    changed, taken, good = stopped(known), complete(known), stopped(known)
+    (changed.folder / "environment.json").write_text("{}")
+    key = f"{locked.prefix}{known.name}/{taken.id}-{taken.seal_digest()[:12]}.tar"
+    s3.access.client().put_object(Bucket=locked.bucket, Key=key, Body=b"another")
+    with pytest.raises(OnlySealed) as refused:
+        archive.put_missing(known.records_folder, locked)
+    told = str(refused.value)
+    assert "2 records are not in the archive" in told
+    assert f"{changed.id} is not archived, it is not as it was sealed: data/environ" in told
+    assert "what lies there under its key is another file" in told
+    assert "state: 1 other record went there now" in told
+    assert [one.run for one in archived.noted(known.records_folder)] == [good.id]
+
+
+@pytest.mark.parametrize(
+    ("method", "first", "breaking"),
+    [
+        ("PUT", 1, lost_before),
+        ("PUT", 1, lost_after),
+        ("PUT", 1, answering(503, "SlowDown")),
+        ("GET", 1, lost_before),
+        ("GET", 1, answering(500, "InternalError")),
+    ],
+)
+def test_a_connection_that_is_lost_once_costs_nothing(
+    known: settings.Settings,
+    environment_files: Path,
+    locked: Archive,
+    s3: S3Server,
+    method: str,
+    first: int,
+    breaking: Break,
+) -> None:
+    run = complete(known)
+
+    def breaks(given: str, number: int) -> Break | None:
+        return breaking if (given, number) == (method, first) else None
+
+    with broken(s3.access.endpoint, breaks) as endpoint:
+        kept = archive.put(run.bag, place(environment_files, s3, locked.bucket, endpoint))
+    body = s3.access.client().get_object(Bucket=locked.bucket, Key=kept.key)["Body"].read()
+    assert body == archive.packed(run.bag)
+    versions = s3.access.client().list_object_versions(Bucket=locked.bucket)["Versions"]
+    assert [one["Key"] for one in versions] == [kept.key]
+
+
+@pytest.mark.parametrize(
+    ("method", "breaking", "what", "fix"),
+    [
+        (
+            "PUT",
+            answering(507, "InsufficientStorage"),
+            "it is full (Insuff",
+            "give the bucket more",
+        ),
+        ("PUT", answering(400, "QuotaExceeded"), "it is full (Quota", "give the bucket more"),
+        ("PUT", answering(503, "SlowDown"), "S3 failed (SlowDown, HTTP 503)", "wait until"),
+        ("PUT", answering(403, "AccessDenied"), "S3 refused it (AccessDenied", "the bucket needs"),
+        ("PUT", lost_before, "a request failed (", "wait until the archive works again"),
+        ("GET", half, "a request failed (", "wait until the archive works again"),
+    ],
+)
+def test_an_archive_that_fails_says_how_and_the_next_try_goes_on(
+    known: settings.Settings,
+    environment_files: Path,
+    locked: Archive,
+    s3: S3Server,
+    method: str,
+    breaking: Break,
+    what: str,
+    fix: str,
+) -> None:
+    runs = [stopped(known), complete(known)]
+
+    def breaks(given: str, number: int) -> Break | None:
+        return breaking if given == method else None
+
+    with broken(s3.access.endpoint, breaks) as endpoint:
+        bad = place(environment_files, s3, locked.bucket, endpoint)
+        with pytest.raises(StorageError) as refused:
+            archive.put_missing(known.records_folder, bad)
+    told = str(refused.value)
+    assert what in told
+    assert f"next:  {fix}" in told
+    assert runs[0].id in told  # those after it were not tried
+    assert runs[1].id not in told
+    assert archived.noted(known.records_folder) == []
+    done = archive.put_missing(known.records_folder, locked)
+    assert [one.run for one in done] == [run.id for run in runs]
+
+
+def test_what_was_sent_is_read_back_whatever_came_since(
+    known: settings.Settings, environment_files: Path, locked: Archive, s3: S3Server
+) -> None:
+    run, client = complete(known), s3.access.client()
+
+    def breaks(given: str, number: int) -> Break | None:
+        if given == "GET":  # somebody writes a newer version before it is read
+            (key,) = {v["Key"] for v in client.list_object_versions(Bucket=bucket)["Versions"]}
+            client.put_object(Bucket=bucket, Key=key, Body=b"another")
+        return None
+
+    bucket = locked.bucket
+    with broken(s3.access.endpoint, breaks) as endpoint:
+        kept = archive.put(run.bag, place(environment_files, s3, bucket, endpoint))
+    named = {"Bucket": bucket, "Key": kept.key, "VersionId": kept.version}
+    assert client.get_object(**named)["Body"].read() == archive.packed(run.bag)
 
 
 def test_an_archive_that_cannot_lock_or_cannot_be_reached_is_told_and_spoils_no_record(

@@ -15,13 +15,14 @@ import io
 import tarfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nexus_reimport import storage
-from nexus_reimport.errors import RecordError, StorageError
+from nexus_reimport import storage, wording
+from nexus_reimport.errors import OnlySealed, RecordError, StorageError
 from nexus_reimport.files import private
 from nexus_reimport.record.sealed import archived, bag, chain, index
 from nexus_reimport.record.sealed.archived import Archived
@@ -29,6 +30,17 @@ from nexus_reimport.settings import Archive
 
 # Somebody put an object of this name there already: what it holds is compared, not replaced.
 _EXISTS = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+_RIGHTS = (
+    "the bucket needs Object Lock, and the account s3:PutObject, s3:PutObjectRetention and"
+    " s3:GetObject"
+)
+# Servers that keep objects on disks of their own say so in different ways.
+_FULL = frozenset(
+    {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
+)
+_BUSY = frozenset({"SlowDown", "RequestTimeout", "OperationAborted"})
+_MAKE_ROOM = "give the bucket more room: nobody can delete what is locked in it"
+_LATER = "wait until the archive works again, or correct endpoint and region of [record.archive]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +56,34 @@ class _Copy:
     def key(self) -> str:
         return f"{self.place.prefix}{self.environment}/{self.run}-{self.seal[:12]}.tar"
 
-    def failed(self, why: str) -> StorageError:
+    @property
+    def where(self) -> str:
+        return f"{storage.where(self.place)}, key {self.key}"
+
+    def failed(self, why: str, fix: str = _RIGHTS) -> StorageError:
         return StorageError(
             f"the record is not in the archive: {why}",
-            where=f"{storage.where(self.place)}, key {self.key}",
+            where=self.where,
             state="the record is sealed and whole; the archive has no copy that can be relied on",
-            next="the bucket needs Object Lock, and the account s3:PutObject,"
-            " s3:PutObjectRetention and s3:GetObject; then:"
-            f" nexus-reimport record archive {self.environment}",
+            next=f"{fix}; then: nexus-reimport record archive {self.environment}",
+        )
+
+    def differs(self) -> OnlySealed:
+        return OnlySealed(
+            "the record is not in the archive: what lies there under its key is another file",
+            where=self.where,
+            state="the record is sealed and whole; the archive's file was not touched",
+            next="find out who wrote that file; its versions may hold this record, locked (aws"
+            " s3api list-object-versions). Without one, put the records elsewhere: another prefix in"
+            f" [record.archive]; then: nexus-reimport record archive {self.environment}",
+        )
+
+    def damaged(self, problem: str) -> OnlySealed:
+        return OnlySealed(
+            f"the record of run {self.run} is not archived, it is not as it was sealed: {problem}",
+            where=self.where,
+            state="nothing of it was sent: a copy that is locked would pass for the sealed one",
+            next=f"find out who changed it: nexus-reimport record check {self.environment}",
         )
 
 
@@ -59,7 +91,8 @@ def put(folder: Path, place: Archive) -> Archived:
     """Archive the sealed record in ``folder``; one that is there already is compared.
 
     Raises:
-        RecordError: the record is not sealed.
+        RecordError: the record is not sealed. Nothing was sent.
+        OnlySealed: it is not as it was sealed, or another file lies there under its key.
         StorageError: it is not in the archive, or not as it must be. The record is unchanged.
     """
     seal = bag.digest(folder)
@@ -67,15 +100,17 @@ def put(folder: Path, place: Archive) -> Archived:
         raise RecordError(
             f"run {folder.name} is not sealed", next="only a sealed record is archived"
         )
-    data, copy = packed(folder), _Copy(place, folder.parent.name, folder.name, seal)
+    copy = _Copy(place, folder.parent.name, folder.name, seal)
+    if wrong := bag.problems(folder):
+        raise copy.damaged(wrong[0])
+    data = packed(folder)
     client = storage.opened(place, lists_only=False)
     try:
-        _upload(client, copy, data)
-        kept = _read_back(client, copy, data)
+        kept = _read_back(client, copy, data, _upload(client, copy, data))
     except ClientError as error:
-        raise copy.failed(_refused(error)) from None
+        raise copy.failed(*_refused(error)) from None
     except (BotoCoreError, OSError) as error:
-        raise copy.failed(f"a request failed ({type(error).__name__})") from None
+        raise copy.failed(f"a request failed ({type(error).__name__})", _LATER) from None
     with private.locked_folder(folder.parent):  # a seal writes the same page
         archived.note(folder.parent, kept)
         index.write(folder.parent)
@@ -85,15 +120,38 @@ def put(folder: Path, place: Archive) -> Archived:
 def put_missing(runs: Path, place: Archive | None) -> list[Archived]:
     """Archive every sealed record of ``runs`` that is not in the list yet; those that were.
 
+    What is wrong with one record keeps none of the others from the archive.
+
     Raises:
-        StorageError: one is not in the archive, and those after it were not tried.
+        StorageError: the archive does not work, and records after the first were not tried.
+        OnlySealed: one cannot be archived, or several; the others are.
     """
     if place is None:
         return []
     in_archive = {(one.run, one.seal) for one in archived.noted(runs)}
     sealed = [f for f in chain.records(runs) if bag.digest(f)]
     missing = [f for f in sealed if (f.name, bag.digest(f)) not in in_archive]
-    return [put(folder, place) for folder in sorted(missing, key=chain.number)]
+    done: list[Archived] = []
+    failed: list[StorageError | OnlySealed] = []
+    for folder in sorted(missing, key=chain.number):
+        try:
+            done.append(put(folder, place))
+        except OnlySealed as error:
+            failed.append(error)
+        except StorageError as error:
+            failed.append(error)
+            break
+    if len(failed) > 1:
+        raise OnlySealed(
+            f"{wording.amount(len(failed), 'record is', 'records are')} not in the archive\n"
+            + wording.lines([error.what for error in failed]),
+            where=storage.where(place),
+            state=f"{wording.amount(len(done), 'other record')} went there now",
+            next="; ".join(dict.fromkeys(error.next for error in failed)),
+        )
+    if failed:
+        raise failed[0]
+    return done
 
 
 def packed(folder: Path) -> bytes:
@@ -108,10 +166,11 @@ def packed(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _upload(client: Any, copy: _Copy, data: bytes) -> None:
+def _upload(client: Any, copy: _Copy, data: bytes) -> str:
+    """The version that it became; "" where there is an object of that name already."""
     until = datetime.now(UTC) + timedelta(days=copy.place.days)
     try:
-        client.put_object(
+        answer = client.put_object(
             Bucket=copy.place.bucket,
             Key=copy.key,
             Body=data,
@@ -123,14 +182,20 @@ def _upload(client: Any, copy: _Copy, data: bytes) -> None:
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") not in _EXISTS:
             raise
+        return ""
+    return str(answer.get("VersionId", ""))
 
 
-def _read_back(client: Any, copy: _Copy, data: bytes) -> Archived:
+def _read_back(client: Any, copy: _Copy, data: bytes, sent: str) -> Archived:
+    """What lies in the archive, compared; the version that was ``sent``, whatever came since."""
     bucket, key = copy.place.bucket, copy.key
-    answer = client.get_object(Bucket=bucket, Key=key)
+    wanted = {"VersionId": sent} if sent else {}
+    answer = client.get_object(Bucket=bucket, Key=key, **wanted)
     digest = private.sha256(answer["Body"].read())
     if digest != private.sha256(data):
-        raise copy.failed("what was read back is not what was sent")
+        if sent:
+            raise copy.failed("what was read back is not what was sent", _LATER)
+        raise copy.differs()
     until = answer.get("ObjectLockRetainUntilDate")
     if until is None or until <= datetime.now(UTC):
         raise copy.failed("it is there, and it is not locked")
@@ -138,7 +203,13 @@ def _read_back(client: Any, copy: _Copy, data: bytes) -> Archived:
     return Archived(copy.run, copy.seal, bucket, key, version, until.isoformat(), digest)
 
 
-def _refused(error: ClientError) -> str:
+def _refused(error: ClientError) -> tuple[str, str]:
+    """Why S3 did not take it, and what a person does about it. Of its answer the code is shown."""
     code = str(error.response.get("Error", {}).get("Code", ""))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return f"S3 refused it ({code if code.isalnum() else '?'}, HTTP {status})"
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    answer = f"({code if code.isalnum() else '?'}, HTTP {status})"
+    if code in _FULL or status == HTTPStatus.INSUFFICIENT_STORAGE:
+        return f"it is full {answer}", _MAKE_ROOM
+    if code in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return f"S3 failed {answer}", _LATER
+    return f"S3 refused it {answer}", _RIGHTS
