@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 
 from nexus_reimport import naming, record
-from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import Applied, Approval, Scope, Undone
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.record.journal import JOURNAL, Entry, was_executed
 from nexus_reimport.settings import Settings
 
-T = TypeVar("T")
 SHOWN = 20  # of all runs, the newest
 KINDS = {"reimport": "full reimport", "relink": "links alone", "rollback": "rollback"}
 _TONES = {
@@ -59,14 +56,14 @@ def past(run: Run, undone: dict[str, str], *, is_at_work: bool = False) -> Past:
     """One run as the list shows it."""
     entries = run.events()
     verdict = Verdict.RUNNING if is_at_work else run.standing()  # also between two stages
-    done: Applied | Undone | None = _load(run, Applied) or _load(run, Undone)
+    done: Applied | Undone | None = run.loaded(Applied) or run.loaded(Undone)
     return Past(
         run=run,
         at=entries[0].at if entries else None,
         kind=_kind(run, entries),
         verdict=verdict,
         tone=_TONES.get(verdict, "bad"),
-        approval=_load(run, Approval),
+        approval=run.loaded(Approval),
         waited=done.writers_waited if done and done.committed else None,
         undone_by=undone.get(run.id, ""),
         pages=tuple(name for name in files(run) if name.endswith(".html")),
@@ -78,14 +75,6 @@ def _kind(run: Run, entries: Sequence[Entry]) -> str:
     if run.kind == Scope.REIMPORT and not run.has(Approval) and not was_executed(entries):
         return "dry run"
     return KINDS.get(run.kind, run.kind)
-
-
-def _load(run: Run, kind: type[T]) -> T | None:
-    """A value of the run; None where it has none, or none that can be read."""
-    try:
-        return run.load(kind) if run.has(kind) else None
-    except ReimportError:
-        return None
 
 
 def find(settings: Settings, run_id: str) -> Run | None:

@@ -99,6 +99,7 @@ class Outcome:
     writers_wait: float | None = None
     undo_wait: float | None = None
     pages: tuple[str, ...] = field(default=())
+    damaged: tuple[str, ...] = ()  # values of its record that are there and cannot be read back
 
     @property
     def is_rollback(self) -> bool:
@@ -121,12 +122,11 @@ class Outcome:
 def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
     """What became of ``run``; ``refusals`` is what an approval would be refused for now."""
     verdict = run.verdict()
-    plan = run.load(Plan) if run.has(Plan) else None
-    before = run.load(Report, "checks_before") if run.has(Report, "checks_before") else None
-    rehearsed = run.load(Rehearsal) if run.has(Rehearsal) else None
-    applied = run.load(Applied) if run.has(Applied) else None
-    headline, tone = _headline(run, verdict, refusals)
-    waits = verdict is Verdict.WAITING and not run.is_sealed
+    plan, before = run.loaded(Plan), run.loaded(Report, "checks_before")
+    rehearsed, applied = run.loaded(Rehearsal), run.loaded(Applied)
+    proposal, damaged = run.loaded(Proposal), run.damaged()
+    headline, tone = _headline(run, verdict, refusals, damaged)
+    waits = verdict is Verdict.WAITING and not run.is_sealed and not damaged
     # Each check that has failed is told by itself, in its own words.
     stopped_by_checks = _is_stopped_by_checks(run, verdict, before)
     waits_of = applied or (None if run.is_committed() else rehearsed)
@@ -135,7 +135,7 @@ def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
         verdict=verdict,
         headline=headline,
         tone=tone,
-        digest=short(run.load(Proposal).digest) if waits and run.has(Proposal) else "",
+        digest=short(proposal.digest) if waits and proposal else "",
         is_committed=run.is_committed(),
         kinds=tuple(map(_kind, plan.entities.values())) if plan else (),
         links=tuple(map(_links, plan.links.values())) if plan else (),
@@ -152,6 +152,7 @@ def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
         writers_wait=waits_of.writers_waited if waits_of else None,
         undo_wait=rehearsed.undo_waited if rehearsed else None,
         pages=tuple(sorted((p.name for p in run.folder.rglob("*.html")), key=naming.turn)),
+        damaged=damaged,
     )
 
 
@@ -193,13 +194,17 @@ _OF_A_ROLLBACK = {
 }
 
 
-def _headline(run: Run, verdict: Verdict, refusals: tuple[Refusal, ...]) -> tuple[str, str]:
+def _headline(
+    run: Run, verdict: Verdict, refusals: tuple[Refusal, ...], damaged: tuple[str, ...]
+) -> tuple[str, str]:
     if run.kind == "rollback" and verdict in _OF_A_ROLLBACK:
         return _OF_A_ROLLBACK[verdict], _HEADLINES[verdict][1]
     if verdict is Verdict.STOPPED and run.has(Approval):  # it was a GO
         return "STOPPED: nothing was written", "bad"
     if verdict is not Verdict.WAITING:
         return _HEADLINES.get(verdict, (str(verdict), "attention"))
+    if damaged:
+        return "NO-GO: its record was changed; it cannot be approved", "bad"
     if refusals:
         return "GO, but its approval is refused until the gates below are open", "attention"
     return "GO, once somebody approves it below", "good"
@@ -244,7 +249,7 @@ def _links(links: LinkPlan) -> Links:
 
 
 def _files(run: Run) -> str:
-    after = run.load(Report, "checks_after") if run.has(Report, "checks_after") else None
+    after = run.loaded(Report, "checks_after")
     result = next((r for r in after.results if r.check == _NO_FILE_LOST), None) if after else None
     if result is None:
         return ""
@@ -258,7 +263,7 @@ def _as_before(run: Run) -> str:
     done = run.loaded(Undone)
     if done is None or not run.is_committed():
         return ""
-    after = run.load(Report, "checks_rollback") if run.has(Report, "checks_rollback") else None
+    after = run.loaded(Report, "checks_rollback")
     return attention.as_before(done, after)
 
 

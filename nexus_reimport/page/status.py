@@ -62,7 +62,9 @@ def read(settings: Settings) -> Status:
 def waiting(settings: Settings) -> Run | None:
     """The dry run of a full reimport that ended in GO and waits for an approval."""
     for run in reversed(record.open_runs(settings)):
-        if run.verdict() is Verdict.WAITING and run.has(Proposal) and run.kind == Scope.REIMPORT:
+        is_waiting = run.verdict() is Verdict.WAITING and run.has(Proposal)
+        # A run never continues with a value that was changed: there is nothing to approve.
+        if is_waiting and run.kind == Scope.REIMPORT and not run.damaged():
             return run
     return None
 

@@ -188,6 +188,18 @@ class Run:
         except RecordError:
             return None
 
+    def damaged(self) -> tuple[str, ...]:
+        """The files of values that are there and cannot be read back: somebody changed them.
+
+        What ``loaded`` leaves out must not look as if there were nothing to say.
+        """
+        kept = ((kind, name) for kind, names in values.NAMES.items() for name in names)
+        return tuple(
+            values.file_name(kind, name)
+            for kind, name in kept
+            if self.has(kind, name) and self.loaded(kind, name) is None
+        )
+
     def has(self, kind: type, name: str = "") -> bool:
         """Whether a stage's value is there; ``name`` where its type has several files."""
         return (self.folder / values.file_name(kind, name)).is_file()

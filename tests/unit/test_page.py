@@ -46,6 +46,7 @@ from nexus_reimport.page import (
     history,
     log,
     outcome,
+    status,
     way_back,
     words,
     work,
@@ -767,6 +768,23 @@ def test_what_a_run_whose_counts_were_lost_has_done_is_not_told_by_its_rehearsal
     model.save(replace(APPLIED, writers_waited=0.7), planned.folder / "applied.json")
     assert "saving waited for 0.7 s" in (text := dry_run(planned))
     assert "lost" not in text
+
+
+@pytest.mark.parametrize("name", ["plan", "rehearsal", "checks_before", "proposal", "approval"])
+def test_a_value_that_was_changed_is_told_and_takes_neither_the_page_nor_the_way_back(
+    settings: Settings, planned: record.Run, name: str
+) -> None:
+    """One of the last run made an error of the whole page, with no word of the others."""
+    planned.journal(Event.STARTED, stage="proposal", pid=1)
+    planned.journal(Event.FINISHED, stage="proposal")
+    assert planned.verdict() is record.Verdict.WAITING
+    (planned.folder / f"{name}.json").write_text("{}")
+    text = dry_run(planned)
+    assert f"cannot be read back: {name}.json. What it would tell is missing here." in text
+    assert "NO-GO: its record was changed; it cannot be approved" in text
+    assert "GO, once" not in text
+    assert outcome.of(planned).digest == ""
+    assert status.waiting(settings) is None
 
 
 def dry_run(run: record.Run) -> str:

@@ -74,8 +74,8 @@ class _Copy:
             where=self.where,
             state="the record is sealed and whole; the archive's file was not touched",
             next="find out who wrote that file; its versions may hold this record, locked (aws"
-            " s3api list-object-versions). Without one, put the records elsewhere: another prefix in"
-            f" [record.archive]; then: nexus-reimport record archive {self.environment}",
+            " s3api list-object-versions). Without one, put the records elsewhere: another prefix"
+            f" in [record.archive]; then: nexus-reimport record archive {self.environment}",
         )
 
     def damaged(self, problem: str) -> OnlySealed:
