@@ -55,7 +55,11 @@ def _own(connection: Connection, settings: Settings) -> list[Committed]:
 
 
 def away(settings: Settings) -> tuple[str, ...]:
-    """The runs that the database knows, the latest first, if no record of any of them is here.
+    """The runs that the database knows and whose records are not here, if its latest is one.
+
+    The latest first. The folder of the records is not mounted then, or it is an old copy, or the
+    records are lost, or somebody works with the same database from another checkout, whose latest
+    run may be unverified. Those that a person has said to be lost for good are left aside.
 
     Raises:
         TargetError, StopError: as ``rows``.
@@ -73,7 +77,8 @@ def _away(committed: Sequence[Committed], settings: Settings) -> tuple[str, ...]
     known = [row.run for row in committed]
     here = {folder.name for folder in runs.folders(settings)}
     lost = register.lost(settings.records_folder)
-    return () if here.intersection(known) else tuple(run for run in known if run not in lost)
+    missing = tuple(run for run in known if run not in here | lost)
+    return missing if missing[:1] == tuple(known[:1]) else ()
 
 
 def with_rows(settings: Settings, look: Callable[[], T]) -> tuple[T, list[Committed]]:

@@ -1,7 +1,8 @@
-"""Records that the database knows and that are not here: not mounted, or lost for good.
+"""Records that the database knows and that are not here: not mounted, elsewhere, or lost for good.
 
 No run begins beside them. What would be written into an empty mount point is hidden as soon as the
-records are back, and knows nothing of the runs before it.
+records are back, and knows nothing of the runs before it; in another checkout's folder lies a run
+that may be unverified.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from nexus_reimport.settings import Settings
 
 
 def advice(environment: str, place: str) -> str:
-    """What to do where no record is in ``place``, and the database knows runs."""
+    """What to do where the record of the latest run that the database knows is not in ``place``."""
     return (
-        f"bring back what was in {place} (mount, ls -l), and begin no run before; only if those"
+        f"bring back what was in {place} (mount, ls -l), or work from the checkout that has them,"
+        f" and begin no run before; only if those"
         f' records are lost for good: nexus-reimport record lost {environment} --why "…"'
     )
 
 
 def refuse(settings: Settings) -> None:
-    """Stop where the database knows runs and no record of them is here.
+    """Stop where the record of the latest run that the database knows is not here.
 
     Raises:
         StopError: so it is. No run was begun, and nothing was written.
@@ -46,10 +48,10 @@ def refuse(settings: Settings) -> None:
 
 
 def runs(environment: str) -> tuple[str, ...]:
-    """The runs that the database knows, the latest first, if no record of any of them is here.
+    """The runs that the database knows and whose records are not here, if the latest is one.
 
     Raises:
-        StopError: some are here, or it knows none, or the loss was acknowledged. Nothing was
+        StopError: the latest is here, or it knows none, or the loss was acknowledged. Nothing was
             written.
     """
     settings = environments.load(environment)

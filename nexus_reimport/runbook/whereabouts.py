@@ -41,7 +41,7 @@ class Whereabouts:
     is_busy: bool  # a command is at work, or somebody steps through the last run by hand
     unfinished: Run | None = None  # unverified or in doubt; beside it the last may be a rollback
     who: str = ""  # what the command that approves needs besides the digest
-    away: int = 0  # runs that the database knows, where no record of any of them is here
+    away: int = 0  # runs whose records are not here, where the latest the database knows is one
     place: str = ""  # where the records are
 
     @property

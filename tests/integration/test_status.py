@@ -95,6 +95,23 @@ def test_no_run_begins_where_records_are_not_mounted_until_their_loss_is_acknowl
     assert "no record is missing" in err
 
 
+def test_no_run_begins_where_another_checkout_has_the_record_of_the_latest_run(
+    clinic: Clinic,
+) -> None:
+    """It may be unverified there: nothing here would know of it."""
+    clinic.executed()
+    clinic.do(
+        "INSERT INTO nexus_reimport.runs (number, run, environment, kind, digest, approved_by,"
+        " before, after) SELECT number + 1, '20990101T000000Z-0000', environment, kind, digest,"
+        " approved_by, before, after FROM nexus_reimport.runs",
+        role=ROLE,
+    )
+    with pytest.raises(StopError, match="of 1 run that the database knows, no record is here"):
+        runbook.begin(DEV)
+    assert "of 1 run that the database knows, none is in" in shown()
+    assert "or work from the checkout that has them" in next_of()
+
+
 @contextmanager
 def running_elsewhere(clinic: Clinic) -> Iterator[None]:
     """Another process holds what a command holds while it is at work."""
