@@ -68,7 +68,7 @@ def acknowledge(environment: str, lost: tuple[str, ...], why: str) -> None:
     """Write into the register of the new folder that the records of these runs are lost for good.
 
     Raises:
-        StopError: there is no reason.
+        StopError: there is no reason, or these are not the runs that are missing any more.
         SettingsError: the reason identifies a patient. Nothing was written.
     """
     if not why.strip():
@@ -76,6 +76,13 @@ def acknowledge(environment: str, lost: tuple[str, ...], why: str) -> None:
     settings = environments.load(environment)
     statements.refuse_patient(settings, "the reason", "", why)
     with record.at_work(settings):
+        if runs(environment) != lost:
+            raise StopError(
+                "these are not the runs any more whose records are missing",
+                where=f"environment {environment}, folder {settings.records_folder}",
+                next=f"somebody was faster, or some came back; look again:"
+                f" nexus-reimport status {environment}",
+            )
         register.note(
             settings.records_folder, Event.RECORDS_LOST, runs=list(lost), why=" ".join(why.split())
         )

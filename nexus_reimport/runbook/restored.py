@@ -59,7 +59,8 @@ def acknowledge(environment: str, runs: list[Checked], why: str) -> Restore:
     """Write it into the register beside the records, and into the database: only both count.
 
     Raises:
-        StopError: there is no reason, or the database is not this environment's own.
+        StopError: there is no reason, or the database is not this environment's own, or these are
+            not the runs any more that it does not know: somebody else has acknowledged it, say.
         SettingsError: the reason identifies a patient. Nothing was written.
     """
     if not why.strip():
@@ -72,6 +73,12 @@ def acknowledge(environment: str, runs: list[Checked], why: str) -> Restore:
     with record.at_work(settings), connected(settings.postgres, _STATE) as connection:
         here = deployment.read(connection)
         deployment.require(connection, settings.name)
+        if {(one.run, one.seal) for one in unknown_runs(environment)} != set(covered):
+            raise StopError(
+                "these are not the runs any more that the database does not know",
+                where=f"environment {environment}",
+                next=f"somebody was faster; look again: nexus-reimport record check {environment}",
+            )
         last = max(registry.runs(connection), key=lambda row: row.sequence, default=None)
         _note(settings, restore, asdict(here.identity), last.run if last else "")
         with connection.transaction():

@@ -8,9 +8,12 @@ import pytest
 
 from nexus_reimport import runbook
 from nexus_reimport import settings as environments
+from nexus_reimport.errors import StopError
 from nexus_reimport.nexus import deployment
 from nexus_reimport.record import journal
 from nexus_reimport.record.sealed import register
+from nexus_reimport.runbook import lost
+from nexus_reimport.runbook import restored as acknowledging
 from support.clinic import ROLE, Clinic, make_database
 from support.commands import command
 from support.running import DEV
@@ -105,3 +108,24 @@ def test_what_the_way_back_needs_is_never_purged(
     command(capsys, *arguments, "--yes")
     assert not book.folder.exists()
     assert environments.load(DEV).folders.runs.is_dir()
+
+
+def test_of_two_who_acknowledge_one_restore_the_second_is_told(clinic: Clinic) -> None:
+    restored(clinic)
+    seen_by_both = acknowledging.unknown_runs(DEV)
+    acknowledging.acknowledge(DEV, seen_by_both, WHY)
+    with pytest.raises(StopError, match="or its restore is acknowledged"):
+        acknowledging.acknowledge(DEV, seen_by_both, "another disk")
+    place = environments.load(DEV).records_folder
+    assert len(register.restored(place)) == 1
+
+
+def test_records_that_came_back_meanwhile_are_not_said_to_be_lost(clinic: Clinic) -> None:
+    clinic.executed()
+    place = environments.load(DEV).records_folder
+    place.rename(place.with_name("unmounted"))
+    seen = lost.runs(DEV)
+    place.with_name("unmounted").rename(place)
+    with pytest.raises(StopError, match="no record is missing"):
+        lost.acknowledge(DEV, seen, "the disk broke")
+    assert register.lost(place) == frozenset()
