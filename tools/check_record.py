@@ -26,6 +26,7 @@ import re
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 PAYLOAD, TAGS, MANIFEST = "data", "tagmanifest-sha256.txt", "manifest-sha256.txt"
@@ -43,6 +44,7 @@ INDEX = "index.html"  # may lie beside the records, and drafts of it
 LINKED = "it has another name elsewhere (a hard link), by which it can be changed"
 UNSEEN = "what was made anew as a whole, seal and all, would not be found"
 SEALING = 60  # seconds that a seal may take
+MEMBERS = {"settled": "committed", "void": "of", "redacted": "places"}  # what such lines must say
 COMMITTED = {"COMPLETE", "COMMITTED_UNVERIFIED", "UNDONE"}
 
 
@@ -167,7 +169,16 @@ def parsed(raw):
             return None
     except (ValueError, RecursionError, KeyError, TypeError):
         return None
-    return dict(line, n=None) if twice else line
+    lacks = MEMBERS.get(line["event"], "at") not in line or not has_time(line)
+    return dict(line, n=None) if twice or lacks else line
+
+
+def has_time(line):
+    """Whether a line of a journal says when it was written, and in which zone."""
+    try:
+        return datetime.fromisoformat(line["at"]).tzinfo is not None
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def check_journal(path, problems, remarks, first=1):

@@ -34,6 +34,13 @@ from nexus_reimport.files import private
 
 JOURNAL = "journal.jsonl"
 WRITING = frozenset({"apply", "undo"})  # the stages that end in a COMMIT
+_NO_TIME = "1970-01-01T00:00:00+00:00"
+# What readers of a line take from it, besides its time and what is "" where it is missing.
+_MEMBERS: Mapping[str, set[str]] = {
+    Event.SETTLED: {"committed"},
+    Event.VOID: {"of"},
+    Event.REDACTED: {"places"},
+}
 CHECKED = frozenset({"checks_after", "checks_rollback", "sign_off"})  # after a COMMIT
 
 
@@ -192,7 +199,11 @@ def _content(folder: Path) -> bytes:
 
 
 def parsed(raw: bytes) -> dict[str, Any] | None:
-    """What a line says; None where it was cut. One that says something twice has no number."""
+    """What a line says; None where it was cut.
+
+    One that says something twice, or not what each line of its kind says, has no number: it does
+    not follow on any other. Without a time it has the first one of all, since readers need one.
+    """
     twice: list[str] = []
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -206,7 +217,17 @@ def parsed(raw: bytes) -> dict[str, Any] | None:
         return None
     if not (isinstance(line, dict) and isinstance(line.get("event"), str)):
         return None
-    return line | {"n": None} if twice else line
+    if not _has_time(line):
+        return line | {"n": None, "at": _NO_TIME}
+    lacks = _MEMBERS.get(line["event"], set()) - line.keys()
+    return line | {"n": None} if twice or lacks else line
+
+
+def _has_time(line: Mapping[str, Any]) -> bool:
+    try:
+        return datetime.fromisoformat(line["at"]).tzinfo is not None
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def scan(folder: Path) -> Reading:

@@ -237,7 +237,7 @@ def _opened_after(folder: Path) -> int:
     try:
         with (folder / bag.PAYLOAD / JOURNAL).open("rb") as file:
             return int(json.loads(file.readline())["after"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return sys.maxsize
 
 

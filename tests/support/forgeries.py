@@ -433,6 +433,24 @@ def the_last_line_of_the_journal_with_another_verdict(run: Run) -> None:
     path.write_bytes(b"".join([*before, last.replace(b"STOPPED", b"FAILED")]))
 
 
+def _last_line(run: Run, change: Callable[[dict[str, object]], dict[str, object]]) -> None:
+    path = run.folder / journal.JOURNAL
+    *before, last = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*before, json.dumps(change(json.loads(last))).encode() + b"\n"]))
+
+
+def a_line_of_the_journal_without_a_time(run: Run) -> None:
+    _last_line(run, lambda line: {name: fact for name, fact in line.items() if name != "at"})
+
+
+def a_line_of_the_journal_with_half_a_time(run: Run) -> None:
+    _last_line(run, lambda line: line | {"at": "2026-03-01"})
+
+
+def a_settlement_that_does_not_say_what(run: Run) -> None:
+    _last_line(run, lambda line: line | {"event": "settled"})
+
+
 def the_payload_behind_a_link(run: Run) -> None:
     moved = run.folder.rename(run.bag.parent.parent / "elsewhere")
     run.folder.symlink_to(moved)
@@ -459,6 +477,9 @@ BY_ITSELF: list[Callable[[Run], None]] = [
     a_fact_of_the_journal_told_twice,
     the_last_line_of_the_journal_cut,
     the_last_line_of_the_journal_with_another_verdict,
+    a_line_of_the_journal_without_a_time,
+    a_line_of_the_journal_with_half_a_time,
+    a_settlement_that_does_not_say_what,
     the_payload_behind_a_link,
     the_verdict_as_a_pipe,
     what_the_bag_says_as_a_pipe,
@@ -467,4 +488,7 @@ OF_THE_JOURNAL = (  # which the seal is made anew for
     a_fact_of_the_journal_told_twice,
     the_last_line_of_the_journal_cut,
     the_last_line_of_the_journal_with_another_verdict,
+    a_line_of_the_journal_without_a_time,
+    a_line_of_the_journal_with_half_a_time,
+    a_settlement_that_does_not_say_what,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -21,7 +22,8 @@ from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Approval, LineState, SheetLine, Signature, SignOff
-from nexus_reimport.record import Run, closing, signatures, values
+from nexus_reimport.page import history
+from nexus_reimport.record import Run, closing, journal, signatures, values
 from nexus_reimport.record.sealed import bag, check
 from nexus_reimport.record.sealed.chain import Link
 from support.auditing import TOOL, silent
@@ -372,3 +374,33 @@ def stopped_with_sheet(known: settings.Settings, signed: Signature) -> Run:
     run.save(SignOff((line,), asked=True))
     run.seal()
     return run
+
+
+@pytest.mark.parametrize(
+    ("line", "change"),
+    [
+        ("opened", {"at": None}),
+        ("opened", {"at": "2026-03-01"}),
+        ("opened", {"after": float("inf")}),
+        ("started", {"event": "settled"}),
+        ("started", {"event": "void"}),
+    ],
+)
+def test_a_line_of_an_open_run_that_says_half_hinders_nobody(
+    known: settings.Settings, line: str, change: dict[str, object]
+) -> None:
+    run = committed(known)
+    path = run.folder / journal.JOURNAL
+    before, done = "", []
+    for raw in path.read_bytes().splitlines():  # chained anew, as somebody does who knows how
+        facts = json.loads(raw)
+        facts |= {"before": before} | (change if facts["event"] == line else {})
+        text = json.dumps(facts).encode()
+        before = private.sha256(text)
+        done.append(text + b"\n")
+    path.write_bytes(b"".join(done))
+    assert [one.id for one in record.every(known)] == [run.id]
+    assert history.past(run, {}).verdict is record.Verdict.COMMITTED_UNVERIFIED or (
+        run.verdict() is record.Verdict.IN_DOUBT
+    )
+    assert check.of_record(run.bag).kind == check.OPEN

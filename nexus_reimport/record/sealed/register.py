@@ -232,13 +232,11 @@ def _is_readable(entry: Entry) -> bool:
     """Whether a line has what lines of its event have: what reads them relies on it."""
     members = _MEMBERS.get(entry.event, {}) if entry.event else {}
     try:
-        if entry.at.tzinfo is None:
-            return False
         pairs = entry.line["runs"] if entry.event is Event.RESTORED else ()
         return all(isinstance(entry.line[m], kind) for m, kind in members.items()) and all(
             len(pair) == 2 for pair in pairs
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError):
         return False
 
 
