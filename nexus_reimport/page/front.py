@@ -86,7 +86,7 @@ class Front:
 
     @property
     def away(self) -> tuple[str, ...]:
-        """The runs that the database knows, if no record of any of them is here."""
+        """The runs of the database whose records are not here, if the latest one is among them."""
         return self.status.value.away if self.status.value else ()
 
     @property

@@ -35,7 +35,7 @@ class Status:
     counts: Counts
     written: Written | None  # None where no dry run waits
     patients: int
-    away: tuple[str, ...] = ()  # runs that the database knows, if no record of any is here
+    away: tuple[str, ...] = ()  # runs whose records are not here, if the latest one is among them
 
 
 def read(settings: Settings) -> Status:
