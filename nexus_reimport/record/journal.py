@@ -324,6 +324,18 @@ def undoes(entries: Sequence[Entry]) -> str:
     return next((e.text("undoes") for e in only(entries, Event.ROLLBACK)), "")
 
 
+def closed(entries: Sequence[Entry]) -> str:
+    """Which open runs were sealed when this one began, and what each was; "" where none was."""
+    opened = next(iter(only(entries, Event.OPENED)), None)
+    pairs = opened.line.get("closed") if opened else None
+    return " ".join(
+        f"Run {pair[0]}, which was {pair[1]}, was closed when this one began"
+        f"{'; its approval can no longer be given' if pair[1] == 'WAITING' else ''}."
+        for pair in (pairs if isinstance(pairs, list) else ())
+        if isinstance(pair, list) and len(pair) == 2
+    )
+
+
 def again(entries: Sequence[Entry], environment: str) -> str:
     """The command that begins such a run again, as a new one."""
     if undone := undoes(entries):

@@ -42,13 +42,14 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "", name
     access.require_private(settings)
     _refuse_former(settings)
     _finish_seal(settings)
-    _close_earlier(settings, undoes)
+    closed = _close_earlier(settings, undoes)
     new_run = _named(settings)
     with private.locked_folder(settings.records_folder):
         # Under another name until it is whole: a record that a kill cut short would be none.
         draft = settings.records_folder / f".{new_run.id}.new"
         try:
-            _begin(settings, replace(new_run, folder=draft / bag.PAYLOAD), kind, undoes, name)
+            draft_run = replace(new_run, folder=draft / bag.PAYLOAD)
+            _begin(settings, draft_run, kind, undoes, name, closed)
             draft.rename(new_run.bag)
         finally:
             # Also what a kill has left, or this one on a full disk: the lock keeps others away.
@@ -73,7 +74,9 @@ def _named(settings: Settings) -> Run:
                 return new_run
 
 
-def _begin(settings: Settings, new_run: Run, kind: str, undoes: str, name: str) -> None:
+def _begin(
+    settings: Settings, new_run: Run, kind: str, undoes: str, name: str, closed: list[list[str]]
+) -> None:
     """The first files of a record, and the first lines of its journal."""
     private.new_folder(new_run.folder)
     seal.write_json(new_run.folder / "environment.json", settings.public())
@@ -83,7 +86,8 @@ def _begin(settings: Settings, new_run: Run, kind: str, undoes: str, name: str) 
     names["environment_file"] = private.sha256_of(file) if file.is_file() else ""
     last = chain.last(settings.records_folder)
     names["after"] = str(last.sequence if last else 0)
-    new_run.journal(Event.OPENED, **names, kind=kind, who=getpass.getuser(), name=name, **where)
+    facts = {**names, "kind": kind, "who": getpass.getuser(), "name": name, "closed": closed}
+    new_run.journal(Event.OPENED, **facts, **where)
     if undoes:
         new_run.journal(Event.ROLLBACK, undoes=undoes)
 
@@ -135,15 +139,21 @@ def _to_finish(opened: Iterable[Run]) -> Run | None:
     return max(unsettled, key=lambda one: bool(one.undoes), default=None)
 
 
-def _close_earlier(settings: Settings, undoes: str) -> None:
+def _close_earlier(settings: Settings, undoes: str) -> list[list[str]]:
+    """Seal what is open and must not be finished; the id of each, and what it was until then."""
     refuse_unfinished(settings, undoes)
+    closed = []
     for earlier in open_runs(settings):
         if earlier.id == undoes and earlier.is_committed():
             continue
         # One that is not clean stays open, for a person to look at: nothing waits for that. One
         # that could not be signed says so itself, in its bag-info.txt.
-        with suppress(NotClean, OnlySealed):
-            closing.close(settings, earlier)
+        was = str(earlier.verdict())
+        with suppress(NotClean):
+            with suppress(OnlySealed):
+                closing.close(settings, earlier)
+            closed.append([earlier.id, was])
+    return closed
 
 
 def _finish_seal(settings: Settings) -> None:

@@ -17,7 +17,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 from nexus_reimport.model import Proposal, Refusal, RollbackProposal, Scope
 from nexus_reimport.model.approval import short
-from nexus_reimport.record import Run, State, Verdict, statements
+from nexus_reimport.record import Run, State, Verdict, journal, statements
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runbook import opening
 from nexus_reimport.runbook.steps import TASKS
@@ -131,6 +131,8 @@ def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
             say(f"{settings.name}: asking the database for its marker and for every right")
         _require_set_up(settings, kind)
         run = opening.create(settings, kind, name=consent.given.name.strip())
+        if say and (closed := journal.closed(run.events())):
+            say(f"{settings.name}: {closed}")
         executing.execute(run, PREFLIGHT, say)
         by = consent.given.name if consent.rehearsed or consent.ask else None
         if run.verdict() is not Verdict.WAITING or _refusals(run, by):

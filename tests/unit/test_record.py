@@ -20,7 +20,7 @@ import bagit
 import pytest
 from rocrate.rocrate import ROCrate
 
-from nexus_reimport import CHECKOUT, __version__, record, settings
+from nexus_reimport import CHECKOUT, __version__, record, settings, show
 from nexus_reimport.errors import Busy, RecordError, StopError, TargetError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
@@ -478,8 +478,18 @@ def test_an_empty_run_id_means_the_one_open_run(known: settings.Settings) -> Non
 
 def test_a_new_run_seals_an_unfinished_one_that_did_nothing(known: settings.Settings) -> None:
     first = record.create(known)
-    record.create(known)
+    assert not show.banner(first).screen.closed
+    second = record.create(known)
     assert first.is_sealed
+    told = f"Run {first.id}, which was PARTIAL, was closed when this one began."
+    assert told in repr(show.banner(second))
+    assert told in show.banner(second)._repr_html_()
+    second.journal(Event.FINISHED, stage="proposal")
+    third = record.create(known)
+    assert show.banner(third).screen.closed == (
+        f"Run {second.id}, which was WAITING, was closed when this one began;"
+        " its approval can no longer be given."
+    )
 
 
 def test_a_new_run_waits_for_one_that_is_committed_and_unverified(

@@ -78,6 +78,7 @@ class FirstScreen:
     tone: str
     at: datetime
     lines: tuple[Line, ...]
+    closed: str = ""  # which open runs this one has closed
 
     @property
     def banner(self) -> str:
@@ -90,11 +91,13 @@ class FirstScreen:
         kind = "prod" if self.is_prod else "dev"
         rows = "".join(map(_row, self.lines)) if whole else ""
         table = f'<table class="summary"><tbody>{rows}</tbody></table>' if rows else ""
+        closed = f"<p>{escape(self.closed)}</p>" if self.closed and not whole else ""
         return (
             f'<section class="nexus first" aria-label="Summary of this run">'
             f'<p class="banner {kind}"><b>{escape(self.environment.upper())}</b>'
             f"{escape(self.banner[len(self.environment) :])}</p>"
-            f'<p class="verdict {self.tone}"><strong>{escape(self.headline)}</strong></p>{table}'
+            f'<p class="verdict {self.tone}"><strong>{escape(self.headline)}</strong></p>'
+            f"{closed}{table}"
             f'<p class="as-of">as of {self.at:%Y-%m-%d %H:%M:%S} UTC</p></section>'
         )
 
@@ -104,7 +107,8 @@ class FirstScreen:
         below = "\n" + " " * (wide + 4)
         listed = [f"  {e.name:<{wide}}  " + e.text.replace("\n", below) for e in self.lines]
         at = f"as of {self.at:%Y-%m-%d %H:%M:%S} UTC"
-        return "\n".join([self.banner, self.headline, *(listed if whole else ()), at])
+        under = listed if whole else filter(None, [self.closed])
+        return "\n".join([self.banner, self.headline, *under, at])
 
 
 def _row(line: Line) -> str:
@@ -138,6 +142,7 @@ def read(folder: Path) -> FirstScreen:
         tone=tone,
         at=datetime.now(UTC),
         lines=tuple(_lines(seen)),
+        closed=journal.closed(seen.entries),
     )
 
 
