@@ -23,6 +23,7 @@ from support.sheets import put_back
 from support.values import change, shared
 
 BUDGET = "no_column_has_more_misfits_than_its_budget"
+ENDS = "every_planned_appointment_of_a_patient_has_an_end"
 NEEDED = "no_needed_column_stays_empty"
 UNIQUE = "no_two_planned_rows_share_a_unique_key"
 GOOD = (
@@ -242,13 +243,30 @@ def test_appointments_that_lack_their_end_are_told_by_id(over_the_data_api: Seco
     second.connection.execute("UPDATE practice.visit SET ends = NULL WHERE remark = 'made here'")
     before = second.state()
     book, report = second.checked()
-    assert not report.blocking
-    with no_copies(second.server), pytest.raises(StopError) as told:
+    found = result(report, ENDS)
+    assert (found.offending, found.looked_at) == (2, 4)
+    assert found.sample == ("Nexus id 3", "V2")
+    line = '{ name = "without_ends", at_most = 0.25, records = ["V2"] }'
+    assert line in found.note
+    assert "give an appointment that FileMaker does not have its end in Nexus" in found.note
+    with no_copies(second.server), pytest.raises(StopError, match=ENDS):
         book.rehearse()
-    assert "no_appointment_of_a_patient_lacks_its_end: 2 of 3" in str(told.value)
-    assert "(e.g. Nexus id 3, V2)" in str(told.value)
-    assert "misfits.csv names its end" in str(told.value)
     assert second.state() == before
+    second.connection.execute("UPDATE practice.visit SET ends = starts WHERE ends IS NULL")
+    second.edit(
+        "second_installation.toml",
+        'left_out = [{ name = "nobody"',
+        f'left_out = [{line}, {{ name = "nobody"',
+    )
+    assert not second.checked()[1].blocking
+
+
+def test_an_appointment_of_nobody_needs_no_end(second: Second) -> None:
+    second.connection.execute("ALTER TABLE practice.visit ALTER person_id DROP NOT NULL")
+    second.connection.execute(
+        "UPDATE practice.visit SET ends = NULL, person_id = NULL WHERE remark = 'made here'"
+    )
+    assert result(second.checked()[1], ENDS).passed
 
 
 def test_an_unknown_owner_is_told_with_the_rule_for_it(second: Second) -> None:

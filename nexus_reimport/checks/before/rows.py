@@ -66,6 +66,28 @@ def no_needed_column_stays_empty(before: Before) -> Finding:
     return Finding(max(1, looked), lines, count=count, note="; ".join(advice))
 
 
+@check(Before, Level.STOP, serves=("A4", "M3"), waivable=False)
+def every_planned_appointment_of_a_patient_has_an_end(before: Before) -> Finding:
+    """Every planned appointment of a patient has an end: the calendar fails without one."""
+    calendar = before.mapping.application.calendar
+    name, key = calendar.entity, before.survey.keys[calendar.entity]
+    file, keys = before.plan.entities[name].file, list[str]()
+    # The file lacks a column that PostgreSQL makes.
+    if file.rows and calendar.end in file.columns:
+        rows = columns.read(before.folder, file, (key, calendar.end, calendar.patient))
+        of_patients = rows.filter(rows[calendar.patient].is_valid())
+        keys = columns.empty(of_patients, calendar.end, key)
+    records = _records(before, name) if keys else {}
+    ours = sorted(records[key] for key in keys if records.get(key))
+    advice = []
+    if ours:
+        total = before.plan.entities[name].source_rows
+        advice.append(left_out_records(name, total, f"without_{calendar.end}", ours))
+    if len(ours) < len(keys):
+        advice.append("give an appointment that FileMaker does not have its end in Nexus")
+    return Finding(max(1, file.rows), sorted(_named(keys, records)), note="; ".join(advice))
+
+
 @check(Before, Level.STOP, serves=("M2", "M3"), waivable=False)
 def no_two_planned_rows_share_a_unique_key(before: Before) -> Finding:
     """No two planned rows have the same values in the columns of a unique key."""
