@@ -147,8 +147,11 @@ class RecordConverter:
             except ConversionError as error:
                 return Partial(as_of, derived=(f"{error}: the time of the plan is used",))
         value = row.get(spec.column)
-        is_past = bool(value) if spec.rule == "sent_if" else self.is_over(value)
-        return Partial(spec.past if is_past else spec.future)
+        if spec.rule == "sent_if":
+            return Partial(spec.past if value else spec.future)
+        # Nothing says that it is over: a person may know.
+        untold = () if value else (f"no {spec.column}: taken as still to come",)
+        return Partial(spec.past if self.is_over(value) else spec.future, derived=untold)
 
     def is_over(self, value: str | None) -> bool:
         """Whether an instant, or a date on the clinic's calendar, is before ``as_of``."""

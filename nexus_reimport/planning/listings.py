@@ -86,9 +86,11 @@ def _misfits(plan: Plan, intake: Intake) -> None:
 
 
 def _held(spec: Entity, column: str, record: Record) -> str:
-    """FileMaker's values for a column, field by field."""
-    fed, new = spec.columns.get(column), spec.new.get(column)
-    fields = fed.fields_used if fed else (new.source_field,) if isinstance(new, DefaultRule) else ()
+    """FileMaker's values for a column, or for the one by which a rule decides it."""
+    rule = spec.new.get(column)
+    by = rule if isinstance(rule, DefaultRule) else None
+    fed = spec.columns.get(column) or (spec.columns.get(by.column) if by else None)
+    fields = fed.fields_used if fed else (by.source_field,) if by and by.source_field else ()
     return "; ".join(f"{field}: {record[field]}" for field in fields)
 
 

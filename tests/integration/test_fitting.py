@@ -269,6 +269,31 @@ def test_an_appointment_of_nobody_needs_no_end(second: Second) -> None:
     assert result(second.checked()[1], ENDS).passed
 
 
+def test_a_row_of_which_no_time_says_whether_it_is_over_is_told(second: Second) -> None:
+    second.connection.execute("ALTER TABLE practice.visit ADD COLUMN status text")
+    path = second.folder / "second_installation.toml"
+    path.write_text(
+        path.read_text()
+        + "\n[entities.visits.new]\n"
+        + 'status = { rule = "completed_if_past", column = "ends", past = "over", future = "due" }\n'
+    )
+    rows = (
+        ("V8", "P1", "3/3/2020", "9:00:00", "junk", ""),
+        ("V9", "P1", "3/4/2020", "9:00:00", "", ""),
+    )
+    second.csv("Visits.csv", VISITS, *GOOD, *rows)
+    book = second.planned()
+    planned = {r["starts"]: r["status"] for r in planned_rows(book, "visits")}
+    assert planned["2020-03-02 22:00:00+00"] == "due"
+    assert planned["2020-03-03 22:00:00+00"] == "over"
+    told = [m for m in plan_of(book).entities["visits"].misfits if m.column == "status"]
+    assert [(m.reason, m.derived, m.sample) for m in told] == [
+        ("no ends: taken as still to come", 1, ("V8",))
+    ]
+    (line,) = [m for m in (book.folder / "misfits.csv").read_text().splitlines() if "to come" in m]
+    assert "To: junk" in line
+
+
 def test_an_unknown_owner_is_told_with_the_rule_for_it(second: Second) -> None:
     second.csv("Cares.csv", CARES, ("P1", "C1", "1/1/2020"), ("P9", "C1", "1/2/2021"))
     found = result(second.checked()[1], NEEDED)
