@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 JOINT = "+"  # between the parts of a key of several fields: two join tables have no id
 JOINED = "two halves of a character were joined"
 HALF = "half a character was replaced"
 CONTROL = "a control character was removed"
+UNSEEN = "nothing but invisible characters: counts as empty"
 # A character that came in two halves is whole afterwards; any other change loses a part of the
 # text.
 LOSSLESS = frozenset({JOINED})
@@ -31,6 +32,11 @@ _ODD = re.compile("[\x00-\x08\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 # Surrogates: alone they are no character, and UTF-8 cannot write them.
 _HALF = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0c\x0e-\x1f\ufffe\uffff]")
+# What nobody sees beside blanks: controls, Unicode's default ignorables, a blank of Braille.
+_UNSEEN = re.compile(
+    "[\x80-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
+)
 # The same in UTF-8, which has no surrogates.
 _CONTROL_BYTES = bytes({*range(0x20)} - {*b"\t\n\x0b\r"})
 _NO_CHARACTERS = ("\ufffe".encode(), "\uffff".encode())
@@ -110,15 +116,25 @@ def id_key(value: str) -> str:
     return JOINT.join(whole[1] if (whole := _WHOLE.fullmatch(part)) else part for part in parts)
 
 
-def is_clean(values: Iterable[str]) -> bool:
+def is_clean(values: Sequence[str]) -> bool:
     """Whether ``clean`` would change none of ``values``; much faster than to ask it of each."""
+    joined = "".join(values)
     try:
-        encoded = "".join(values).encode()
+        encoded = joined.encode()
     except UnicodeEncodeError:  # a surrogate
         return False
-    return len(encoded.translate(None, _CONTROL_BYTES)) == len(encoded) and not any(
-        odd in encoded for odd in _NO_CHARACTERS
-    )
+    if len(encoded.translate(None, _CONTROL_BYTES)) != len(encoded):
+        return False
+    if len(encoded) == len(joined):  # ASCII has no more of them
+        return True
+    is_odd = any(odd in encoded for odd in _NO_CHARACTERS)
+    return not (is_odd or (_UNSEEN.search(joined) and any(map(_is_unseen, values))))
+
+
+def _is_unseen(value: str) -> bool:
+    """Whether a text holds something, and nothing that anybody sees."""
+    # Blanks alone count as empty wherever a text is read.
+    return bool(value) and not value.isspace() and not _UNSEEN.sub("", value).strip()
 
 
 def clean(value: str) -> tuple[str, tuple[str, ...]]:
@@ -126,12 +142,13 @@ def clean(value: str) -> tuple[str, tuple[str, ...]]:
 
     Two surrogates that are one character (CESU-8) are joined; a single one becomes U+FFFD.
     Characters that neither XML nor PostgreSQL's JSON can hold are removed; a form feed becomes a
-    line end. FileMaker's paragraph marks (CR, 0x0B), tabs and line ends stay.
+    line end. FileMaker's paragraph marks (CR, 0x0B), tabs and line ends stay. Of a text in which
+    nobody sees anything nothing is left: a name of zero-width spaces is no name.
 
     Source: XML 1.0, 2.2, "Characters"; PostgreSQL, "JSON types"; RFC 3629, 3 (no surrogates).
     """
     if not _ODD.search(value):
-        return value, ()
+        return ("", (UNSEEN,)) if _is_unseen(value) else (value, ())
     done = []
     if _HALF.search(value):
         joined = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
@@ -143,4 +160,6 @@ def clean(value: str) -> tuple[str, tuple[str, ...]]:
     value, controls = _CONTROL.subn(lambda match: "\n" if match[0] == "\x0c" else "", value)
     if controls:
         done.append(CONTROL)
+    if _is_unseen(value):
+        return "", (*done, UNSEEN)
     return value, tuple(done)

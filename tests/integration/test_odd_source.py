@@ -24,7 +24,7 @@ from nexus_reimport.filemaker.cleaning import MORE
 from nexus_reimport.filemaker.exports.cells import NUMBER_AS_TEXT
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Cleaned, Plan, Snapshot
-from nexus_reimport.text import CONTROL, HALF, JOINED
+from nexus_reimport.text import CONTROL, HALF, JOINED, UNSEEN
 from nexus_sandbox.clinic import StoredObject
 from nexus_sandbox.filemaker import exports as exported
 from nexus_sandbox.filemaker import faults
@@ -404,6 +404,22 @@ def test_characters_reach_postgresql_and_its_json_as_they_were_cleaned(small: Op
         _finish(place.planned().book)
         found = place.connection.execute("SELECT family FROM practice.person WHERE id = 4")
         assert found.fetchone() == ("Brand\U0001f600wine",)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_name_that_nobody_sees_is_no_name(small: Open, channel: str) -> None:
+    def change(tables: Tables) -> None:
+        tables["People"].records[1].values.update(Given="\u200b", Family=" \ufeff\u2060")
+
+    with small(channel, change) as place:
+        made = place.planned()
+        (account,) = (a for a in made.plan.accounts if a.source == "people")
+        assert account.left_out["nameless"] == 2  # one has none at all
+        cleaned = made.snapshot.extracts["people"].cleaned
+        assert [(one.field, one.what, one.records) for one in cleaned] == [
+            ("Family", UNSEEN, 1),
+            ("Given", UNSEEN, 1),
+        ]
 
 
 def test_marks_of_paragraphs_tabs_and_line_ends_stay(small: Open) -> None:

@@ -15,6 +15,7 @@ from nexus_reimport.text import (
     CONTROL,
     HALF,
     JOINED,
+    UNSEEN,
     clean,
     find,
     fold,
@@ -132,6 +133,13 @@ def test_an_id_is_shown_as_it_was_written_and_false_where_there_is_none() -> Non
         ("a\ufffe\uffffb", "ab", (CONTROL,)),
         ("\x00\ud83d", "\ufffd", (HALF, CONTROL)),
         ("a\rb\x0bc\td\ne", "a\rb\x0bc\td\ne", ()),
+        ("\u200b", "", (UNSEEN,)),
+        (" \u200b\ufeff\n\u2060\u00a0", "", (UNSEEN,)),
+        ("\u3164", "", (UNSEEN,)),
+        ("\x01\u00ad", "", (CONTROL, UNSEEN)),
+        ("\u200bAnn", "\u200bAnn", ()),
+        ("\u05d0\u200f", "\u05d0\u200f", ()),
+        (" \u00a0\n", " \u00a0\n", ()),
     ],
 )
 def test_a_text_is_cleaned_of_what_a_later_place_cannot_hold(
@@ -151,7 +159,7 @@ def test_what_was_cleaned_goes_into_xml_and_json_and_stays_as_it_is(value: str) 
 
 
 ODD = st.sampled_from(
-    [*map(chr, range(0x20)), "\x7f", "\ud83d", "\ude00", "\ufffd", "\ufffe", "\uffff"]
+    [*map(chr, range(0x20)), *"\x7f\ud83d\ude00\ufffd\ufffe\uffff\x85\xad\u200b\u2800\ufeff"]
 )
 
 
