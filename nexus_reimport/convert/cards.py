@@ -24,7 +24,10 @@ _BESIDE_A_PHONE = "an address in the record of a phone or an e-mail"
 _IN_A_PHONE = "an e-mail in the record of a phone: kept there as it was written"
 _OF_UNKNOWN_KIND = "of unknown kind: taken as {}, judged by its value"
 _AS = {"phone": "a phone", "email": "an e-mail", "address": "an address"}
-_BETWEEN = re.compile(r"[/,;|\n\r\x0b]")  # what people write between two numbers
+# What people write between two numbers, the second of which may be its last digits alone.
+_BETWEEN = re.compile(r"[/,;|&+\n\r\x0b]|\b(?:or|and)\b", re.IGNORECASE)
+_WORDS = re.compile(r"[^\W\d_]+")
+_FEWEST, _MOST = 6, 15  # digits of one number: 13 12 34 has six, and E.164 allows fifteen
 # Only the usual form: an e-mail of any other is kept as it is written, and told.
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
 
@@ -53,8 +56,13 @@ def e164(value: str) -> str | None:
 
 
 def _may_be_several(phone: str) -> bool:
-    """Whether there are digits on both sides of a sign that stands between numbers."""
-    return sum(bool(re.search(r"[0-9]", part)) for part in _BETWEEN.split(phone)) > 1
+    """Whether digits stand on both sides of what stands between numbers, or are too many for one.
+
+    On both sides of any other word they must be a whole number each: 02 5550 1234 ext 12 is one.
+    """
+    parts = [len(re.findall(r"[0-9]", part)) for part in _BETWEEN.split(phone)]
+    whole = [len(re.findall(r"[0-9]", part)) >= _FEWEST for part in _WORDS.split(phone)]
+    return sum(map(bool, parts)) > 1 or sum(whole) > 1 or sum(parts) > _MOST
 
 
 def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:

@@ -275,7 +275,8 @@ def test_a_row_of_which_no_time_says_whether_it_is_over_is_told(second: Second) 
     path.write_text(
         path.read_text()
         + "\n[entities.visits.new]\n"
-        + 'status = { rule = "completed_if_past", column = "ends", past = "over", future = "due" }\n'
+        + 'status = { rule = "completed_if_past", column = "ends", past = "over",'
+        + ' future = "due" }\n'
     )
     rows = (
         ("V8", "P1", "3/3/2020", "9:00:00", "junk", ""),

@@ -325,6 +325,13 @@ def test_a_phone_stays_as_written_and_has_an_international_form_where_its_shape_
         "0491 570 006; 0491 570 007",
         "0491 570 006, 0491 570 007",
         "0491 570 006 | 0491 570 007",
+        "0491 570 006 or 0491 570 007",
+        "0491 570 006 OR 007",
+        "0491 570 006 & 007",
+        "mob 0491 570 006 home (02) 5550 1234",
+        "0491570006 mum 131234",
+        "0491 570 006 0491 570 007",
+        "+61 491 570 006 +64 21 123 456",
     ],
 )
 def test_what_may_be_two_numbers_is_kept_as_written_without_one_form_and_told(written: str) -> None:
@@ -336,8 +343,21 @@ def test_what_may_be_two_numbers_is_kept_as_written_without_one_form_and_told(wr
     assert made.derived == ("a phone that may be several numbers: kept as it was written",)
 
 
-def test_signs_around_one_number_make_no_second_of_it() -> None:
-    made = convert.contact_card(details({"kind": "Phone", "value": "0491 570 006 / mum, work"}))
+@pytest.mark.parametrize(
+    "written",
+    [
+        "0491 570 006 / mum, work",
+        "mob 0491 570 006",
+        "0491 570 006 (Oriana)",
+        "(02) 5550 1234 ext 12",
+        "(02) 5550 1234 x12345",
+        "after 5 pm: 0491 570 006",
+        "(+61) 491 570 006",
+        "13 12 34",
+    ],
+)
+def test_signs_and_words_around_one_number_make_no_second_of_it(written: str) -> None:
+    made = convert.contact_card(details({"kind": "Phone", "value": written}))
     assert made.derived == ()
 
 
