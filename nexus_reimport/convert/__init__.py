@@ -12,6 +12,7 @@ and the reasons in words.
 from nexus_reimport.convert import converters, registry
 from nexus_reimport.convert.cards import (
     HOME,
+    OF_AN_ADDRESS,
     address_card,
     address_entry,
     at_the_top,
@@ -58,6 +59,7 @@ from nexus_reimport.convert.texts import (
 __all__ = [
     "HOME",
     "INSTANT",
+    "OF_AN_ADDRESS",
     "ConversionError",
     "Detail",
     "Partial",

@@ -14,6 +14,9 @@ from nexus_reimport.text import name_key
 T = TypeVar("T")
 _KINDS = frozenset({"phone", "mobile", "email", "address"})
 HOME = "australia"  # the country of an address that names none
+# At the top level of a card these describe its first address, and are Nexus's own; its `default`
+# does not: whichever is the first one is the default.
+OF_AN_ADDRESS = frozenset({"type", "label", "country", "full_address"})
 NO_EMAIL = "an e-mail without @"
 _IN_AN_ADDRESS = "a phone or an e-mail in the record of an address"
 _NO_FLAG = "a default that is neither yes nor no: taken as no"

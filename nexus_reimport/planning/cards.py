@@ -262,11 +262,22 @@ def put(
     part = keys[0]
     joined = [_joined(entry, part, old, filemaker_is_right) for entry in new[part]]
     leads = leading(card, keys, old)
+
+    def is_led(one: Any) -> bool:
+        return leads is not None and any(map(leads.is_in, entries({part: [one]}, part, keys)))
+
     if leads and keeps_first and part != "emails" and not filemaker_is_right:
-        joined.sort(key=lambda one: not any(map(leads.is_in, entries({part: [one]}, part, keys))))
-    is_address = part == "addresses"
-    fed = convert.at_the_top(joined[0]) if is_address else {k: new[k] for k in keys if k in new}
-    return {**{k: v for k, v in card.items() if k not in keys}, **fed, part: joined}
+        joined.sort(key=lambda one: not is_led(one))
+    beside = {k: v for k, v in card.items() if k not in keys}
+    if part != "addresses":
+        return {**beside, **{k: new[k] for k in keys if k in new}, part: joined}
+    was_first = None if is_led(joined[0]) else next(filter(is_led, joined), None)
+    if was_first is not None:
+        for key in beside.keys() & convert.OF_AN_ADDRESS:
+            # What its entry says otherwise stays where it is: nothing is lost.
+            if was_first.get(key) in (None, "", beside[key]):
+                was_first[key] = beside.pop(key)
+    return {**beside, **convert.at_the_top(joined[0]), part: joined}
 
 
 def leading(card: Card, keys: Keys, those: Sequence[Entry]) -> Entry | None:

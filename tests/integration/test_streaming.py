@@ -22,7 +22,7 @@ from support.clinic import Clinic
 KIB_PER_ROW = 1.2  # of both sides; half of it is used, and 2.2 when rows were in memory
 
 AS_PLANNED_BEFORE = {
-    "patients": "a70ae0f1f2da3ce0",
+    "patients": "75607b77544975b8",
     "appointments": "327d237391f1b319",
     "notes": "83fd39e91d697f10",
     "sms_messages": "c898ffbe088d8204",

@@ -312,6 +312,36 @@ def test_whether_an_address_that_is_added_becomes_the_first_is_decided_and_liste
     assert made.card.get("type") == held.get("type")
 
 
+def test_what_the_top_level_says_of_the_first_address_moves_with_it() -> None:
+    """The new first one was called what the old one was."""
+    held = {"street": "1 Old Road", "suburb": "Ferrin", "type": "postal", "default": True, "own": 1}
+    fed = [address("2 New Street", "Hill"), address("1 Old Road", "Ferrin")]
+    made = Side(held, fed, {"*": "filemaker"})
+    first, second = made.card["addresses"]
+    assert (first["line1"], "type" in first) == ("2 New Street", False)
+    assert (second["line1"], second["type"]) == ("1 Old Road", "postal")
+    # The one at the top is still the default.
+    assert {k: made.card.get(k) for k in ("type", "default", "own")} == {
+        "type": None,
+        "default": True,
+        "own": 1,
+    }
+    assert made.of("addresses").gone == 0
+    again = Side(made.card, fed, {"*": "filemaker"})
+    assert (again.card, again.listed("addresses")) == (made.card, [])
+    for decision in ("filemaker", "nexus"):
+        corrected = Side(held, [address("1 Old Rd", "Ferrin")], {"*": decision})
+        assert corrected.card["type"] == "postal"
+
+
+def test_a_label_of_the_first_address_that_its_entry_has_otherwise_is_not_lost() -> None:
+    old = {"line1": "1 Old Road", "suburb": "Ferrin", "label": "Post"}
+    held = {"addresses": [old], "street": "1 Old Road", "suburb": "Ferrin", "label": "Work"}
+    fed = [address("2 New Street", "Hill"), address("1 Old Road", "Ferrin")]
+    made = Side(held, fed, {"*": "filemaker"})
+    assert (made.card["label"], made.card["addresses"][1]["label"]) == ("Work", "Post")
+
+
 def test_where_filemaker_is_right_another_first_phone_or_address_is_listed() -> None:
     right = {"*": "filemaker"}
     road, street = address("1 Old Road", "Ferrin"), address("2 New Street", "Hill")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nexus_reimport import strict_json
+from nexus_reimport import convert, strict_json
 from nexus_reimport.checks import Finding, check, one_by_one
 from nexus_reimport.checks.after.subject import After, had
 from nexus_reimport.files import beside, columns, rowfile
@@ -145,7 +145,7 @@ def what_only_nexus_knows_was_carried_over(after: After, entity: str) -> Finding
             differ = [c for c in then if c not in fed and _differ(row[c], then[c], c in json)]
             carried = all((entity, row_key, c) in overrides for c in differ)
             if not carried or not all(
-                _unfed(by_key[c], row[c]) == _unfed(by_key[c], then[c]) for c in then if c in by_key
+                _is_carried_over(by_key[c], then[c], row[c]) for c in then if c in by_key
             ):
                 off.append(f"{entity} {row_key}")
     empty = "no table held a row before the run" if after.was_empty(entity) else ""
@@ -176,6 +176,24 @@ def _fed_by_key(spec: Entity) -> dict[str, _Fed]:
         elif path:
             keys[column].add(path)
     return {c: _Fed(frozenset(keys[c]), tuple(paths[c])) for c in {**keys, **paths}}
+
+
+def _is_carried_over(fed: _Fed, text: str | None, now: str | None) -> bool:
+    """Whether a JSON column still says what FileMaker does not feed.
+
+    What the top level of a card said of its first address may have moved to that one's entry.
+    """
+    was, holds = _unfed(fed, text), _unfed(fed, now)
+    if was == holds or not (isinstance(was, dict) and isinstance(holds, dict) and now):
+        return bool(was == holds)
+    listed = strict_json.held(now).get("addresses") if "addresses" in fed.keys else None
+    moved = {
+        key
+        for key in convert.OF_AN_ADDRESS & was.keys() - holds.keys()
+        for one in (listed if isinstance(listed, list) else ())
+        if isinstance(one, dict) and one.get(key) == was[key]
+    }
+    return {key: value for key, value in was.items() if key not in moved} == holds
 
 
 def _unfed(fed: _Fed, text: str | None) -> Any:
