@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -58,6 +58,12 @@ FAILED = DiskFailure(
     "failed",
     "have it looked at and repaired, or the network drive mounted again (dmesg, findmnt)",
 )
+# Of the server's files alone: PostgreSQL gives it the SQLSTATE of a role's missing right.
+FORBIDDEN = DiskFailure(
+    "does not let it open one of its files",
+    "give its data directory and tablespaces back to the account that PostgreSQL runs as (ls -l,"
+    " chown, chmod; SELinux and AppArmor can forbid it, too)",
+)
 _FAILURES = {
     "ENOSPC": FULL,
     "EDQUOT": QUOTA,
@@ -71,6 +77,7 @@ _FAILURES = {
 }
 # Those of a network drive, of which a connection says the same: they count where a file is named.
 _OF_DRIVES = ("ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EREMOTEIO", "ESHUTDOWN")
+_FORBIDDING = ("EACCES", "EPERM")
 KINDS = tuple(dict.fromkeys(_FAILURES.values()))
 
 
@@ -93,5 +100,15 @@ def told_by(lines: Iterable[str]) -> DiskFailure | None:
 
     What stands in quotation marks may be a value, and ends no line so.
     """
-    known = {f": {text}": failed for text, failed in words().items()}
-    return next((f for line in lines for end, f in known.items() if line.endswith(end)), None)
+    return _ending(lines, words())
+
+
+def told_by_server(lines: Iterable[str]) -> DiskFailure | None:
+    """The same, of lines that PostgreSQL's server wrote."""
+    forbidding = {os.strerror(getattr(errno, name)): FORBIDDEN for name in _FORBIDDING}
+    return _ending(lines, words() | forbidding)
+
+
+def _ending(lines: Iterable[str], known: Mapping[str, DiskFailure]) -> DiskFailure | None:
+    ends = {f": {text}": failed for text, failed in known.items()}
+    return next((f for line in lines for end, f in ends.items() if line.endswith(end)), None)

@@ -249,6 +249,7 @@ def _of_disks() -> str:
         for kind in disks.KINDS
         for row in ((kind.what, kind.fix), (kind.servers_what, kind.servers_fix))
     ]
+    rows.append((disks.FORBIDDEN.servers_what, disks.FORBIDDEN.servers_fix))
     return _table("you see | what to do", sorted(rows))
 
 

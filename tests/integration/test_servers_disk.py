@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
+from pydantic import SecretStr
 
 from nexus_reimport import disks
 from nexus_reimport.errors import Denied, SandboxError, TargetError
+from nexus_reimport.nexus.connection import pg_tools
 from nexus_reimport.nexus.connection.postgres import scrubbed
+from nexus_reimport.settings import Postgres
+from nexus_sandbox.postgres import home
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.stack import fill
 
@@ -51,6 +56,43 @@ def test_of_a_server_that_speaks_another_language_the_sqlstate_counts(
 ) -> None:
     with session(postgres) as connection, pytest.raises(TargetError, match=what):
         raised(connection, "auf dem Gerät ist kein Speicherplatz mehr verfügbar", state)
+
+
+def test_a_file_that_the_server_may_not_open_is_no_missing_right_of_the_role(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """PostgreSQL has one SQLSTATE for both, so the role was to be granted a right."""
+    postgres.create_database("closed")
+    with psycopg.connect(postgres.dsn("closed"), autocommit=True) as connection:
+        connection.execute("CREATE TABLE t AS SELECT 1 AS a; CHECKPOINT")
+        (name,) = connection.execute("SELECT pg_relation_filepath('t')").fetchone()
+    file = postgres.access.data / name
+    file.chmod(0)
+    target = Postgres.model_construct(
+        host="127.0.0.1",
+        port=postgres.port,
+        user="postgres",
+        database="closed",
+        sslmode="disable",
+        password=SecretStr(postgres.access.passwords["postgres"]),
+    )
+    try:
+        with psycopg.connect(postgres.dsn("closed"), autocommit=True) as connection:
+            for language in ("C", "de_DE.UTF-8"):
+                with suppress(psycopg.Error):  # a language that the server does not have
+                    connection.execute(f"SET lc_messages = '{language}'")
+                with pytest.raises(TargetError) as told, OURS():
+                    connection.execute("TABLE t")
+                assert told.value.what == (
+                    f"{disks.FORBIDDEN.servers_what}: SQLSTATE 42501 (InsufficientPrivilege)"
+                )
+                assert not isinstance(told.value, Denied)
+        with pytest.raises(TargetError, match=disks.FORBIDDEN.servers_what) as told:
+            pg_tools.run([home.binaries() / "pg_dump", "--table=t"], target, tmp_path / "dump.log")
+        assert "chown" in told.value.next
+    finally:
+        file.chmod(0o600)
+        postgres.drop_database("closed")
 
 
 def test_what_a_function_says_of_a_disk_is_not_believed(postgres: PostgresServer) -> None:

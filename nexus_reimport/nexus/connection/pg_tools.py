@@ -133,7 +133,7 @@ def run(
                 where=place(target),
                 next="check the network and the server's log, then run this step again",
             )
-        if disk := disks.told_by(_OF_THE_SERVER.findall(errors)):
+        if disk := disks.told_by_server(_OF_THE_SERVER.findall(errors)):
             next_step = f"{disk.servers_fix}, {AGAIN}"
             raise TargetError(f"{name}: {disk.servers_what}", where=place(target), next=next_step)
         if disk := disks.told_by(_OF_ITS_OWN.findall(errors)):

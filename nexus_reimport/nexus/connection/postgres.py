@@ -44,6 +44,8 @@ _NOT_LET_IN = (
 _REFUSED = "PostgreSQL refused a statement"
 # The file of PostgreSQL's source in which people's functions raise their own errors.
 _OF_FUNCTIONS = "pl_exec.c"
+# Those that open its files: in another language than English they alone tell.
+_OF_FILES = ("fd.c", "md.c", "relmapper.c", "slru.c")
 _MOST_COPIED = 8 << 20  # bytes of rows that are copied out and not yet passed on
 TIME_TYPES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 
@@ -181,12 +183,14 @@ def _ours(error: object, where: str, state: str) -> TargetError:
 def _disk_failure(error: psycopg.Error) -> DiskFailure | None:
     """What is wrong with a disk of the server; its words say more than SQLSTATE, if in English.
 
-    A file that the server cannot write for another reason has the SQLSTATE of a missing right.
+    A file that the server may not open or write has the SQLSTATE of a missing right.
     """
     by_state = {"53100": disks.FULL, "58030": disks.FAILED}
+    if error.diag.source_file in _OF_FILES:
+        by_state[denied.SQLSTATE] = disks.FORBIDDEN
     is_from_server = error.diag.source_file != _OF_FUNCTIONS
     words = (error.diag.message_primary or "") if is_from_server else ""
-    return disks.told_by([words]) or by_state.get(error.sqlstate or "")
+    return disks.told_by_server([words]) or by_state.get(error.sqlstate or "")
 
 
 def _kind(error: psycopg.Error) -> type[TargetError]:
