@@ -35,5 +35,9 @@ FROM above
 JOIN pg_catalog.pg_class c ON c.oid = above.oid AND c.relkind = 'm'
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 UNION ALL
+SELECT 'unlogged table', %(schema)s, c.relname
+FROM touched
+JOIN pg_catalog.pg_class c ON c.oid = touched.oid AND c.relpersistence = 'u'
+UNION ALL
 SELECT 'large objects', count(*)::text, '' FROM pg_catalog.pg_largeobject_metadata HAVING count(*) > 0
 ORDER BY 1, 2, 3

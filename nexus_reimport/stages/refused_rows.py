@@ -35,7 +35,9 @@ from nexus_reimport.nexus.structure.catalog import Catalog, Column, ForeignKey, 
 from nexus_reimport.planning.manual import BY_HAND
 from nexus_reimport.settings import Postgres
 
-OF_DATA = ("22", "23")  # classes of SQLSTATE: data exceptions, violated constraints
+# Classes of SQLSTATE: data exceptions, violated constraints, and what a function raises that a
+# condition, a domain or a generated column calls.
+OF_DATA = ("22", "23", "P0")
 MOST = 50  # refused rows that are named: each takes 14 attempts to find among 11,000
 _LINE = "nexus_reimport_line"
 _AS_THEY_ARE = ("text", "character", '"char"')  # a cast would silently cut a long text

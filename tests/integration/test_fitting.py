@@ -313,6 +313,27 @@ def test_a_default_that_is_another_value_for_each_row_fills_no_needed_column(
     assert "kind = … under [entities.visits.new]" in found.note
 
 
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ("CREATE VIEW practice.carer AS TABLE practice.base", "a view"),
+        ("CREATE MATERIALIZED VIEW practice.carer AS TABLE practice.base", "a materialized view"),
+        (
+            "CREATE TABLE practice.root (LIKE practice.base) PARTITION BY LIST (id);"
+            " CREATE TABLE practice.carer PARTITION OF practice.root DEFAULT;"
+            " GRANT ALL ON practice.carer TO PUBLIC",
+            "a partition",
+        ),
+    ],
+)
+def test_what_is_asked_like_a_table_and_is_none_is_told_by_its_kind(
+    second: Second, change: str, kind: str
+) -> None:
+    second.connection.execute(f"ALTER TABLE practice.carer RENAME TO base; {change}")
+    with pytest.raises(MappingError, match=f"no table carer: it is {kind}, so name the table"):
+        second.planned()
+
+
 def test_a_number_that_its_column_cannot_hold_does_not_fit(second: Second) -> None:
     second.connection.execute("ALTER TABLE practice.visit ADD COLUMN weight numeric(4,1)")
     second.connection.execute("ALTER TABLE practice.carer ADD COLUMN age smallint")

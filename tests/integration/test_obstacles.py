@@ -199,12 +199,71 @@ def test_each_printed_statement_takes_its_obstacle_away(odd: Altered, what: str)
         "CREATE TABLE practice.x (p integer REFERENCES practice.person DEFERRABLE)",
         "CREATE TABLE practice.x (p integer REFERENCES practice.site ON DELETE CASCADE)",
         "CREATE VIEW practice.v AS SELECT * FROM practice.person",
+        "ALTER TABLE practice.visit ADD CHECK (remark <> 'other') NOT VALID",
     ],
 )
 def test_what_does_nothing_to_a_run_is_no_obstacle(odd: Altered, harmless: str) -> None:
     with odd.admin.transaction(force_rollback=True):
         odd.admin.execute(harmless)
         assert found_in(odd.admin, odd.folder) == []
+
+
+BREAKS = 'ALTER TABLE practice.visit ADD CONSTRAINT "Is 100% {{calm}}" '
+
+
+@pytest.mark.parametrize(
+    ("change", "broken_by"),
+    [
+        (BREAKS + "CHECK (visit.remark !~~ 'made%') NOT VALID", "1 row (Nexus id 3), being NOT"),
+        (BREAKS + "CHECK (visit IS NULL) NOT VALID", "3 rows (Nexus id 1, 2, 3), being NOT VALID"),
+        (
+            "CREATE TABLE practice.word (word text UNIQUE); INSERT INTO practice.word VALUES"
+            " (NULL), ('first');"
+            + BREAKS
+            + "FOREIGN KEY (remark) REFERENCES practice.word (word) DEFERRABLE NOT VALID",
+            "1 row (Nexus id 3), being NOT VALID",
+        ),
+        (
+            "CREATE FUNCTION practice.calm(text) RETURNS boolean LANGUAGE sql AS 'SELECT true';"
+            + BREAKS
+            + "CHECK (practice.calm(remark)); CREATE OR REPLACE FUNCTION practice.calm(text)"
+            " RETURNS boolean LANGUAGE sql AS $$SELECT $1 <> 'first'$$",
+            "1 row (Nexus id 1): neither",
+        ),
+        (
+            BREAKS + "CHECK (100 / (length(remark) - 5) > 0) NOT VALID",
+            "1 row or more (SQLSTATE 22012), being NOT VALID: neither",
+        ),
+    ],
+)
+def test_a_constraint_that_rows_break_is_an_obstacle_before_a_rollback_needs_them(
+    odd: Altered, change: str, broken_by: str
+) -> None:
+    """Such a row was purged, and the rehearsal's rollback could not put it back."""
+    with odd.admin.transaction(force_rollback=True):
+        odd.admin.execute(change)
+        (told,) = found_in(odd.admin, odd.folder)
+        name = "constraint Is 100% {{calm}} of practice.visit is broken by"
+        assert told.what.startswith(f"{name} {broken_by}")
+        assert "made" not in told.what
+        if "NOT VALID" in told.what:
+            odd.admin.execute("DELETE FROM practice.visit")
+            odd.admin.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            odd.admin.execute(told.fix.partition("then run: ")[2])
+            assert found_in(odd.admin, odd.folder) == []
+
+
+def test_the_survey_goes_on_after_a_condition_that_cannot_be_computed(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+) -> None:
+    more = SCHEMA + (
+        "SET CONSTRAINTS ALL IMMEDIATE;"
+        "ALTER TABLE practice.visit"
+        " ADD CONSTRAINT c CHECK (100 / (length(remark) - 5) > 0) NOT VALID"
+    )
+    with altered(postgres, s3, tmp_path, more) as found:
+        (blocked,) = found.checked()[1].blocking
+        assert "constraint c of practice.visit is broken by 1 row or more" in str(blocked)
 
 
 @pytest.mark.parametrize("forced", ["FORCE ROW LEVEL SECURITY", "OWNER TO postgres"])
@@ -302,6 +361,21 @@ def test_what_acts_beside_a_run_is_told_before_it(
         found.do(refresh)
         found.do("INSERT INTO practice.visit (person_id, starts) VALUES (1, now())")
         assert found.rows("SELECT last_value FROM practice.visit_id_seq") == [(5,)]
+
+
+def test_a_table_that_a_crash_empties_is_told(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+) -> None:
+    unlogged = "SET CONSTRAINTS ALL IMMEDIATE; ALTER TABLE practice.carer SET UNLOGGED;"
+    with altered(postgres, s3, tmp_path, SCHEMA + unlogged) as found:
+        _, report = found.checked()
+        (beside,) = [r for r in report.results if r.check == "nothing_acts_beside_the_run"]
+        assert [text.partition(":")[0] for text in beside.sample] == [
+            "practice.carer is an unlogged table"
+        ]
+        found.do(re.search(r"execute (.*;)", beside.sample[0])[1])
+        (beside,) = [r for r in found.checked()[1].results if r.check == beside.check]
+        assert beside.passed
 
 
 def test_an_event_trigger_that_writes_rolls_the_execution_back_and_its_table_is_named(

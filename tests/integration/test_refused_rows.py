@@ -124,6 +124,12 @@ def test_a_check_that_fails_on_a_value_given_by_hand_names_the_sheet(second: Sec
             "visits, SQLSTATE 22012: V3",
         ),
         (
+            "CREATE FUNCTION practice.calm(said text) RETURNS boolean LANGUAGE plpgsql AS"
+            " $$BEGIN IF said = 'zebra' THEN RAISE EXCEPTION 'no % of Eulalia', said; END IF;"
+            " RETURN true; END$$; ALTER TABLE practice.visit ADD CHECK (practice.calm(remark))",
+            "visits, SQLSTATE P0001: V3",
+        ),
+        (
             "CREATE TABLE practice.word (word text PRIMARY KEY); INSERT INTO practice.word VALUES"
             " ('first'), ('second'), ('made here'); ALTER TABLE practice.visit ADD CONSTRAINT known"
             " FOREIGN KEY (remark) REFERENCES practice.word DEFERRABLE INITIALLY DEFERRED",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from nexus_reimport.mapping import Entity, FieldMapping, Problem, named, refused
-from nexus_reimport.nexus.connection.postgres import Connection
+from nexus_reimport.nexus.connection.postgres import Connection, statement
 from nexus_reimport.nexus.structure import catalog as catalogs
 from nexus_reimport.nexus.structure import column_types
 from nexus_reimport.nexus.structure.catalog import Catalog, Table
@@ -19,7 +19,7 @@ def check(connection: Connection, mapping: FieldMapping, catalog: Catalog) -> No
             written.
     """
     problems = [
-        *_missing(mapping, catalog),
+        *_missing(mapping, catalog, _no_tables(connection, mapping)),
         *_unfit(mapping, catalog),
         *column_types.problems(connection, mapping, catalog),
     ]
@@ -36,13 +36,23 @@ def check(connection: Connection, mapping: FieldMapping, catalog: Catalog) -> No
         raise refused("the mapping does not fit the database:", problems, mapping.text, where)
 
 
-def _missing(mapping: FieldMapping, catalog: Catalog) -> Iterator[Problem]:
+def _no_tables(connection: Connection, mapping: FieldMapping) -> dict[str, str]:
+    """What is no table and is asked like one -> what it is."""
+    asked = {"schema": mapping.schema_name}
+    return dict(connection.execute(statement("no_tables"), asked).fetchall())
+
+
+def _missing(
+    mapping: FieldMapping, catalog: Catalog, no_tables: Mapping[str, str]
+) -> Iterator[Problem]:
     """Tables and columns that do not exist; of a missing table, not each of its columns too."""
     reported = set()
     for path, table, column in named.of_nexus(mapping):
         if table not in catalog.tables:
             if (path[:2], table) not in reported:
-                yield path, f"no table {table}"
+                kind = no_tables.get(table)
+                more = f": it is {kind}, so name the table that holds its rows" if kind else ""
+                yield path, f"no table {table}{more}"
             reported.add((path[:2], table))
         elif column and catalog.tables[table].column(column) is None:
             yield path, f"{table}: no column {column}"

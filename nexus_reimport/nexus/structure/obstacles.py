@@ -21,7 +21,7 @@ from nexus_reimport.nexus.connection.postgres import (
     statement,
     table_name,
 )
-from nexus_reimport.nexus.structure import sequences
+from nexus_reimport.nexus.structure import broken, sequences
 from nexus_reimport.nexus.structure.catalog import ForeignKey
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.references import Hit
@@ -72,6 +72,7 @@ def find(database: Database, hits: Sequence[Hit]) -> list[Problem]:
         *_unseen_sequences(database),
         *_used_up_sequences(database),
         *map(_unexplained, hits),
+        *(Problem(*one) for one in broken.rows(database)),
     ]
 
 
@@ -122,6 +123,12 @@ def _notice(connection: Connection, kind: str, name: str, more: str) -> str:
     if kind == _STORED:
         refresh = _refresh(connection, name, more)
         return f"materialized view {name}.{more} is not refreshed: after the run execute {refresh}"
+    if kind == "unlogged table":
+        logged = _text(connection, "ALTER TABLE {} SET LOGGED;", table_name(name, more))
+        return (
+            f"{name}.{more} is an unlogged table: a crash of the server empties it, before the run"
+            f" or after it, and no standby or WAL archive has its rows; execute {logged}"
+        )
     objects = wording.amount(int(name), "large object is", "large objects are")
     return f"{objects} in the dump, and not compared with the copy"
 
