@@ -15,6 +15,7 @@ from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.stages import refused_rows
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
+from support.clinic import no_copies
 from support.second_clinic import CARES, VISITS, Second, opened, plan_of
 from support.sheets import put_back
 
@@ -203,3 +204,53 @@ def test_an_error_that_is_of_no_row_stays_what_it_is(second: Second) -> None:
     of_rows = TargetError("refused, and by now every row would be taken")
     of_rows.sqlstate = "23514"
     refused_rows.explain(of_rows, *rest)
+
+
+# ---------------------------------------------------------------- encodings
+
+
+@pytest.fixture(params=["LATIN1", "WIN1252", "EUC_CN"])
+def encoded(
+    request: pytest.FixtureRequest,
+    postgres: PostgresServer,
+    s3: S3Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[tuple[str, Second]]:
+    """The installation in a database with another encoding than UTF8."""
+    encoding, template = request.param, "of_another_encoding"
+    with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
+        connection.execute(
+            f"CREATE DATABASE {template} TEMPLATE template0 ENCODING '{encoding}'"
+            " LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+    try:
+        with opened("exports", postgres, s3, tmp_path, monkeypatch, template) as found:
+            yield encoding, found
+    finally:
+        postgres.drop_database(template)
+
+
+def test_characters_that_the_encoding_lacks_are_told_by_id_before_a_rehearsal(
+    encoded: tuple[str, Second],
+) -> None:
+    encoding, second = encoded
+    check = "every_planned_character_is_in_the_database_s_encoding"
+    more = ("V3", "P3", "7/3/2025", "11:00:00", "", "\u017babka")
+    second.csv("Visits.csv", VISITS, *ROWS[:2], more)
+    before = second.state()
+    book, report = second.checked()
+    (refused,) = report.blocking
+    assert refused.check == check
+    with no_copies(second.server), pytest.raises(StopError, match=check):
+        book.rehearse()
+    assert second.state() == before
+    assert "the encoding UTF8" in refused.note
+    if encoding == "EUC_CN":
+        assert refused.sample == (encoding,)
+        return
+    assert refused.sample == ("visits.remark: V3",)
+    line = f'{{ name = "not_in_{encoding}", at_most = 0.3334, records = ["V3"] }}'
+    assert line in refused.note
+    second.csv("Visits.csv", VISITS, *ROWS[:2], (*more[:-1], "caf\xe9"))
+    assert second.whole(dry=True).run.verdict() == "COMPLETE"

@@ -120,9 +120,10 @@ def opened(
     s3: S3Server,
     folder: Path,
     patch: pytest.MonkeyPatch,
+    template: str = "template0",
 ) -> Iterator[Second]:
-    """The installation as it is found, everything decided."""
-    postgres.create_database("second", owner=OWNER)
+    """The installation as it is found, everything decided; its database is a copy of a template."""
+    postgres.create_database("second", template=template, owner=OWNER)
     keys = ("scans/1.pdf", "scans/2.pdf", "scans/3.pdf", "uploads/4.pdf")
     s3.access.fill("second-installation", [StoredObject(key, b"x") for key in keys])
     shutil.copy(SUPPORT / "second_installation.toml", folder)

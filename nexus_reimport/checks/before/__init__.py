@@ -5,7 +5,26 @@ A report shows them in the order of these imports.
 
 # isort: off
 from nexus_reimport.checks.before.subject import Before
-from nexus_reimport.checks.before import source, older, plan, columns, attachments, database, rows
+from nexus_reimport.checks.before import (
+    source,
+    older,
+    plan,
+    columns,
+    attachments,
+    database,
+    rows,
+    encoding,
+)
 # isort: on
 
-__all__ = ["Before", "attachments", "columns", "database", "older", "plan", "rows", "source"]
+__all__ = [
+    "Before",
+    "attachments",
+    "columns",
+    "database",
+    "encoding",
+    "older",
+    "plan",
+    "rows",
+    "source",
+]

@@ -57,7 +57,7 @@ def no_needed_column_stays_empty(before: Before) -> Finding:
         looked += plan.file.rows
         count += len(set().union(*empty.values()))  # a row counts once, however many it lacks
         if empty:
-            records = _records(before, name)
+            records = records_of(before, name)
             gaps += [_Empty(name, c, keys, records) for c, keys in empty.items()]
     lines = [
         f"{e.entity}.{e.column} would be empty: {rows_by_name(e.keys, e.records)}" for e in gaps
@@ -77,7 +77,7 @@ def every_planned_appointment_of_a_patient_has_an_end(before: Before) -> Finding
         rows = columns.read(before.folder, file, (key, calendar.end, calendar.patient))
         of_patients = rows.filter(rows[calendar.patient].is_valid())
         keys = columns.empty(of_patients, calendar.end, key)
-    records = _records(before, name) if keys else {}
+    records = records_of(before, name) if keys else {}
     ours = sorted(records[key] for key in keys if records.get(key))
     advice = []
     if ours:
@@ -99,7 +99,7 @@ def no_two_planned_rows_share_a_unique_key(before: Before) -> Finding:
         looked += before.plan.entities[name].file.rows
         for key in keys:
             if twice[key.name]:
-                records = _records(before, name)
+                records = records_of(before, name)
                 same = [
                     sorted(rows, key=lambda r: (r not in records, records.get(r, r)))
                     for rows in twice[key.name]
@@ -153,7 +153,7 @@ class _Empty(NamedTuple):
     records: Mapping[str, str]
 
 
-def _records(before: Before, entity: str) -> dict[str, str]:
+def records_of(before: Before, entity: str) -> dict[str, str]:
     """Nexus id -> FileMaker id of the rows of ``entity``."""
     id_map = rowfile.read(before.folder, before.plan.id_map)
     return {n or "": f or "" for e, f, n in id_map if e == entity}
