@@ -63,6 +63,8 @@ ALLOWED = {
     **{name: (value,) for name, value in SESSION.items()},
     "synchronous_commit": ("on", "remote_apply"),
     "session_replication_role": ("origin",),
+    # Without it the server does not count the rows that a transaction writes, of which checks ask.
+    "track_counts": ("on",),
     # A role's or a database's default of these would end a run in the middle.
     "transaction_timeout": ("0",),
     "idle_session_timeout": ("0",),
