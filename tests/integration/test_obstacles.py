@@ -223,6 +223,7 @@ BREAKS = 'ALTER TABLE practice.visit ADD CONSTRAINT "Is 100% {{calm}}" '
             + "FOREIGN KEY (remark) REFERENCES practice.word (word) DEFERRABLE NOT VALID",
             "1 row (Nexus id 3), being NOT VALID",
         ),
+        (BREAKS + "NOT NULL remark NOT VALID", "1 row (Nexus id 2), being NOT VALID"),
         (
             "CREATE FUNCTION practice.calm(text) RETURNS boolean LANGUAGE sql AS 'SELECT true';"
             + BREAKS
