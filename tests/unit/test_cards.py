@@ -524,6 +524,24 @@ def test_the_home_country_is_no_difference_and_neither_is_none(ours: str, theirs
 
 
 @pytest.mark.parametrize(
+    ("ours", "same", "other"),
+    [
+        ("1300 975 707", "1300-975-707", "1300 975 708"),  # service numbers have no E.164 form
+        (MUM, "+61 491 570 001", "0491 570 002"),
+    ],
+)
+def test_a_phone_is_the_same_in_another_format_and_another_by_its_last_digit(
+    ours: str, same: str, other: str
+) -> None:
+    held = {"phones": [{"number": ours}]}
+    kept = Side(held, [mobile(same)], {"*": "filemaker"})
+    assert (kept.of("phones").same, kept.of("phones").gone) == (1, 0)
+    gone = Side(held, [mobile(other)], {"*": "filemaker"})
+    assert (gone.of("phones").different, gone.of("phones").gone) == (1, 1)
+    assert holds(gone.listed("phones"), ours)
+
+
+@pytest.mark.parametrize(
     "held",
     [
         {"phones": [{"e164": "+61491570001"}]},
