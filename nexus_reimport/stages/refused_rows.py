@@ -25,6 +25,7 @@ from nexus_reimport.model import EntityPlan, Plan
 from nexus_reimport.nexus.connection.postgres import (
     Connection,
     connected,
+    is_of_rows,
     names,
     rolled_back,
     statement,
@@ -35,9 +36,6 @@ from nexus_reimport.nexus.structure.catalog import Catalog, Column, ForeignKey, 
 from nexus_reimport.planning.manual import BY_HAND
 from nexus_reimport.settings import Postgres
 
-# Classes of SQLSTATE: data exceptions, violated constraints, and what a function raises that a
-# condition, a domain or a generated column calls.
-OF_DATA = ("22", "23", "P0")
 MOST = 50  # refused rows that are named: each takes 14 attempts to find among 11,000
 _LINE = "nexus_reimport_line"
 _AS_THEY_ARE = ("text", "character", '"char"')  # a cast would silently cut a long text
@@ -65,7 +63,7 @@ def explain(
         StopError: names the FileMaker ids, the column or constraint, and the line of the mapping
             that leaves them out. ``state`` is left.
     """
-    if error.sqlstate[:2] not in OF_DATA:
+    if not is_of_rows(error.sqlstate):
         return
     try:
         refused = ask(place, mapping, plan, folder)
@@ -170,7 +168,7 @@ class _Table:
             with self._connection.transaction():  # a savepoint: an error must not end everything
                 self._insert(first, end)
         except psycopg.Error as error:
-            if (error.sqlstate or "")[:2] not in OF_DATA:
+            if not is_of_rows(error.sqlstate):
                 raise
             # The halves are halved again until a single row is refused.
             if end - first == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from nexus_reimport.checks import Finding, check
-from nexus_reimport.checks.before.rows import left_out_records, records_of, rows_by_name
+from nexus_reimport.checks.before.rows import leaving_out, records_of, rows_by_name
 from nexus_reimport.checks.before.subject import Before
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Level
@@ -39,8 +39,7 @@ def every_planned_character_is_in_the_database_s_encoding(before: Before) -> Fin
         records = records_of(before, name)
         count += len(keys)
         lines += [f"{name}.{c}: {rows_by_name(those, records)}" for c, those in missing.items()]
-        ours = [records[key] for key in keys if records.get(key)]
-        advice.append(left_out_records(name, plan.source_rows, f"not_in_{encoding}", ours))
+        advice += leaving_out(before, name, f"not_in_{encoding}", keys, records)
     note = "; ".join((f"the database's encoding is {encoding}: {_RESTORE}", *advice))
     return Finding(max(1, looked), lines, count=count, note=note if lines else "")
 

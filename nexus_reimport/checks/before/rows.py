@@ -78,12 +78,8 @@ def every_planned_appointment_of_a_patient_has_an_end(before: Before) -> Finding
         of_patients = rows.filter(rows[calendar.patient].is_valid())
         keys = columns.empty(of_patients, calendar.end, key)
     records = records_of(before, name) if keys else {}
-    ours = sorted(records[key] for key in keys if records.get(key))
-    advice = []
-    if ours:
-        total = before.plan.entities[name].source_rows
-        advice.append(left_out_records(name, total, f"without_{calendar.end}", ours))
-    if len(ours) < len(keys):
+    advice = leaving_out(before, name, f"without_{calendar.end}", keys, records)
+    if not all(map(records.get, keys)):
         advice.append("give an appointment that FileMaker does not have its end in Nexus")
     return Finding(max(1, file.rows), sorted(_named(keys, records)), note="; ".join(advice))
 
@@ -228,6 +224,15 @@ def _of_duplicates(
         return "none of them is a record of FileMaker: fix it in Nexus"
     total = before.plan.entities[entity].source_rows
     return left_out_records(entity, total, f"same_{columns[-1]}", later)
+
+
+def leaving_out(
+    before: Before, entity: str, name: str, keys: Iterable[str], records: Mapping[str, str]
+) -> list[str]:
+    """The line of the mapping that leaves out those of the rows that FileMaker brings, if any."""
+    brought = [records[key] for key in keys if records.get(key)]
+    total = before.plan.entities[entity].source_rows
+    return [left_out_records(entity, total, name, brought)] if brought else []
 
 
 def left_out_records(entity: str, total: int, name: str, records: Iterable[str]) -> str:

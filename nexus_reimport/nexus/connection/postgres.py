@@ -46,6 +46,9 @@ _REFUSED = "PostgreSQL refused a statement"
 _OF_FUNCTIONS = "pl_exec.c"
 # Those that open its files: in another language than English they alone tell.
 _OF_FILES = ("fd.c", "md.c", "relmapper.c", "slru.c")
+# Classes of SQLSTATE: data exceptions, violated constraints, and what a function raises that a
+# condition, a domain or a generated column calls.
+_OF_ROWS = ("22", "23", "P0")
 _MOST_COPIED = 8 << 20  # bytes of rows that are copied out and not yet passed on
 TIME_TYPES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 
@@ -178,6 +181,11 @@ def _ours(error: object, where: str, state: str) -> TargetError:
     ours = _kind(error)(what + objects, where=where, state=state, next=todo)
     ours.sqlstate = error.sqlstate
     return ours
+
+
+def is_of_rows(sqlstate: str | None) -> bool:
+    """Whether an error is about what rows hold: without these rows it would not be there."""
+    return (sqlstate or "")[:2] in _OF_ROWS
 
 
 def _disk_failure(error: psycopg.Error) -> DiskFailure | None:

@@ -14,10 +14,8 @@ import psycopg
 from psycopg import sql
 
 from nexus_reimport import wording
-from nexus_reimport.nexus.connection.postgres import names, statement, table_name
+from nexus_reimport.nexus.connection.postgres import is_of_rows, names, statement, table_name
 from nexus_reimport.nexus.structure.database import Database
-
-_OF_ROWS = ("22", "23", "P0")  # classes of SQLSTATE: of a value, of a constraint, of a function
 
 
 def rows(database: Database) -> Iterator[tuple[str, str]]:
@@ -56,7 +54,7 @@ def _broken(database: Database, table: str, condition: str | None, *refers: Any)
     except psycopg.errors.InsufficientPrivilege:  # what a run lacks is told by itself
         return ""
     except psycopg.Error as error:
-        if (error.sqlstate or "")[:2] not in _OF_ROWS:
+        if not is_of_rows(error.sqlstate):
             raise
         return f"1 row or more (SQLSTATE {error.sqlstate})"
     return f"{wording.amount(len(keys), 'row')} (Nexus id {wording.some(keys)})" if keys else ""

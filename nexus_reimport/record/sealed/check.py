@@ -123,7 +123,7 @@ def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked
     return checked.with_problems(
         *(findings or _second_opinion(folder)),
         *_of_names(folder, named.environment, info, read.entries),
-        *_of_verdict(payload, info, read),
+        *_of_verdict(payload, info, read, judged),
         *_missing(payload, read.entries),
     )
 
@@ -200,8 +200,9 @@ def _of_names(
             yield f"{place}: it is of environment {name or 'unknown'}"
 
 
-def _of_verdict(payload: Path, info: Mapping[str, str], read: journal.Reading) -> Iterator[str]:
-    judged = verdict.judge(read.entries)
+def _of_verdict(
+    payload: Path, info: Mapping[str, str], read: journal.Reading, judged: Verdict
+) -> Iterator[str]:
     if not read.broken:  # behind a break, which is told already, a line counts for nothing
         yield from _of_seal(journal.only(read.entries, Event.SEALED), judged)
     for place, text in (
