@@ -34,7 +34,7 @@ def waiting(clinic: Clinic) -> None:
 
 
 def stopped(clinic: Clinic) -> None:
-    """A check has said no, and nobody has decided something; its record is closed."""
+    """A check has failed, and a decision is missing; its record is closed."""
     clinic.edit(DEV, 'past_scheduled = "keep"\n', "")
     with clinic.simulator.edit() as tables:
         tables["API_Notes"].records[:] = tables["API_Notes"].records[::2]
