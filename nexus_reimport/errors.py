@@ -36,6 +36,7 @@ import os
 import re
 import sys
 import traceback
+from dataclasses import dataclass
 from os import PathLike
 from typing import TypeVar
 
@@ -109,10 +110,13 @@ def unforeseen(error: Exception, state: str = NOTHING_WRITTEN) -> ReimportError:
     if disk := disks.failure(error):
         where = file_of(error) or _line_of(error)
         return ReimportError(disk.what, where=where, state=state, next=f"{disk.fix}, {AGAIN}")
-    if is_forbidden(error):
-        where = forbidden(error)
-        return SettingsError(
-            FORBIDDEN, where=where, state=state, next=f"{ALLOW_IT}, then try again"
+    if file := file_failure(error):
+        if file.what == FORBIDDEN:
+            return SettingsError(
+                FORBIDDEN, where=file.where, state=state, next=f"{ALLOW_IT}, then try again"
+            )
+        return ReimportError(
+            OTHERWISE, where=file.where, state=state, next=f"{PUT_IT_RIGHT}, then try again"
         )
     return ReimportError(
         f"an unforeseen {type(error).__name__}",
@@ -136,25 +140,57 @@ def refused(error: OSError) -> tuple[str, str]:
 
 def is_forbidden(error: BaseException) -> bool:
     """Whether the system does not let this account read or write a file, which the error names."""
-    is_refusal = isinstance(error, OSError) and error.errno in _FORBIDDEN
-    return is_refusal and bool(file_of(error))
+    file = file_failure(error)
+    return file is not None and file.what == FORBIDDEN
 
 
-def forbidden(error: BaseException) -> str:
-    """Which file, and why, in the system's words: the error's own may hold data."""
-    number = error.errno if isinstance(error, OSError) else None
-    return f"{file_of(error)}: {os.strerror(number or 0)}"
+@dataclass(frozen=True, slots=True)
+class FileFailure:
+    """What is wrong with a file or folder, in the system's words: the error's own may hold data."""
+
+    what: str
+    where: str
+    fix: str
+
+
+def file_failure(error: BaseException) -> FileFailure | None:
+    """What is wrong with the file or folder that an error of the system names, if it is one.
+
+    Of a disk: ``disks.failure``, which is asked first.
+    """
+    if not isinstance(error, OSError) or not file_of(error):
+        return None
+    where = f"{file_of(error)}: {os.strerror(error.errno or 0)}"
+    if error.errno in _FORBIDDEN:
+        return FileFailure(FORBIDDEN, where, ALLOW_IT)
+    if error.errno in _OTHERWISE:
+        return FileFailure(OTHERWISE, where, PUT_IT_RIGHT)
+    return None
 
 
 def file_of(error: BaseException) -> str:
     """The file that an error of the operating system names; "" where it names none."""
-    named = error.filename if isinstance(error, OSError) else None
+    if not isinstance(error, OSError):
+        return ""
+    # Of a rename, the second is the one that is known: the first is a draft.
+    named = error.filename if error.filename2 is None else error.filename2
     return str(named) if isinstance(named, str | PathLike) else ""
 
 
 FORBIDDEN = "a file or folder may not be used"
 ALLOW_IT = "let this account read and write it (ls -ld shows owner and mode)"
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
+OTHERWISE = "a file or folder is not as it must be"
+PUT_IT_RIGHT = "put it right (ls -ld shows what is there; if nobody has touched it, report this)"
+_OTHERWISE = (
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.ENOENT,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+)
 AGAIN = "then run this step again"
 WAS_KILLED = (
     "Linux ends a program like this where memory runs out (dmesg): free some memory, or find out"

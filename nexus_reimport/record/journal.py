@@ -20,15 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from nexus_reimport import disks
-from nexus_reimport.errors import (
-    ALLOW_IT,
-    FORBIDDEN,
-    ReimportError,
-    file_of,
-    forbidden,
-    is_forbidden,
-    is_ours,
-)
+from nexus_reimport.errors import ReimportError, file_failure, file_of, is_ours
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 
@@ -290,9 +282,8 @@ def failure(error: BaseException) -> dict[str, Any]:
         facts |= {"what": "interrupted", "killed": True, "exit_code": 3}
     elif disk := disks.failure(error):
         facts |= {"what": disk.what, "where": file_of(error), "next": disk.fix, "exit_code": 3}
-    elif is_forbidden(error):
-        facts |= {"what": FORBIDDEN, "where": forbidden(error)}
-        facts |= {"next": ALLOW_IT, "exit_code": 3}
+    elif file := file_failure(error):
+        facts |= {"what": file.what, "where": file.where, "next": file.fix, "exit_code": 3}
     else:
         facts |= {"what": f"an unforeseen {name}", "exit_code": 3}
     return facts

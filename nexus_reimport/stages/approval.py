@@ -102,7 +102,7 @@ class Consent:
     def how(self) -> str:
         """How approval was given, for the record."""
         return (
-            "as rehearsed, without a digest"
+            "as rehearsed, without typing its digest"
             if self.rehearsed and not self.typed
             else "digest given"
         )

@@ -20,6 +20,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport import show
 from nexus_reimport.cli import endings
 from nexus_reimport.cli.app import app
+from nexus_reimport.errors import unforeseen
 from nexus_reimport.files import private
 from nexus_reimport.interrupt import SIGNALS, Interrupted, listening
 from nexus_reimport.record import journal
@@ -100,6 +101,31 @@ def test_a_file_that_is_forbidden_is_named_in_a_journal(number: int) -> None:
     unnamed = journal.failure(OSError(number, "Ms Canary"))
     assert unnamed["what"].startswith("an unforeseen ")  # such as of a socket
     assert "Canary" not in f"{facts}{unnamed}"
+
+
+@pytest.mark.parametrize(
+    "number",
+    [errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG],
+)
+def test_a_file_that_is_not_as_it_must_be_is_named_everywhere(number: int) -> None:
+    error = OSError(number, "Ms Canary", "/records/.last_seal")
+    told, facts = unforeseen(error, "as it was"), journal.failure(error)
+    assert (told.what, told.where, told.state) == (facts["what"], facts["where"], "as it was")
+    assert told.what == "a file or folder is not as it must be"
+    assert told.where == f"/records/.last_seal: {os.strerror(number)}"
+    assert "ls -ld" in told.next
+    assert "ls -ld" in facts["next"]
+    assert "Canary" not in f"{told}{facts}"
+    assert "unforeseen" in unforeseen(OSError(number, "Ms Canary")).what  # it names none
+
+
+def test_of_a_rename_the_file_is_named_and_not_its_draft(tmp_path: Path) -> None:
+    place = tmp_path / "note"
+    place.mkdir()
+    with pytest.raises(OSError, match="note") as refused:
+        private.replace(place, b"text")
+    assert unforeseen(refused.value).where == f"{place}: Is a directory"
+    assert not list(tmp_path.glob(".*"))  # no draft is left
 
 
 @pytest.mark.parametrize("existed", [False, True])

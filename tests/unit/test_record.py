@@ -21,7 +21,7 @@ import pytest
 from rocrate.rocrate import ROCrate
 
 from nexus_reimport import CHECKOUT, __version__, record, settings, show
-from nexus_reimport.errors import Busy, RecordError, StopError, TargetError
+from nexus_reimport.errors import Busy, RecordError, StopError, TargetError, unforeseen
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Approval, Outlook, Plan, Report
@@ -388,6 +388,22 @@ def test_a_run_that_could_not_be_sealed_is_not_the_last_one_for_ever(
     assert record.every(known) == [first, stopped, later]
     waiting = record.create(known)
     assert record.every(known) == [first, stopped, later, waiting]
+
+
+def test_a_folder_in_the_place_of_the_note_keeps_a_record_open_until_it_is_gone(
+    known: settings.Settings,
+) -> None:
+    run = record.create(known)
+    in_the_way = known.records_folder / chain.LAST
+    in_the_way.mkdir()
+    with pytest.raises(IsADirectoryError) as refused:
+        run.seal()
+    assert unforeseen(refused.value).where == f"{in_the_way}: Is a directory"
+    assert not run.is_sealed
+    in_the_way.rmdir()
+    run.seal()
+    assert run.is_sealed
+    assert run.problems() == []
 
 
 def test_a_run_on_which_somebody_works_is_not_sealed_under_them(known: settings.Settings) -> None:

@@ -226,7 +226,9 @@ def test_a_record_under_another_name_says_which_and_whose(
 ) -> None:
     copy = shutil.copytree(sealed.runs[0].bag, tmp_path / "copy")
     told = f"it is of run {sealed.runs[0].id}, the folder is called copy"
-    assert told in command(capsys, str(copy))[1]
+    out = command(capsys, str(copy))[1]
+    assert f"{told}; if it was renamed, name it {sealed.runs[0].id} again" in out
+    assert out.count(told) == 1  # and not once for each file that says it
     lines: list[str] = []
     assert not tool.check(copy, None, None, lines.append)
     assert f"copy: {told}" in lines
