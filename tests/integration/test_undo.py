@@ -14,9 +14,7 @@ from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.events import Event
 from nexus_reimport.model import (
-    Approval,
     NewerDecision,
-    RollbackProposal,
     Survey,
     Undone,
 )
@@ -29,7 +27,7 @@ from nexus_reimport.runbook.rollback import Rollback
 from nexus_reimport.stages import undo
 from support.clinic import ROLE, Clinic, surveyed
 from support.halting import halted, kill_backend, nothing_left
-from support.rollbacks import DEV, copy_row, executed, new_patient, taken_back
+from support.rollbacks import DEV, copy_row, executed, new_patient, request_of, taken_back
 from support.stops import env
 
 LOADED = "SELECT * FROM nexus_reimport.loaded ORDER BY 1, 2"
@@ -151,17 +149,6 @@ def test_what_was_written_after_the_look_stops_the_undo(clinic: Clinic) -> None:
     assert book.run.verdict() is Verdict.STOPPED
 
 
-def order_of(book: Rollback) -> undo.RollbackRequest:
-    return undo.RollbackRequest(
-        book.run.id,
-        DEV,
-        book.undoes,
-        NewerDecision.UNDECIDED,
-        book.run.load(RollbackProposal),
-        book.run.load(Approval),
-    )
-
-
 def undone_while(book: Rollback, act: Callable[[], object]) -> Undone:
     """The rollback, in which others ``act`` after it has looked, and before it has its locks."""
 
@@ -171,7 +158,7 @@ def undone_while(book: Rollback, act: Callable[[], object]) -> Undone:
 
     settings, mapping = book.book.settings, book.book.mapping
     return undo.run(
-        settings.postgres, mapping, order_of(book), book.book.check_undoing, journal=journal
+        settings.postgres, mapping, request_of(book), book.book.check_undoing, journal=journal
     )
 
 
@@ -214,7 +201,7 @@ def test_a_rollback_that_would_not_be_exact_is_rolled_back(clinic: Clinic) -> No
         return book.book.check_undoing(replace(done, after=after, misplaced=misplaced))
 
     with pytest.raises(StopError, match="every_row_is_what_it_was") as told:
-        undo.run(book.book.settings.postgres, book.book.mapping, order_of(book), meddle)
+        undo.run(book.book.settings.postgres, book.book.mapping, request_of(book), meddle)
     assert "the_state_is_the_one_before_the_run" in told.value.what
     assert clinic.state() == before
 
@@ -252,7 +239,7 @@ def test_a_rollback_that_writes_elsewhere_is_noticed(clinic: Clinic, statement: 
         return book.book.check_undoing(done)
 
     with pytest.raises(StopError, match="the_rollback_wrote_to_nothing_else"):
-        undo.run(book.book.settings.postgres, book.book.mapping, order_of(book), meddle)
+        undo.run(book.book.settings.postgres, book.book.mapping, request_of(book), meddle)
     assert clinic.state() == before
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from nexus_reimport import runbook
 from nexus_reimport.files import rowfile
-from nexus_reimport.model import Plan, Undone
+from nexus_reimport.model import Approval, NewerDecision, Plan, RollbackProposal, Undone
 from nexus_reimport.runbook import rollback
 from nexus_reimport.runbook.rollback import Rollback
+from nexus_reimport.stages import undo
 from support.clinic import Clinic
 
 DEV = "sandbox-dev"
@@ -32,6 +33,13 @@ def approved(newer: str = "") -> Rollback:
     book.propose()
     book.approve(rehearsed=True)
     return book
+
+
+def request_of(book: Rollback) -> undo.RollbackRequest:
+    """What the undo of an approved rollback is asked to do."""
+    load = book.run.load
+    newer, proposal, approval = NewerDecision.UNDECIDED, load(RollbackProposal), load(Approval)
+    return undo.RollbackRequest(book.run.id, DEV, book.undoes, newer, proposal, approval)
 
 
 def taken_back(newer: str = "") -> tuple[Rollback, Undone]:

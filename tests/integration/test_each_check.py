@@ -1,0 +1,170 @@
+"""Checks that others would hide: each is made to fail alone, or is named by what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nexus_reimport import checks, runbook
+from nexus_reimport.checks.before import Before
+from nexus_reimport.checks.inside import Inside
+from nexus_reimport.checks.rollback import Undoing
+from nexus_reimport.errors import StopError
+from nexus_reimport.files import rowfile
+from nexus_reimport.model import EntityPlan, LinkPlan, Plan, Report
+from nexus_reimport.runbook.opening import today
+from nexus_reimport.stages import undo
+from support.applying import apply_with
+from support.clinic import ROLE, Clinic, Executed
+from support.rollbacks import DEV, new_patient, request_of
+from support.verifying import failed, verified
+
+
+def entity(name: str, change: Callable[[EntityPlan], EntityPlan]) -> Callable[[Before], Before]:
+    def changed(before: Before) -> Before:
+        entities = before.plan.entities | {name: change(before.plan.entities[name])}
+        return replace(before, plan=replace(before.plan, entities=entities))
+
+    return changed
+
+
+def link(name: str, change: Callable[[LinkPlan], LinkPlan]) -> Callable[[Before], Before]:
+    def changed(before: Before) -> Before:
+        links = before.plan.links | {name: change(before.plan.links[name])}
+        return replace(before, plan=replace(before.plan, links=links))
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("rows_are_recognised", entity("patients", lambda e: replace(e, matched={}))),
+        (
+            "patients_are_as_many_as_expected",
+            entity("patients", lambda e: replace(e, replaced=e.replaced // 2)),
+        ),
+        (
+            "appointments_are_as_many_as_expected",
+            entity("appointments", lambda e: replace(e, replaced=e.replaced // 2)),
+        ),
+        (
+            "no_batch_holds_images_of_two_patients",
+            link("images", lambda one: replace(one, split_groups=("7",))),
+        ),
+        (
+            "no_attachment_is_lost_by_the_plan",
+            link("documents", lambda one: replace(one, reachable_after=one.reachable_before - 1)),
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_plan_that_breaks_one_claim_is_stopped_by_its_check(
+    done: tuple[Clinic, runbook.Runbook],
+    executed_once: Executed,
+    name: str,
+    change: Callable[[Before], Before],
+) -> None:
+    settings = done[1].settings
+    for subject, stops in ((executed_once.before, False), (change(executed_once.before), True)):
+        report = checks.run(subject, settings.waivers, today=today(settings), name="before")
+        assert (name in {r.check for r in report.blocking}) is stops
+
+
+def test_what_a_person_should_look_at_is_counted_as_filemaker_has_it(
+    done: tuple[Clinic, runbook.Runbook],
+) -> None:
+    _, book = done
+    results = {r.check: r for r in book.run.load(Report, "checks_before").results}
+    folder, extracts = book.folder, book._before().snapshot.extracts
+    images = list(rowfile.read_dicts(folder, extracts["images"].file))
+    undated = sum(not (one["NexusExportDate"] or "").strip() for one in images)
+    assert results["images_carry_an_export_date"].offending == undated > 0
+    patients = book._before().plan.entities["patients"]
+    without = results["filemaker_names_a_clinic_for_every_patient"]
+    assert 0 < without.offending <= without.looked_at <= patients.source_rows
+    appointments = results["filemaker_names_clinic_clinician_and_type"]
+    assert appointments.offending == appointments.looked_at > 0  # it has no field for two of them
+    assert "FileMaker has no field for" in appointments.note
+
+
+# ---------------------------------------------------------------- inside the transaction
+
+
+@pytest.mark.parametrize(
+    ("name", "statement"),
+    [
+        (
+            "tables_hold_as_many_rows_as_planned",
+            "",
+        ),
+        (
+            "attachments_hang_as_planned",
+            "UPDATE public.documents_document SET object_id = NULL WHERE id = (SELECT d.id FROM"
+            " public.documents_document d JOIN public.patients p ON p.id = d.object_id LIMIT 1)",
+        ),
+        (
+            "no_appointment_of_a_patient_lacks_its_end",
+            "UPDATE public.appointments SET end_time = NULL WHERE id = (SELECT id FROM"
+            " public.appointments WHERE patient_id IS NOT NULL LIMIT 1)",
+        ),
+    ],
+)
+def test_what_is_not_as_planned_inside_is_rolled_back(
+    clinic: Clinic, rehearsed: Path, name: str, statement: str
+) -> None:
+    book = clinic.approved(rehearsed)
+    before = clinic.state()
+
+    def meddle(done: Inside) -> Report:
+        if statement:
+            clinic.do(f"GRANT UPDATE ON appointments, documents_document TO {ROLE}")
+            done.database.connection.execute(statement)
+            return book._check_inside(done)
+        notes = done.plan.entities["notes"].table
+        more = replace(done.after[notes], rows=done.after[notes].rows + 1)
+        return book._check_inside(replace(done, after={**done.after, notes: more}))
+
+    with pytest.raises(StopError, match=name):
+        apply_with(book, meddle)
+    assert clinic.state() == before
+
+
+def test_what_would_point_at_a_row_that_the_rollback_deletes_keeps_it_from_committing(
+    clinic: Clinic,
+) -> None:
+    book = clinic.way_back()
+    patient = new_patient(runbook.resume(DEV, book.undoes))
+    before = clinic.state()
+
+    def meddle(done: Undoing) -> Any:
+        clinic.do(f"GRANT UPDATE ON documents_document TO {ROLE}")
+        done.transaction.connection.execute(
+            "UPDATE public.documents_document SET object_id = %s WHERE id = (SELECT"
+            " min(id::text)::uuid FROM public.documents_document WHERE filemaker_id IS NULL"
+            " AND object_id IN (SELECT id FROM public.patients))",
+            (patient,),
+        )
+        return book.book.check_undoing(done)
+
+    with pytest.raises(StopError, match="nothing_points_at_what_was_taken_back"):
+        undo.run(book.book.settings.postgres, book.book.mapping, request_of(book), meddle)
+    assert clinic.state() == before
+
+
+# ---------------------------------------------------------------- after COMMIT
+
+
+def test_a_note_that_is_gone_is_missed_by_its_record(
+    done: tuple[Clinic, runbook.Runbook],
+) -> None:
+    clinic, book = done
+    ledger = rowfile.read(book.folder, book.run.load(Plan).ledger)
+    note = next(row[5] for row in ledger if row[1:3] == ("notes", "replaced"))
+    clinic.do("DELETE FROM notes WHERE id = %s", "dev", note)
+    result = failed(verified(book))["every_other_record_of_filemaker_is_there"]
+    assert result.offending == 1
