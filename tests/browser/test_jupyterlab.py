@@ -17,7 +17,8 @@ from selenium import webdriver
 from nexus_reimport import record, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.events import Event
-from nexus_reimport.model import Proposal
+from nexus_reimport.model import Proposal, RollbackProposal
+from nexus_reimport.record import Verdict
 from nexus_reimport.record.notebooks import pages
 from nexus_reimport.runner import lab as copies
 from nexus_reimport.runner.lab import Lab
@@ -90,6 +91,12 @@ class JupyterLab:
         """One cell by itself; nothing is saved."""
         assert self.browser.execute_script(SELECT, cell) > 0
         self.does("notebook:run-cell")
+
+
+@pytest.fixture
+def undone(clinic: Clinic) -> record.Run:
+    """A run that was executed; there before the pages are copied."""
+    return clinic.executed().run
 
 
 @pytest.fixture
@@ -175,6 +182,30 @@ def test_the_runbook_is_stepped_through_in_a_jupyterlab(
     texts = [(p.name, p.read_text()) for p in run.bag.rglob("*") if p.is_file()]
     assert leaks(clinic, texts) == []
     assert [name for name, text in texts if "those of a made-up clinic" in text] == []
+
+
+def test_a_rollback_is_stepped_through_with_the_digest_that_its_page_shows(
+    undone: record.Run, jupyterlab: JupyterLab
+) -> None:
+    """A person runs all, reads the digest, writes it above, and runs all again."""
+    jupyterlab.open("90_rollback")
+    jupyterlab.does("notebook:run-all-cells")
+    first = record.every(environments.load(DEV))[-1]
+    (failed,) = (e for e in first.events() if e.event is Event.FAILED)
+    digest = first.load(RollbackProposal).digest
+    assert f'write approve = "{digest[:12]}" into the first cell' in failed.text("next")
+    jupyterlab.fill_in(approve=digest, approved_by="Ada", reason="as agreed")
+    jupyterlab.does("notebook:run-all-cells")
+    second = record.every(environments.load(DEV))[-1]
+    jupyterlab.does("docmanager:save")
+    until(lambda: not second.workers(), LONG)
+    sealed = runner.seal(DEV)
+    assert (sealed.sealed, sealed.exit_code, sealed.error) == (True, 0, "")
+    assert "COMPLETE, exit code 0, stepped through by hand" in sealed.summary
+    left = [(one.verdict(), one.undoes) for one in record.every(environments.load(DEV))]
+    stopped, complete = (Verdict.STOPPED, undone.id), (Verdict.COMPLETE, undone.id)
+    assert left == [(Verdict.COMPLETE, ""), stopped, complete]
+    assert [one.problems() for one in record.every(environments.load(DEV))] == [[], [], []]
 
 
 def head_of(page: str) -> str:
