@@ -175,7 +175,7 @@ class Archive(S3):
     """Where each sealed record is kept as one file that nobody can delete before its day.
 
     The bucket must have Object Lock. It is another one than that of documents and images, and its
-    account may write there and nothing else.
+    account may write there, read that back, and nothing else.
     """
 
     prefix: str = "nexus-reimport/"

@@ -15,6 +15,7 @@ import pytest
 
 from nexus_reimport import CHECKOUT, PACKAGE
 from nexus_reimport.cli.exit_codes import EXIT_CODES
+from nexus_reimport.record.sealed import archive
 from nexus_reimport.record.verdict import EXIT_CODES as OF_A_VERDICT
 
 PAPERS = [
@@ -134,6 +135,14 @@ def test_the_example_of_a_check_in_the_contributors_paper_can_be_declared() -> N
 def test_the_example_of_a_converter_in_the_contributors_paper_converts() -> None:
     given = "Given(None, None, 'Ada', {'Last': ' Lovelace '}, {'then': 'Last'})"
     assert printed("@converter(", f"print(_joined({given}))") == "Ada Lovelace\n"
+
+
+def test_the_account_of_an_archive_has_the_same_rights_in_the_paper_and_in_the_error() -> None:
+    rights = set(re.findall(r"s3:\w+", archive._RIGHTS))
+    paper = (CHECKOUT / "docs" / "records.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"s3:\w+", paper)) == rights
+    # Amazon asks for the first to read back one version, for the second to show its last day.
+    assert {"s3:GetObjectVersion", "s3:GetObjectRetention"} <= rights
 
 
 def test_there_is_one_table_of_exit_codes() -> None:

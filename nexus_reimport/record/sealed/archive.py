@@ -4,7 +4,8 @@ A record goes there as one file (tar, its bytes the same each time), locked unti
 read back and compared. What was archived stands beside the records, in ``.archived.jsonl``.
 
 Source: Amazon S3 User Guide, "Locking objects with Object Lock"; the bucket must have it switched
-on, which needs versions.
+on, which needs versions. S3 API Reference, GetObject: one version asks for s3:GetObjectVersion, and
+the day until which it is locked is shown only with s3:GetObjectRetention.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from nexus_reimport.settings import Archive
 # Somebody put an object of this name there already: what it holds is compared, not replaced.
 _EXISTS = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _RIGHTS = (
-    "the bucket needs Object Lock, and the account s3:PutObject, s3:PutObjectRetention and"
-    " s3:GetObject"
+    "the bucket needs Object Lock, and the account s3:PutObject, s3:PutObjectRetention,"
+    " s3:GetObject, s3:GetObjectVersion and s3:GetObjectRetention"
 )
 # Servers that keep objects on disks of their own say so in different ways.
 _FULL = frozenset(
