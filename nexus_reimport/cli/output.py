@@ -43,7 +43,7 @@ ApproveRehearsed = Annotated[
 RunId = Annotated[
     str, typer.Option("--run", help="Id of the run; without it, the environment's open run.")
 ]
-Who = Annotated[str, typer.Option(help="Who approves, for the record.")]
+Who = Annotated[str, typer.Option(help="Who begins the run, or approves it; for the record.")]
 Reason = Annotated[str, typer.Option(help="Why, for the record; never a patient's name.")]
 
 
