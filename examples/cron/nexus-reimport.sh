@@ -13,7 +13,7 @@ nexus-reimport run "$env" >"$log" 2>&1 || code=$?
 case $code in
     0) result="COMPLETE" ;;
     6) result="GO: it waits for an approval" ;;
-    1) result="NO-GO: a check stopped it; nothing was written" ;;
+    1) result="NO-GO: a check stopped it, or another run is at work; nothing was written" ;;
     2 | 3) result="it did not run; nothing was written" ;;
     *) result="A PERSON MUST DECIDE NOW (exit code $code)" ;;
 esac

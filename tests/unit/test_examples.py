@@ -36,7 +36,7 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("code", "result"),
     [
-        (1, "NO-GO: a check stopped it; nothing was written"),
+        (1, "NO-GO: a check stopped it, or another run is at work; nothing was written"),
         (2, "it did not run; nothing was written"),
         (3, "it did not run; nothing was written"),
         (4, "A PERSON MUST DECIDE NOW (exit code 4)"),
