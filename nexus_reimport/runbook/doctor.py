@@ -218,11 +218,11 @@ def _postgres(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
         missing = (r for task in TASKS for r in lacking_of(settings, every, task))
         lacking = tuple(dict.fromkeys(missing))
         yield from _rights(lacking)
-        if not lacking:
-            deployment.require(connection, settings.name)
-            yield Finding(area, State.RIGHT, f"adopted as {settings.name}")
         yield from _optional(every)
         yield from _for_restore(lacking_of(settings, every, Task.RESTORE), lacking)
+        if not lacking:  # last: before it is adopted, an administrator grants the rights
+            deployment.require(connection, settings.name)
+            yield Finding(area, State.RIGHT, f"adopted as {settings.name}")
 
 
 def _clock(connection: Connection) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from nexus_reimport.runbook.doctor import Finding, State
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.values import FromEnvironment
 from nexus_sandbox.nexus_api.api import NexusApi
-from support.clinic import ROLE, Clinic
+from support.clinic import ROLE, Clinic, no_copies
 
 DEV = "sandbox-dev"
 
@@ -133,6 +133,16 @@ def test_a_right_that_only_a_restore_needs_is_a_remark(no_createdb: Clinic) -> N
     remarks = [f for f in found.findings if f.state is State.REMARK]
     assert [f.next for f in remarks] == [f"ALTER ROLE {ROLE} CREATEDB;"] * 2
     assert any(f.text.endswith("nexus-reimport restore stops") for f in remarks)
+
+
+def test_remarks_on_rights_are_shown_also_before_the_database_is_adopted(clinic: Clinic) -> None:
+    not_adopted(clinic)
+    with no_copies(clinic.server):  # after that: it grants every right
+        found = examined()
+    (left,) = wrong(found)
+    assert "has not been adopted" in left.text
+    remarks = [f.next for f in found.findings if f.state is State.REMARK]
+    assert remarks == [f"ALTER ROLE {ROLE} CREATEDB;"] * 2
 
 
 def test_a_field_that_is_not_on_its_layout_is_named_before_a_run(clinic: Clinic) -> None:
