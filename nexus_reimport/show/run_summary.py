@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from datetime import UTC
 
 from nexus_reimport import naming, wording
 from nexus_reimport.model import (
@@ -26,6 +27,7 @@ from nexus_reimport.model import (
     RollbackProposal,
     Scope,
     SelfTest,
+    Snapshot,
     Survey,
     Undone,
 )
@@ -286,6 +288,9 @@ def _asked(run: Run) -> Iterator[Fact]:
     """The proposal, as long as nothing was written; and why its approval would be refused."""
     if run.state() is not State.AS_IT_WAS or not run.has(Proposal):
         return
+    if run.verdict() is Verdict.WAITING and (snapshot := run.loaded(Snapshot)):
+        read = f"read at {snapshot.taken_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        yield "FileMaker", f"{read}; what is edited there since is not in this run"
     yield "proposal", run.load(Proposal).digest
     if run.verdict() is Verdict.WAITING and run.has(Outlook):
         outlook = run.load(Outlook)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from nexus_reimport import naming, record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.events import Event
-from nexus_reimport.model import Applied, Approval, Plan
+from nexus_reimport.model import Applied, Approval, Plan, Snapshot
 from nexus_reimport.page import outcome
 from nexus_reimport.progress import heard_by
 from nexus_reimport.record import Run, State, Verdict
@@ -170,6 +171,8 @@ def test_a_run_that_waits_says_what_is_to_be_done(clinic: Clinic) -> None:
     there = {e: wiped.get(e, 0) + kept.get(e, 0) for e in before.rows}
     assert there == {e: len(r) for e, r in before.rows.items()}
     assert facts["checks"] == "inside, in the rehearsal: 5 passed"
+    read = f"{run.load(Snapshot).taken_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    assert facts["FileMaker"] == f"read at {read}; what is edited there since is not in this run"
     assert runner.seal(DEV).verdict is Verdict.PARTIAL, "nobody will approve it any more"
 
 
