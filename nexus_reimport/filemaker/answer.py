@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from nexus_reimport.errors import ReimportError, SourceError
+from nexus_reimport.errors import ReimportError, SourceError, SourceRefused
 from nexus_reimport.filemaker import codes, jsontext, suggest
 from nexus_reimport.filemaker.http import LONGEST_PAUSE, Answer, TransientError
 from nexus_reimport.filemaker.jsontext import Loaded
@@ -138,6 +138,16 @@ def incomplete_answer(what: str, where: str, next: str = "") -> SourceError:
         f"FileMaker's answer does not hold {what}",
         where=where,
         next=next or "check the server's version against Claris' guide, or use another channel",
+    )
+
+
+def hidden_records(given: int, hidden: int, where: str) -> SourceRefused:
+    """The error of a table of which FileMaker gives our account only a part."""
+    return SourceRefused(
+        f"FileMaker gives this account {given:,} of {given + hidden:,} records of the table",
+        where=where,
+        next="give the account's privilege set the right to view every record of the table; then"
+        " run again",
     )
 
 

@@ -109,6 +109,28 @@ def test_an_older_server_is_told_by_what_it_leaves_out(simulator):
     assert "read this table over OData" in str(stopped.value)
 
 
+@pytest.mark.parametrize("whole", [58, "58"])
+def test_a_table_that_has_more_records_than_the_account_is_given_stops(simulator, whole):
+    def change(content):
+        content["response"]["dataInfo"].update(totalRecordCount=whole)
+
+    simulator.faults.append(bent(RECORDS, change))
+    with opened(simulator, DataApi) as source, pytest.raises(SourceRefused) as stopped:
+        source.count("API_Contacts")
+    assert "FileMaker gives this account 57 of 58 records of the table" in str(stopped.value)
+    assert "the right to view every record" in str(stopped.value)
+
+
+@pytest.mark.parametrize("whole", [57, "", None])
+def test_a_server_may_not_say_how_many_records_the_table_has(simulator, whole):
+    def change(content):
+        content["response"]["dataInfo"].update(totalRecordCount=whole)
+
+    simulator.faults.append(bent(RECORDS, change))
+    with opened(simulator, DataApi) as source:
+        assert source.count("API_Contacts") == 57
+
+
 def _newer(content):
     """Members that nobody knows, and numbers as texts and the other way round."""
     info = content["response"]["dataInfo"]

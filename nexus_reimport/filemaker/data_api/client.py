@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 from nexus_reimport.filemaker import Field, Origin, Page, Product, ReadRequest, Usage, codes
 from nexus_reimport.filemaker.answer import (
     count_in,
+    hidden_records,
     incomplete_answer,
     inconsistent_read,
     missing_field,
@@ -102,11 +103,18 @@ class DataApi(Server):
         return None
 
     def count(self, table: str) -> int:
-        """FileMaker's own count. If it is 0, it is asked for twice: code 101 has other causes."""
+        """FileMaker's own count. If it is 0, it is asked for twice: code 101 has other causes.
+
+        Raises:
+            SourceRefused: the table has more records than the account is given.
+        """
         for _ in range(2):
             answer = self._ask("GET", self._records(table, {"_limit": 1}), self._where(table))
             self._expect(answer, table, codes.NO_RECORD)
             if answer.code == codes.OK and answer.total:
+                # What an account may not see would look like records that were deleted.
+                if answer.hidden:
+                    raise hidden_records(answer.total, answer.hidden, self._where(table))
                 return answer.total
         return 0
 

@@ -57,6 +57,12 @@ class Envelope(Reply):
         return count
 
     @property
+    def hidden(self) -> int:
+        """How many records of the table a read without a find did not count; 0 if none is known."""
+        whole = count_in(self.response["dataInfo"].get("totalRecordCount"))
+        return max(0, (whole or 0) - self.total)
+
+    @property
     def data(self) -> list[dict[str, Any]]:
         """The records of the answer, as they came."""
         data = self.response.get("data")
