@@ -11,6 +11,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 # Microsoft, "Excel specifications and limits": a cell's text, a sheet's rows.
@@ -29,10 +30,20 @@ _LOOK = re.compile(
 )
 # Placeholders and separators of digits: they add no text to a number.
 _PLAIN = re.compile(r"(?:general|[0#?.,;\-+()@E ]*)", re.IGNORECASE)
+# A row or a cell, and where it stands; without a place it follows on the one before it.
+_PLACED = re.compile(
+    rb"<(?:\w+:)?(row|c)(?=[\s/>])(?:\s(?:[^<>]*?\s)?r=[\"']([A-Z]*)([0-9]+)[\"'])?"
+)
+_PIECE = 1 << 20  # bytes
 _ROOTS = {"xl/workbook.xml", "_rels/.rels"}
 _STRICT = b"http://purl.oclc.org/ooxml/"
 # As the value of an attribute alone: a text of a cell may hold the same address.
 _NAMESPACE = re.compile(rb"""(=\s*["'])http://purl\.oclc\.org/ooxml/(\w+)(?=[/"'])""")
+# The library removes this from every text of the table of texts, also where it hides an escape:
+# with one more of them inside it, what is left is what was written.
+_REMOVED, _RESTORED = b"x005F_", b"x00x005F_5F_"
+_TABLE_OF_TEXTS = re.compile(rb"<(?:\w+:)?sst[\s>]")
+_HEAD = 1 << 10  # bytes
 
 
 def opened(content: bytes, *, values: bool) -> Any:
@@ -45,7 +56,7 @@ def opened(content: bytes, *, values: bool) -> Any:
 
     warnings.filterwarnings("ignore", module="openpyxl")  # a warning may quote a cell
     # Row by row: as a whole it takes about fifty times the file's size (openpyxl, "Performance").
-    return load_workbook(io.BytesIO(_transitional(content)), read_only=True, data_only=values)
+    return load_workbook(io.BytesIO(_readable(content)), read_only=True, data_only=values)
 
 
 def rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
@@ -56,6 +67,48 @@ def rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
     """
     sheet.reset_dimensions()
     return iter(sheet.iter_rows())
+
+
+def markup(sheet: Any) -> Iterator[bytes]:
+    """The XML of a sheet in pieces, none of which cuts a tag.
+
+    The library does not give all of it for a sheet that it reads row by row.
+    """
+    rest = b""
+    with sheet._get_source() as source:  # noqa: SLF001 - of a part that only this names
+        while piece := source.read(_PIECE):
+            piece = rest + piece
+            cut = piece.rfind(b"<") if piece.rfind(b">") < piece.rfind(b"<") else len(piece)
+            yield piece[:cut]
+            rest = piece[cut:]
+
+
+def misplaced(sheet: Any) -> str:
+    """The first row or cell that does not come after the one before it; ``""`` if all do.
+
+    The library leaves such a row out, and of two cells in one place the first, without a word.
+    """
+    row = column = 0
+    for piece in markup(sheet):
+        for kind, letters, number in _PLACED.findall(piece):
+            if kind == b"row":
+                before, row, column = row, int(number or row + 1), 0
+                if row <= before:
+                    return f"row {row:,}"
+            else:
+                before, column = column, _column(letters) if letters else column + 1
+                if column <= before:
+                    return f"a cell in column {letters.decode()} of row {row:,}"
+    return ""
+
+
+@cache
+def _column(letters: bytes) -> int:
+    """The number of a column, from 1: ``AA`` is the 27th."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - ord("A") + 1
+    return number
 
 
 def shown(value: str, *, longest: int = LONGEST_TEXT) -> str:
@@ -94,19 +147,36 @@ def unescaped(text: str) -> str:
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
-def _transitional(content: bytes) -> bytes:
-    """``content``; Strict Open XML gets the namespaces of Transitional, which all programs know."""
+def _readable(content: bytes) -> bytes:
+    """``content`` as the library reads all of it, and reads it right.
+
+    Strict Open XML gets the namespaces of Transitional, which all programs know.
+    """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        if not any(_STRICT in archive.read(name) for name in _ROOTS & {*archive.namelist()}):
+        is_strict = any(_STRICT in archive.read(name) for name in _ROOTS & {*archive.namelist()})
+        shortened = {
+            name
+            for name in archive.namelist()
+            if _holds_texts(archive, name) and _REMOVED in archive.read(name)
+        }
+        if not is_strict and not shortened:
             return content
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w") as changed:
             for part in archive.infolist():
                 body = archive.read(part)
-                if part.filename.endswith((".xml", ".rels")):
+                if is_strict and part.filename.endswith((".xml", ".rels")):
                     body = _NAMESPACE.sub(_renamed, body)
+                if part.filename in shortened:
+                    body = body.replace(_REMOVED, _RESTORED)
                 changed.writestr(part.filename, body)
     return out.getvalue()
+
+
+def _holds_texts(archive: zipfile.ZipFile, name: str) -> bool:
+    """Whether a part is the table of texts, which each program names as it likes."""
+    with archive.open(name) as part:
+        return _TABLE_OF_TEXTS.search(part.read(_HEAD)) is not None
 
 
 def _renamed(match: re.Match[bytes]) -> bytes:

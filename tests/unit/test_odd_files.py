@@ -522,3 +522,54 @@ def test_every_file_that_is_not_there_is_told_before_one_is_read(tmp_path):
         " under [filemaker.tables]; then run 01_preflight again"
     )
     assert source.usage().bytes_read == 0
+
+
+HEADERS = '<row r="1"><c r="A1" t="str"><v>id</v></c><c r="B1" t="str"><v>a</v></c></row>'
+
+
+@pytest.mark.parametrize(
+    ("rows", "place"),
+    [
+        ('<row r="2"><c r="A2"><v>1</v></c></row><row r="2"><c r="A2"><v>2</v></c></row>', "row 2"),
+        ('<row r="3"><c r="A3"><v>1</v></c></row><row r="2"><c r="A2"><v>2</v></c></row>', "row 2"),
+        (
+            '<row spans="1:2" r="2"><c t="str" r="B2"><v>x</v></c><c r="A2"><v>2</v></c></row>',
+            "A of row 2",
+        ),
+        (
+            '<row r="2"><c r="A2"><v>2</v></c><c r="B2"><v>8</v></c><c r="B2"><v>9</v></c></row>',
+            "B of row 2",
+        ),
+        ("<row><c><v>1</v></c></row>" + 2 * '<row r="2"><c r="A2"><v>2</v></c></row>', "row 2"),
+        ('<row r="2"><c r="AA2"><v>2</v></c><c r="Z2"><v>9</v></c></row>', "Z of row 2"),
+    ],
+)
+def test_a_row_or_cell_that_the_library_would_leave_out_stops(rows, place, tmp_path):
+    raw_workbook(tmp_path, HEADERS + rows)
+    with pytest.raises(SourceError, match=f"{place} comes twice, or after a later one") as stopped:
+        files(tmp_path).count("t.xlsx")
+    assert "state: nothing was written" in str(stopped.value)
+
+
+def test_rows_and_cells_may_have_no_places_of_their_own(tmp_path):
+    rows = "<row><c><v>1</v></c><c><v>7</v></c></row><row><c><v>2</v></c></row>"
+    raw_workbook(tmp_path, HEADERS + rows)
+    assert read(files(tmp_path), "t.xlsx", a="number") == [
+        {"id": "1", "a": "7"},
+        {"id": "2", "a": ""},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stored", "text"),
+    [
+        ("_x005F_x000D_", "_x000D_"),  # an escape that is hidden is no line end
+        ("_x005F_x005F_ and _x005F_x0041_", "_x005F_ and _x0041_"),
+        ("a boxx005F_x005F", "a boxx005F_x005F"),
+        ("_x005f_x000a_", "_x000a_"),
+    ],
+)
+def test_a_text_that_looks_like_an_escape_stays_in_the_table_of_texts_too(stored, text, tmp_path):
+    rows = '<row r="2"><c r="A2"><v>1</v></c><c r="B2" t="s"><v>0</v></c></row>'
+    raw_workbook(tmp_path, HEADERS + rows, [f"<t>{stored}</t>"])
+    assert read(files(tmp_path), "t.xlsx", a="text") == [{"id": "1", "a": text}]

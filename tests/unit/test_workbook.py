@@ -308,6 +308,17 @@ def test_what_was_filled_in_is_read_whatever_program_has_saved_it(
     assert {(k, c): cell.value for (_, k, c), cell in cells.items() if not cell.untouched} == FILLED
 
 
+def test_a_line_that_the_library_would_leave_out_is_told(tmp_path: Path) -> None:
+    path = of_plan_dates(tmp_path)
+
+    def again(name: str, part: str) -> str:
+        return part.replace('<row r="4"', '<row r="3"') if "sheet2" in name else part
+
+    path.write_bytes(rewritten(path.read_bytes(), again))
+    with pytest.raises(StopError, match="sheet plan dates: row 3 comes twice, or after a later"):
+        manual.read(path, [booked()])
+
+
 def test_a_workbook_that_was_sorted_filtered_and_put_in_another_order_is_the_same(
     tmp_path: Path,
 ) -> None:

@@ -19,7 +19,6 @@ from nexus_reimport.files import workbook
 CUT_AT = workbook.LONGEST_TEXT  # FileMaker cuts longer texts
 _MARKUP = re.compile(rb"<(?:\w+:)?(f|mergeCell)[\s/>]")
 _MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]*?ref=[\"']([A-Z0-9:]+)")
-_PIECE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,7 @@ def opened(content: bytes, where: str) -> Sheet:
         first = next(sheet for sheet in book.worksheets if sheet.sheet_state == "visible")
         filled = [sheet for sheet in book.worksheets if _holds_data(sheet)]
         has_formulas, merged = _markup(first)
+        misplaced = workbook.misplaced(first)
     if any(sheet is not first for sheet in filled):
         raise SourceError(
             f"{len(filled)} of {wording.amount(len(book.worksheets), 'sheet holds', 'sheets hold')}"
@@ -58,6 +58,12 @@ def opened(content: bytes, where: str) -> Sheet:
             where=where,
             next="export the table from FileMaker again, and do not save it in a spreadsheet"
             " program",
+        )
+    if misplaced:
+        raise SourceError(
+            f"{misplaced} comes twice, or after a later one, and would not be read",
+            where=where,
+            next="export the table from FileMaker again, and do not save it in another program",
         )
     formulas = None
     if has_formulas:
@@ -86,15 +92,11 @@ def _markup(sheet: Any) -> tuple[bool, list[str]]:
 
     The library gives neither for a sheet that it reads row by row.
     """
-    formulas, merged, rest = False, [], b""
-    with sheet._get_source() as source:  # noqa: SLF001 - of a part that only this names
-        while piece := source.read(_PIECE):
-            window = rest + piece
-            if _MARKUP.search(window):
-                formulas = formulas or any(m[1] == b"f" for m in _MARKUP.finditer(window))
-                merged += [m[1].decode() for m in _MERGED.finditer(window)]
-            # A tag that the end of a piece has cut is searched again, with the next piece.
-            rest = window[window.rfind(b"<") :] if window.rfind(b">") < window.rfind(b"<") else b""
+    formulas, merged = False, []
+    for piece in workbook.markup(sheet):
+        if _MARKUP.search(piece):
+            formulas = formulas or any(m[1] == b"f" for m in _MARKUP.finditer(piece))
+            merged += [m[1].decode() for m in _MERGED.finditer(piece)]
     return formulas, merged
 
 

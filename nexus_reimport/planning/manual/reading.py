@@ -56,6 +56,9 @@ def read(path: Path, kinds: Sequence[ByHandSheet]) -> Given:
                 f" {', '.join(map(sheet_name, kinds))}"
             )
             continue
+        if place := workbook.misplaced(sheet):
+            problems.append(f"sheet {sheet.title}: {place} comes twice, or after a later one")
+            continue
         problems += _read_kind(sheet, known[name_key(sheet.title)], given, values)
     if problems:
         raise refused(problems)
