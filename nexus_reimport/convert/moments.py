@@ -18,6 +18,8 @@ from nexus_reimport.convert.outcome import ConversionError, Partial
 EARLIEST = date(1890, 1, 1)  # an earlier date is a typing error: no living patient is that old
 # Hours of four digits: to FileMaker a time is a duration, not a time of day.
 _DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,6})?)?")
+# FileMaker takes 930, typed for half past nine, for 930 hours. Past midnight events do last.
+_TOO_LONG = timedelta(hours=48)
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python would also accept 20250630 and 2025-W27-1
 _OFFSET = re.compile(r"([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)(?:Z|[+-][0-9]{2}:?[0-9]{2})$")
 _REMARK = re.compile(r" \(not .*\)$")  # which a channel adds to a value that does not fit its type
@@ -169,10 +171,18 @@ def moment(day: str, clock: str, zone: ZoneInfo) -> Partial:
         if clock.strip():
             raise ConversionError("a time without a date")
         return Partial(None)
-    at = _stamped(_wall_moment(day, clock), zone)
+    at = _on_the_day(day, clock, zone)
     # On a calendar midnight looks like a time that somebody has entered.
     no_time = () if clock.strip() else ("no time: set to midnight",)
     return Partial(at.value, derived=(*no_time, *at.derived))
+
+
+def _on_the_day(day: str, clock: str, zone: ZoneInfo) -> Partial:
+    """The instant of ``day`` plus ``clock``; derived if nobody can mean a time of that day."""
+    at = _stamped(_wall_moment(day, clock), zone)
+    is_long = bool(clock.strip()) and duration(clock) >= _TOO_LONG
+    reasons = ("a time of 48 hours or more: set to a later day",) if is_long else ()
+    return Partial(at.value, derived=(*reasons, *at.derived))
 
 
 def _wall_moment(day: str, clock: str) -> datetime:
@@ -201,12 +211,12 @@ def end_moment(
         is_bare = day.strip() in ("", start_day.strip())
         why = "no end" if is_bare else "an end on another day without a time"
         return Partial(assumed, derived=(f"{why}: set to {minutes} minutes after the start",))
-    ends = _wall_moment(day if day.strip() else start_day, clock)
-    if instant(ends, zone) < begins:
+    end_day = day if day.strip() else start_day
+    if instant(_wall_moment(end_day, clock), zone) < begins:
         return Partial(
             assumed, derived=(f"an end before the start: set to {minutes} minutes after the start",)
         )
-    return _stamped(ends, zone)
+    return _on_the_day(end_day, clock, zone)
 
 
 def dated(day: str, stamp: str, zone: ZoneInfo) -> Partial:

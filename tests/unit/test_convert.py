@@ -84,6 +84,15 @@ def test_twenty_four_hours_are_the_next_midnight() -> None:
     assert convert.moment("2025-06-30", "25:30:00.5", SYDNEY) == Partial("2025-06-30 15:30:00.5+00")
 
 
+def test_a_time_that_was_typed_without_its_colon_is_told() -> None:
+    """FileMaker takes 930 for as many hours: the appointment would be 38 days later."""
+    later = ("a time of 48 hours or more: set to a later day",)
+    for clock, derived in (("47:59:59", ()), ("48:00:00", later), ("930:00:00", later)):
+        assert convert.moment("2025-06-30", clock, SYDNEY).derived == derived
+        assert ends(("", clock)).derived == derived
+    assert convert.moment("2025-06-30", "930:00:00", SYDNEY).value == "2025-08-07 08:00:00+00"
+
+
 @given(st.integers(0, 9999), st.integers(0, 59), st.integers(0, 59))
 def test_a_time_is_a_duration_however_long(hours: int, minutes: int, seconds: int) -> None:
     said = convert.duration(f"{hours:02}:{minutes:02}:{seconds:02}")
