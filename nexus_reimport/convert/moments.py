@@ -22,7 +22,8 @@ _DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,6})?)?"
 _TOO_LONG = timedelta(hours=48)
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python would also accept 20250630 and 2025-W27-1
 _OFFSET = re.compile(r"([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)(?:Z|[+-][0-9]{2}:?[0-9]{2})$")
-_REMARK = re.compile(r" \(not .*\)$")  # which a channel adds to a value that does not fit its type
+# Which a channel adds to a value that does not fit: the form that is declared, if it has one.
+_REMARK = re.compile(r" \(not (?P<form>[dmy]([/.-])[dmy]\2[dmy])?(?P<clock> and a time)?.*\)$")
 
 
 def iso_date(value: str) -> str | None:
@@ -57,11 +58,21 @@ def _date(value: str) -> date:
 
 
 def _no_date(value: str) -> str:
-    """Why ``value`` is not a date; names the form in which it would be one, if there is one."""
-    written = _REMARK.sub("", value.strip()).partition(" ")[0]
-    fitting = " or ".join(forms.orders(written))
+    """Why ``value`` is not a date, or not the timestamp that its remark asks for.
+
+    If it would be a date in another form, that form is named.
+    """
+    remark = _REMARK.search(value)
+    text = value[: remark.start()] if remark else value
+    written, _, clock = text.strip().replace("T", " ", 1).partition(" ")
+    expected = forms.order_of(remark["form"]) if remark and remark["form"] else forms.ISO
+    fitting = forms.orders(written)
+    if expected in fitting and remark and remark["clock"]:
+        return "not a time" if clock else "a date without a time of day"
+    if expected in fitting and clock:
+        return "a date with a time of day"
     if fitting:
-        return f"not a date in the expected form, but in the form {fitting}"
+        return f"not a date in the expected form, but in the form {' or '.join(fitting)}"
     return "not a date: its year has two digits" if forms.has_short_year(written) else "not a date"
 
 
@@ -161,6 +172,8 @@ def timestamp(value: str, zone: ZoneInfo) -> Partial:
 
 
 def _wall(value: str) -> datetime:
+    if _REMARK.search(value):
+        raise ConversionError(_no_date(value))
     day, _, clock = _OFFSET.sub(r"\1", value.strip().replace("T", " ", 1)).partition(" ")
     return datetime.combine(_date(day), time.min) + duration(clock or "00:00:00")
 

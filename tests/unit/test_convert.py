@@ -62,6 +62,44 @@ def test_a_date_in_another_form_does_not_fit_and_is_never_guessed(value: str) ->
 
 
 @pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("2025-06-30 10:00:00", "a date with a time of day"),
+        ("2025-06-30T00:00:00", "a date with a time of day"),
+        ("30/06/2025 10:00 (not d/m/y)", "a date with a time of day"),
+        ("03/04/2025 10:00 (not d.m.y)", "a date with a time of day"),
+        ("30/06/2025 10:00 (not m/d/y)", "in the form d/m/y"),
+        ("30/06/25 (not d/m/y)", "its year has two digits"),
+        ("2025/06/30", "in the form y/m/d"),
+        ("10:00:00 (not a date)", "not a date"),
+    ],
+)
+def test_a_date_that_does_not_fit_is_told_by_what_is_wrong_with_it(value: str, reason: str) -> None:
+    with pytest.raises(ConversionError) as misfit:
+        convert.iso_date(value)
+    assert str(misfit.value).endswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("30/06/2025 9h30 (not d/m/y and a time)", "not a time"),
+        ("30/06/2025 (not d/m/y and a time)", "a date without a time of day"),
+        ("30/06/2025 10:00 (not m/d/y and a time)", "but in the form d/m/y"),
+        ("30/06/2025 10:00", "but in the form d/m/y"),
+        ("2025-06-30 9h30", "not a time"),
+        ("45123 (not a timestamp)", "not a date"),
+    ],
+)
+def test_a_timestamp_that_does_not_fit_is_told_by_what_is_wrong_with_it(
+    value: str, reason: str
+) -> None:
+    with pytest.raises(ConversionError) as misfit:
+        convert.timestamp(value, SYDNEY)
+    assert str(misfit.value).endswith(reason)
+
+
+@pytest.mark.parametrize(
     ("as_of", "zone", "today", "tomorrow"),
     [
         ("2025-11-14T21:00+00:00", "Australia/Sydney", "2025-11-15", "2025-11-16"),
