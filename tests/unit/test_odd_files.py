@@ -573,3 +573,35 @@ def test_a_text_that_looks_like_an_escape_stays_in_the_table_of_texts_too(stored
     rows = '<row r="2"><c r="A2"><v>1</v></c><c r="B2" t="s"><v>0</v></c></row>'
     raw_workbook(tmp_path, HEADERS + rows, [f"<t>{stored}</t>"])
     assert read(files(tmp_path), "t.xlsx", a="text") == [{"id": "1", "a": text}]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ['"Smith, Ann"', "plain"],  # as Excel saves it
+        ["plain", '"said ""yes"""'],
+        ["a, b", '"said ""yes"""'],  # as LibreOffice does
+    ],
+)
+def test_quotes_of_a_spreadsheet_program_in_a_tab_separated_file_stop(values, tmp_path):
+    held = (f"{number}\t{value}" for number, value in enumerate(values))
+    lines(tmp_path, "id\ta", *held, name="t.tab")
+    with pytest.raises(SourceError, match=r"a spreadsheet program has saved it \(line") as stopped:
+        files(tmp_path).count("t.tab")
+    assert "Ann" not in str(stopped.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ['"Bob"', '""'],  # somebody's nickname
+        ['"Smith, Ann"', "Doe, Jo"],
+        ['"Smith, Ann"', '6" wide'],
+        ['"said ""yes"""', 'said "no"'],
+        ['"a" and "b"', "c"],
+    ],
+)
+def test_quotes_that_somebody_has_typed_are_a_part_of_their_value(values, tmp_path):
+    held = (f"{number}\t{value}" for number, value in enumerate(values))
+    lines(tmp_path, "id\ta", *held, name="t.tab")
+    assert [row["a"] for row in read(files(tmp_path), "t.tab", a="text")] == values

@@ -22,6 +22,7 @@ from nexus_reimport.forms import DECIMALS, ORDERS, Seen
 
 _ORDERS = '"d/m/y", "m/d/y" or "y/m/d"'
 _MOST_CELLS = 1 << 21  # that are in memory at once: some 400 MiB
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')  # each quote inside is doubled
 _LONG_ID = re.compile(r"[0-9]{15}([0-9]+)")  # more digits than a spreadsheet's number keeps
 
 
@@ -102,6 +103,35 @@ def refuse_rounded_ids(grid: Grid, places: Mapping[str, int], where: str) -> Non
             next="export the table from FileMaker again, and do not save it in a spreadsheet"
             " program",
         )
+
+
+def refuse_quotes(grid: Grid, where: str) -> None:
+    """Stop at a tab-separated file whose quotes are a spreadsheet program's, and no part of values.
+
+    FileMaker writes this format without quotes. Such a program puts a value with a quote into
+    quotes and doubles its own; Excel does so with each value that has a comma, too.
+
+    Raises:
+        SourceError: every quote of the file is of this kind, and at least one can be no other.
+    """
+    bare_quotes = bare_commas = doubled = around_commas = 0
+    first = 0
+    for line in grid.rows:
+        for text in (cell for cell in line.cells if isinstance(cell, str)):
+            is_quoted = _QUOTED.fullmatch(text) is not None
+            bare_quotes += '"' in text and not is_quoted
+            bare_commas += "," in text and not is_quoted
+            is_doubled, has_comma = is_quoted and '""' in text[1:-1], is_quoted and "," in text
+            doubled, around_commas = doubled + is_doubled, around_commas + has_comma
+            first = first or line.number * (is_doubled or has_comma)
+    if bare_quotes or not (doubled or (around_commas and not bare_commas)):
+        return
+    raise SourceError(
+        "values stand in quotes, which FileMaker does not write into such a file: a spreadsheet"
+        f" program has saved it (line {first:,} is the first)",
+        where=where,
+        next="export the table from FileMaker again, and do not save it in a spreadsheet program",
+    )
 
 
 def _columns(grid: Grid, places: Mapping[str, int], forms: Forms) -> Iterator[_Column]:

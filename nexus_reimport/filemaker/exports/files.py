@@ -39,7 +39,7 @@ from nexus_reimport.filemaker import (
     suggest,
 )
 from nexus_reimport.filemaker.cleaning import REPETITION
-from nexus_reimport.filemaker.exports import encoded, grid, kinds, spreadsheet, typed
+from nexus_reimport.filemaker.exports import columns, encoded, grid, kinds, spreadsheet, typed
 from nexus_reimport.filemaker.exports.cells import Forms
 from nexus_reimport.filemaker.exports.delimited import Delimited, DelimitedRows
 from nexus_reimport.filemaker.exports.grid import Grid, Known
@@ -269,11 +269,14 @@ class ExportedFiles:
                 next="export the table from FileMaker again, or give the file the right suffix",
             )
         text = encoded.opened(path, declared.encoding or self._place.encoding, where)
-        file = Delimited(text, quotes=path.suffix.lower() == ".csv")
+        has_quotes = path.suffix.lower() == ".csv"
+        file = Delimited(text, quotes=has_quotes)
         text_forms = replace(self._forms(table), between_repetitions=REPETITION)
         rows = grid.read(
             file.records(), known, where, padded=False, rows_of=lambda: DelimitedRows(file)
         )
+        if not has_quotes:
+            columns.refuse_quotes(rows, where)
         return rows, text_forms
 
     def _forms(self, table: str) -> Forms:
