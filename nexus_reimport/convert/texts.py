@@ -14,7 +14,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _UUID_LENGTH = 36
 _HYPHENS = (8, 13, 18, 23)  # their places in a UUID
 _OF_UUIDS = re.compile(r"[0-9a-fA-F-]*")
-_TRUE = frozenset({"1", "1.0", "yes", "true"})  # a spreadsheet gives the number 1 as 1.0
+_TRUE = frozenset({"1", "1.0", "yes", "y", "true", "on"})  # a spreadsheet gives the number 1 as 1.0
 _FALSE = frozenset({"", "0", "0.0", "no", "n", "false", "off"})
 
 

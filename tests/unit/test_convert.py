@@ -310,6 +310,18 @@ def test_a_default_that_is_neither_yes_nor_no_is_told(typed: str) -> None:
     assert convert.contact_card(details(other)).misfits == ()
 
 
+@pytest.mark.parametrize("no", ["0", "no", "N", "false", "Off"])
+@pytest.mark.parametrize("yes", ["1", "yes", "Y", "true", "On"])
+def test_a_default_may_be_any_word_for_yes_or_no(yes: str, no: str) -> None:
+    made = convert.contact_card(
+        details(
+            {"kind": "Email", "value": "a@b.example", "default_email": no},
+            {"kind": "Email", "value": "c@d.example", "default_email": yes},
+        )
+    )
+    assert (made.value["email"], made.misfits) == ("c@d.example", ())
+
+
 @pytest.mark.parametrize("value", ["a@b", "a @b.example", "a@b.example; c@d.example", "a@@b.ex"])
 def test_an_email_of_an_odd_shape_is_kept_as_written_and_told(value: str) -> None:
     made = convert.contact_card(details({"kind": "E-mail", "value": value}))
