@@ -114,17 +114,18 @@ def refuse_quotes(grid: Grid, where: str) -> None:
     Raises:
         SourceError: every quote of the file is of this kind, and at least one can be no other.
     """
-    bare_quotes = bare_commas = doubled = around_commas = 0
-    first = 0
+    doubled = around_commas = bare_commas = first = 0
     for line in grid.rows:
         for text in (cell for cell in line.cells if isinstance(cell, str)):
-            is_quoted = _QUOTED.fullmatch(text) is not None
-            bare_quotes += '"' in text and not is_quoted
-            bare_commas += "," in text and not is_quoted
-            is_doubled, has_comma = is_quoted and '""' in text[1:-1], is_quoted and "," in text
-            doubled, around_commas = doubled + is_doubled, around_commas + has_comma
-            first = first or line.number * (is_doubled or has_comma)
-    if bare_quotes or not (doubled or (around_commas and not bare_commas)):
+            if _QUOTED.fullmatch(text):
+                is_doubled, has_comma = '""' in text[1:-1], "," in text
+                doubled, around_commas = doubled + is_doubled, around_commas + has_comma
+                first = first or line.number * (is_doubled or has_comma)
+            elif '"' in text:
+                return
+            else:
+                bare_commas += "," in text
+    if not doubled and (bare_commas or not around_commas):
         return
     raise SourceError(
         "values stand in quotes, which FileMaker does not write into such a file: a spreadsheet"
