@@ -137,6 +137,11 @@ def _is_unseen(value: str) -> bool:
     return bool(value) and not value.isspace() and not _UNSEEN.sub("", value).strip()
 
 
+def visible(value: str) -> str:
+    """``value`` without what nobody sees, such as the marks around a number that was pasted."""
+    return value if value.isascii() else _UNSEEN.sub("", value)
+
+
 def clean(value: str) -> tuple[str, tuple[str, ...]]:
     """``value`` changed so that every later place can hold it, and what was changed.
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from nexus_reimport.convert.outcome import ConversionError, Partial
 from nexus_reimport.convert.registry import Detail
 from nexus_reimport.convert.texts import flag, is_flag, text
-from nexus_reimport.text import name_key
+from nexus_reimport.text import name_key, visible
 
 T = TypeVar("T")
 _KINDS = frozenset({"phone", "mobile", "email", "address"})
@@ -31,6 +31,7 @@ _AS = {"phone": "a phone", "email": "an e-mail", "address": "an address"}
 _BETWEEN = re.compile(r"[/,;|&+\n\r\x0b]|\b(?:or|and)\b", re.IGNORECASE)
 _WORDS = re.compile(r"[^\W\d_]+")
 _FEWEST, _MOST = 6, 15  # digits of one number: 13 12 34 has six, and E.164 allows fifteen
+_FORMAT = re.compile("[\\s()./\\-\u2010-\u2015\u2212]")  # dashes of every length among them
 # Only the usual form: an e-mail of any other is kept as it is written, and told.
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
 
@@ -44,7 +45,7 @@ def e164(value: str) -> str | None:
 
     Source: ITU-T E.164; Australian Communications and Media Authority, "Phone number types".
     """
-    digits = re.sub(r"[\s().\-/]", "", value)
+    digits = _FORMAT.sub("", visible(value))
     # Areas begin with 2, 3, 7 or 8, mobiles with 4; the 0 in +61 (0)4 is not dialled from abroad.
     national = re.fullmatch(r"(?:(?:\+|00|0011)?610?|0)([2-478][0-9]{8})", digits)
     if national:
@@ -115,7 +116,8 @@ def contact_card(details: Iterable[Detail]) -> Partial:
         if kind == "email":
             # The default sorts first (False before True), and the others keep their order.
             emails.append((not flag(default), entry))
-            if not _EMAIL.fullmatch(entry["address"]):
+            address = entry["address"]
+            if not _EMAIL.fullmatch(address) or visible(address) != address:
                 derived.append("an e-mail of unusual form: kept as it was written")
         else:
             phones.append((not flag(default), entry))

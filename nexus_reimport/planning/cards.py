@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from nexus_reimport import convert, strict_json
-from nexus_reimport.text import folded, name_key
+from nexus_reimport.text import folded, name_key, visible
 
 Card = Mapping[str, Any]
 Keys = Sequence[str]  # the JSON keys that hold a part, its list of entries first
@@ -119,8 +119,8 @@ def first_email(card: Card) -> str:
     """The first e-mail, folded; ``""`` if the card does not say which is the first."""
     email = card.get("email")
     if isinstance(email, str):
-        return name_key(email)
-    flagged = [name_key(entry.text) for entry in _details(email) if entry.is_default]
+        return _folded(email)
+    flagged = [_folded(entry.text) for entry in _details(email) if entry.is_default]
     return flagged[0] if len(flagged) == 1 else ""
 
 
@@ -418,7 +418,11 @@ def _scalar(value: Any) -> str:
 
 @lru_cache(_REMEMBERED)
 def _folded(text: str) -> str:
-    """A phone as its number, whatever its format; anything else with case and blanks folded."""
+    """A phone as its number, whatever its format; anything else with case and blanks folded.
+
+    What nobody sees does not count: pasted numbers and addresses have marks around them.
+    """
+    text = visible(text) or text
     digits = re.sub(r"\D", "", text)
     if len(digits) >= _DIGITS_OF_A_PHONE and not re.search(r"[^\W\d_]|@", text):
         # Service numbers (13, 1300) have no E.164 form: their digits are compared.

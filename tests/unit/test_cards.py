@@ -164,13 +164,27 @@ def test_a_card_of_any_other_kind_breaks_nothing(held: Any) -> None:
 
 @pytest.mark.parametrize(
     "fed",
-    ["0491570001", "+61 491 570 001", "0491-570-001", "61491570001", "491570001"],
+    [
+        "0491570001",
+        "+61 491 570 001",
+        "0491-570-001",
+        "61491570001",
+        "491570001",
+        "\u202a0491 570 001\u202c",  # pasted from an address book
+        "0491\N{EN DASH}570\N{NON-BREAKING HYPHEN}001",
+    ],
 )
 def test_a_number_in_another_format_is_the_same_number(fed: str) -> None:
     held = {"phones": [{"number": MUM, "label": "Mum"}]}
     made = Side(held, [mobile(fed, label="Home")])
     assert made.card == {"phones": [{"number": MUM, "phone": MUM, "label": "Mum"}]}
     assert (made.of("phones").same, made.merger.differences) == (1, [])
+
+
+def test_an_email_with_marks_that_nobody_sees_is_the_same_email() -> None:
+    made = Side({"emails": [{"address": "a@b.example"}]}, [email("\u202aA@b.example\u200b")])
+    assert made.card == {"emails": [{"address": "a@b.example"}]}
+    assert (made.of("emails").same, made.merger.differences) == (1, [])
 
 
 def test_a_key_of_nexus_that_holds_flags_or_nothing_stays_on_its_phone() -> None:

@@ -322,7 +322,10 @@ def test_a_default_may_be_any_word_for_yes_or_no(yes: str, no: str) -> None:
     assert (made.value["email"], made.misfits) == ("c@d.example", ())
 
 
-@pytest.mark.parametrize("value", ["a@b", "a @b.example", "a@b.example; c@d.example", "a@@b.ex"])
+@pytest.mark.parametrize(
+    "value",
+    ["a@b", "\u202aa@b.example\u202c", "a @b.example", "a@b.example; c@d.example", "a@@b.ex"],
+)
 def test_an_email_of_an_odd_shape_is_kept_as_written_and_told(value: str) -> None:
     made = convert.contact_card(details({"kind": "E-mail", "value": value}))
     assert made.value["email"] == value
@@ -358,6 +361,8 @@ def test_the_default_mobile_comes_first_and_carries_both_keys() -> None:
         ("0591 570 006", None),
         ("(02) 5550\N{NO-BREAK SPACE}1234", "+61255501234"),
         ("02/5550 1234", "+61255501234"),  # as long as one number with its area code
+        ("\u202a0491 570 006\u202c", "+61491570006"),  # pasted from an address book
+        ("0491\N{NON-BREAKING HYPHEN}570\N{EN DASH}006\N{ZERO WIDTH SPACE}", "+61491570006"),
         ("0491 570 00\N{FULLWIDTH DIGIT SIX}", None),
         ("+44 20 7946 095\N{ARABIC-INDIC DIGIT EIGHT}", None),
     ],
