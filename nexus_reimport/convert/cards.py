@@ -28,7 +28,7 @@ _IN_A_PHONE = "an e-mail in the record of a phone: kept there as it was written"
 _OF_UNKNOWN_KIND = "of unknown kind: taken as {}, judged by its value"
 _AS = {"phone": "a phone", "email": "an e-mail", "address": "an address"}
 # What people write between two numbers, the second of which may be its last digits alone.
-_BETWEEN = re.compile(r"[/,;|&+\n\r\x0b]|\b(?:or|and)\b", re.IGNORECASE)
+_BETWEEN = re.compile(r"[/,;|&+\n\r\x0b\x85\u2028\u2029]|\b(?:or|and)\b", re.IGNORECASE)
 _WORDS = re.compile(r"[^\W\d_]+")
 _FEWEST, _MOST = 6, 15  # digits of one number: 13 12 34 has six, and E.164 allows fifteen
 _FORMAT = re.compile("[\\s()./\\-\u2010-\u2015\u2212]")  # dashes of every length among them
