@@ -30,6 +30,8 @@ _AS = {"phone": "a phone", "email": "an e-mail", "address": "an address"}
 # What people write between two numbers, the second of which may be its last digits alone.
 _BETWEEN = re.compile(r"[/,;|&+\n\r\x0b\x85\u2028\u2029]|\b(?:or|and)\b", re.IGNORECASE)
 _WORDS = re.compile(r"[^\W\d_]+")
+_DASH = re.compile("\\s[\\-\u2010-\u2015\u2212]\\s")
+_LOCAL = 8  # digits of an Australian number without its area code
 _FEWEST, _MOST = 6, 15  # digits of one number: 13 12 34 has six, and E.164 allows fifteen
 _FORMAT = re.compile("[\\s()./\\-\u2010-\u2015\u2212]")  # dashes of every length among them
 # Only the usual form: an e-mail of any other is kept as it is written, and told.
@@ -63,10 +65,18 @@ def _may_be_several(phone: str) -> bool:
     """Whether digits stand on both sides of what stands between numbers, or are too many for one.
 
     On both sides of any other word they must be a whole number each: 02 5550 1234 ext 12 is one.
+    A dash between blanks separates only what is a number before it: 5550 - 1234 is one.
     """
-    parts = [len(re.findall(r"[0-9]", part)) for part in _BETWEEN.split(phone)]
-    whole = [len(re.findall(r"[0-9]", part)) >= _FEWEST for part in _WORDS.split(phone)]
-    return sum(map(bool, parts)) > 1 or sum(whole) > 1 or sum(parts) > _MOST
+    parts, around_words, around_dashes = (
+        [len(re.findall(r"[0-9]", part)) for part in between.split(phone)]
+        for between in (_BETWEEN, _WORDS, _DASH)
+    )
+    return (
+        sum(map(bool, parts)) > 1
+        or sum(digits >= _FEWEST for digits in around_words) > 1
+        or (around_dashes[0] >= _LOCAL and any(around_dashes[1:]))
+        or sum(parts) > _MOST
+    )
 
 
 def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:

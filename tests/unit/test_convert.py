@@ -385,6 +385,9 @@ def test_a_phone_stays_as_written_and_has_an_international_form_where_its_shape_
         "5550 1234/5",
         "4155 5123 / 4",
         "+64 21 123 456\n457",
+        "+64 21 123 456 - 457",
+        "+64 21 123 456 \N{EN DASH} 457",
+        "4155 5123 - 4",
         "+64 21 123 456\u2028457",
         "+64 21 123 456\u2029457",
         "0491 570 006\n0491 570 007",
@@ -420,6 +423,11 @@ def test_what_may_be_two_numbers_is_kept_as_written_without_one_form_and_told(wr
         "after 5 pm: 0491 570 006",
         "(+61) 491 570 006",
         "13 12 34",
+        "5550 - 1234",
+        "1300 - 555 - 012",
+        "+1 (202) 555 - 0142",
+        "0491 - 570 - 006",
+        "0491 570 006 - mum",
     ],
 )
 def test_signs_and_words_around_one_number_make_no_second_of_it(written: str) -> None:
