@@ -106,16 +106,19 @@ class DataApi(Server):
         """FileMaker's own count. If it is 0, it is asked for twice: code 101 has other causes.
 
         Raises:
-            SourceRefused: the table has more records than the account is given.
+            SourceRefused: the table has more records than the account is given, asked twice: one
+                that somebody is making just now is counted by the table first.
         """
+        given = hidden = 0
         for _ in range(2):
             answer = self._ask("GET", self._records(table, {"_limit": 1}), self._where(table))
             self._expect(answer, table, codes.NO_RECORD)
             if answer.code == codes.OK and answer.total:
-                # What an account may not see would look like records that were deleted.
-                if answer.hidden:
-                    raise hidden_records(answer.total, answer.hidden, self._where(table))
-                return answer.total
+                given, hidden = answer.total, answer.hidden
+                if not hidden:
+                    return given
+        if hidden:  # what an account may not see would look like records that were deleted
+            raise hidden_records(given, hidden, self._where(table))
         return 0
 
     def newest(self, table: str, field: str) -> str:
