@@ -121,6 +121,15 @@ def test_a_table_that_has_more_records_than_the_account_is_given_stops(simulator
     assert "the right to view every record" in str(stopped.value)
 
 
+def test_a_record_that_is_being_made_while_the_table_is_counted_stops_nothing(simulator):
+    def change(content):
+        content["response"]["dataInfo"].update(totalRecordCount=58)
+
+    simulator.faults.append(replace(bent(RECORDS, change), times=1))
+    with opened(simulator, DataApi) as source:
+        assert source.count("API_Contacts") == 57
+
+
 @pytest.mark.parametrize("whole", [57, "", None])
 def test_a_server_may_not_say_how_many_records_the_table_has(simulator, whole):
     def change(content):
