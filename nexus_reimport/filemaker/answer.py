@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
+from nexus_reimport import wording
 from nexus_reimport.errors import ReimportError, SourceError, SourceRefused
 from nexus_reimport.filemaker import codes, jsontext, suggest
 from nexus_reimport.filemaker.http import LONGEST_PAUSE, Answer, TransientError
@@ -144,7 +145,7 @@ def incomplete_answer(what: str, where: str, next: str = "") -> SourceError:
 def hidden_records(given: int, hidden: int, where: str) -> SourceRefused:
     """The error of a table of which FileMaker gives our account only a part."""
     return SourceRefused(
-        f"FileMaker gives this account {given:,} of {given + hidden:,} records of the table",
+        f"FileMaker gives this account {wording.part(given, given + hidden)} records of the table",
         where=where,
         next="give the account's privilege set the right to view every record of the table; then"
         " run again",
