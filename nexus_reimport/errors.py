@@ -156,24 +156,26 @@ class FileFailure:
 def file_failure(error: BaseException) -> FileFailure | None:
     """What is wrong with the file or folder that an error of the system names, if it is one.
 
-    Of a disk: ``disks.failure``, which is asked first.
+    Of a disk: ``disks.failure``, which is asked first. Any name may be a patient's: of a file that
+    is missing, or is another kind of thing, only one that was marked as ours is told.
     """
-    if not isinstance(error, OSError) or not file_of(error):
+    if not isinstance(error, OSError):
         return None
-    where = f"{file_of(error)}: {os.strerror(error.errno or 0)}"
-    if error.errno in _FORBIDDEN:
-        return FileFailure(FORBIDDEN, where, ALLOW_IT)
-    if error.errno in _OTHERWISE:
-        return FileFailure(OTHERWISE, where, PUT_IT_RIGHT)
+    if error.errno in _FORBIDDEN and (named := file_of(error)):
+        return FileFailure(FORBIDDEN, f"{named}: {os.strerror(error.errno)}", ALLOW_IT)
+    if error.errno in _OTHERWISE and (named := error.__dict__.get(_OURS, "")):
+        return FileFailure(OTHERWISE, f"{named}: {os.strerror(error.errno)}", PUT_IT_RIGHT)
     return None
+
+
+def mark_as_ours(error: OSError, path: PathLike[str]) -> None:
+    """Remember with ``error`` that ``path``, of which it is, was named by this package."""
+    error.__dict__.setdefault(_OURS, str(path))
 
 
 def file_of(error: BaseException) -> str:
     """The file that an error of the operating system names; "" where it names none."""
-    if not isinstance(error, OSError):
-        return ""
-    # Of a rename, the second is the one that is known: the first is a draft.
-    named = error.filename if error.filename2 is None else error.filename2
+    named = error.filename if isinstance(error, OSError) else None
     return str(named) if isinstance(named, str | PathLike) else ""
 
 
@@ -182,6 +184,7 @@ ALLOW_IT = "let this account read and write it (ls -ld shows owner and mode)"
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 OTHERWISE = "a file or folder is not as it must be"
 PUT_IT_RIGHT = "put it right (ls -ld shows what is there; if nobody has touched it, report this)"
+_OURS = "file_of_ours"
 _OTHERWISE = (
     errno.EISDIR,
     errno.ENOTDIR,

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from nexus_reimport.errors import mark_as_ours
+
 # The owner alone: such files hold patients' rows, or secrets.
 FOLDER, FILE = 0o700, 0o600
 _ASKED = 0.2  # seconds in which a lock is tried again: who only asks whether it is held, holds it
@@ -70,6 +72,7 @@ def named(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         error.filename = error.filename or str(path)
+        mark_as_ours(error, path)
         raise
 
 
@@ -120,11 +123,12 @@ def replace(path: Path, data: bytes) -> None:
     # Written beside the file and renamed: a rename is all or nothing, a write is not.
     draft = path.with_name(f"{path.name}.{_writer()}.new")
     try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE)
-        with named(path), os.fdopen(handle, "wb") as file:
-            file.write(data)
-            sync(file)
-        draft.replace(path)
+        with named(path):
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                sync(file)
+            draft.replace(path)
     except BaseException:  # a full disk must not be left with half a draft on it
         draft.unlink(missing_ok=True)
         raise

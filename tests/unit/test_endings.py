@@ -108,15 +108,23 @@ def test_a_file_that_is_forbidden_is_named_in_a_journal(number: int) -> None:
     [errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG],
 )
 def test_a_file_that_is_not_as_it_must_be_is_named_everywhere(number: int) -> None:
-    error = OSError(number, "Ms Canary", "/records/.last_seal")
-    told, facts = unforeseen(error, "as it was"), journal.failure(error)
+    with pytest.raises(OSError, match="Canary") as refused, private.named(Path("/records/x")):
+        raise OSError(number, "Ms Canary", "/records/.x.draft")
+    told, facts = unforeseen(refused.value, "as it was"), journal.failure(refused.value)
     assert (told.what, told.where, told.state) == (facts["what"], facts["where"], "as it was")
     assert told.what == "a file or folder is not as it must be"
-    assert told.where == f"/records/.last_seal: {os.strerror(number)}"
+    assert told.where == f"/records/x: {os.strerror(number)}"
     assert "ls -ld" in told.next
     assert "ls -ld" in facts["next"]
     assert "Canary" not in f"{told}{facts}"
-    assert "unforeseen" in unforeseen(OSError(number, "Ms Canary")).what  # it names none
+
+
+def test_a_file_that_somebody_else_has_named_is_not_told() -> None:
+    """Its name may be a patient's."""
+    for error in (FileNotFoundError(2, "no", "/scans/Ms Canary.pdf"), OSError(errno.EISDIR, "no")):
+        told, facts = unforeseen(error), journal.failure(error)
+        assert "unforeseen" in told.what
+        assert "Canary" not in f"{told}{facts}"
 
 
 def test_of_a_rename_the_file_is_named_and_not_its_draft(tmp_path: Path) -> None:
