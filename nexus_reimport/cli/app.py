@@ -55,9 +55,6 @@ if TYPE_CHECKING:
     from nexus_reimport.model import Proposal
     from nexus_reimport.record import Run
 
-TestedRun = Annotated[
-    str, typer.Option("--run", help="Id of the run; without it, the latest whose dump is kept.")
-]
 PROGRAM = "nexus-reimport"
 # As a person meets them: to try it, to set it up, to run it, to undo it, to look back.
 ORDER = (
@@ -222,7 +219,9 @@ def verify(
     self_test: Annotated[
         bool, typer.Option("--self-test", help="Test the verification itself, on a copy.")
     ] = False,
-    run: TestedRun = "",
+    run: Annotated[
+        str, typer.Option("--run", help="Id of the run; without it, the latest whose dump is kept.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Put every kind of corruption into a copy, one at a time: what verification finds of them.

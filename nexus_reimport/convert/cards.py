@@ -30,10 +30,11 @@ _AS = {"phone": "a phone", "email": "an e-mail", "address": "an address"}
 # What people write between two numbers, the second of which may be its last digits alone.
 _BETWEEN = re.compile(r"[/,;|&+\n\r\x0b\x85\u2028\u2029]|\b(?:or|and)\b", re.IGNORECASE)
 _WORDS = re.compile(r"[^\W\d_]+")
-_DASH = re.compile("\\s[\\-\u2010-\u2015\u2212]\\s")
+_DASHES = r"\-\u2010-\u2015\u2212"  # of every length
+_DASH = re.compile(rf"\s[{_DASHES}]\s")
 _LOCAL = 8  # digits of an Australian number without its area code
 _FEWEST, _MOST = 6, 15  # digits of one number: 13 12 34 has six, and E.164 allows fifteen
-_FORMAT = re.compile("[\\s()./\\-\u2010-\u2015\u2212]")  # dashes of every length among them
+_FORMAT = re.compile(rf"[\s()./{_DASHES}]")
 # Only the usual form: an e-mail of any other is kept as it is written, and told.
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
 

@@ -184,15 +184,15 @@ def moment(day: str, clock: str, zone: ZoneInfo) -> Partial:
         if clock.strip():
             raise ConversionError("a time without a date")
         return Partial(None)
-    at = _on_the_day(day, clock, zone)
+    at = _on_the_day(_wall_moment(day, clock), clock, zone)
     # On a calendar midnight looks like a time that somebody has entered.
     no_time = () if clock.strip() else ("no time: set to midnight",)
     return Partial(at.value, derived=(*no_time, *at.derived))
 
 
-def _on_the_day(day: str, clock: str, zone: ZoneInfo) -> Partial:
-    """The instant of ``day`` plus ``clock``; derived if nobody can mean a time of that day."""
-    at = _stamped(_wall_moment(day, clock), zone)
+def _on_the_day(wall: datetime, clock: str, zone: ZoneInfo) -> Partial:
+    """The instant of ``wall``; derived if ``clock``, in it, cannot be meant as a time of a day."""
+    at = _stamped(wall, zone)
     is_long = bool(clock.strip()) and duration(clock) >= _TOO_LONG
     reasons = ("a time of 48 hours or more: set to a later day",) if is_long else ()
     return Partial(at.value, derived=(*reasons, *at.derived))
@@ -224,12 +224,12 @@ def end_moment(
         is_bare = day.strip() in ("", start_day.strip())
         why = "no end" if is_bare else "an end on another day without a time"
         return Partial(assumed, derived=(f"{why}: set to {minutes} minutes after the start",))
-    end_day = day if day.strip() else start_day
-    if instant(_wall_moment(end_day, clock), zone) < begins:
+    ends = _wall_moment(day if day.strip() else start_day, clock)
+    if instant(ends, zone) < begins:
         return Partial(
             assumed, derived=(f"an end before the start: set to {minutes} minutes after the start",)
         )
-    return _on_the_day(end_day, clock, zone)
+    return _on_the_day(ends, clock, zone)
 
 
 def dated(day: str, stamp: str, zone: ZoneInfo) -> Partial:

@@ -288,11 +288,12 @@ def _asked(run: Run) -> Iterator[Fact]:
     """The proposal, as long as nothing was written; and why its approval would be refused."""
     if run.state() is not State.AS_IT_WAS or not run.has(Proposal):
         return
-    if run.verdict() is Verdict.WAITING and (snapshot := run.loaded(Snapshot)):
+    is_waiting = run.verdict() is Verdict.WAITING
+    if is_waiting and (snapshot := run.loaded(Snapshot)):
         read = f"read at {snapshot.taken_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
         yield "FileMaker", f"{read}; what is edited there since is not in this run"
     yield "proposal", run.load(Proposal).digest
-    if run.verdict() is Verdict.WAITING and run.has(Outlook):
+    if is_waiting and run.has(Outlook):
         outlook = run.load(Outlook)
         for refusal in outlook.refusals:
             yield "refused", f"until this is fixed: {refusal.what}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from nexus_reimport.checks.inside import Inside
 from nexus_reimport.checks.rollback import Undoing
 from nexus_reimport.errors import StopError
 from nexus_reimport.files import rowfile
-from nexus_reimport.model import EntityPlan, LinkPlan, Plan, Report
+from nexus_reimport.model import Plan, Report
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.stages import undo
 from support.applying import apply_with
@@ -24,20 +25,19 @@ from support.rollbacks import DEV, new_patient, request_of
 from support.verifying import failed, verified
 
 
-def entity(name: str, change: Callable[[EntityPlan], EntityPlan]) -> Callable[[Before], Before]:
+def planned(part: str, name: str, change: Callable[[Any], Any]) -> Callable[[Before], Before]:
+    """What is looked at, of which one entity or link of the plan is another."""
+
     def changed(before: Before) -> Before:
-        entities = before.plan.entities | {name: change(before.plan.entities[name])}
-        return replace(before, plan=replace(before.plan, entities=entities))
+        parts = getattr(before.plan, part)
+        return replace(
+            before, plan=replace(before.plan, **{part: parts | {name: change(parts[name])}})
+        )
 
     return changed
 
 
-def link(name: str, change: Callable[[LinkPlan], LinkPlan]) -> Callable[[Before], Before]:
-    def changed(before: Before) -> Before:
-        links = before.plan.links | {name: change(before.plan.links[name])}
-        return replace(before, plan=replace(before.plan, links=links))
-
-    return changed
+entity, link = partial(planned, "entities"), partial(planned, "links")
 
 
 @pytest.mark.parametrize(

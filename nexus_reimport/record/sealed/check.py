@@ -189,31 +189,33 @@ def _of_names(
     verdict_file = _read_json(folder / bag.PAYLOAD / verdict.FILE)
     if not chain.number(folder):
         yield f"{bag.INFO}: it has no number"
-    named = {
-        bag.INFO: (info.get("Run"), info.get("Environment")),
-        verdict.FILE: (verdict_file.get("run"), verdict_file.get("environment")),
-        journal.JOURNAL: (opened and opened.text("run"), opened and opened.text("environment")),
+    runs = {
+        bag.INFO: info.get("Run"),
+        verdict.FILE: verdict_file.get("run"),
+        journal.JOURNAL: opened and opened.text("run"),
     }
-    runs, environments = ({place: both[i] for place, both in named.items()} for i in (0, 1))
-    for place, run in _others(runs, folder.name):
-        again = "" if place else f"; if it was renamed, name it {run} again"
-        folder_name = f"the folder is called {folder.name}{again}"
-        yield f"{_at(place)}it is of run {run or 'unknown'}, {folder_name}"
-    for place, name in _others(environments, environment):
-        yield f"{_at(place)}it is of environment {name or 'unknown'}"
-
-
-def _at(place: str) -> str:
-    return f"{place}: " if place else ""
+    environments = {
+        bag.INFO: info.get("Environment"),
+        verdict.FILE: verdict_file.get("environment"),
+        journal.JOURNAL: opened and opened.text("environment"),
+    }
+    for at, run in _others(runs, folder.name):
+        again = "" if at else f"; if it was renamed, name it {run} again"
+        yield f"{at}it is of run {run or 'unknown'}, the folder is called {folder.name}{again}"
+    for at, name in _others(environments, environment):
+        yield f"{at}it is of environment {name or 'unknown'}"
 
 
 def _others(named: Mapping[str, Any], right: str) -> Iterator[tuple[str, Any]]:
-    """What places name that is not right; once, for no place, where all of them name the same."""
-    others = {place: name for place, name in named.items() if name != right}
-    names = list(named.values())
-    if others and names[0] and names.count(names[0]) == len(names):
-        others = {"": names[0]}
-    yield from others.items()
+    """What is named that is not right, after the words for its place.
+
+    Once, and without a place, where all places name the same.
+    """
+    first, *rest = named.values()
+    if first and first != right and all(name == first for name in rest):
+        yield "", first
+        return
+    yield from ((f"{place}: ", name) for place, name in named.items() if name != right)
 
 
 def _of_verdict(
