@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import commands, floors, report, stages
 from benchmarks.clinic import LARGE, running
-from benchmarks.meter import Cost
+from benchmarks.meter import Cost, medians
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     chosen = parser.parse_args()
     for scale in sorted(chosen.scales):
         began = time.monotonic()
-        costs = list(_at(scale))
+        costs = medians(_at(scale))
         sys.stderr.write(f"{scale:>6g}  all of it: {time.monotonic() - began:.0f} s\n")
         # After each scale: a larger one may be interrupted.
         report.keep(costs, chosen.results)

@@ -12,7 +12,6 @@ from benchmarks.clinic import Clinic, running
 from benchmarks.meter import Cost
 
 PAGES = (100, 1000)
-REPEAT = 3  # times, of which the median counts; once for larger clinics
 
 
 def of_filemaker(clinic: Clinic) -> list[Cost]:
@@ -23,10 +22,7 @@ def of_filemaker(clinic: Clinic) -> list[Cost]:
 def of_nexus(clinic: Clinic) -> list[Cost]:
     """The cost of each other floor; the run has a plan, and the database is unchanged."""
     book, costs = stages.opened(), []
-    for cost in (
-        *tools.measured(clinic, book),
-        *scripts.measured(clinic, book, REPEAT if clinic.scale <= 1 else 1),
-    ):
+    for cost in (*tools.measured(clinic, book), *scripts.measured(clinic, book)):
         cost.scale = clinic.scale
         commands.say(cost)
         costs.append(cost)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 _TICKS = os.sysconf("SC_CLK_TCK")  # a second
+LEAST, MOST = "least wait", "most wait"  # facts of what was measured several times
 
 
 @dataclass(slots=True)
@@ -48,6 +49,26 @@ class Cost:
     def saved(self) -> dict[str, Any]:
         """As JSON takes it."""
         return asdict(self)
+
+
+def medians(costs: Iterable[Cost]) -> list[Cost]:
+    """Of each name the one of median wait, in the order of the first of each.
+
+    Of what was measured several times, its facts say the least and the most wait, and its peak is
+    the least: a process that had also planned had that much before.
+    """
+    by_name: dict[str, list[Cost]] = {}
+    for cost in costs:
+        by_name.setdefault(cost.name, []).append(cost)
+    return [_median(sorted(several, key=lambda cost: cost.wait)) for several in by_name.values()]
+
+
+def _median(sorted_costs: list[Cost]) -> Cost:
+    median = sorted_costs[len(sorted_costs) // 2]
+    if len(sorted_costs) > 1:
+        median.peak = min(cost.peak for cost in sorted_costs)
+        median.facts.update({LEAST: sorted_costs[0].wait, MOST: sorted_costs[-1].wait})
+    return median
 
 
 def cpu_of(pid: int) -> float:

@@ -32,11 +32,11 @@ class Ratio:
 
 
 RATIOS = (
-    Ratio("writers' wait / script A", "execute", scripts.A, "wait", 0.6),
-    Ratio("writers' wait / script B", "execute", scripts.B, "wait", 1.3),
-    Ratio("writers' wait, CPU / script A", "execute", scripts.A, "wait_cpu"),
-    Ratio("writers' wait, CPU / script B", "execute", scripts.B, "wait_cpu"),
-    Ratio("nothing changed / script B", "execute, nothing changed", scripts.B, "wait"),
+    Ratio("writers' wait / script A", stages.EXECUTE, scripts.A, "wait", 0.6),
+    Ratio("writers' wait / script B", stages.EXECUTE, scripts.B, "wait", 1.3),
+    Ratio("writers' wait, CPU / script A", stages.EXECUTE, scripts.A, "wait_cpu"),
+    Ratio("writers' wait, CPU / script B", stages.EXECUTE, scripts.B, "wait_cpu"),
+    Ratio("nothing changed / script B", stages.NOTHING_CHANGED, scripts.B, "wait"),
     Ratio("rollback / the way back of B", "rollback", scripts.BACK, "wait", 1.3),
     Ratio("extraction / bare loops", "snapshot", loops.named(1000), "seconds", 1.2),
     Ratio("the same, 100 a page", stages.BY_100, loops.named(100), "seconds", 1.2),

@@ -18,7 +18,7 @@ import psutil
 
 from benchmarks import growth
 from benchmarks.commands import MIB
-from benchmarks.meter import Cost
+from benchmarks.meter import LEAST, MOST, Cost
 from benchmarks.ratios import RATIOS
 from benchmarks.stages import SEQUENCE
 from nexus_reimport import CHECKOUT
@@ -140,11 +140,19 @@ def _stages(costs: Sequence[Cost]) -> str:
             f"{c.rows / c.seconds:,.0f}" if c.rows else "",
             f"{c.peak / MIB:,.0f}" if c.peak else "",
             f"{c.bytes / 1e6:,.1f}" if c.bytes else "",
-            f"{c.wait:.3f}" if c.wait else "",
+            _wait(c),
         )
         for c in costs
     ]
     return _table(head, rows)
+
+
+def _wait(cost: Cost) -> str:
+    """How long writers wait; of what was measured several times, between which bounds too."""
+    if not cost.wait:
+        return ""
+    facts, wait = cost.facts, f"{cost.wait:.3f}"
+    return f"{wait} ({facts[LEAST]:.3f} to {facts[MOST]:.3f})" if MOST in facts else wait
 
 
 def _growth(costs: Sequence[Cost]) -> str:

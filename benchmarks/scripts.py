@@ -235,21 +235,20 @@ def _of(connection: Connection, clinic: Clinic, book: Runbook) -> Script:
     return Script(connection, clinic.pids["PostgreSQL"], wiped, links)
 
 
-def measured(clinic: Clinic, book: Runbook, repeat: int) -> list[Cost]:
-    """Scripts A and B and the way back, each ``repeat`` times; the one of median wait of each."""
-    costs_of: dict[str, list[Cost]] = {}
+def measured(clinic: Clinic, book: Runbook) -> list[Cost]:
+    """Scripts A and B and the way back, each as often as a transaction of this clinic is."""
+    costs = []
     with loaded(clinic, book, "script"):
-        for _ in range(repeat):
+        for _ in range(clinic.repeat):
             with script(clinic, book, "script") as one:
                 clinic.checkpoint()
-                costs_of.setdefault(A, []).append(one.run(one.all_rows, A))
+                costs.append(one.run(one.all_rows, A))
             with script(clinic, book, "script") as one:
                 clinic.checkpoint()
-                costs_of.setdefault(B, []).append(one.run(one.differing_rows, B))
+                costs.append(one.run(one.differing_rows, B))
                 clinic.checkpoint()
-                costs_of.setdefault(BACK, []).append(one.run(one.way_back, BACK))
+                costs.append(one.run(one.way_back, BACK))
     rows = sum(e.rows_after for e in book.run.load(Plan).entities.values())
-    costs = [sorted(of, key=lambda cost: cost.wait)[len(of) // 2] for of in costs_of.values()]
     for cost in costs:
         cost.rows = rows
     return costs

@@ -32,6 +32,7 @@ from nexus_sandbox.stack.access import ROLE, database
 MODULE = "benchmarks.stages"
 SEQUENCE = "the whole sequence, papermill included"
 BY_100 = "snapshot, 100 a page"
+EXECUTE, NOTHING_CHANGED = "execute", "execute, nothing changed"
 LOCKED, AGAIN = "wait for locks", "nexus_again"
 # Loaded before the extraction is measured: those of the bare loops are, too.
 LIBRARIES = ("pyarrow.parquet", "pyarrow.compute")
@@ -146,7 +147,7 @@ def _execute(here: Here) -> Cost:
     book = here.book()
     book.propose()
     book.approve(rehearsed=True)
-    return _applied(here, book, "execute")
+    return _applied(here, book, EXECUTE)
 
 
 def _applied(here: Here, book: Runbook, name: str) -> Cost:
@@ -205,7 +206,17 @@ def _sequence(here: Here) -> Cost:
 
 
 def _again(here: Here) -> Cost:
-    """A second run from the same FileMaker: it is planned afresh, and finds nothing to write."""
+    """A second run from the same FileMaker, after the first: it finds nothing to write."""
+    return _another_run(here, NOTHING_CHANGED)
+
+
+def _once_more(here: Here) -> Cost:
+    """A second run from the same FileMaker, after a rollback: it writes what the first wrote."""
+    return _another_run(here, EXECUTE)
+
+
+def _another_run(here: Here, name: str) -> Cost:
+    """The cost of executing what was read for the first run; it is planned afresh."""
     first = record.find(_settings(), here.run)
     book = runbook.begin(ENVIRONMENT)
     read, listed = first.load(Snapshot), first.load(Census)
@@ -217,7 +228,11 @@ def _again(here: Here) -> Cost:
     book.survey_and_backup()
     book.plan()
     approve_unrehearsed(book)
-    return _applied(here, book, "execute, nothing changed")
+    cost = _applied(here, book, name)
+    book.verify()
+    book.sign_off()
+    book.seal()
+    return cost
 
 
 def approve_unrehearsed(book: Runbook) -> None:
@@ -250,6 +265,7 @@ STAGES: dict[str, Stage] = {
     "roll_back": _roll_back,
     "sequence": _sequence,
     "again": _again,
+    "once_more": _once_more,
 }
 TO_PLAN = ("snapshot", "census", "survey", "plan")
 FROM_PLAN = ("checks", "rehearse", "execute", "verify", "seal")
@@ -274,23 +290,30 @@ def _after_a_checkpoint(clinic: Clinic, stage: str, run: str = "") -> Cost:
 def afterwards(clinic: Clinic) -> list[Cost]:
     """After a run: the same again, on a copy, where nothing has changed; then the way back.
 
-    Of a clinic that is not larger than the real one, all of it once more, by the command.
+    Both, and the execution, as often as a transaction of this clinic is measured. Of a clinic that
+    is not larger than the real one, all of it once more, by the command.
     """
-    again = _unchanged(clinic, record.every(_settings())[-1].id)
-    then = ("roll_back", "sequence") if clinic.scale <= 1 else ("roll_back",)
-    return [again, *(_after_a_checkpoint(clinic, stage) for stage in then)]
+    run = record.every(_settings())[-1].id
+    costs = _unchanged(clinic, run)
+    costs.append(_after_a_checkpoint(clinic, "roll_back"))
+    for _ in range(clinic.repeat - 1):
+        costs.append(_after_a_checkpoint(clinic, "once_more", run))
+        costs.append(_after_a_checkpoint(clinic, "roll_back"))
+    if clinic.scale <= 1:
+        costs.append(_after_a_checkpoint(clinic, "sequence"))
+    return costs
 
 
-def _unchanged(clinic: Clinic, run: str) -> Cost:
+def _unchanged(clinic: Clinic, run: str) -> list[Cost]:
     server = clinic.stack.postgres
     server.create_database(AGAIN, template=database("dev"))
     fill.grant(server, AGAIN)
     copy = beside(clinic, "again", AGAIN)
     with server.connect(AGAIN, ROLE) as connection:
         deployment.adopt(connection, ENVIRONMENT, this_is_a_copy=True)
-    cost = _after_a_checkpoint(copy, "again", run)
+    costs = [_after_a_checkpoint(copy, "again", run) for _ in range(clinic.repeat)]
     clinic.drop(AGAIN)
-    return cost
+    return costs
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import growth, guard, ratios, report, scripts
-from benchmarks.meter import Cost
+from benchmarks.meter import Cost, medians
 
 
 def test_an_exponent_is_one_where_cost_grows_with_size_and_two_where_with_its_square() -> None:
@@ -24,6 +24,20 @@ def test_a_ratio_is_of_one_scale_and_is_not_there_where_its_floor_was_not_measur
     costs = [Cost("execute", 1, wait=0.3), Cost(scripts.A, 1, wait=0.6), Cost("execute", 10)]
     assert ratios.RATIOS[0].value(costs, 1) == pytest.approx(0.5)
     assert ratios.RATIOS[0].value(costs, 10) is None
+
+
+def test_of_what_was_measured_several_times_the_median_wait_counts_and_the_page_says_the_spread(
+    tmp_path: Path,
+) -> None:
+    waits = {0.5: 7, 0.2: 9, 0.3: 9}
+    costs = [Cost("plan", 1, seconds=1)]
+    costs += [Cost("execute", 1, seconds=1, wait=wait, peak=peak) for wait, peak in waits.items()]
+    plan, execute = medians(costs)
+    assert (plan.name, plan.wait, plan.facts) == ("plan", 0, {})
+    assert (execute.name, execute.wait, execute.peak) == ("execute", 0.3, 7)
+    report.keep([plan, execute], tmp_path / "figures.json")
+    page = report.page_of(report.kept(tmp_path / "figures.json"))
+    assert "0.300 (0.200 to 0.500)" in page
 
 
 def test_the_guard_names_what_is_beyond_its_bound_and_nothing_else() -> None:
