@@ -100,27 +100,32 @@ class Keys:
         odd = [f"{self.record} {x}" for x in self._odd]
         if same:
             yield Fault(
-                f"{len(same):,} record(s) have the same key as another one: {wording.some(same)}",
+                f"{_records(same)} the same key as another one: {wording.some(same)}",
                 f"find them in FileMaker with ! in {self._fields}, and give each its own key"
                 " (Duplicate Record copies the key)",
             )
         if apart:
             yield Fault(
-                f"{len(apart):,} pair(s) of keys differ only in case or spelling, and FileMaker's"
-                f" relationships treat them as equal: {wording.some(apart)}",
+                f"{wording.amount(len(apart), 'pair of keys differs', 'pairs of keys differ')}"
+                " only in case or spelling, and FileMaker's relationships treat them as equal:"
+                f" {wording.some(apart)}",
                 "in FileMaker, give one record of each pair a different key",
             )
         if without:
             yield Fault(
-                f"{len(without):,} record(s) have no key: {wording.some(without)}",
+                f"{_records(without)} no key: {wording.some(without)}",
                 f"find them in FileMaker with = in {self._fields}, and give each a key",
             )
         if odd:
             yield Fault(
-                f"{len(odd):,} record(s) have a key with control characters, or with half a"
+                f"{_records(odd)} a key with control characters, or with half a"
                 f" character: {wording.some(odd)}",
                 f"enter {self._fields} of these records again in FileMaker",
             )
+
+
+def _records(of: Collection[str]) -> str:
+    return wording.amount(len(of), "record has", "records have")
 
 
 def _is_number(record: str) -> bool:

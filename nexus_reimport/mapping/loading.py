@@ -68,7 +68,8 @@ def load_for(settings: Settings, base: Folder) -> FieldMapping:
     if absent:
         raise SettingsError(
             f"{settings.name}.toml names what the mapping does not have:"
-            f" {len(absent)} problem(s)\n" + "\n".join(f"    {problem}" for problem in absent),
+            f" {wording.amount(len(absent), 'problem')}\n"
+            + "\n".join(f"    {problem}" for problem in absent),
             where=f"mapping {settings.mapping}",
             next="correct the environment's file and start again",
         )

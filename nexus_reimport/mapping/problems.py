@@ -56,7 +56,7 @@ def refused(what: str, problems: Iterable[Problem], text: str, where: str = "") 
     )
     listed = [f"    {f'line {n}, ' if n else ''}{place}: {problem}" for n, place, problem in placed]
     return MappingError(
-        "\n".join([f"{what} {len(placed)} problem(s)", *listed]),
+        "\n".join([f"{what} {wording.amount(len(placed), 'problem')}", *listed]),
         where=where,
         next="correct the mapping and start again",
     )

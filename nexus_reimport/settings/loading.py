@@ -116,7 +116,9 @@ def checked(path: Path, text: str, secrets: Secrets) -> Settings:
 def _refused(path: Path, problems: Sequence[str], todo: str = _FIX) -> SettingsError:
     listed = "\n".join(f"    {problem}" for problem in problems)
     return SettingsError(
-        f"{path.name}: {len(problems)} problem(s)\n{listed}", where=str(path), next=todo
+        f"{path.name}: {wording.amount(len(problems), 'problem')}\n{listed}",
+        where=str(path),
+        next=todo,
     )
 
 

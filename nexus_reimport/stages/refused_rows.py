@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from nexus_reimport import wording
 from nexus_reimport.checks.before.rows import left_out_records, rows_by_name
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.files import rowfile
@@ -94,7 +95,8 @@ def explain(
             )
     more = f" (the first {MOST:,} are named)" if len(refused) >= MOST else ""
     raise StopError(
-        f"PostgreSQL would refuse {len(refused):,} planned row(s){more}\n" + "\n".join(lines),
+        f"PostgreSQL would refuse {wording.amount(len(refused), 'planned row')}{more}\n"
+        + "\n".join(lines),
         where=f"rehearsal, SQLSTATE {error.sqlstate}",
         state=state,
         next="fix them in FileMaker or in Nexus, or leave the records out with the line above",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nexus_reimport import convert, forms, naming, progress
+from nexus_reimport import convert, forms, naming, progress, wording
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.filemaker import Field, Page, ReadRequest, dates, suggest
 from nexus_reimport.filemaker.channels import Channels, TableSource
@@ -205,7 +205,8 @@ def _fields(
     if problems:
         listed = "\n".join(f"    {problem}" for problem in problems)
         raise MappingError(
-            f"FileMaker does not have what the mapping needs: {len(problems)} problem(s)\n{listed}",
+            "FileMaker does not have what the mapping needs:"
+            f" {wording.amount(len(problems), 'problem')}\n{listed}",
             where=f"channel={', '.join(sorted({p.channel for p in places.values()}))}",
             next="put the field on the layout, or correct its name in the mapping; then run again",
         )

@@ -102,7 +102,7 @@ def test_a_row_that_comes_twice_stops_though_the_count_is_right(channel, place, 
     said = {
         "data_api": "API_Contacts: a record came twice among 57",
         "odata": "API_Contacts: a record came twice among 20",
-        "exports": "1 row has the key of an earlier row: lines 58",
+        "exports": "1 row has the key of an earlier row, in line 58",
     }
     channel.double(place)
     with pytest.raises(SourceError, match=said[channel.name]):

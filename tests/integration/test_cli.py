@@ -79,7 +79,7 @@ def test_what_is_to_correct_is_told_before_a_run_and_leaves_no_record(
     clinic.do(f"REVOKE DELETE ON notes FROM {ROLE}")
     code, _, told = command(capsys, "run", DEV)
     assert code == 2
-    assert "right(s) are missing" in told
+    assert "missing for role" in told
     assert record.every(environments.load(DEV)) == []
 
 

@@ -162,7 +162,7 @@ def test_a_column_whose_type_cannot_be_foretold_is_refused_in_the_preflight(
     columns(found, types)
     values(found, dict.fromkeys(types, ("", "", "")))
     text = refusal(found)
-    assert f"{len(types)} problem(s)" in text
+    assert f"{len(types)} problems" in text
     for name, kind in types.items():
         (line,) = (s for s in text.splitlines() if f"entities.visits.columns.{name}:" in s)
         assert f"its type is {REFUSED[kind]}: PostgreSQL may print such a value otherwise" in line

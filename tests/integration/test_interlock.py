@@ -242,7 +242,7 @@ def test_two_environments_of_one_name_are_refused(clinic: Clinic) -> None:
     (clinic.folder / "Sandbox-Dev.toml").write_text("")
     with untouched(clinic, "dev", "prod"):
         assert refusal(lambda: runbook.begin(DEV), SettingsError, 2) == (
-            "sandbox-dev.toml: 1 problem(s)\n"
+            "sandbox-dev.toml: 1 problem\n"
             "    Sandbox-Dev.toml has the same name except for case: records of both could mix\n"
             f"  where: {clinic.folder / 'sandbox-dev.toml'}\n"
             "  state: nothing was written\n"

@@ -70,5 +70,5 @@ def test_what_the_database_does_not_have_comes_at_once_with_its_place(clinic: Cl
             f", {place}: {what}" in line and line.lstrip().startswith("line ")
             for line in said.splitlines()
         ), f"{place}\n{said}"
-    assert f"{len(changes)} problem(s)" in said
+    assert f"{len(changes)} problems" in said
     assert clinic.state() == before

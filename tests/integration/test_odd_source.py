@@ -316,7 +316,7 @@ def test_ids_that_differ_in_case_alone_stop_and_are_named(small: Open, channel: 
 
     with small(channel, change) as place, pytest.raises(SourceError) as stopped:
         place.read()
-    said = "visits: 1 pair(s) of keys differ only in case or spelling"
+    said = "visits: 1 pair of keys differs only in case or spelling"
     assert said in str(stopped.value)
     assert {"aB", "Ab"} <= set(str(stopped.value).replace("(", " ").split())
     assert "someone is editing" not in str(stopped.value)
@@ -331,8 +331,8 @@ def test_ids_in_a_file_that_differ_in_case_alone_stop_and_their_lines_are_named(
 
     with small("exports", change) as place, pytest.raises(SourceError) as stopped:
         place.read()
-    assert "1 row has the key of an earlier row: lines 3\n" in str(stopped.value)
-    assert "the keys in lines 3 differ only in case or spelling" in str(stopped.value)
+    assert "1 row has the key of an earlier row, in line 3\n" in str(stopped.value)
+    assert "in line 3 the key differs only in case or spelling" in str(stopped.value)
 
 
 @pytest.mark.parametrize("channel", SERVERS)
@@ -342,7 +342,7 @@ def test_records_that_share_a_key_are_named_by_key_and_record(small: Open, chann
         place.read()
     record = "record id" if channel == "data_api" else "number"
     assert str(stopped.value) == (
-        f"visits: 1 record(s) have the same key as another one: V1 ({record} 1 and 2)\n"
+        f"visits: 1 record has the same key as another one: V1 ({record} 1 and 2)\n"
         f"  where: channel={channel}, table=Visits\n"
         "  state: nothing was written\n"
         "  next:  find them in FileMaker with ! in VisitNo, and give each its own key"
@@ -356,7 +356,7 @@ def test_records_without_a_key_are_named_by_record(small: Open, channel: str) ->
     with small(channel, change) as place, pytest.raises(SourceError) as stopped:
         place.read()
     record = "record id 2" if channel == "data_api" else "number 1"
-    assert f"visits: 1 record(s) have no key: {record}\n" in str(stopped.value)
+    assert f"visits: 1 record has no key: {record}\n" in str(stopped.value)
     assert "with = in VisitNo" in str(stopped.value)
 
 
@@ -439,7 +439,7 @@ def test_a_key_with_such_a_character_stops_and_its_record_is_named(
     with small(channel, put("Visits", 1, "VisitNo", key)) as place:
         with pytest.raises(SourceError) as stopped:
             place.read()
-        assert "visits: 1 record(s) have a key with control characters" in str(stopped.value)
+        assert "visits: 1 record has a key with control characters" in str(stopped.value)
         assert ("record id 2" if channel == "data_api" else "number ") in str(stopped.value)
         str(stopped.value).encode()
 

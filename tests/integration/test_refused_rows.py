@@ -66,7 +66,7 @@ def test_a_check_that_fails_is_told_by_id_and_the_line_given_leads_to_complete(
         "ALTER TABLE practice.visit ADD CONSTRAINT calm CHECK (remark NOT LIKE 'zeb%')"
     )
     text = refused(second)
-    assert "PostgreSQL would refuse 1 planned row(s)" in text
+    assert "PostgreSQL would refuse 1 planned row\n" in text
     assert "visits, constraint calm: V3" in text
     line = rule_in(text)
     assert line == '{ name = "refused", at_most = 0.3334, records = ["V3"] }'
@@ -161,7 +161,7 @@ def test_rows_are_found_among_many_and_only_the_first_are_named(second: Second) 
     )
     second.csv("Cares.csv", CARES, *[("P1", f"C{n}", "1/1/2020") for n in range(1, 1_001)])
     text = refused(second)
-    assert "would refuse 50 planned row(s) (the first 50 are named)" in text
+    assert "would refuse 50 planned rows (the first 50 are named)" in text
     assert "carers, constraint odd: P1+C" in text
     assert "and 45 more" in text
     second.csv("Cares.csv", CARES, *[("P1", f"C{n}", "1/1/2020") for n in range(1, 10)])

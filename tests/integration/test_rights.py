@@ -267,7 +267,7 @@ def test_all_that_is_missing_is_told_at_once_before_filemaker_is_read(clinic: Cl
         before = clinic.state()
         with pytest.raises(StopError) as told:
             runbook.begin(DEV)
-        assert told.value.what.startswith("14 right(s) are missing for role nexus_reimport\n")
+        assert told.value.what.startswith("14 rights are missing for role nexus_reimport\n")
         assert all(said in told.value.what for _, said in REVOKED)
         assert not clinic.simulator.requests
         assert record.every(environments.load(DEV)) == []

@@ -157,5 +157,5 @@ STOPS: dict[str, tuple[Callable[[Clinic], None], str, int]] = {
     "a trigger": (with_trigger, "nothing_unexplained_points_at_the_rows", 1),
     "a cascading key": (with_cascade, "nothing_unexplained_points_at_the_rows", 1),
     "an unexplained id": (unexplained, "nothing_unexplained_points_at_the_rows", 1),
-    "a missing right": (without_right, "right(s) are missing", 2),
+    "a missing right": (without_right, "missing for role", 2),
 }

@@ -279,7 +279,7 @@ def test_a_row_with_values_and_no_key_stops_and_is_named_by_its_line(suffix, tmp
     with pytest.raises(SourceError) as stopped:
         read(source, f"t{suffix}")
     assert str(stopped.value) == (
-        "7 rows have values but no key: lines 4, 5, 6, 7, 8 and 2 more\n"
+        "7 rows have values but no key, in lines 4, 5, 6, 7, 8 and 2 more\n"
         f"  where: channel=exports, file=t{suffix}\n"
         "  state: nothing was written\n"
         "  next:  fix the records in FileMaker, and export the table again"
@@ -293,7 +293,7 @@ def test_keys_that_come_twice_stop_and_are_named_by_their_lines(suffix, tmp_path
     made.records[3].values["id"] = " R1"
     exports.write(made, tmp_path / f"t{suffix}")
     with pytest.raises(
-        SourceError, match="2 rows have the key of an earlier row: lines 4, 5\n"
+        SourceError, match="2 rows have the key of an earlier row, in lines 4, 5\n"
     ) as e:
         read(files(tmp_path), f"t{suffix}")
     assert "R1" not in str(e.value)

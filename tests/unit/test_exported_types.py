@@ -78,7 +78,7 @@ def test_h21_a_date_as_text_needs_a_declared_form(suffix, kind, tmp_path):
     with pytest.raises(SettingsError) as stopped:
         read(source, f"t{suffix}", d=kind)
     assert str(stopped.value) == (
-        "column d: 1 date(s) are written as text, but their form is not declared"
+        "column d: 1 date is written as text, and the form is not declared"
         " (readable: 1 as d/m/y, 1 as m/d/y)\n"
         f"  where: channel=exports, file=t{suffix}\n"
         "  state: nothing was written\n"

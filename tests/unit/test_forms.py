@@ -168,8 +168,7 @@ def test_a_column_in_another_form_stops_and_names_it(tmp_path: Path, kind: str) 
     error = stopped(tmp_path, kind, *values)
     assert isinstance(error, SettingsError)
     assert error.what == (
-        "column c: d/m/y is declared, but the 3 dates are readable as follows:"
-        " 2 as d/m/y, 3 as m/d/y"
+        "column c: d/m/y is declared; how 3 dates can be read: 2 as d/m/y, 3 as m/d/y"
     )
     assert 'write dates = "m/d/y", which fits all' in error.next
     assert read(tmp_path, kind, *values, dates="m/d/y")[1].startswith("2025-07-01")
@@ -177,10 +176,7 @@ def test_a_column_in_another_form_stops_and_names_it(tmp_path: Path, kind: str) 
 
 def test_a_column_of_which_nothing_is_written_as_declared_stops(tmp_path: Path) -> None:
     error = stopped(tmp_path, "date", "2020.01.01", "2022.01.01", dates="m/d/y")
-    assert (
-        error.what
-        == "column c: m/d/y is declared, but the 2 dates are readable as follows: 2 as y/m/d"
-    )
+    assert error.what == "column c: m/d/y is declared; how 2 dates can be read: 2 as y/m/d"
     assert '"y/m/d"' in error.next
     assert isinstance(stopped(tmp_path, "date", "30/06/2025", dates="m/d/y"), SettingsError)
 

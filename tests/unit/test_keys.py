@@ -22,7 +22,7 @@ def test_every_key_counts_once_and_later_ones_are_told_with_both_records() -> No
     table = read("a", "b", "A", "7", "7.0", "a")
     assert table.distinct == 3
     assert (fault := table.fault()) is not None
-    assert "1 record(s) have the same key as another one: a (number 1 and 6)" in fault.what
+    assert "1 record has the same key as another one: a (number 1 and 6)" in fault.what
     assert "7 and 7.0 (number 4 and 5)" in fault.what
     assert "a and A (number 1 and 3)" in fault.what
 
@@ -31,7 +31,7 @@ def test_a_record_without_a_key_or_with_an_odd_one_is_no_duplicate() -> None:
     table = read("", "", "a", "a", odd=(2,))
     assert table.distinct == 1
     assert (fault := table.fault()) is not None
-    assert "2 record(s) have no key: number 1, number 2" in fault.what
+    assert "2 records have no key: number 1, number 2" in fault.what
     assert "control characters" in fault.what
     assert "same key" not in fault.what
 

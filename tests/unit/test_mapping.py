@@ -410,7 +410,7 @@ def test_a_mistyped_key_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None
         ('exported = "NexusExportDate"', 'exported = "Exported"'),
     )
     for part in (
-        "3 problem(s)",
+        "3 problems",
         "entities.patients.matched_at_lest: is not a known name",
         "no source is called evnts",
         "docs has no field Exported",

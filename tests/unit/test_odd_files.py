@@ -108,8 +108,8 @@ def test_further_related_records_are_no_records_of_the_table(suffix, tmp_path):
     with pytest.raises(SourceError) as stopped:
         read(source, name, **{"Invoices::Nr": "text"})
     assert str(stopped.value) == (
-        "Invoices::Nr is a related field with several values for one record: lines 3 hold the"
-        " others\n"
+        "Invoices::Nr is a related field with several values for one record: the others are in"
+        " line 3\n"
         f"  where: channel=exports, file={name}\n"
         "  state: nothing was written\n"
         "  next:  export the related table itself, and map it as its own source"
@@ -121,7 +121,7 @@ def test_a_related_field_with_one_value_for_each_record_is_read(tmp_path):
     found = read(files(tmp_path), "t.csv", **{"Person::Name": "text"})
     assert [row["Person::Name"] for row in found] == ["x", ""]
     lines(tmp_path, "id,Person::Name", ",x", "1,x")
-    with pytest.raises(SourceError, match="1 row has values but no key: lines 2"):
+    with pytest.raises(SourceError, match="1 row has values but no key, in line 2"):
         read(files(tmp_path), "t.csv")
 
 
@@ -508,7 +508,7 @@ def test_every_file_that_is_not_there_is_told_before_one_is_read(tmp_path):
             }
         )
     assert str(stopped.value) == (
-        "7 problem(s) with the 7 exported files\n"
+        "7 problems with the 7 exported files\n"
         "    people: there is no file People.csv; nearest: Peple.csv\n"
         "    scans: Scans.tab is empty\n"
         "    cares: Cares.csv is a folder, not a file\n"

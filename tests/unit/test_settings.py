@@ -141,7 +141,7 @@ def test_what_the_mapping_does_not_have_is_told_at_once(environment_files: Path)
     with pytest.raises(SettingsError) as told:
         mapping.load_for(found, environment_files)
     for part in (
-        "4 problem(s)",
+        "4 problems",
         "decisions.leters: no entity is called leters",
         'decisions.patients.when_different."contact_json.phone": the mapping feeds',
         "decisions.notes.past_scheduled: notes has no such rule",
@@ -159,7 +159,7 @@ def test_all_problems_come_in_one_message(environment_files: Path) -> None:
     change(environment_files, 'timezone = "Australia/Sydney"', 'timezone = "Sydney"')
     told = refused(environment_files)
     for part in (
-        "3 problem(s)",
+        "3 problems",
         "line 5, kind: must be 'dev' or 'prod'",
         "line 19, postgres.lock_wiat: is not a known name here; did you mean lock_wait?",
         "line 8, timezone: no such time zone",
@@ -183,7 +183,7 @@ def test_a_mistyped_name_is_one_problem_and_names_the_one_that_was_meant(
     path = environment_files / "sandbox-dev.toml"
     path.write_text(path.read_text().replace(right, wrong, 1))
     text = refused(environment_files)
-    assert "1 problem(s)" in text
+    assert "1 problem\n" in text
     assert told.format("is not a known name here; did you mean ") in text
 
 
@@ -213,14 +213,14 @@ def test_a_secret_that_is_nowhere_is_named(environment_files: Path) -> None:
 def test_secrets_that_are_nowhere_are_one_problem(environment_files: Path) -> None:
     (environment_files / ".env.sandbox-dev").unlink()
     told = refused(environment_files)
-    assert "1 problem(s)" in told
+    assert "1 problem\n" in told
     assert "are not set, and there is no .env.sandbox-dev: export them" in told
     assert "next:  nexus-reimport sandbox up writes it" in told
 
 
 def test_a_file_of_secrets_that_others_can_read_is_refused(environment_files: Path) -> None:
     (environment_files / ".env.sandbox-dev").chmod(0o644)
-    assert "1 problem(s)" in refused(environment_files)
+    assert "1 problem\n" in refused(environment_files)
     assert f"chmod 600 {environment_files / '.env.sandbox-dev'}" in refused(environment_files)
 
 
@@ -278,7 +278,7 @@ def test_a_file_in_another_encoding_is_told_by_line_and_nothing_of_it(
     path = environment_files / ".env.sandbox-dev"
     path.write_bytes(path.read_bytes().replace(b"tell-nobody", "tell-nobody-ä".encode("latin-1")))
     told = refused(environment_files)
-    assert "1 problem(s)" in told
+    assert "1 problem\n" in told
     assert ".env.sandbox-dev, line 2: is not UTF-8, but probably windows-1252" in told
     path = environment_files / "sandbox-dev.toml"
     path.write_bytes(b"# \xe4\n" + path.read_bytes())

@@ -31,8 +31,12 @@ def filemaker_was_not_restored(before: Before) -> Finding:
     """
     if before.earlier is None:
         return Finding(1, note=_FIRST)
-    every, off = list(_both(before)), []
-    both = [(then, now) for then, now in every if _has_stamps(before, now)]
+    off, both, bare = [], [], []
+    for then, now in _both(before):
+        if _has_stamps(before, now):
+            both.append((then, now))
+        else:
+            bare.append(now.source)
     newest_then = max((then.newest for then, _ in both), default="")
     newest_now = max((now.newest for _, now in both), default="")
     if _is_older(newest_now, newest_then):
@@ -43,8 +47,7 @@ def filemaker_was_not_restored(before: Before) -> Finding:
             off.append(f"{now.source}: {records} as before a change that was read then")
     missing = [then for then, _ in both if not _is_kept(before, then)]
     single = f"; of {wording.amount(len(missing), 'table')} not record by record" if missing else ""
-    bare = ", ".join(now.source for _, now in every if not _has_stamps(before, now))
-    unseen = f"; not {bare}: read without modification times now" if bare else ""
+    unseen = f"; not {', '.join(bare)}: read without modification times now" if bare else ""
     return Finding(1 + len(both), off, note=f"compared with {before.earlier_run}{single}{unseen}")
 
 

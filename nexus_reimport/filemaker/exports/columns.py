@@ -167,7 +167,7 @@ def _dates(column: _Column, forms: Forms) -> _Fault | None:
             " digits: the century is unknown",
             "export again with years of four digits",
         )
-    return _contradicted(seen, declared, order, ORDERS, "dates") or _turned(column, order)
+    return _contradicted(seen, declared, order, ORDERS, "date") or _turned(column, order)
 
 
 def _day_of(text: str) -> str:
@@ -184,7 +184,8 @@ def _undeclared(seen: Seen) -> _Fault:
     )
     return _Fault(
         SettingsError,
-        f"{seen.total:,} date(s) are written as text, but their form is not declared"
+        f"{wording.amount(seen.total, 'date is', 'dates are')} written as text, and the form is"
+        " not declared"
         f" (readable: {seen.summary(ORDERS)})",
         f"{fitting}, under [filemaker.exports]",
     )
@@ -196,7 +197,7 @@ def _contradicted(
     """Whether a column contradicts its declared form, and what to do."""
     other = written.contradiction(seen, form, all_forms)
     if not other:
-        if not any(map(seen.under, all_forms)) and seen.total > 1 and noun == "dates":
+        if not any(map(seen.under, all_forms)) and seen.total > 1 and noun == "date":
             return _Fault(
                 SourceError,
                 f"none of {wording.amount(seen.total, 'date')} can be read in any form",
@@ -204,11 +205,11 @@ def _contradicted(
             )
         return None
     what = (
-        f"{declared} is declared, but the {seen.total:,} {noun} are readable as follows:"
+        f"{declared} is declared; how {wording.amount(seen.total, noun)} can be read:"
         f" {seen.summary(all_forms)}"
     )
     readable = seen.total - seen.counts[()]
-    key = "dates" if noun == "dates" else "decimal"
+    key = "dates" if noun == "date" else "decimal"
     if seen.under(other) == readable:
         return _Fault(
             SettingsError,
@@ -277,7 +278,7 @@ def _numbers(column: _Column, forms: Forms) -> _Fault | None:
             'write decimal = "." or "," under [filemaker.exports], as the file has it',
         )
     sign = forms.decimal or "."
-    fault = _contradicted(seen, f'decimal = "{sign}"', sign, DECIMALS, "numbers")
+    fault = _contradicted(seen, f'decimal = "{sign}"', sign, DECIMALS, "number")
     points = seen.only_under(".", not_under=",")
     if fault or sign == "." or not points:
         return fault

@@ -113,7 +113,7 @@ class ExportedFiles:
         ]
         if problems:
             raise SourceError(
-                f"{len(problems):,} problem(s) with the"
+                f"{wording.amount(len(problems), 'problem')} with the"
                 f" {wording.amount(len(tables), 'exported file')}\n"
                 + "\n".join(f"    {problem}" for problem in problems),
                 where=f"channel={self.channel}, folder={self._place.folder}",

@@ -114,8 +114,8 @@ def in_order(keys: Iterable[tuple[int, str]], where: str) -> Sequence[int]:
     hint = ""
     if spelt_otherwise:
         hint = (
-            f" (the keys in lines {_few([lines[n] for n in spelt_otherwise])} differ only in case"
-            " or spelling, and FileMaker's relationships treat such keys as equal)"
+            f" (in {_few([lines[n] for n in spelt_otherwise])} the key differs only in case or"
+            " spelling, and FileMaker's relationships treat such keys as equal)"
         )
     _refuse([lines[n] for n in again], "the key of an earlier row", where, hint)
     return array("Q", (number for _, _, number in keyed))
@@ -139,8 +139,8 @@ def _place(grid: Grid, name: str, where: str) -> int:
     further = [line.number for line in grid.further if line.cells[places[0]] not in (None, "")]
     if further:
         raise SourceError(
-            f"{name} is a related field with several values for one record: lines {_few(further)}"
-            " hold the others",
+            f"{name} is a related field with several values for one record: the others are"
+            f" in {_few(further)}",
             where=where,
             next="export the related table itself, and map it as its own source",
         )
@@ -163,11 +163,12 @@ def _repeated(keyed: Sequence[tuple[str, str, int]]) -> tuple[list[int], list[in
 def _refuse(lines: Sequence[int], what: str, where: str, hint: str = "") -> None:
     if lines:
         raise SourceError(
-            f"{wording.amount(len(lines), 'row has', 'rows have')} {what}: lines {_few(lines)}",
+            f"{wording.amount(len(lines), 'row has', 'rows have')} {what}, in {_few(lines)}",
             where=where,
             next=f"fix the records in FileMaker{hint}, and export the table again",
         )
 
 
 def _few(lines: Sequence[int]) -> str:
-    return wording.some(f"{line:,}" for line in lines)
+    noun = "line" if len(lines) == 1 else "lines"
+    return f"{noun} {wording.some(f'{line:,}' for line in lines)}"

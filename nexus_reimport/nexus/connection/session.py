@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from nexus_reimport import environ
+from nexus_reimport import environ, wording
 from nexus_reimport.errors import TargetError
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ def _not_applied(wrong: Mapping[str, str], where: str, state: str) -> TargetErro
         for name, value in sorted(wrong.items())
     )
     return TargetError(
-        f"{len(wrong)} setting(s) of the session could not be set: {listed}",
+        f"{wording.amount(len(wrong), 'setting')} of the session could not be set: {listed}",
         where=where,
         state=state,
         next="a connection pooler may drop them: name PostgreSQL's own host and port in [postgres];"

@@ -65,8 +65,8 @@ def refusal(
     pairs = lines(rights)
     return MissingRights(
         (f"{what}\n" if what else "")
-        + f"{len(rights)} right(s) are missing for role {rights[0].role}\n"
-        + "\n".join(f"    {what_and_why}" for what_and_why, _ in pairs),
+        + f"{wording.amount(len(rights), 'right is', 'rights are')} missing for role"
+        f" {rights[0].role}\n" + "\n".join(f"    {what_and_why}" for what_and_why, _ in pairs),
         where=where,
         state=state,
         next="have an administrator run these statements in that database, then run this again\n"

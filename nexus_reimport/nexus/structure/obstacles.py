@@ -53,8 +53,8 @@ def refuse_hidden_rows(connection: Connection) -> None:
         return
     role = Name(str(scalar(connection, "SELECT current_user")))
     raise StopError(
-        f"row level security may hide rows of {len(hidden):,} table(s) from this role:"
-        f" {wording.some(hidden)}",
+        f"row level security may hide rows of {wording.amount(len(hidden), 'table')} from this"
+        f" role: {wording.some(hidden)}",
         where="a policy decides which rows a role sees; pg_dump refuses such tables too",
         next="have an administrator run: "
         + _text(connection, "ALTER ROLE {} BYPASSRLS;", role)

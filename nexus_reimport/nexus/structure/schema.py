@@ -107,7 +107,8 @@ def require_same(
     if not differ:
         return
     raise StopError(
-        f"the schema was changed {since}: {len(differ):,} difference(s)\n" + wording.lines(differ),
+        f"the schema was changed {since}: {wording.amount(len(differ), 'difference')}\n"
+        + wording.lines(differ),
         where="tables that are wiped, re-linked or looked up, and what references them",
         state=state,
         next=next,
