@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
 from itertools import islice
 
 SHOWN = 5  # of a list in one line
@@ -50,6 +51,16 @@ def visible(text: str) -> str:
 def amount(count: int, singular: str, plural: str = "") -> str:
     """``1 row``, ``2,877 rows``."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def moment(at: datetime) -> str:
+    """``2026-11-29 14:05:09 UTC``; ``at`` has an offset, whichever."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def minute(at: datetime) -> str:
+    """``2026-11-29 14:05 UTC``; ``at`` has an offset, whichever."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def reimported(rows: str, written: int | None) -> str:

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from nexus_reimport import environ
+from nexus_reimport import environ, wording
 from nexus_reimport.files import private
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, Settings
 
@@ -153,5 +153,5 @@ def _log(settings: Settings) -> Iterator[BinaryIO]:
 
 
 def _say(log: BinaryIO, line: str) -> None:
-    log.write(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC {line}\n".encode())
+    log.write(f"--- {wording.moment(datetime.now(UTC))} {line}\n".encode())
     log.flush()  # before the hook writes into the same file

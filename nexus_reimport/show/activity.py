@@ -118,4 +118,4 @@ def _named(application: str) -> str:
 
 
 def _at(time: datetime | None) -> str:
-    return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else _HIDDEN
+    return wording.moment(time) if time else _HIDDEN

@@ -99,8 +99,10 @@ def _contradictions(entity: EntityPlan) -> Iterator[str]:
 
 
 def _as_of(value: Plan) -> str:
-    moment = f"{value.as_of:%Y-%m-%d %H:%M:%S} UTC"
-    return f"As of {moment}. What this run does once it is approved; making the plan wrote nothing."
+    return (
+        f"As of {wording.moment(value.as_of)}. What this run does once it is approved; making the"
+        " plan wrote nothing."
+    )
 
 
 def _links_only(value: Plan) -> Page:

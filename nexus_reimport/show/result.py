@@ -253,7 +253,7 @@ def _overtaken(value: Drift) -> Iterator[TextLine]:
 def approval(value: Approval) -> Page:
     """Which digest was approved, by whom, how and when, and why."""
     by = f"{value.name} (as {value.who})" if value.name else value.who
-    text = f"{short(value.digest)} by {by}, {value.how}, {value.at:%Y-%m-%d %H:%M:%S} UTC"
+    text = f"{short(value.digest)} by {by}, {value.how}, {wording.moment(value.at)}"
     why = (TextLine(f"Why: {value.reason}"),) if value.reason else ()
     return Page("Approved", (TextLine(text, Tone.GOOD), *why))
 

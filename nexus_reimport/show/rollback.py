@@ -24,7 +24,7 @@ def rollback(value: RollbackPreview) -> Page:
         f"Rollback of run {value.undoes}",
         (
             TextLine(
-                f"A {value.kind}, committed {value.committed_at:%Y-%m-%d %H:%M:%S} UTC. Links of"
+                f"A {value.kind}, committed {wording.moment(value.committed_at)}. Links of"
                 f" documents and images that will be restored: {naming.counted(value.links)}."
             ),
             table(
@@ -147,7 +147,7 @@ def undo_data(values: tuple[UndoSize, ...]) -> ShownTable:
     rows = [
         (
             u.run,
-            f"{u.committed_at:%Y-%m-%d %H:%M} UTC" if u.committed_at else "unknown",
+            wording.minute(u.committed_at) if u.committed_at else "unknown",
             f"{u.bytes_stored / 1e6:,.1f} MB",
             f"undone by {u.undone_by}" if u.undone_by else "",
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from datetime import UTC
 
 from nexus_reimport import naming, wording
 from nexus_reimport.model import (
@@ -290,7 +289,7 @@ def _asked(run: Run) -> Iterator[Fact]:
         return
     is_waiting = run.verdict() is Verdict.WAITING
     if is_waiting and (snapshot := run.loaded(Snapshot)):
-        read = f"read at {snapshot.taken_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        read = f"read at {wording.moment(snapshot.taken_at)}"
         yield "FileMaker", f"{read}; what is edited there since is not in this run"
     yield "proposal", run.load(Proposal).digest
     if is_waiting and run.has(Outlook):

@@ -60,6 +60,6 @@ def _summary(value: SignOff) -> str:
 
 
 def _row(line: SheetLine) -> tuple[Cell, ...]:
-    when = f"{line.at:%Y-%m-%d %H:%M} UTC" if line.at else ""
+    when = wording.minute(line.at) if line.at else ""
     claim = f"{line.id} {line.claim}"
     return claim, Marked(line.state, _TONES[line.state]), line.by, line.text, when

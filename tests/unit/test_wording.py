@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 
 import pytest
@@ -58,8 +59,25 @@ def test_one_is_not_many() -> None:
     assert wording.amount(2, "entity", "entities") == "2 entities"
 
 
+def test_a_time_is_told_in_utc_whatever_its_offset_is() -> None:
+    at = datetime(2026, 7, 1, 0, 5, 9, tzinfo=timezone(timedelta(hours=2)))
+    assert wording.moment(at) == "2026-06-30 22:05:09 UTC"
+    assert wording.minute(at) == "2026-06-30 22:05 UTC"
+
+
+def test_nothing_else_calls_a_time_utc_that_may_have_another_offset() -> None:
+    elsewhere = [
+        f"{path.relative_to(PACKAGE)}"
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"%[MS]\} UTC", path.read_text(encoding="utf-8")) and path.stem != "wording"
+    ]
+    assert elsewhere == [], "wording.moment and wording.minute say it"
+
+
 # After a number that can be 1: a word or two, and the plural of what is counted.
-_SEVERAL = re.compile(r" (?:[a-z-]+ ){0,2}?(?!has\b|is\b|was\b|as\b|its\b|this\b|exis)([a-z]+s)\b")
+_SEVERAL = re.compile(
+    r" (?:[a-z-]+ ){0,2}?(?!has\b|is\b|was\b|as\b|its\b|this\b|exis)([a-z]+(?:s\b|\(s\)))"
+)
 _NO_COUNT = {"holds", "repeats", "afterwards"}  # no plurals
 _FIXED = {"ms", "characters"}  # a unit; the most that a cell of a workbook holds
 _FOR_PEOPLE_WHO_PROGRAM = "__repr__"
@@ -93,5 +111,7 @@ def test_every_message_that_counts_knows_what_one_of_it_is_called() -> None:
 
 
 def test_a_counted_plural_is_seen() -> None:
-    tree = ast.parse('f"{len(runs)} runs: {n:,} more rows, {n:,} of {whole:,} days, {n:,} now"')
-    assert [noun for _, noun in counted_plurals(tree)] == ["runs", "rows", "days"]
+    tree = ast.parse(
+        'f"{len(runs)} runs: {n:,} more rows, {n:,} of {whole:,} days, {n:,} now, {n:,} right(s)"'
+    )
+    assert [noun for _, noun in counted_plurals(tree)] == ["runs", "rows", "days", "right(s)"]

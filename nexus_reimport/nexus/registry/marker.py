@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
+from nexus_reimport import wording
 from nexus_reimport.nexus.connection.postgres import Connection, statement
 from nexus_reimport.nexus.registry.own_schema import MARKER, exists, make_schema
 
@@ -48,7 +49,7 @@ class Marker:
     @property
     def when(self) -> str:
         """The time at which it was written, as people read it."""
-        return f"{self.adopted_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return wording.minute(self.adopted_at)
 
 
 def read(connection: Connection) -> Marker | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from nexus_reimport import wording
 from nexus_reimport.nexus.connection.postgres import Connection, statement
 from nexus_reimport.nexus.registry.own_schema import RESTORES, exists, make_schema
 
@@ -26,7 +27,7 @@ class Restore:
     @property
     def acknowledged(self) -> str:
         """Who acknowledged it, when, and why."""
-        when = f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        when = wording.minute(self.at)
         return f"acknowledged by {self.who}, {when}: {self.why}"
 
     def __str__(self) -> str:

@@ -98,7 +98,7 @@ class FirstScreen:
             f"{escape(self.banner[len(self.environment) :])}</p>"
             f'<p class="verdict {self.tone}"><strong>{escape(self.headline)}</strong></p>'
             f"{closed}{table}"
-            f'<p class="as-of">as of {self.at:%Y-%m-%d %H:%M:%S} UTC</p></section>'
+            f'<p class="as-of">as of {wording.moment(self.at)}</p></section>'
         )
 
     def as_text(self, *, whole: bool = True) -> str:
@@ -106,7 +106,7 @@ class FirstScreen:
         wide = max((len(line.name) for line in self.lines), default=0)
         below = "\n" + " " * (wide + 4)
         listed = [f"  {e.name:<{wide}}  " + e.text.replace("\n", below) for e in self.lines]
-        at = f"as of {self.at:%Y-%m-%d %H:%M:%S} UTC"
+        at = f"as of {wording.moment(self.at)}"
         under = listed if whole else filter(None, [self.closed])
         return "\n".join([self.banner, self.headline, *under, at])
 
@@ -433,7 +433,7 @@ def _approved(seen: _Record) -> Line:
     if given is None:
         return Line("approved by", "nobody yet")
     by = f"{given.name} (as {given.who})" if given.name else given.who
-    return Line("approved by", f"{by}, {given.how}, {given.at:%Y-%m-%d %H:%M:%S} UTC")
+    return Line("approved by", f"{by}, {given.how}, {wording.moment(given.at)}")
 
 
 def _next(seen: _Record) -> Iterator[Line]:

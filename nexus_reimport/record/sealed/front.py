@@ -118,7 +118,7 @@ def approved(front: Front) -> str:
     given = front.approval
     if given is None:
         return "Nobody has approved it."
-    at = f"{given.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    at = wording.moment(given.at)
     sentence = f"Approved by {given.by} ({given.how}) at {at}, digest {short(given.digest)}"
     return f"{sentence}: {given.reason}" if given.reason else f"{sentence}."
 
@@ -133,9 +133,9 @@ def when(front: Front) -> str:
     """From when until when it was at work."""
     if not (front.began and front.ended):
         return "at a time that is not known"
-    same_day = front.began.date() == front.ended.date()
-    until = f"{front.ended:%H:%M}" if same_day else f"{front.ended:%Y-%m-%d %H:%M}"
-    return f"{front.began:%Y-%m-%d %H:%M} to {until} UTC"
+    began, ended = map(wording.minute, (front.began, front.ended))
+    day, _, clock = ended.partition(" ")
+    return f"{began.removesuffix(' UTC')} to {clock if began.startswith(day) else ended}"
 
 
 def _at(entry: journal.Entry) -> datetime | None:

@@ -7,11 +7,12 @@ record: nothing vouches for it, and ``record check`` does not look at it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from nexus_reimport import wording
 from nexus_reimport.errors import OnlySealed, refused
 from nexus_reimport.files import private
 from nexus_reimport.record.sealed import archived, bag, chain, front
@@ -111,7 +112,7 @@ def _as_of(sealed: Sequence[Path]) -> str:
 def _moment(written: str) -> str:
     """As every other time of the list; as it was written where that is no time."""
     try:
-        return f"{datetime.fromisoformat(written).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return wording.minute(datetime.fromisoformat(written))
     except ValueError:
         return written
 

@@ -22,7 +22,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC
 from pathlib import Path
 from typing import Any, Self
 
@@ -96,7 +95,7 @@ def lost(runs: Path) -> frozenset[str]:
 
 
 def _when(entry: Entry) -> str:
-    return f"{entry.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return wording.minute(entry.at)
 
 
 def size(runs: Path) -> int:
