@@ -65,6 +65,11 @@ class Drift:
     # Entity -> rows that are planned as still to come, and are over by now.
     overtaken: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def edits(self) -> str:
+        """What was done in FileMaker, table by table, in one line; "" if nothing was."""
+        return "; ".join(f"{source}: {what}" for source, what in sorted(self.changed.items()))
+
 
 @dataclass(frozen=True, slots=True)
 class ChannelUse:

@@ -49,7 +49,8 @@ class Execution(Gated):
 
         Raises:
             StopError: it is not, or a gate is closed: prod has no dev run for it, a line of the
-                sign-off is open, it is outside of the window. Nothing was written.
+                sign-off is open, it is outside of the window, FileMaker was edited and must not be.
+                Nothing was written.
             SettingsError: name or reason cannot stand in a record. Nothing was written.
         """
         statements.refuse_unfit(self.settings, name, reason)
@@ -57,9 +58,9 @@ class Execution(Gated):
 
         def work() -> Approval:
             consent = approval.Consent(typed, rehearsed, name, reason)
-            given = approval.require(
-                self.settings, proposal, consent, self.gates(), self.begun_by()
-            )
+            edited = approval.unedited(self.settings, self.run.loaded(Drift))
+            gates = (*self.gates(), *edited)
+            given = approval.require(self.settings, proposal, consent, gates, self.begun_by())
             self.run.save(self.sheet())  # as it stood when the approval was given
             return given
 

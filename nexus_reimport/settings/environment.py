@@ -133,9 +133,14 @@ class Asking(Strict):
 
 
 class Approving(Strict):
-    """Who may approve. ``second_person``: somebody else than the one who began the run."""
+    """Who may approve, and what.
+
+    ``second_person``: somebody else than the one who began the run. ``filemaker_edits``: what was
+    edited in FileMaker since it was read is counted, or closes the approval.
+    """
 
     second_person: bool = False
+    filemaker_edits: Literal["count", "stop"] = "count"
 
 
 class Signing(Strict):

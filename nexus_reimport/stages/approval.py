@@ -12,6 +12,7 @@ from nexus_reimport import PACKAGE, wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import (
     Approval,
+    Drift,
     Gate,
     NewerDecision,
     Plan,
@@ -268,6 +269,28 @@ def second_person(
     else:
         why = begun_by.refuses(consent.name, account)
     yield Gate(claim, Refusal(why, _SECOND) if why else None)
+
+
+def unedited(settings: Settings, drift: Drift | None) -> Iterator[Gate]:
+    """That nobody has edited FileMaker since it was read, if the environment asks for it.
+
+    ``drift`` is None where nobody has looked.
+    """
+    if settings.approval.filemaker_edits == "count":
+        return
+    refusal = None
+    if drift is None:
+        refusal = Refusal(
+            "it is not known whether FileMaker was edited since it was read",
+            "execute the cell of 02_execute that compares it, then this one again",
+        )
+    elif drift.changed:
+        refusal = Refusal(
+            f"FileMaker was edited since it was read: {drift.edits}",
+            f"run 01_preflight again (nexus-reimport run {settings.name}): its plan will have these"
+            " edits",
+        )
+    yield Gate("FileMaker was not edited since it was read", refusal)
 
 
 def with_name(settings: Settings) -> str:

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, tzinfo
 
 import pytest
 
-from nexus_reimport import runbook, show
-from nexus_reimport.model import Drift
+from nexus_reimport import runbook, runner, show
+from nexus_reimport.errors import StopError
+from nexus_reimport.model import Drift, Proposal
 from nexus_reimport.runbook import execution
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.faults import Fault
@@ -29,6 +30,26 @@ def channel(clinic: Clinic, request: pytest.FixtureRequest) -> str:
     clinic.simulator.only_odata = ()
     read_by(clinic, f'channel = "{request.param}"', "page = 50")
     return str(request.param)
+
+
+@pytest.mark.usefixtures("channel")
+def test_where_the_environment_says_so_an_edit_closes_the_approval_and_nothing_is_written(
+    clinic: Clinic,
+) -> None:
+    run = clinic.proposed().run
+    path = clinic.folder / f"{DEV}.toml"
+    path.write_text(f'{path.read_text()}\n[approval]\nfilemaker_edits = "stop"\n')
+    book, before = runbook.resume(DEV, run.id), clinic.state()
+    with pytest.raises(StopError, match="it is not known whether FileMaker was edited"):
+        book.approve(rehearsed=True)
+    assert book.drift() == NOTHING
+    assert book.approve(rehearsed=True)
+    with clinic.simulator.edit() as tables:
+        tables["API_Contacts"].records[3].values["nameFirst"] = "Ada"
+    (ended,) = runner.run([DEV], approve=book.run.load(Proposal).digest)
+    assert "FileMaker was edited since it was read: contacts: 1 record edited" in ended.error
+    assert f"(nexus-reimport run {DEV}): its plan will have these edits" in ended.error
+    assert (ended.exit_code, clinic.state()) == (1, before)
 
 
 def taken() -> runbook.Runbook:

@@ -136,8 +136,7 @@ def of_drift(drift: Drift | None, approved: Approval | None) -> list[str]:
         return []
     texts = []
     if drift.changed:
-        what = "; ".join(f"{source}: {text}" for source, text in sorted(drift.changed.items()))
-        texts.append(f"not in this run, as it came after the reading: {what}")
+        texts.append(f"not in this run, as it came after the reading: {drift.edits}")
     if drift.overtaken:
         texts.append(f"{naming.counted(drift.overtaken)} {OVERTAKEN}")
     return texts
