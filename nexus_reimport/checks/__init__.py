@@ -184,13 +184,15 @@ def asked(declared: Check, subject: object) -> Finding:
 def merged(findings: Iterable[Finding]) -> Finding:
     """What was found of several things, added up; it is empty where all of them are."""
     parts = list(findings)
+    if not parts:  # the mapping, which the run's digest covers, is the proof that nothing is there
+        return Finding(0, empty="the mapping has nothing of this kind")
     offending = [key for part in parts for key in part.offending]
     return Finding(
         sum(part.looked_at for part in parts),
         offending,
         count=sum(len(p.offending) if p.count is None else p.count for p in parts),
         note="; ".join(dict.fromkeys(part.note for part in parts if part.note)),
-        empty=parts[0].empty if parts and all(part.empty for part in parts) else "",
+        empty=parts[0].empty if all(part.empty for part in parts) else "",
     )
 
 

@@ -76,6 +76,10 @@ class FieldMapping(Strict):
         tables = {a.table for a in self.attachments.values()}
         return tuple(sorted(tables | self.link_tables().keys()))
 
+    def attached(self, *, by_batch: bool) -> tuple[str, ...]:
+        """The attachments whose link a batch holds, or those that hold their own."""
+        return tuple(n for n, a in self.attachments.items() if (a.through is not None) is by_batch)
+
     def people(self) -> str:
         """The entity of the patients: the application's calendar points at it."""
         calendar = self.application.calendar

@@ -11,7 +11,7 @@ from functools import partial
 from psycopg import sql
 
 from nexus_reimport.nexus.connection.postgres import names
-from nexus_reimport.nexus.registry import LOADED, UndoLinks
+from nexus_reimport.nexus.registry import UndoLinks
 from nexus_reimport.nexus.structure.catalog import Table
 from nexus_reimport.saboteur.kinds import kind
 from nexus_reimport.saboteur.scene import Field, Scene
@@ -48,7 +48,9 @@ def _never_planned(scene: Scene, entity: str) -> int:
     """Take a loaded row out of the plan and the table; one that nothing points at, if there is."""
     table = scene.entity(entity)
     scene.follows.add(entity)
-    return scene.delete(table, (scene.alone(table) or scene.keys(table))[-1:])
+    return scene.delete(
+        table, (scene.alone(table) or scene.keys(table, scene.is_loaded(table)))[-1:]
+    )
 
 
 @kind(SORT, only_links=False)
@@ -66,13 +68,18 @@ def an_appointment_was_never_planned(scene: Scene) -> int:
 @kind(SORT, only_links=False)
 def a_patient_was_taken_for_one_of_nexus_alone(scene: Scene) -> int:
     """The ledger says of a patient's row that FileMaker has no record of it."""
-    loaded = sql.SQL("t.{}::text IN (SELECT nexus_id FROM {})").format(
-        sql.Identifier(scene.people.primary_key[0]), LOADED
-    )
-    keys = scene.keys(scene.people, loaded)[:1]
+    keys = scene.keys(scene.people, scene.is_loaded(scene.people))[:1]
     for key in keys:
         scene.forgotten[scene.database.mapping.people()] = key
     return len(keys)
+
+
+@kind(SORT, only_links=False)
+def a_patient_of_nexus_alone_was_never_planned(scene: Scene) -> int:
+    """A patient that was kept, since FileMaker has none, is neither planned nor there."""
+    is_kept = sql.SQL("NOT ({})").format(scene.is_loaded(scene.people))
+    scene.follows.add(scene.database.mapping.people())
+    return scene.delete(scene.people, scene.keys(scene.people, is_kept)[-1:])
 
 
 def _another_entity(scene: Scene) -> str:

@@ -196,8 +196,12 @@ class Scene:
             for name, column in places
             if name in self.database.catalog.tables
         ]
-        loaded = sql.SQL("{}::text IN (SELECT nexus_id FROM {})").format(key, LOADED)
-        return self.keys(table, sql.SQL(" AND ").join([loaded, *free]))
+        return self.keys(table, sql.SQL(" AND ").join([self.is_loaded(table), *free]))
+
+    def is_loaded(self, table: Table) -> sql.Composed:
+        """The condition that a row of ``table`` (called t) is a record of FileMaker."""
+        key = sql.Identifier("t", table.primary_key[0])
+        return sql.SQL("{}::text IN (SELECT nexus_id FROM {})").format(key, LOADED)
 
     def content_type(self, entity: str) -> int | None:
         """The content type of an entity's rows, as generic keys name it."""

@@ -199,7 +199,7 @@ def test_a_column_whose_type_cannot_be_foretold_is_refused_in_the_preflight(
         (
             "ALTER TABLE practice.document DROP CONSTRAINT document_patient_id_fkey,"
             " ALTER patient_id TYPE numeric(8, 2)",
-            "documents.link.object: the type of patient_id is numeric(8,2), and an id needs",
+            "scans.link.object: the type of patient_id is numeric(8,2), and an id needs",
         ),
         (
             "ALTER TABLE practice.carer ALTER id TYPE char(40)",
@@ -326,7 +326,7 @@ def test_texts_padded_with_blanks_are_found_by_ids_names_and_lookups(found: Alte
     plan = plan_of(book)
     assert plan.entities["people"].matched == {"legacy_no": 2}
     assert sum(plan.entities["carers"].matched.values()) == 1
-    assert plan.links["documents"].placed == 3
+    assert plan.links["scans"].placed == 3
     assert found.rows("SELECT given, site_id FROM practice.person WHERE legacy_no = 'P3'") == [
         (f"{'Eulalia':20}", 2)
     ]

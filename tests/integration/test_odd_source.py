@@ -261,7 +261,7 @@ def test_a_link_finds_its_record_in_whatever_case_it_is_written(small: Open, cha
             "P3",
             None,
         }
-        linked = {row[0]: row[1] for row in made.lines(plan.links["documents"].file)}
+        linked = {row[0]: row[1] for row in made.lines(plan.links["scans"].file)}
         assert linked["2"] == "2"
 
 
@@ -346,7 +346,8 @@ def test_records_that_share_a_key_are_named_by_key_and_record(small: Open, chann
         f"  where: channel={channel}, table=Visits\n"
         "  state: nothing was written\n"
         "  next:  find them in FileMaker with ! in VisitNo, and give each its own key"
-        " (Duplicate Record copies the key); then run 01_preflight again"
+        " (Duplicate Record copies the key); if they are many, another field is the key:"
+        " correct `key` in the mapping; then run 01_preflight again"
     )
 
 

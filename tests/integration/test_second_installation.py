@@ -12,8 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from nexus_reimport import runbook
-from nexus_reimport.model import Report
+from nexus_reimport import record, runbook, runner
+from nexus_reimport import settings as environments
+from nexus_reimport.model import Report, SelfTest
 from nexus_reimport.record import Verdict
 from nexus_sandbox.clinic import StoredObject
 from nexus_sandbox.filemaker import exports
@@ -106,6 +107,22 @@ def test_a_second_installation_is_reimported_by_its_mapping_alone(
         "INSERT INTO practice.person (given, family) VALUES ('a', 'b') RETURNING id"
     ).fetchone()
     assert next_id == (5,)
+
+
+def test_its_pages_are_executed_without_a_name_of_the_shipped_mapping(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+) -> None:
+    """No entity is called appointments there, and no attachment documents."""
+    with installed(filemaker(), "data_api", postgres, s3, tmp_path):
+        (outcome,) = runner.run(["second"], approve_rehearsed=True)
+        assert outcome.verdict is Verdict.COMPLETE, outcome.error
+        (run,) = record.every(environments.load("second"))
+        after = {r.check: r for r in run.load(Report, "checks_after").results}
+        documents = after["every_document_hangs_on_its_patient"]
+        assert (documents.passed, documents.looked_at, documents.is_empty) == (True, 4, False)
+        assert documents.note.startswith("4 of 4 on a live patient")
+        assert after["every_image_hangs_on_its_patient"].is_empty
+        assert not run.load(SelfTest).missed
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nexus_reimport.checks import Finding, check
+from nexus_reimport.checks import Finding, check, one_by_one
 from nexus_reimport.checks.after.subject import After, had
 from nexus_reimport.files import beside, columns
 from nexus_reimport.intake import IdPairs
@@ -17,14 +18,22 @@ if TYPE_CHECKING:
     from pyarrow import Table
 
 
+def _single(after: After) -> Iterable[str]:
+    """What holds its own link, as documents do, whatever the mapping calls it."""
+    return after.mapping.attached(by_batch=False)
+
+
+def _in_batches(after: After) -> Iterable[str]:
+    """What hangs by a batch, as images do."""
+    return after.mapping.attached(by_batch=True)
+
+
 def _hang_right(after: After, name: str) -> Finding:
     """Every attachment that FileMaker can place hangs on the patient that FileMaker names.
 
     Worked out afresh from FileMaker's records and Nexus's rows as they are, not from the plan.
     """
-    spec = after.mapping.attachments.get(name)
-    if spec is None:
-        return Finding(1, note="not in this mapping")
+    spec = after.mapping.attachments[name]
     owner, was = spec.owner.entity, after.survey.attachment_rows[name]
     owners = IdPairs.read(after.folder, after.plan.id_map, owner)
     known = columns.column(after.folder, was, "key")  # others have come since
@@ -53,15 +62,17 @@ def _hang_right(after: After, name: str) -> Finding:
 
 
 @check(After, Level.STOP, serves=("A5", "R4", "R6", "K3"), links=True)
-def every_document_hangs_on_its_patient(after: After) -> Finding:
+@one_by_one(_single)
+def every_document_hangs_on_its_patient(after: After, name: str) -> Finding:
     """Every document that FileMaker can place hangs on the patient that FileMaker names."""
-    return _hang_right(after, "documents")
+    return _hang_right(after, name)
 
 
 @check(After, Level.STOP, serves=("A6", "R5", "R6", "K4", "K5"), links=True)
-def every_image_hangs_on_its_patient(after: After) -> Finding:
+@one_by_one(_in_batches)
+def every_image_hangs_on_its_patient(after: After, name: str) -> Finding:
     """Every image that FileMaker can place hangs, by its batch, on the patient it names."""
-    return _hang_right(after, "images")
+    return _hang_right(after, name)
 
 
 @check(After, Level.STOP, serves=("K3", "K4", "K5", "R6"), links=True)

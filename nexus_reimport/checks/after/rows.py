@@ -86,12 +86,14 @@ def every_other_record_of_filemaker_is_there(after: After, entity: str) -> Findi
 @check(After, Level.STOP, serves=("D1", "D2", "D3", "D4", "D5", "D6"))
 @one_by_one(_entities)
 def every_planned_row_came_from_somewhere(after: After, entity: str) -> Finding:
-    """Every row of the plan is a record of FileMaker, or one that was there and was kept."""
+    """Every planned row is of FileMaker, or was there and was kept; every kept row is planned."""
     known = _outcomes(after, entity, *_ROWS)["nexus_id"]
     key, file = after.survey.keys[entity], after.plan.entities[entity].file
     rows = columns.read(after.folder, file, (key,))
-    off = [f"{entity} {row}" for row in columns.missing(rows, key, known, key)]
-    return Finding(max(1, len(rows)), off)
+    kept = _outcomes(after, entity, Outcome.KEPT)
+    off = columns.missing(rows, key, known, key)
+    off += columns.missing(kept, "nexus_id", rows[key], "nexus_id")
+    return Finding(max(1, len(rows)), [f"{entity} {row}" for row in off])
 
 
 @check(After, Level.STOP, serves=("R2", "R3"), waivable=False)

@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
-from nexus_reimport import wording
-from nexus_reimport.checks import Finding, bucket, check
+from collections.abc import Iterable
+
+from nexus_reimport import naming, wording
+from nexus_reimport.checks import Finding, bucket, check, one_by_one
 from nexus_reimport.checks.before.subject import Before
 from nexus_reimport.files import columns
 from nexus_reimport.model import KEY, Level
 from nexus_reimport.planning import attachments
 
 
+def _single(before: Before) -> Iterable[str]:
+    return _dated(before, by_batch=False)
+
+
+def _in_batches(before: Before) -> Iterable[str]:
+    return _dated(before, by_batch=True)
+
+
+def _dated(before: Before, *, by_batch: bool) -> Iterable[str]:
+    """Those for which the mapping names a field with the day of the export."""
+    attachments_of = before.mapping.attachments
+    return (n for n in before.mapping.attached(by_batch=by_batch) if attachments_of[n].exported)
+
+
 def _not_exported(before: Before, name: str) -> Finding:
-    spec = before.mapping.attachments.get(name)
-    if spec is None or not spec.exported:
-        return Finding(1, note="not in this mapping")
+    spec = before.mapping.attachments[name]
     looked, empty = 0, []
     for record in before.intake.records(spec.source):
         looked += 1
         if not (record[spec.exported] or "").strip():
             empty.append(record[KEY] or "")
-    none = "" if before.snapshot.extracts[spec.source].rows else f"FileMaker has no {name}"
+    has_some = before.snapshot.extracts[spec.source].rows
+    none = "" if has_some else f"FileMaker has no {naming.rows(name)}"
     return Finding(looked, empty, note="S3 decides whether the file is there", empty=none)
 
 
 @check(Before, Level.REVIEW, serves=("B5", "P7", "F5"), links=True)
-def documents_carry_an_export_date(before: Before) -> Finding:
+@one_by_one(_single)
+def documents_carry_an_export_date(before: Before, name: str) -> Finding:
     """Every FileMaker document has a NexusExportDate."""
-    return _not_exported(before, "documents")
+    return _not_exported(before, name)
 
 
 @check(Before, Level.REVIEW, serves=("B6", "P7", "F5"), links=True)
-def images_carry_an_export_date(before: Before) -> Finding:
+@one_by_one(_in_batches)
+def images_carry_an_export_date(before: Before, name: str) -> Finding:
     """Every FileMaker image has a NexusExportDate."""
-    return _not_exported(before, "images")
+    return _not_exported(before, name)
 
 
 @check(Before, Level.REVIEW, serves=("K1", "K2"), links=True)
@@ -69,11 +86,16 @@ def the_bucket_is_the_right_one(before: Before) -> Finding:
     present = looked - sum(stored.reals(keys).null_count for keys in wanted)
     # earlier imports left a few rows without a file; another bucket would have hardly any
     off = [] if present >= 0.9 * looked else [before.census.bucket]
-    return Finding(
-        max(1, looked),
-        off,
-        note=f"{wording.part(present, looked)} {'file is' if looked == 1 else 'files are'} there",
-    )
+    note = f"{wording.part(present, looked)} {'file is' if looked == 1 else 'files are'} there"
+    # Keys that no prefix covers were not listed: the bucket may well be the right one.
+    listed = before.settings.s3.prefixes
+    outside = sum(not str(key).startswith(listed) for keys in wanted for key in keys.to_pylist())
+    if off and outside:
+        note += (
+            f"; {wording.amount(outside, 'key begins', 'keys begin')} with no prefix of [s3]"
+            " prefixes, so they were not looked for: name there how the keys begin"
+        )
+    return Finding(max(1, looked), off, note=note)
 
 
 @check(Before, Level.STOP, serves=("K5", "M2"), waivable=False, links=True)
