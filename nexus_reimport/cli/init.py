@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -62,9 +63,11 @@ class Draft:
         return self.secrets.get(name) or self.exported.get(name, "")
 
 
+_SHIPPED = "nexus"
 _GENERAL = (
     Question("kind", "Is it a dev or a prod environment?", "dev", choices=("dev", "prod")),
     Question("timezone", "Time zone of the clinic", "Australia/Sydney"),
+    Question("mapping", "Mapping: nexus, or a file of your own beside this one", _SHIPPED),
 )
 _DEV = Question("dev_environment", "Environment that must be run to its end before", "dev")
 _POSTGRES = (
@@ -126,12 +129,20 @@ def init(
     draft.exported.update(environ.variables())
     _ask_all(asked, draft, path)
     written = _write(draft, path)
+    mapping = path.with_name(str(draft.values["mapping",]))
+    to_write = not _is_shipped(draft) and not mapping.exists()
+    before = f"write {mapping} (docs/mapping.md), then " if to_write else ""
     give(
         {"environment": environment, "files": [str(p) for p in written]},
         "\n".join([f"written: {p}" for p in written])
-        + f"\nnext: nexus-reimport doctor {environment}, then nexus-reimport adopt {environment}",
+        + f"\nnext: {before}nexus-reimport doctor {environment},"
+        f" then nexus-reimport adopt {environment}",
         as_json=as_json,
     )
+
+
+def _is_shipped(draft: Draft) -> bool:
+    return draft.values["mapping",] == _SHIPPED
 
 
 def _require_name(name: str) -> None:
@@ -158,11 +169,15 @@ def _ask_all(asked: Asked, draft: Draft, path: Path) -> None:
     _questions(asked, draft, "", [_GENERAL[0]], {"kind": kind})
     if draft.values["kind",] == "prod":
         _questions(asked, draft, "", [_DEV])
-    _questions(asked, draft, "", [_GENERAL[1]])
+    _questions(asked, draft, "", _GENERAL[1:])
+    if not _is_shipped(draft):  # what the template says of the shipped mapping's tables and files
+        draft.values |= {("filemaker", "channels"): None, ("s3", "prefixes"): None}
     tell("\nNexus")
     _section(asked, draft, "postgres", _of_postgres, Postgres, answering.postgres)
     tell("\nFileMaker")
-    _section(asked, draft, "filemaker", _of_filemaker, FileMaker, answering.filemaker)
+    mapping = str(draft.values["mapping",])
+    ask_filemaker = partial(answering.filemaker, mapping=mapping)
+    _section(asked, draft, "filemaker", _of_filemaker, FileMaker, ask_filemaker)
     tell("\nS3")
     _section(asked, draft, "s3", _of_s3, S3, answering.s3)
     tell("\nFolders; a relative one starts at the environment's file")
@@ -251,7 +266,7 @@ def _as_model(draft: Draft, section: str, model: type[M]) -> M:
         if place[0] == section and len(place) == 2 and value is not None
     }
     raw |= _secrets_of(draft, section)
-    if section == "filemaker":
+    if section == "filemaker" and _is_shipped(draft):
         raw |= {"channels": {"notes": "odata", "messages": "odata"}}  # as the template has it
     try:
         return model.model_validate(raw)

@@ -31,6 +31,7 @@ _INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 _FLOATING = {"real": 6, "double precision": 15}
 _TINIEST = -30  # power of ten; both keep all their digits down to there
 # A number from a spreadsheet comes as 1.0; PostgreSQL itself prints t and f.
+NO_BOOLEAN = "neither yes nor no"
 _BOOLEANS = {
     **dict.fromkeys(("t", "true", "yes", "y", "1", "1.0", "on"), "t"),
     **dict.fromkeys(("f", "false", "no", "n", "0", "0.0", "off"), "f"),
@@ -110,7 +111,7 @@ def _form(type_name: str) -> Callable[[str], str | None] | None:
 
 def _boolean(value: str) -> str:
     if value.strip().casefold() not in _BOOLEANS:
-        raise ConversionError("neither yes nor no")
+        raise ConversionError(NO_BOOLEAN)
     return _BOOLEANS[value.strip().casefold()]
 
 

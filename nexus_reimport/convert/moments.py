@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from nexus_reimport import forms
 from nexus_reimport.convert.outcome import ConversionError, Partial
 
+OTHER_FORM = "not a date in the expected form, but in the form"
 EARLIEST = date(1890, 1, 1)  # an earlier date is a typing error: no living patient is that old
 # Hours of four digits: to FileMaker a time is a duration, not a time of day.
 _DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,6})?)?")
@@ -72,7 +73,7 @@ def _no_date(value: str) -> str:
     if expected in fitting and clock:
         return "a date with a time of day"
     if fitting:
-        return f"not a date in the expected form, but in the form {' or '.join(fitting)}"
+        return f"{OTHER_FORM} {' or '.join(fitting)}"
     return "not a date: its year has two digits" if forms.has_short_year(written) else "not a date"
 
 

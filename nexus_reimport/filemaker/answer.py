@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -174,8 +174,16 @@ def nearest(name: str, names: Callable[[], Iterable[str]]) -> str:
     """``name`` and the names that are like it, if FileMaker can still give its ``names``."""
     # The error that is being made matters more than the names that would help with it.
     with contextlib.suppress(ReimportError):
-        return f"{name!r}; {suggest.phrase(name, names())}"
+        existing = tuple(names())
+        if "/" in name and name in existing:  # a path holds no such sign, however it is encoded
+            return f"{name!r} is there, but a name with / cannot be asked for: give it another one"
+        is_like = suggest.names(name, existing)
+        return f"{name!r}; {suggest.phrase(name, existing) if is_like else _all(existing)}"
     return repr(name)
+
+
+def _all(names: Sequence[str]) -> str:
+    return f"there are: {wording.some(sorted(names))}" if names else "there is none"
 
 
 def place(channel: str, server: str, database: str, table: str = "") -> str:

@@ -109,17 +109,7 @@ class Channels:
         place = self.place
         if channel == "exports" and place.exports is not None:
             return ExportedFiles(place.exports, self._known())
-        if place.password is None:
-            raise TypeError("settings let no server channel through without a password")
-        client = OData if channel == "odata" else DataApi
-        return client(
-            place.url,
-            place.database,
-            place.user,
-            place.password.get_secret_value(),
-            verify=str(place.ca_file) if place.ca_file else True,
-            retries=self._retries,
-        )
+        return server(place, channel, self._retries)
 
     def _known(self) -> dict[str, Known]:
         """File -> what the mapping knows of its columns."""
@@ -135,3 +125,18 @@ class Channels:
             )
             known[table] = Known(given, tuple(wanted))
         return known
+
+
+def server(place: FileMaker, channel: Channel, retries: RetryPolicy) -> Source:
+    """FileMaker's server over the Data API or OData, whatever a mapping reads there."""
+    if place.password is None:
+        raise TypeError("settings let no server channel through without a password")
+    client = OData if channel == "odata" else DataApi
+    return client(
+        place.url,
+        place.database,
+        place.user,
+        place.password.get_secret_value(),
+        verify=str(place.ca_file) if place.ca_file else True,
+        retries=retries,
+    )

@@ -102,7 +102,8 @@ class Keys:
             yield Fault(
                 f"{_records(same)} the same key as another one: {wording.some(same)}",
                 f"find them in FileMaker with ! in {self._fields}, and give each its own key"
-                " (Duplicate Record copies the key)",
+                " (Duplicate Record copies the key); if they are many, another field is the key:"
+                " correct `key` in the mapping",
             )
         if apart:
             yield Fault(

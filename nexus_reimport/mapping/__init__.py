@@ -10,7 +10,7 @@ from nexus_reimport.mapping.by_hand import ByHand
 from nexus_reimport.mapping.columns import ColumnSpec
 from nexus_reimport.mapping.entities import DefaultRule, Entity, Identity, OverrideRule
 from nexus_reimport.mapping.field_mapping import FieldMapping
-from nexus_reimport.mapping.loading import load, load_for
+from nexus_reimport.mapping.loading import load, load_for, shipped
 from nexus_reimport.mapping.problems import Problem, refused
 from nexus_reimport.mapping.sources import SourceField, SourceTable
 
@@ -30,4 +30,5 @@ __all__ = [
     "load",
     "load_for",
     "refused",
+    "shipped",
 ]

@@ -38,7 +38,8 @@ def _loaded(name: str, text: str) -> FieldMapping:
     except tomllib.TOMLDecodeError as error:
         raise MappingError(
             f"the mapping {name} is not valid TOML: {error}",
-            next="correct that line of the mapping's file, then run again",
+            next="correct that line of the mapping's file, then run again; a name with a blank, an"
+            " umlaut, or any sign but A to Z, a to z, 0 to 9, - and _ stands in quotes",
         ) from None
     mapping, mistakes = _validated(raw)
     if mapping is not None:

@@ -109,6 +109,7 @@ def _of_entity(mapping: FieldMapping, path: Path, name: str, entity: Entity) -> 
         yield (*path, "table"), f"{entity.table} is already the table of {min(others)}"
     if entity.filemaker_id and entity.filemaker_id not in entity.columns:
         yield (*path, "filemaker_id"), f"no column {entity.filemaker_id} is fed"
+    yield from _of_filemaker_id(mapping, path, entity)
     for column, feed in entity.columns.items():
         yield from _of_column(mapping, (*path, "columns", column), name, feed)
         yield from _of_neighbours((*path, "columns", column), column, entity)
@@ -123,6 +124,18 @@ def _of_entity(mapping: FieldMapping, path: Path, name: str, entity: Entity) -> 
         if isinstance(value, DefaultRule) and value.source_field:
             fields = (value.source_field,)
             yield from _absent(mapping, (*path, "new", column, "from"), entity.source, fields)
+
+
+def _of_filemaker_id(mapping: FieldMapping, path: Path, entity: Entity) -> Iterator[Problem]:
+    """The next run finds a row by what this one has put there: it must be the record's own key."""
+    source, fed = mapping.sources.get(entity.source), entity.columns.get(entity.filemaker_id)
+    if source is None or fed is None or (fed.source_field,) == source.key:
+        return
+    column, key = entity.filemaker_id, ", ".join(source.key)
+    yield (
+        (*path, "columns", column, "from"),
+        f"{column} holds FileMaker's id, so the key of {entity.source} ({key}) must feed it",
+    )
 
 
 def _of_column(

@@ -5,8 +5,11 @@ Nothing is read but versions and counts, and nothing is written.
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from nexus_reimport import mapping as mappings
 from nexus_reimport import wording
+from nexus_reimport.filemaker import channels
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.connection import pg_tools
 from nexus_reimport.nexus.connection.postgres import connected
@@ -28,18 +31,29 @@ def postgres(place: Postgres) -> str:
     return f"PostgreSQL {here.version}, {size / 1e6:,.0f} MB, and its pg_dump is on this machine"
 
 
-def filemaker(place: FileMaker) -> str:
-    """What FileMaker says of itself, and that every table of the shipped mapping can be read.
+def filemaker(place: FileMaker, mapping: str) -> str:
+    """What FileMaker says of itself, and that every table of a shipped mapping can be read.
+
+    A mapping of one's own may not be written yet: then the layouts are named that it can read.
 
     Raises:
         ReimportError: it lets nobody in, or a table cannot be read.
     """
-    asked, tables = connections.filemaker(place, mappings.load("nexus"))
+    if mapping not in mappings.shipped():
+        return _layouts(place)
+    asked, tables = connections.filemaker(place, mappings.load(mapping))
     errors = [*(one.error for one in asked), *(one.error for one in tables)]
     if first := next(filter(None, errors), None):
         raise first
     products = ", ".join(one.product for one in asked)
     return f"{products}; {wording.amount(len(tables), 'table')} can be read"
+
+
+def _layouts(place: FileMaker) -> str:
+    with closing(channels.server(place, "data_api", connections.QUICKLY)) as server:
+        product, names = server.product(), server.tables()
+    count = wording.amount(len(names), "layout")
+    return f"{product.name} {product.version}; {count}: {wording.some(sorted(names), shown=50)}"
 
 
 def s3(place: S3) -> str:

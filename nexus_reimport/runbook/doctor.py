@@ -34,7 +34,7 @@ from nexus_reimport.nexus import deployment, rights
 from nexus_reimport.nexus.connection import pg_tools, scratch
 from nexus_reimport.nexus.connection.postgres import Connection, connected, scalar
 from nexus_reimport.nexus.rights import Right, Task
-from nexus_reimport.runbook import connections
+from nexus_reimport.runbook import connections, opening
 from nexus_reimport.runbook.opening import every_right, lacking_of, today
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import census, sample, sign_off, snapshot
@@ -220,6 +220,9 @@ def _postgres(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
         yield from _rights(lacking)
         yield from _optional(every)
         yield from _for_restore(lacking_of(settings, every, Task.RESTORE), lacking)
+        if not lacking:
+            opening.require_fit(settings, mapping)
+            yield Finding(area, State.RIGHT, "every table and column that the mapping names")
         if not lacking:  # last: before it is adopted, an administrator grants the rights
             deployment.require(connection, settings.name)
             yield Finding(area, State.RIGHT, f"adopted as {settings.name}")

@@ -26,6 +26,8 @@ from nexus_reimport.nexus import deployment, rights
 from nexus_reimport.nexus.connection import scratch
 from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.rights import Right, Task
+from nexus_reimport.nexus.structure import catalog as catalogs
+from nexus_reimport.nexus.structure import fit
 from nexus_reimport.record import Run, Verdict, anchor, statements
 from nexus_reimport.runbook import lost, maintenance
 from nexus_reimport.settings import EnvironmentKind, Settings
@@ -79,6 +81,16 @@ def require_ready(
             _require_rights(settings, mapping, task, connection, state)
             raise
         _require_rights(settings, mapping, task, connection, state)
+
+
+def require_fit(settings: Settings, mapping: FieldMapping) -> None:
+    """Stop unless the database has what the mapping names: FileMaker would be read for nothing.
+
+    Raises:
+        MappingError: all problems at once, each with its line. Nothing was written.
+    """
+    with connected(settings.postgres) as connection:
+        fit.check(connection, mapping, catalogs.read(connection, mapping.schema_name))
 
 
 def _require_rights(

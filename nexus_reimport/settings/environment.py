@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -222,6 +223,16 @@ class Settings(Strict):
         if problem := zone_problem(name):
             raise ValueError(problem)
         return name
+
+    @model_validator(mode="after")
+    def _prod_is_called_so(self) -> Settings:
+        # dev's file, copied: as a dev, prod is executed without sign-off and without a run of dev
+        is_called_prod = any(p.startswith("prod") for p in re.split("[-_]", self.name.lower()))
+        if is_called_prod and self.kind is EnvironmentKind.DEV:
+            raise ValueError(
+                'kind is "dev", but the name says prod: write kind = "prod", or another name'
+            )
+        return self
 
     @model_validator(mode="after")
     def _prod_needs_dev(self) -> Settings:

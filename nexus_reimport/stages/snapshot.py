@@ -208,7 +208,8 @@ def _fields(
             "FileMaker does not have what the mapping needs:"
             f" {wording.amount(len(problems), 'problem')}\n{listed}",
             where=f"channel={', '.join(sorted({p.channel for p in places.values()}))}",
-            next="put the field on the layout, or correct its name in the mapping; then run again",
+            next="put the field on the layout, or correct its name or its type in the mapping; then"
+            " run again",
         )
     return fields
 

@@ -151,6 +151,18 @@ def test_a_missing_layout_is_named_with_the_nearest_that_exist(source):
         )
 
 
+def test_where_no_layout_is_like_the_missing_one_those_that_exist_are_named(source):
+    with pytest.raises(MappingError, match=r"missing: 'Kunden'; there are: @ .*, API_Contacts"):
+        source.count("Kunden")
+
+
+def test_a_layout_whose_name_cannot_be_sent_is_not_called_missing(simulator, source):
+    with simulator.edit() as live:
+        live["Besök/Termine"] = FileTable("Besök/Termine", live["API_Contacts"].fields, [])
+    with pytest.raises(MappingError, match="is there, but a name with / cannot be asked for"):
+        source.count("Besök/Termine")
+
+
 def test_a_missing_field_is_named_with_the_nearest_that_exist(source):
     with pytest.raises(MappingError, match=r"code 102: .*'nameLst'; nearest: nameLast"):
         read(source, sort="nameLst")

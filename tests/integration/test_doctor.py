@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from nexus_reimport import runbook, show
+from nexus_reimport import PACKAGE, runbook, show
 from nexus_reimport import settings as environments
 from nexus_reimport.runbook import connections, doctor
 from nexus_reimport.runbook.doctor import Finding, State
@@ -37,6 +37,7 @@ def test_a_sound_environment_has_nothing_to_fix_and_nothing_is_written(clinic: C
         "compare it with a clock in the clinic",
         "pg_dump and pg_restore",
         "every right that a run and a rollback need",
+        "every table and column that the mapping names",
         f"adopted as {DEV}",
         "13 tables can be read, and have every field that the mapping needs",
         "it can be listed",
@@ -63,6 +64,12 @@ def wrong_password(clinic: Clinic) -> None:
     path.write_text(path.read_text().replace("FILEMAKER_PASSWORD=", "FILEMAKER_PASSWORD=not-"))
 
 
+def other_column(clinic: Clinic) -> None:
+    text = (PACKAGE / "mappings" / "nexus.toml").read_text()
+    (clinic.folder / "own.toml").write_text(text.replace("\nfirst_name = {", "\nfirstname = {"))
+    clinic.edit(DEV, 'mapping = "nexus"', 'mapping = "own.toml"')
+
+
 CASES: dict[str, tuple[Callable[[Clinic], None], str, str, str]] = {
     "a right was revoked": (
         revoked,
@@ -76,6 +83,12 @@ CASES: dict[str, tuple[Callable[[Clinic], None], str, str, str]] = {
         "FileMaker",
         "account or password is wrong",
         "correct [filemaker] user",
+    ),
+    "a column that Nexus does not have": (
+        other_column,
+        "PostgreSQL",
+        "patients: no column firstname; did you mean first_name?",
+        "correct the mapping",
     ),
     "no such bucket": (
         lambda clinic: clinic.edit(DEV, 'bucket = "', 'bucket = "no-such-'),

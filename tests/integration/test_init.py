@@ -78,7 +78,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_what_a_person_answers_becomes_an_environment_that_doctor_finds_sound(
     clinic: Clinic, known: dict[str, str]
 ) -> None:
-    answers = ["y", "production", "dev", "Mars/Base", ""]  # nonsense is asked again
+    answers = ["y", "production", "dev", "Mars/Base", "", ""]  # nonsense is asked again
     wrong = postgres(known, "nowhere")
     wrong[1:1] = ["99999", "\N{SUPERSCRIPT TWO}"]
     answers += [*wrong, "", "", "", known["database"], "", ""]
@@ -109,7 +109,7 @@ def test_what_a_person_answers_becomes_an_environment_that_doctor_finds_sound(
 
 def test_ctrl_c_leaves_nothing_half_written(clinic: Clinic, known: dict[str, str]) -> None:
     before = files(clinic.folder)
-    answers = ["dev", "", *postgres(known, known["database"]), known["url"], CTRL_C]
+    answers = ["dev", "", "", *postgres(known, known["database"]), known["url"], CTRL_C]
     code, shown = at_a_terminal(["new"], answers)
     assert code == 3
     assert "interrupted by SIGINT" in shown
@@ -120,7 +120,7 @@ def test_ctrl_c_leaves_nothing_half_written(clinic: Clinic, known: dict[str, str
 @pytest.mark.parametrize("asked", [3, 4])  # who logs in, and the password
 def test_ctrl_d_answers_no_question(clinic: Clinic, known: dict[str, str], asked: int) -> None:
     before = files(clinic.folder)
-    answers = ["dev", "", *postgres(known, known["database"])[:asked], CTRL_D]
+    answers = ["dev", "", "", *postgres(known, known["database"])[:asked], CTRL_D]
     code, shown = at_a_terminal(["new"], answers)
     assert code == 1, shown
     assert "a question was not answered" in shown
@@ -185,6 +185,28 @@ def test_a_script_gives_a_file_of_answers_and_exports_the_secrets(
     code, _, told = command(capsys, *asked, "--overwrite")
     assert (code, "no such database" in told) == (2, True)
     assert environments.load("scripted").postgres.database == known["database"]
+
+
+def test_a_mapping_of_ones_own_need_not_be_written_before(
+    clinic: Clinic,
+    known: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The layouts that it can read are named; nothing of the shipped mapping is asked for."""
+    for name in SECRETS:
+        monkeypatch.setenv(f"NEXUS_OTHER_{name}", known[name])
+    given = tmp_path / "answers.toml"
+    given.write_text('mapping = "clinic.toml"\n' + ANSWERS.format(**known))
+    code, out, told = command(capsys, "init", "other", "--answers", str(given))
+    assert code == 0, told
+    assert "layouts: " in told
+    assert "API_Contacts" in told
+    assert f"next: write {clinic.folder / 'clinic.toml'} (docs/mapping.md), then" in out
+    made = environments.load("other")
+    assert (made.mapping, made.filemaker.channels) == ("clinic.toml", {})
+    assert made.s3.prefixes == ("",), "of another clinic nobody knows how the keys begin"
 
 
 def test_without_a_terminal_it_says_how_a_script_answers(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from nexus_reimport import PACKAGE, runbook
+from nexus_reimport import PACKAGE, record, runbook
+from nexus_reimport import settings as environments
 from nexus_reimport.errors import MappingError
 from support.clinic import Clinic
 
 SHIPPED = PACKAGE / "mappings" / "nexus.toml"
 
 
-def test_what_the_database_does_not_have_comes_at_once_with_its_place(clinic: Clinic) -> None:
+def test_what_the_database_does_not_have_is_told_at_once_and_before_filemaker_is_read(
+    clinic: Clinic,
+) -> None:
     changes = [
         ('table = "clinics", match = "filemaker_id"', 'table = "clinics", match = "fm_id"'),
         ('model = "appointments.appointment"', 'model = "appointments.visit"'),
@@ -42,9 +45,9 @@ def test_what_the_database_does_not_have_comes_at_once_with_its_place(clinic: Cl
     (clinic.folder / "own.toml").write_text(text)
     clinic.edit("sandbox-dev", 'mapping = "nexus"', 'mapping = "own.toml"')
     before = clinic.state()
-    book = runbook.begin("sandbox-dev")
     with pytest.raises(MappingError) as told:
-        book.survey_and_backup()
+        runbook.begin("sandbox-dev")
+    assert not record.every(environments.load("sandbox-dev"))
     said = str(told.value)
     for place, what in (
         ("entities.patients.columns.clinic_id.lookup.0", "clinics: no column fm_id"),
@@ -53,9 +56,12 @@ def test_what_the_database_does_not_have_comes_at_once_with_its_place(clinic: Cl
         ("entities.appointments.new.status.column", "appointments: no column ends"),
         ("attachments.images.file", "images_image: no column thumbnail"),
         ("attachments.documents.link.object", "documents_document: no column subject"),
-        ("references.6.object", "no table xero_logs"),
+        ("references.6.object", "no table xero_logs; did you mean xero_sync_logs?"),
         ("references.2.content_type", "contact_relationships: no column from_type"),
-        ("by_hand.plan_dates.where_any", "patients: no column coordinator"),
+        (
+            "by_hand.plan_dates.where_any",
+            "patients: no column coordinator; did you mean coordinator_",
+        ),
         ("by_hand.appointments.show", "patients: no column given"),
         ("application.archived", "patients: no column gone"),
         ("application.calendar.clinician", "appointments: no column clinician"),

@@ -332,7 +332,7 @@ def test_a_commit_that_nobody_has_seen_is_in_doubt(record: Path) -> None:
 
 def test_the_plan_warns_of_whole_columns_and_of_rows_that_nobody_recognised() -> None:
     patients = PLAN.entities["patients"]
-    dob = replace(patients.changes[1], different=patients.replaced, decision="filemaker")
+    dob = replace(patients.changes[1], different=patients.replaced, same=0, decision="filemaker")
     odd = replace(patients, changes=(dob,))
     assert "all 2,830 patients get another “dob”" in attention.of_plan(
         replace(PLAN, entities={"patients": odd})
@@ -340,6 +340,15 @@ def test_the_plan_warns_of_whole_columns_and_of_rows_that_nobody_recognised() ->
     assert "all 2,830 patients got another “dob”" in attention.of_plan(
         replace(PLAN, entities={"patients": odd}), is_committed=True
     )
+    # swapped with another column: some values are the same by chance
+    swapped = replace(dob, different=patients.replaced - 30, same=10)
+    odd = replace(patients, changes=(swapped,))
+    assert "2,800 of 2,830 patients get another “dob”" in attention.of_plan(
+        replace(PLAN, entities={"patients": odd})
+    )
+    for few in (replace(dob, different=90, same=0), replace(dob, different=2000, same=700)):
+        told = attention.of_plan(replace(PLAN, entities={"patients": replace(odd, changes=(few,))}))
+        assert not any("get another" in text for text in told)
     letters = replace(patients, entity="letters", replaced=0, rows_before=1, changes=())
     told = "no record of FileMaker was recognised among 1 letter of Nexus, so none is replaced"
     assert told in attention.of_plan(replace(PLAN, entities={"letters": letters}))

@@ -46,6 +46,25 @@ def test_a_field_that_no_source_declares_is_told(tmp_path: Path) -> None:
     assert f"{place}: contacts has no field x" in told
 
 
+def test_the_column_of_filemakers_id_is_fed_by_the_key(tmp_path: Path) -> None:
+    """Else the next run would find no row by what this one has put there."""
+    told = broken(
+        tmp_path,
+        (
+            '"filemaker_metadata.filemaker_id" = { from = "id"',
+            '"filemaker_metadata.filemaker_id" = { from = "CYS_ID"',
+        ),
+    )
+    assert "filemaker_metadata.filemaker_id holds FileMaker's id" in told
+    assert "the key of contacts (id) must feed it" in told
+
+
+def test_a_name_with_an_umlaut_that_stands_without_quotes_is_told(tmp_path: Path) -> None:
+    told = broken(tmp_path, ('gender = "text"', 'Geschl\u00e4cht = "text"'))
+    assert "is not valid TOML" in told
+    assert "stands in quotes" in told
+
+
 def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
     told = broken(
         tmp_path,

@@ -13,10 +13,12 @@ from types import ModuleType
 
 import pytest
 
+import nexus_reimport.mapping
 from nexus_reimport import CHECKOUT, PACKAGE
 from nexus_reimport.cli.exit_codes import EXIT_CODES
 from nexus_reimport.record.sealed import archive
 from nexus_reimport.record.verdict import EXIT_CODES as OF_A_VERDICT
+from nexus_reimport.settings import Strict
 
 PAPERS = [
     *sorted(CHECKOUT.glob("*.md")),
@@ -152,3 +154,21 @@ def test_there_is_one_table_of_exit_codes() -> None:
     assert set(OF_A_VERDICT.values()) <= set(EXIT_CODES)
     for code, meaning in rows[:4]:
         assert EXIT_CODES[int(code)].startswith(meaning), code
+
+
+def test_every_name_that_a_mapping_can_hold_is_in_its_paper() -> None:
+    """Of another clinic's mapping there is nothing to copy: what is not told cannot be known."""
+    paper = (CHECKOUT / "docs" / "mapping.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"[\w*]+", "\n".join(re.findall(r"`([^`\n]+)`", paper))))
+    told |= set(re.findall(r"^(\w+) =", paper, re.MULTILINE))
+    of_ours = [m for m in vars(nexus_reimport.mapping).values() if isinstance(m, ModuleType)]
+    models = {
+        cls
+        for module in of_ours
+        for cls in vars(module).values()
+        if isinstance(cls, type) and issubclass(cls, Strict) and cls.__module__ == module.__name__
+    }
+    assert len(models) > 12
+    names = {field.alias or name for cls in models for name, field in cls.model_fields.items()}
+    computed = {"digest", "text"}
+    assert not sorted(names - told - computed)

@@ -15,7 +15,7 @@ def nothing_unexplained_points_at_the_rows(before: Before) -> Finding:
     return Finding(
         len(before.survey.tables) + before.survey.scanned_columns,
         [p.what for p in problems],
-        note=" ".join(p.fix for p in problems),
+        note="\n".join(p.fix for p in problems),
     )
 
 

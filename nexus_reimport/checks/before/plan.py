@@ -91,9 +91,14 @@ def no_rule_leaves_out_more_than_its_budget(before: Before) -> Finding:
     ]
     looked = sum(a.records for a in before.plan.accounts)
     count = sum(n for _, n in over)
-    return Finding(
-        looked, [line for line, _ in over], count=count, note=_ids_without_record(before)
-    )
+    notes = [_ids_without_record(before)]
+    if over:
+        notes.append(
+            "where it is most of a table, the mapping reads a wrong field (of the rule, of its"
+            " column, or `owner` and `identity` of an attachment); else raise `at_most`"
+        )
+    note = "; ".join(filter(None, notes))
+    return Finding(looked, [line for line, _ in over], count=count, note=note)
 
 
 def _ids_without_record(before: Before) -> str:

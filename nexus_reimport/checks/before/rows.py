@@ -15,6 +15,8 @@ from typing import NamedTuple
 from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import Before
+from nexus_reimport.convert.columns import NO_BOOLEAN
+from nexus_reimport.convert.moments import OTHER_FORM
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.model import Level
 from nexus_reimport.nexus.structure.catalog import Column, UniqueKey
@@ -42,8 +44,22 @@ def no_column_has_more_misfits_than_its_budget(before: Before) -> Finding:
                 )
                 count += fit.misfits
     held = sum(fit.held for entity in before.plan.entities.values() for fit in entity.fits)
-    note = "declare the form that fits, or a `misfits_at_most` for the column in the mapping"
-    return Finding(max(1, held), over, count=count, note=note if over else "")
+    return Finding(max(1, held), over, count=count, note=_declaring(over) if over else "")
+
+
+def _declaring(over: Iterable[str]) -> str:
+    """What to declare, by the reasons for which values do not fit."""
+    listed = "\n".join(over)
+    ways = []
+    if OTHER_FORM in listed:
+        ways.append(
+            "dates: declare the form that fits in [filemaker.exports], if a file is read; over a"
+            " server, read a field of type date (a calculation with GetAsDate)"
+        )
+    if NO_BOOLEAN in listed:
+        ways.append('words for yes and no: convert = "choice", choices = { t = ["…"], f = ["…"] }')
+    others = "declare the form that fits, or" if not ways else "or"
+    return "; ".join([*ways, f"{others} a `misfits_at_most` for the column in the mapping"])
 
 
 @check(Before, Level.STOP, serves=("M3", "D1", "D2"), waivable=False)
@@ -78,7 +94,12 @@ def every_planned_appointment_of_a_patient_has_an_end(before: Before) -> Finding
         of_patients = rows.filter(rows[calendar.patient].is_valid())
         keys = columns.empty(of_patients, calendar.end, key)
     records = records_of(before, name) if keys else {}
-    advice = leaving_out(before, name, f"without_{calendar.end}", keys, records)
+    brought = [key for key in keys if records.get(key)]
+    empty = _Empty(name, calendar.end, brought, records)
+    if brought and {records[key] for key in brought} <= _misfits(before, empty):
+        advice = [_advice(before, empty)]  # one rule, and not each record by its id
+    else:
+        advice = leaving_out(before, name, f"without_{calendar.end}", keys, records)
     if not all(map(records.get, keys)):
         advice.append("give an appointment that FileMaker does not have its end in Nexus")
     return Finding(max(1, file.rows), sorted(_named(keys, records)), note="; ".join(advice))
@@ -176,13 +197,10 @@ def _advice(before: Before, empty: _Empty) -> str:
     if fed is None:
         column = next(c for c in before.survey.columns[empty.entity] if c.name == empty.column)
         return _of_no_feed(empty, column)
-    records = {empty.records.get(key, "") for key in empty.keys}
-    misfits = {
-        f
-        for e, c, _, f, _ in rowfile.read(before.folder, before.plan.misfits)
-        if (e, c) == (empty.entity, empty.column)
-    }
+    records = {empty.records.get(key, "") for key in empty.keys} - {""}
+    misfits, count = _misfits(before, empty), len(empty.keys)
     if records & misfits:
+        count = len(misfits | records)  # the rule also leaves out those whose row has a value
         rule = f'name = "{empty.column}_does_not_fit"', f'misfit = "{empty.column}"'
     elif fed.entity:
         rule = f'name = "{empty.column}_unknown"', f'unresolved = "{empty.column}"'
@@ -190,7 +208,18 @@ def _advice(before: Before, empty: _Empty) -> str:
         fields = ", ".join(f'"{field}"' for field in fed.fields_used[:1])
         rule = f'name = "without_{empty.column}"', f"empty = [{fields}]"
     total = before.plan.entities[empty.entity].source_rows
-    return left_out_line(empty.entity, total, len(empty.keys), *rule)
+    if records & misfits and 2 * count > total:  # nobody means to leave out most of a table
+        return f"correct what the mapping says of {empty.entity}.{empty.column}"
+    return left_out_line(empty.entity, total, count, *rule)
+
+
+def _misfits(before: Before, empty: _Empty) -> set[str]:
+    """FileMaker's ids of the records whose value does not fit the column."""
+    return {
+        f or ""
+        for e, c, _, f, _ in rowfile.read(before.folder, before.plan.misfits)
+        if (e, c) == (empty.entity, empty.column)
+    }
 
 
 def _of_no_feed(empty: _Empty, column: Column) -> str:

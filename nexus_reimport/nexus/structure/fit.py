@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from nexus_reimport import wording
 from nexus_reimport.mapping import Entity, FieldMapping, Problem, named, refused
 from nexus_reimport.nexus.connection.postgres import Connection, statement
 from nexus_reimport.nexus.structure import catalog as catalogs
@@ -32,7 +33,7 @@ def check(connection: Connection, mapping: FieldMapping, catalog: Catalog) -> No
             if mapping.content_types and entity.model and entity.model not in types
         ]
     if problems:
-        where = f"schema {catalog.schema}"
+        where = f"schema {catalog.schema}" + ("" if catalog.tables else ", which holds no table")
         raise refused("the mapping does not fit the database:", problems, mapping.text, where)
 
 
@@ -51,11 +52,14 @@ def _missing(
         if table not in catalog.tables:
             if (path[:2], table) not in reported:
                 kind = no_tables.get(table)
-                more = f": it is {kind}, so name the table that holds its rows" if kind else ""
+                more = wording.meant(table, catalog.tables)
+                if kind:
+                    more = f": it is {kind}, so name the table that holds its rows"
                 yield path, f"no table {table}{more}"
             reported.add((path[:2], table))
         elif column and catalog.tables[table].column(column) is None:
-            yield path, f"{table}: no column {column}"
+            known = [c.name for c in catalog.tables[table].columns]
+            yield path, f"{table}: no column {column}{wording.meant(column, known)}"
 
 
 def _unfit(mapping: FieldMapping, catalog: Catalog) -> Iterator[Problem]:

@@ -28,6 +28,9 @@ from nexus_reimport.model import (
 OVERTAKEN = "planned as still to come, which were over before the approval"
 VALUES_FIT = "every_value_fits"  # the check that counts the misfits of a plan, and names them
 _MANY = 0.1  # of an entity's rows: FileMaker may be a part of itself, or an older copy
+# Of two columns that are swapped, or of rows that are matched by a key that is not unique, some
+# values are equal by chance.
+_NEARLY_ALL = 0.95
 
 
 def of_plan(
@@ -60,23 +63,31 @@ def _missing(plan: Plan) -> Iterator[str]:
 
 
 def _all_of_a_column(entities: Iterable[EntityPlan], *, is_committed: bool) -> Iterator[str]:
-    """Columns in which FileMaker has another value for every row that stays."""
+    """Columns in which FileMaker has another value for every row that stays, or for nearly all."""
     by_text: dict[str, dict[str, int]] = {}
+    nearly = []
     have, keep, get = ("had", "kept", "got") if is_committed else ("have", "keep", "get")
     for entity in entities:
         for change in entity.changes:
-            if is_all_of_a_column(entity, change):
+            if is_most_of_a_column(entity, change):
                 label = f"“{change.column.replace('_', ' ')}”"
                 stays = f"{have} another {label} in FileMaker, and {keep} Nexus's"
                 text = stays if change.decision == "nexus" else f"{get} another {label}"
-                by_text.setdefault(text, {})[entity.entity] = change.different
+                if change.different == entity.replaced:
+                    by_text.setdefault(text, {})[entity.entity] = change.different
+                else:
+                    some = wording.part(change.different, entity.replaced)
+                    nearly.append(f"{some} {naming.rows(entity.entity)} {text}")
     for text, counts in by_text.items():
         yield f"all {naming.counted(counts)} {text}"
+    yield from nearly
 
 
-def is_all_of_a_column(entity: EntityPlan, change: ColumnChange) -> bool:
-    """Whether FileMaker has another value for every row that stays, and for more than one."""
-    return 1 < change.different == entity.replaced
+def is_most_of_a_column(entity: EntityPlan, change: ColumnChange) -> bool:
+    """Whether, in many rows, hardly any value of Nexus is also FileMaker's, where both have one."""
+    both = change.different + change.same
+    are_many = change.different > max(1, _MANY * entity.replaced)
+    return are_many and change.different >= _NEARLY_ALL * both
 
 
 def _not_recognised(entities: Iterable[EntityPlan], *, is_committed: bool) -> Iterator[str]:
