@@ -261,6 +261,59 @@ def test_appointments_that_lack_their_end_are_told_by_id(over_the_data_api: Seco
     assert not second.checked()[1].blocking
 
 
+def test_ends_that_are_all_typed_otherwise_are_a_matter_of_the_mapping_and_not_of_each_record(
+    over_the_data_api: Second,
+) -> None:
+    second = over_the_data_api
+    with second.simulator.edit() as tables:
+        visits = tables["Visits"]
+        for n in range(10, 20):
+            values = {"VisitNo": f"V{n}", "Person": "P1", "Day": f"2025-07-{n}", "To": "junk"}
+            visits.records.append(Record(n, 1, values))
+    found = result(second.checked()[1], ENDS)
+    assert found.offending == 10
+    assert "correct what the mapping says of visits.ends" in found.note
+    assert "V10" not in found.note
+    assert "left_out" not in found.note, "nobody means to leave out most of a table"
+
+
+def test_the_way_out_is_that_of_the_reason(over_the_data_api: Second) -> None:
+    """Dates typed into a text field, and words for yes and no: no form can be declared for them."""
+    second = over_the_data_api
+    with second.simulator.edit() as tables:
+        for record in tables["People"].records[:3]:
+            record.values["Site"] = "30.4.1960"
+    second.connection.execute("ALTER TABLE practice.visit ADD missed boolean")
+    for old, new in (
+        ('born = { from = "Born"', 'born = { from = "Site"'),
+        ('remark = { from = "Remark"', 'missed = { from = "Person" }\nremark = { from = "Remark"'),
+    ):
+        second.edit("second_installation.toml", old, new)
+    note = result(second.checked()[1], BUDGET).note
+    assert 'words for yes and no: convert = "choice", choices = { t = ["…"], f = ["…"] }' in note
+    assert "over a server, read a field of type date (a calculation with GetAsDate)" in note
+
+
+def test_files_that_no_prefix_covers_are_not_another_bucket(over_the_data_api: Second) -> None:
+    second = over_the_data_api
+    second.edit("second.toml", 'prefixes = ["scans/", "uploads/"]', 'prefixes = ["documents/"]')
+    found = result(second.checked()[1], "the_bucket_is_the_right_one")
+    assert not found.passed
+    assert "4 keys begin with no prefix of [s3] prefixes, so they were not looked for" in found.note
+
+
+def test_a_rule_that_leaves_out_a_whole_table_speaks_of_the_mapping(
+    over_the_data_api: Second,
+) -> None:
+    second = over_the_data_api
+    second.edit(
+        "second_installation.toml", 'owner = { field = "Person"', 'owner = { field = "ScanNo"'
+    )
+    found = result(second.checked()[1], "no_rule_leaves_out_more_than_its_budget")
+    assert found.sample == ("scans, owner_not_loaded: 3 of 3, budget 0",)
+    assert "the mapping reads a wrong field" in found.note
+
+
 def test_an_appointment_of_nobody_needs_no_end(second: Second) -> None:
     second.connection.execute("ALTER TABLE practice.visit ALTER person_id DROP NOT NULL")
     second.connection.execute(
