@@ -43,6 +43,7 @@ class Whereabouts:
     who: str = ""  # what the command that approves needs besides the digest
     away: int = 0  # runs whose records are not here, where the latest the database knows is one
     place: str = ""  # where the records are
+    is_taken_back: bool = False  # the dev run, by a rollback since
 
     @property
     def next(self) -> str:
@@ -104,14 +105,14 @@ def of(settings: Settings) -> Whereabouts:
     waits = last is not None and last.verdict() is Verdict.WAITING and not last.is_sealed
     waits = waits and not is_busy
     reopened = book.reopen(settings.name, last.id) if last is not None and waits else None
-    now = datetime.now(UTC)
+    now, (dev, is_taken_back) = datetime.now(UTC), _dev(settings)
     return Whereabouts(
         environment=settings.name,
         adopted=adopted,
         to_adopt=to_adopt,
         last=last,
         undecided=tuple(_undecided(last)),
-        dev=_dev(settings),
+        dev=dev,
         needs_dev=bool(settings.dev_environment),
         sheet=reopened.sheet() if reopened else _sheet(settings),
         window=settings.window.spelled(settings.zone) if settings.window else "",
@@ -122,6 +123,7 @@ def of(settings: Settings) -> Whereabouts:
         who=approval.with_name(settings),
         away=away,
         place=str(settings.records_folder),
+        is_taken_back=is_taken_back,
     )
 
 
@@ -156,15 +158,16 @@ def _undecided(last: Run | None) -> Sequence[str]:
     return last.load(Plan).undecided()
 
 
-def _dev(settings: Settings) -> str:
+def _dev(settings: Settings) -> tuple[str, bool]:
+    """The dev run that prod can rely on, "" if there is none, and whether it was taken back."""
     if not settings.dev_environment:
-        return ""
+        return "", False
     try:
         dev = environments.load(settings.dev_environment)
     except ReimportError:
-        return ""
+        return "", False
     last = last_complete(dev, {Scope.REIMPORT})
-    return last.id if last else ""
+    return (last.id, last.id in record.taken_back(record.every(dev))) if last else ("", False)
 
 
 def _sheet(settings: Settings) -> SignOff:

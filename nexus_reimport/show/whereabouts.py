@@ -38,10 +38,16 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     if value.undecided:
         yield "undecided", wording.some(value.undecided)
     if value.needs_dev:
-        yield "dev", f"COMPLETE, run {value.dev}" if value.dev else "no COMPLETE run yet"
+        yield "dev", _dev_run(value)
     yield "sign-off", counted(value.sheet)
     if value.window:
         yield "window", f"{value.window}, {'open' if value.is_open else 'closed'} now"
     for refusal in value.refusals:
         yield "refused", refusal.what.partition("\n")[0]
     yield "next", value.next
+
+
+def _dev_run(value: Whereabouts) -> str:
+    if not value.dev:
+        return "no COMPLETE run yet"
+    return f"COMPLETE, run {value.dev}{' (taken back since)' if value.is_taken_back else ''}"

@@ -164,6 +164,8 @@ def test_each_point_of_the_way_has_one_thing_to_do_next(clinic: Clinic, rehearse
         back.journal(event)
     back.seal()
     assert next_of() == f"find out why it was taken back, then: nexus-reimport run {DEV}"
+    of_prod = show.whereabouts(whereabouts.of(environments.load("sandbox-prod")))
+    assert f"COMPLETE, run {book.run.id} (taken back since)" in of_prod
 
 
 def test_a_run_to_be_finished_comes_before_a_rollback_that_was_killed(clinic: Clinic) -> None:
