@@ -100,6 +100,8 @@ def a_note_was_never_planned(scene: Scene) -> int:
 def a_note_was_planned_that_nobody_has(scene: Scene) -> int:
     """A note is there that neither FileMaker nor Nexus had, by the plan too."""
     entity = _another_entity(scene)
+    if not entity:
+        return 0
     scene.follows.add(entity)
     table = scene.entity(entity)
     return scene.double(table, scene.keys(table)[:1])

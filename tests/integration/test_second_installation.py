@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -123,6 +124,24 @@ def test_its_pages_are_executed_without_a_name_of_the_shipped_mapping(
         assert documents.note.startswith("4 of 4 on a live patient")
         assert after["every_image_hangs_on_its_patient"].is_empty
         assert not run.load(SelfTest).missed
+
+
+def without(text: str, *sections: str) -> str:
+    """A TOML text without these tables and those below them."""
+    parts = re.split(r"^(?=\[)", text, flags=re.MULTILINE)
+    return "".join(p for p in parts if not any(re.match(rf"\[{s}[.\]]", p) for s in sections))
+
+
+def test_patients_and_visits_alone_are_a_whole_clinic(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+) -> None:
+    """No notes, no documents, no images: there is nothing to look at, and that is no failure."""
+    with installed(filemaker(), "data_api", postgres, s3, tmp_path):
+        path = tmp_path / "second_installation.toml"
+        parts = ("sources.cares", "sources.scans", "entities.carers", "attachments.scans")
+        path.write_text(without(path.read_text(), *parts))
+        (outcome,) = runner.run(["second"], approve_rehearsed=True)
+        assert outcome.verdict is Verdict.COMPLETE, outcome.error
 
 
 @pytest.mark.parametrize(
