@@ -111,8 +111,11 @@ def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
     return kind, {**entry, "e164": international} if international else entry
 
 
-def contact_card(details: Iterable[Detail]) -> Partial:
+def contact_card(details: Iterable[Detail], *, in_australia: bool = True) -> Partial:
     """Phones, e-mails and the default e-mail of one person.
+
+    Of a clinic that is not ``in_australia``, a number without a country code has no E.164 form:
+    0401 234 567 of Hamburg or Malmö would be a stranger's mobile in Australia.
 
     Shape: ``phones`` and ``emails`` are lists of entries (see ``contact_entry``), ``email`` is the
     first address; an empty list is left out. The default entry comes first.
@@ -131,7 +134,7 @@ def contact_card(details: Iterable[Detail]) -> Partial:
             if not _EMAIL.fullmatch(address) or visible(address) != address:
                 derived.append("an e-mail of unusual form: kept as it was written")
         else:
-            phones.append((not flag(default), entry))
+            phones.append((not flag(default), entry if in_australia else _abroad(entry)))
             if "e164" not in entry and _may_be_several(entry["number"]):
                 derived.append("a phone that may be several numbers: kept as it was written")
             if "@" in entry["number"]:
@@ -145,6 +148,12 @@ def contact_card(details: Iterable[Detail]) -> Partial:
         card["emails"] = [entry for _, entry in sorted(emails, key=lambda pair: pair[0])]
         card["email"] = card["emails"][0]["address"]
     return Partial(card, tuple(misfits), tuple(derived))
+
+
+def _abroad(entry: dict[str, str]) -> dict[str, str]:
+    """A phone's entry, without the E.164 form that only an Australian number would have."""
+    says_its_country = visible(entry["number"]).lstrip(" (").startswith(("+", "00"))
+    return entry if says_its_country else {k: v for k, v in entry.items() if k != "e164"}
 
 
 def _taken(

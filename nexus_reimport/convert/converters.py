@@ -96,7 +96,8 @@ def _among_rows(given: Given) -> Any:
     is_json=True,
 )
 def _contact_card(given: Given) -> Partial:
-    return cards.contact_card(given.details)
+    in_australia = given.zone.key.startswith("Australia/")
+    return cards.contact_card(given.details, in_australia=in_australia)
 
 
 @converter(

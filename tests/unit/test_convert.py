@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_reimport import convert
-from nexus_reimport.convert import ConversionError, Partial
+from nexus_reimport.convert import ConversionError, Partial, registry
+from nexus_reimport.convert.registry import Given
 from nexus_reimport.text import folded
 
 SYDNEY = ZoneInfo("Australia/Sydney")
@@ -270,6 +271,25 @@ DETAIL = {
 
 def details(*given: dict[str, str]) -> list[dict[str, str]]:
     return [{**DETAIL, **one} for one in given]
+
+
+@pytest.mark.parametrize(
+    ("zone", "written", "e164"),
+    [
+        ("Australia/Sydney", "0401 234 567", "+61401234567"),
+        ("Europe/Stockholm", "040-123 45 67", None),  # of Malmö
+        ("Europe/Berlin", "0401 234 567", None),  # of Hamburg
+        ("Europe/Stockholm", "+46 40 123 45 67", "+46401234567"),
+        ("Europe/Stockholm", "0061 401 234 567", "+61401234567"),
+    ],
+)
+def test_a_number_of_another_country_is_no_australian_one(
+    zone: str, written: str, e164: str | None
+) -> None:
+    of_one = tuple(details({"kind": "Phone", "value": written}))
+    given_of_one = Given(ZoneInfo(zone), datetime.now(UTC), details=of_one)
+    (phone,) = registry.of("contact_card").make(given_of_one).value["phones"]
+    assert (phone["number"], phone.get("e164")) == (written, e164)
 
 
 def test_an_email_comes_from_the_value_and_never_from_the_flag() -> None:
