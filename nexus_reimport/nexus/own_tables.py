@@ -157,7 +157,12 @@ class _Parts:
         def read() -> tuple[Pointers, Pointers]:
             return undo_data.pointers(self._connection, schema, undo, known)
 
-        known = references.declared(self._database)
+        # Whose primary key is gone has nothing that a reference could name: that is a finding.
+        known = readings.tolerant(
+            self._connection, "the references", partial(references.declared, self._database)
+        )
+        if isinstance(known, Unread):
+            return known
         pointing = {".".join(r.elsewhere) if r.elsewhere else self._here(r.table) for r in known}
         kept = {f"{undo.schema}.{self._name(undo.before(part))}" for part in undo.parts}
         wiped = {self._here(part.table) for part in undo.tables}

@@ -280,6 +280,9 @@ declare(Kind("the_undo_data_is_dropped", "The run's undo data is gone.", _UNDO, 
 
 
 def _own_dropped(table: sql.Identifier, scene: Scene) -> int:
+    # Before the first reimport nothing was loaded: an empty table is made again by the next run.
+    if not scene.value(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(table)):
+        return 0
     scene.do(sql.SQL("DROP TABLE {}").format(table))
     return 1
 

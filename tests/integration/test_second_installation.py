@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from nexus_reimport import record, runbook, runner
+from nexus_reimport import mapping, record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.model import Report, SelfTest
 from nexus_reimport.record import Verdict
@@ -23,6 +23,7 @@ from nexus_sandbox.filemaker.file import FileTable
 from nexus_sandbox.filemaker.simulator import Simulator
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
+from nexus_sandbox.stack import fill
 from support import SUPPORT
 from support.clinic import OWNER, approved, finished, planned
 from support.second_installation import (
@@ -124,6 +125,25 @@ def test_its_pages_are_executed_without_a_name_of_the_shipped_mapping(
         assert documents.note.startswith("4 of 4 on a live patient")
         assert after["every_image_hangs_on_its_patient"].is_empty
         assert not run.load(SelfTest).missed
+
+
+def test_what_relinks_alone_finds_every_corruption_too(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+) -> None:
+    """Integer keys, and a column that names patients without a foreign key."""
+    with installed(filemaker(), "data_api", postgres, s3, tmp_path) as second:
+        second.execute("CREATE TABLE practice.alarm (id serial PRIMARY KEY, person text)")
+        second.execute("INSERT INTO practice.alarm (person) VALUES ('1'), ('2')")
+        path = tmp_path / "second_installation.toml"
+        loose = '[[references]]\ntable = "alarm"\nobject = "person"\nentities = ["people"]\n'
+        # P3 is of nobody yet: links alone load no patient
+        few, more = "{ not_in_nexus = 0.1 }", "{ not_in_nexus = 0.1, owner_not_loaded = 0.5 }"
+        path.write_text(path.read_text().replace(few, more) + loose)
+        fill.grant(postgres.access, "second", mapping.load(path.name, tmp_path))
+        (outcome,) = runner.run(["second"], links_only=True, approve_rehearsed=True)
+        assert outcome.verdict is Verdict.COMPLETE, outcome.error
+        (run,) = record.every(environments.load("second"))
+        assert run.load(SelfTest).missed == ()
 
 
 def without(text: str, *sections: str) -> str:

@@ -96,7 +96,7 @@ def every_planned_row_came_from_somewhere(after: After, entity: str) -> Finding:
     return Finding(max(1, len(rows)), [f"{entity} {row}" for row in off])
 
 
-@check(After, Level.STOP, serves=("R2", "R3"), waivable=False)
+@check(After, Level.STOP, serves=("R2", "R3"), waivable=False, links=True)
 def the_next_keys_are_free(after: After) -> Finding:
     """What each sequence gives out next is free: the application can add rows."""
     readings = had(after.next_keys)
