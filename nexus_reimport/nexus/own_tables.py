@@ -153,10 +153,6 @@ class _Parts:
 
     def pointers(self) -> tuple[Pointers, Pointers] | Unread:
         schema, undo = self._database.schema, self._undo
-
-        def read() -> tuple[Pointers, Pointers]:
-            return undo_data.pointers(self._connection, schema, undo, known)
-
         # Whose primary key is gone has nothing that a reference could name: that is a finding.
         known = readings.tolerant(
             self._connection, "the references", partial(references.declared, self._database)
@@ -167,6 +163,7 @@ class _Parts:
         kept = {f"{undo.schema}.{self._name(undo.before(part))}" for part in undo.parts}
         wiped = {self._here(part.table) for part in undo.tables}
         name = self._name(undo.pointed_at)
+        read = partial(undo_data.pointers, self._connection, schema, undo, known)
         return self._had(name, read, CATALOG, *pointing, *kept, *wiped)
 
     def _name(self, place: sql.Identifier) -> str:
