@@ -23,6 +23,7 @@ from nexus_reimport.settings.servers import (
 from nexus_reimport.settings.values import Command, Name, Strict
 from nexus_reimport.settings.window import Window
 
+_PROD = re.compile(r"(?<![a-z])prod(uction)?(?![a-z])")  # as a part of a name
 SHEET = "manual.xlsx"  # the workbook of values that only people know
 
 Decision = Literal["keep", "purge"]
@@ -227,7 +228,7 @@ class Settings(Strict):
     @model_validator(mode="after")
     def _prod_is_called_so(self) -> Settings:
         # dev's file, copied: as a dev, prod is executed without sign-off and without a run of dev
-        is_called_prod = any(p.startswith("prod") for p in re.split("[-_]", self.name.lower()))
+        is_called_prod = _PROD.search(self.name.lower()) is not None
         if is_called_prod and self.kind is EnvironmentKind.DEV:
             raise ValueError(
                 'kind is "dev", but the name says prod: write kind = "prod", or another name'

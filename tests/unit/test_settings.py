@@ -258,7 +258,12 @@ def test_prod_names_the_environment_that_was_run_before(environment_files: Path)
 def test_a_copy_of_devs_file_under_prods_name_is_no_dev(environment_files: Path) -> None:
     """As a dev, production would be executed without sign-off, and without a run of dev."""
     text = (environment_files / "sandbox-dev.toml").read_text()
-    for name, is_prod in (("prod", True), ("clinic-production", True), ("preprod", False)):
+    for name, is_prod in (
+        ("prod", True),
+        ("clinic-production", True),
+        ("products", False),
+        ("preprod", False),
+    ):
         copied = text.replace('name = "sandbox-dev"', f'name = "{name}"')
         (environment_files / f"{name}.toml").write_text(copied)
         shutil.copy(environment_files / ".env.sandbox-dev", environment_files / f".env.{name}")
