@@ -69,6 +69,9 @@ SELECT true, 'owner of ' || name, pg_catalog.pg_get_userbyid(relowner), ''
 FROM named
 WHERE relkind IN ('S', 'v', 'm')
 UNION ALL
+SELECT true, 'owner of event trigger ' || evtname, pg_catalog.pg_get_userbyid(evtowner), ''
+FROM pg_catalog.pg_event_trigger
+UNION ALL
 SELECT true, 'function ' || p.oid::regprocedure::text, p.prokind::text,
        concat_ws(' ', CASE WHEN p.prokind <> 'a' THEN pg_catalog.pg_get_functiondef(p.oid) END,
                  (SELECT to_jsonb(g)::text FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = p.oid),
@@ -86,6 +89,7 @@ SELECT true, 'type ' || t.oid::regtype::text,
                  CASE WHEN t.typtype IN ('b', 'p') THEN t::text END,
                  (SELECT to_jsonb(r)::text FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid),
                  pg_catalog.format_type(t.typbasetype, t.typtypmod), t.typnotnull, t.typdefault,
+                 (SELECT l.collname FROM pg_catalog.pg_collation l WHERE l.oid = t.typcollation),
                  (SELECT string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder)
                     FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid),
                  (SELECT string_agg(k.conname || pg_catalog.pg_get_constraintdef(k.oid), ',' ORDER BY k.conname)

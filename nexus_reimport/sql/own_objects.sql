@@ -1,5 +1,5 @@
 -- What is in our own schemas: each table or view with its columns and constraints, what acts on it by itself, and who
--- else but its owner and ourselves may use it; the schemas as well, and what they hold besides.
+-- else but ourselves may use it; the schemas as well, and what they hold besides.
 WITH spaces AS (
     SELECT n.oid, n.nspname::text, n.nspowner, n.nspacl
     FROM pg_catalog.pg_namespace n
@@ -19,6 +19,10 @@ WITH spaces AS (
     CROSS JOIN LATERAL pg_catalog.aclexplode(o.acl) a
     WHERE a.grantee <> o.owner AND pg_catalog.pg_get_userbyid(a.grantee) <> current_user
     GROUP BY o.place
+), owners AS ( -- A run makes all of it; only the schema may have been made for us by somebody else.
+    SELECT s.nspname || '.' || c.relname AS place, 'its owner ' || pg_catalog.pg_get_userbyid(c.relowner) AS names
+    FROM spaces s JOIN pg_catalog.pg_class c ON c.relnamespace = s.oid
+    WHERE pg_catalog.pg_get_userbyid(c.relowner) <> current_user
 ), published AS (
     SELECT t.schemaname || '.' || t.tablename AS place,
            string_agg('publication ' || t.pubname, ', ' ORDER BY t.pubname) AS names
@@ -60,7 +64,7 @@ SELECT s.nspname || '.' || c.relname, CASE c.relkind WHEN 'r' THEN 'table' WHEN 
             WHERE x.indrelid = c.oid AND NOT x.indisprimary
               AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.oid)),
            (SELECT 'a table below it' FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid) LIMIT 1)), ''),
-       (SELECT string_agg(r.names, ', ' ORDER BY r.names) FROM (TABLE readers UNION ALL TABLE published) r
+       (SELECT string_agg(r.names, ', ' ORDER BY r.names) FROM (TABLE owners UNION ALL TABLE readers UNION ALL TABLE published) r
         WHERE r.place = s.nspname || '.' || c.relname)
 FROM spaces s
 JOIN pg_catalog.pg_class c ON c.relnamespace = s.oid AND c.relkind NOT IN ('i', 'I', 't')

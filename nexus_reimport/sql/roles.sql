@@ -20,6 +20,7 @@ WITH RECURSIVE here AS (
 )
 SELECT true AS local, 'role ' || r.rolname AS place,
        concat_ws(', ', CASE WHEN r.rolcanlogin THEN 'may log in' ELSE 'cannot log in' END,
+                 'at most ' || nullif(r.rolconnlimit, -1) || ' at once',
                  CASE WHEN r.rolsuper THEN 'a superuser' END,
                  CASE WHEN r.rolbypassrls THEN 'bypasses row level security' END,
                  CASE WHEN r.rolcreaterole THEN 'makes roles' END,

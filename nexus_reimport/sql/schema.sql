@@ -56,7 +56,8 @@ JOIN pg_catalog.pg_trigger g ON g.tgrelid = named.oid AND NOT g.tgisinternal AND
 JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
 UNION ALL
 SELECT false, 'rule ' || r.rulename || ' of ' || name,
-       CASE r.ev_enabled WHEN 'D' THEN 'disabled' ELSE 'enabled' END, pg_catalog.pg_get_ruledef(r.oid)
+       CASE r.ev_enabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'on replicas' WHEN 'A' THEN 'always' ELSE 'enabled' END,
+       pg_catalog.pg_get_ruledef(r.oid)
 FROM named
 JOIN pg_catalog.pg_rewrite r ON r.ev_class = named.oid
 UNION ALL
@@ -102,7 +103,8 @@ SELECT true, 'replica identity of ' || name,
         WHERE x.indrelid = named.oid AND x.indisreplident)
 FROM named
 UNION ALL
-SELECT true, 'event trigger ' || e.evtname, CASE e.evtenabled WHEN 'D' THEN 'disabled' ELSE 'enabled' END,
+SELECT true, 'event trigger ' || e.evtname,
+       CASE e.evtenabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'on replicas' WHEN 'A' THEN 'always' ELSE 'enabled' END,
        concat_ws(' ', e.evtevent, e.evttags::text, e.evtfoid::regprocedure::text)
 FROM pg_catalog.pg_event_trigger e
 ORDER BY 2, 3, 4

@@ -229,6 +229,11 @@ ORDERED = (
 )
 TRIGRAMS = "CREATE EXTENSION pg_trgm SCHEMA practice"
 GROUPED = "GRANT SELECT ON practice.person TO grouped; GRANT grouped TO reader"
+RULE = "CREATE RULE x AS ON DELETE TO practice.site DO INSTEAD NOTHING"
+WATCH = (
+    "CREATE FUNCTION public.ev() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+    " CREATE EVENT TRIGGER watch ON sql_drop EXECUTE FUNCTION public.ev()"
+)
 # what is there -> what somebody makes of it after COMMIT, and the object that is named
 BESIDE_TABLES = {
     "CREATE AGGREGATE practice.a(int) (SFUNC = int4pl, STYPE = int4)": (
@@ -246,6 +251,22 @@ BESIDE_TABLES = {
     "CREATE DOMAIN practice.d AS text": (
         "REVOKE USAGE ON DOMAIN practice.d FROM PUBLIC",
         "type practice.d: another definition",
+    ),
+    "CREATE DOMAIN practice.e AS text": (
+        'DROP DOMAIN practice.e; CREATE DOMAIN practice.e AS text COLLATE "C"',
+        "type practice.e: another definition",
+    ),
+    RULE: (
+        "ALTER TABLE practice.site ENABLE REPLICA RULE x",
+        "rule x of practice.site: enabled then, on replicas now",
+    ),
+    WATCH: (
+        "ALTER EVENT TRIGGER watch ENABLE REPLICA",
+        "event trigger watch: enabled then, on replicas now",
+    ),
+    f"{WATCH}; CREATE ROLE another SUPERUSER": (
+        "ALTER EVENT TRIGGER watch OWNER TO another",
+        "owner of event trigger watch: postgres then, another now",
     ),
     "CREATE TEXT SEARCH CONFIGURATION practice.t (COPY = simple)": (
         "ALTER TEXT SEARCH CONFIGURATION practice.t DROP MAPPING FOR word",
@@ -380,6 +401,10 @@ BESIDE_TABLES = {
     f"{GROUPED}; SELECT 2": (
         "ALTER ROLE reader SET row_security = off",
         "settings of every database for reader: did not exist",
+    ),
+    f"{GROUPED}; ALTER ROLE reader LOGIN": (
+        "ALTER ROLE reader CONNECTION LIMIT 0",
+        "role reader: may log in then, may log in, at most 0 at once now",
     ),
     f"{GROUPED}; SELECT 3": ("REVOKE grouped FROM reader", "role reader in grouped: is gone"),
     # What is called alike in another schema may compare otherwise.

@@ -145,6 +145,12 @@ PUT = {
         "our_own_tables_are_as_we_make_them",
         "nexus_reimport.===(pg_catalog.text,pg_catalog.text): somebody else's operator",
     ),
+    "another owner": (
+        "ALTER TABLE {undo}.patients OWNER TO nexus;"
+        f" GRANT SELECT ON {{undo}}.patients TO {ROLE}",
+        "nobody_else_may_use_our_own_tables",
+        "{undo}.patients: its owner nexus",
+    ),
     "a subscriber": (
         "CREATE PUBLICATION p FOR TABLE {undo}.patients, nexus_reimport.loaded",
         "nobody_else_may_use_our_own_tables",
@@ -162,4 +168,16 @@ def test_what_is_put_into_our_own_schemas_is_named(
     undo = clinic.value("SELECT undo ->> 'schema' FROM nexus_reimport.runs", role=ROLE)
     with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as admin:
         admin.execute(statement.format(undo=undo))
-    assert told in failed(verified(book))[found_by].sample
+    assert told.format(undo=undo) in failed(verified(book))[found_by].sample
+
+
+def test_what_is_put_into_the_undo_data_of_an_earlier_run_is_named(clinic: Clinic) -> None:
+    first, second = clinic.executed_twice()
+    assert "our_own_tables_are_as_we_make_them" not in failed(verified(second))
+    undo = clinic.value(
+        f"SELECT undo ->> 'schema' FROM nexus_reimport.runs WHERE run = '{first.run.id}'", role=ROLE
+    )
+    clinic.do(f"GRANT SELECT ON patients TO {ROLE}")
+    clinic.do(f"CREATE TABLE {undo}.people AS TABLE patients", role=ROLE)
+    result = failed(verified(second))["our_own_tables_are_as_we_make_them"]
+    assert (result.blocks, result.sample) == (True, (f"{undo}.people: somebody else's table",))

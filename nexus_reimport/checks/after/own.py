@@ -19,6 +19,7 @@ from nexus_reimport.nexus.registry import (
     TABLE,
     Committed,
     OwnObject,
+    described,
     tables_of,
     written,
 )
@@ -91,23 +92,40 @@ def _not_as_written(after: After, row: Mapping[str, Any], known: Set[str | None]
 def our_own_tables_are_as_we_make_them(after: After) -> Finding:
     """Our own schemas hold our tables, as they were made, nothing that acts by itself, no other."""
     objects, off = had(after.own.objects), []
+    earlier = _undo_of_others(after)
     for own_object in objects:
-        off += [f"{own_object.place}: {wrong}" for wrong in _not_as_made(after, own_object)]
+        wrongs = _not_as_made(after, own_object, earlier)
+        off += [f"{own_object.place}: {wrong}" for wrong in wrongs]
     if had(after.own.marker) != after.claim.environment:
         off.append("the marker names another environment")
     return Finding(max(1, len(objects)), off)
 
 
-def _not_as_made(after: After, own_object: OwnObject) -> Iterator[str]:
+def _undo_of_others(after: After) -> dict[str, Set[str] | None]:
+    """The schemas of earlier runs' undo data: which tables each may have, None if nobody knows.
+
+    Nobody does where no run's row describes them; that a row was changed, another check finds.
+    """
+    known = {} if isinstance(after.own.rows, Unread) else described(after.own.rows)
+    return {
+        one.schema: tables_of(known[one.schema]) if one.schema in known else None
+        for one in after.survey.undo
+    }
+
+
+def _not_as_made(
+    after: After, own_object: OwnObject, earlier: Mapping[str, Set[str] | None]
+) -> Iterator[str]:
     undo = had(after.own.undo)
     if not own_object.name:
-        earlier = {one.schema for one in after.survey.undo}
         if own_object.schema not in {OWN_SCHEMA, undo.schema, *earlier}:
             yield "a schema of no run"
         return
     is_ours = own_object.schema == OWN_SCHEMA and own_object.place in AS_MADE
     is_of_undo = own_object.schema == undo.schema and own_object.name in tables_of(undo)
-    is_earlier = own_object.schema not in (OWN_SCHEMA, undo.schema)
+    is_other = own_object.schema not in (OWN_SCHEMA, undo.schema)
+    names = earlier.get(own_object.schema)
+    is_earlier = is_other and (names is None or own_object.name in names)
     if own_object.kind != TABLE or not (is_ours or is_of_undo or is_earlier):
         yield f"somebody else's {own_object.kind}"
         return
@@ -128,7 +146,7 @@ def _differences(what: str, now: tuple[str, ...], as_made: tuple[str, ...]) -> I
 
 @check(After, Level.REVIEW, serves=("S6",), links=True)
 def nobody_else_may_use_our_own_tables(after: After) -> Finding:
-    """Nobody but their owner and our role may use our own tables, which hold patients' rows."""
+    """Nobody but our role owns or may use our own tables, which hold patients' rows."""
     objects = had(after.own.objects)
     off = [f"{one.place}: {one.readers}" for one in objects if one.readers]
     return Finding(max(1, len(objects)), off)

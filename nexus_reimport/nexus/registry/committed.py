@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from psycopg import sql
 from psycopg.types.json import Jsonb
+from pydantic import ValidationError
 
 from nexus_reimport import strict_json
 from nexus_reimport.files import private, rowfile
@@ -116,6 +118,16 @@ def fixed(connection: Connection) -> list[dict[str, Any]]:
     )
     read = [{**_ADDED, **strict_json.loads(text)} for (text,) in rows]
     return [{column: row.get(column) for column in (*_FIXED, "number")} for row in read]
+
+
+def described(rows: Iterable[Mapping[str, Any]]) -> dict[str, UndoData]:
+    """Schema -> the undo data in it, as ``fixed`` rows say; one that says nothing is left out."""
+    by_schema = {}
+    for row in rows:
+        with suppress(ValidationError):
+            undo = adapter(UndoData).validate_python(row["undo"])
+            by_schema[undo.schema] = undo
+    return by_schema
 
 
 def dump_fixed(rows: Iterable[dict[str, Any]], path: Path) -> RowFile:
