@@ -221,6 +221,59 @@ def check_names(bag, events, problems):
         problems.append("data/journal.jsonl: it was sealed with another verdict, or not at all")
 
 
+def digest_of(value):
+    """The digest of what a value holds."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def own_digest(value):
+    """The digest of a value that says its own; nothing where it says another one."""
+    digest = digest_of(dict(value, digest=""))
+    return digest if value.get("digest") == digest else ""
+
+
+def value_of(path):
+    """What a value's file holds; nothing where it is missing or damaged."""
+    try:
+        value = json.loads(path.read_bytes() if is_file(path) else b"")
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def check_approved(bag, events, problems):
+    """Whether plan, snapshot and schema are those of the digest that a person has approved."""
+    redacted = {
+        Path(str(file)).name
+        for event, line in events
+        if event == "redacted"
+        for file, _, _ in line["places"]
+    }
+    payload = bag / PAYLOAD
+    back = is_file(payload / "rollback_proposal.json")
+    name = "rollback_proposal.json" if back else "proposal.json"
+    if not is_file(payload / "approval.json") or redacted & {"approval.json", name}:
+        return
+    proposal = value_of(payload / name)
+    if own_digest(proposal) != value_of(payload / "approval.json").get("digest"):
+        problems.append(f"{name}: it is not what was approved")
+        return
+    bound = {"plan.json": "plan", "snapshot.json": "snapshot", "survey.json": "schema"}
+    for file, member in () if back else bound.items():
+        value = value_of(payload / file)
+        try:
+            if member == "plan":
+                found = own_digest(value)
+            elif member == "snapshot":
+                found = digest_of({n: e["file"]["sha256"] for n, e in value["extracts"].items()})
+            else:
+                found = digest_of([[f["place"], f["shown"], f["digest"]] for f in value["schema"]])
+        except (KeyError, TypeError, AttributeError):
+            found = ""
+        if file not in redacted and found != proposal.get(member):
+            problems.append(f"{file}: its {member} is not the one that was approved")
+
+
 def check_signature(bag, signers, problems, remarks):
     """The signature of the tag manifest, by ssh-keygen, if the record says that it is signed."""
     told = info_of(bag)
@@ -297,10 +350,13 @@ def check_record(bag, signers=None):
             places = "; ".join(f"{file}, line {n}: {kind}" for file, n, kind in line["places"])
             remarks.append(f"redacted by {line.get('who')}, {line.get('at')}: {places}")
     if not os.path.lexists(bag / TAGS):
+        check_approved(bag, events, problems)
         if any(event == "sealed" for event, _ in events):
             problems.append("its seal was cut short, or taken away")
         return False, problems, remarks
     check_files(bag, problems)
+    if not problems:  # what was changed after the seal is named already
+        check_approved(bag, events, problems)
     check_names(bag, events, problems)
     check_signature(bag, signers, problems, remarks)
     return True, problems, remarks

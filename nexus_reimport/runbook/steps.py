@@ -45,6 +45,7 @@ from nexus_reimport.nexus.activity import Watched
 from nexus_reimport.nexus.connection import waiters
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.record import Run, anchor, closing, journal, moment, redaction
+from nexus_reimport.record.sealed import approved as as_approved
 from nexus_reimport.record.sealed import archive
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.opening import (
@@ -334,7 +335,12 @@ class Steps:
         planned, counted = self.run.load(Plan), self.run.load(Census)
         proposal, approved = self.run.load(Proposal), self.run.load(Approval)
         claim = Claim(
-            self.run.id, self.settings.name, proposal.digest, approved.who, proposal.after
+            self.run.id,
+            self.settings.name,
+            proposal.digest,
+            approved.who,
+            proposal.after,
+            tuple(as_approved.problems(self.run.folder, self.run.events())),
         )
         return Expected(self.intake(), planned, counted, self.run.load(Sample), claim)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 import pytest
 
 from nexus_reimport import runbook
+from nexus_reimport.files import rowfile
+from nexus_reimport.model import Plan
 from support.clinic import ROLE, Clinic
-from support.verifying import failed, verified
+from support.verifying import FIRST, failed, verified
 
 ROW, REMEMBERED = "the_run_is_written_down_in_the_database", "what_was_loaded_is_remembered"
 UNDO = "the_undo_data_is_whole"
+FIRST_PATIENT = FIRST.format("patients")
 # what is done to our own tables after COMMIT; {undo} is the schema of the run's undo data
 OWN = {
     "the run's row is gone": ("DELETE FROM nexus_reimport.runs", ROW),
@@ -111,6 +116,27 @@ def test_the_row_of_an_earlier_run_must_stay_what_it_was(
     assert failed(verified(second))[ROW].sample == (f"{first.run.id} is changed",)
     clinic.do(f"DELETE FROM nexus_reimport.runs WHERE run = '{first.run.id}'", role=ROLE)
     assert failed(verified(second))[ROW].sample == (f"{first.run.id} is gone",)
+
+
+def test_a_plan_that_was_changed_after_the_commit_is_not_what_rows_are_compared_with(
+    done: tuple[Clinic, runbook.Runbook],
+) -> None:
+    """Row and plan alike: what is compared agrees, and is not what was approved."""
+    clinic, book = done
+    clinic.do("UPDATE patients SET last_name = last_name || 'x' WHERE id = " + FIRST_PATIENT)
+    assert "every_row_is_as_planned" in failed(verified(book))
+    plan, key = book.run.load(Plan), clinic.value(f"SELECT {FIRST_PATIENT}::text")
+    patients = plan.entities["patients"]
+    rows = [
+        tuple(v and v + "x" * (row["id"] == key and c == "last_name") for c, v in row.items())
+        for row in rowfile.read_dicts(book.folder, patients.file)
+    ]
+    file = rowfile.write(book.folder / "forged.parquet", patients.file.columns, rows)
+    forged = {**plan.entities, "patients": replace(patients, file=file)}
+    book.run.save(replace(plan, entities=forged))
+    found = failed(verified(book))
+    assert "every_row_is_as_planned" not in found
+    assert found[ROW].sample == ("plan.json: its plan is not the one that was approved",)
 
 
 # what somebody puts into our own schemas -> which check names it, and how

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nexus_reimport import record
+from nexus_reimport import model, record
 from nexus_reimport.events import Event
+from nexus_reimport.files import private
+from nexus_reimport.model import Approval
 from nexus_reimport.nexus.registry import Committed
 from nexus_reimport.record import Run, values
 from nexus_reimport.record.sealed import bag, check
@@ -40,6 +43,7 @@ def committed(known: Settings) -> Run:
     run = record.create(known)
     for name in sorted(values.files_of_committed("reimport") | {"applied.json"}):
         (run.folder / name).write_text(f'{{"made up": "{name}"}}\n')
+    approve(run)
     (run.folder / "01_preflight.html").write_text("<p>a page</p>\n")
     for stage in ("snapshot", "survey", "plan", "proposal", "approval"):
         run.journal(Event.STARTED, stage=stage, pid=1)
@@ -49,6 +53,23 @@ def committed(known: Settings) -> Run:
     run.journal(Event.COMMITTED)
     run.journal(Event.FINISHED, stage="apply")
     return run
+
+
+def approve(run: Run, proposal: str = "proposal") -> None:
+    """Have the values of a run such as an approval binds, and have them approved."""
+    held: dict[str, dict[str, Any]] = {
+        "snapshot": {"extracts": {}},
+        "survey": {"schema": []},
+        "plan": {"made up": "plan", "digest": ""},
+    }
+    held["plan"]["digest"] = model.digest(held["plan"])
+    bound = {"plan": held["plan"]["digest"], "digest": ""}
+    bound |= {"snapshot": model.digest({}), "schema": private.sha256(b"[]")}
+    held[proposal] = bound | {"digest": model.digest(bound)}
+    for name, value in held.items():
+        (run.folder / f"{name}.json").write_text(json.dumps(value))
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    run.save(Approval(held[proposal]["digest"], "a person", "digest given", at))
 
 
 def made_once(known: Settings, kept: Path, make: Callable[[Settings], object]) -> None:
@@ -65,12 +86,12 @@ def made_once(known: Settings, kept: Path, make: Callable[[Settings], object]) -
 
 def row(run: Run, **differing: Any) -> Committed:
     """What the database holds of a run that was committed, and of its record, if it is sealed."""
-    link = run.place()
+    link, approval = run.place(), run.loaded(Approval)
     facts = {
         "run": run.id,
         "environment": run.environment,
         "kind": run.kind,
-        "digest": "0" * 64,
+        "digest": approval.digest if approval else "0" * 64,
         "approved_by": "a person",
         "before": {},
         "after": {},

@@ -13,22 +13,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
-from nexus_reimport import record, settings
+from nexus_reimport import model, record, settings
 from nexus_reimport.cli import main
 from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.model import Approval, LineState, SheetLine, Signature, SignOff
+from nexus_reimport.model import Approval, LineState, Proposal, SheetLine, Signature, SignOff
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.page import history
 from nexus_reimport.record import Run, closing, journal, signatures, values
 from nexus_reimport.record.sealed import bag, check
 from nexus_reimport.record.sealed.chain import Link
 from support.auditing import TOOL, silent
 from support.forgeries import Sealed, a_record_of_another_environment, all_records_deleted
-from support.records import checked, committed, row, stopped, wrong
+from support.records import approve, checked, committed, complete, row, stopped, wrong
 
 
 def test_records_that_nobody_has_touched_are_as_sealed(sealed: Sealed, tool: ModuleType) -> None:
@@ -317,23 +319,85 @@ def test_the_tool_runs_by_itself_with_an_older_python(sealed: Sealed, tmp_path: 
         ({"kind": "relink"}, "it is a reimport, in the database relink"),
         (
             {"digest": "1" * 64},
-            f"what was approved has the digest {'0' * 64}, in the database {'1' * 64}",
+            f"what was approved has the digest {{digest}}, in the database {'1' * 64}",
         ),
-        ({"approved_by": "b"}, "the account that approved it is a, in the database b"),
-        ({"approved_by": ""}, "the account that approved it is a, in the database none"),
+        ({"approved_by": "b"}, "the account that approved it is a person, in the database b"),
+        ({"approved_by": ""}, "the account that approved it is a person, in the database none"),
         ({"undone_by": "x"}, "it was undone by nobody whose record is here, in the database x"),
     ],
 )
 def test_what_the_database_says_of_a_commit_is_compared_with_the_record(
     known: settings.Settings, differing: dict[str, str], problem: str
 ) -> None:
-    run = committed(known)
-    run.save(Approval("0" * 64, "a", "digest given", datetime.now(UTC)))
+    run = complete(known)
+    assert wrong(checked(known, [row(run)])) == {}
+    told = problem.format(digest=run.load(Approval).digest)
+    assert wrong(checked(known, [row(run, **differing)])) == {run.id: (told,)}
+
+
+def test_the_states_that_the_database_holds_are_those_that_were_approved(
+    known: settings.Settings,
+) -> None:
+    run, one = committed(known), {"patients": Fingerprint(1, "a")}
+    bound = json.loads((run.folder / "proposal.json").read_bytes()) | {"digest": ""}
+    facts = dict.fromkeys(("environment", "mapping", "code", "decisions"), "")
+    proposal = Proposal(**(facts | bound), before=one, after=one)
+    proposal = replace(proposal, digest=model.digest(proposal))
+    run.save(proposal)
+    run.save(Approval(proposal.digest, "a person", "digest given", datetime.now(UTC)))
     run.journal(Event.VERIFIED)
     run.seal()
-    assert wrong(checked(known, [row(run, approved_by="a")])) == {}
-    facts = {"approved_by": "a", **differing}
-    assert wrong(checked(known, [row(run, **facts)])) == {run.id: (problem,)}
+    assert wrong(checked(known, [row(run, before=one, after=one)])) == {}
+    problem = "it found, or left, another state by the database than was approved"
+    for differing in ({"before": {}}, {"after": {"patients": Fingerprint(2, "a")}}):
+        held = row(run, **{"before": one, "after": one, **differing})
+        assert wrong(checked(known, [held])) == {run.id: (problem,)}
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "problem"),
+    [
+        ("plan", {"made up": "another"}, "plan.json: its plan is not the one that was approved"),
+        ("plan", {"digest": "0" * 64}, "plan.json: its plan is not the one that was approved"),
+        (
+            "snapshot",
+            {"extracts": {"x": {"file": {"sha256": "0" * 64}}}},
+            "snapshot.json: its snapshot is not the one that was approved",
+        ),
+        (
+            "survey",
+            {"schema": [{"place": "table x", "shown": "ordinary", "digest": ""}]},
+            "survey.json: its schema is not the one that was approved",
+        ),
+        ("survey", {"schema": 7}, "survey.json: its schema is not the one that was approved"),
+        ("proposal", {"plan": "0" * 64}, "proposal.json: it is not what was approved"),
+        ("proposal", {"digest": "0" * 64}, "proposal.json: it is not what was approved"),
+        ("approval", {"digest": "0" * 64}, "proposal.json: it is not what was approved"),
+    ],
+)
+def test_what_was_approved_is_bound_by_its_digest_before_the_seal_too(
+    known: settings.Settings, tool: ModuleType, file: str, change: dict[str, Any], problem: str
+) -> None:
+    run = committed(known)
+    path = run.folder / f"{file}.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | change))
+    run.journal(Event.VERIFIED)
+    run.seal()
+    assert problem in wrong(checked(known, [row(run)]))[run.id]
+    assert problem in tool.check_record(run.bag)[1]
+
+
+@pytest.mark.parametrize("name", ["proposal.json", "plan.json", "snapshot.json", "survey.json"])
+def test_a_value_that_says_nothing_any_more_is_not_what_was_approved(
+    known: settings.Settings, tool: ModuleType, name: str
+) -> None:
+    run = committed(known)
+    (run.folder / name).write_text("[]")
+    run.journal(Event.VERIFIED)
+    run.seal()
+    told = [p for p in wrong(checked(known, [row(run)]))[run.id] if p.startswith(name)]
+    assert len(told) == 1
+    assert told[0] in tool.check_record(run.bag)[1]
 
 
 def test_a_rollback_and_the_database_say_the_same_of_what_it_undid(
@@ -345,6 +409,7 @@ def test_a_rollback_and_the_database_say_the_same_of_what_it_undid(
     back = record.create(known, "rollback", undoes=run.id)
     for name in values.files_of_committed("rollback") | {"undone.json"}:
         (back.folder / name).write_text("{}")
+    approve(back, "rollback_proposal")
     back.journal(Event.STARTED, stage="undo", pid=1)
     back.journal(Event.COMMITTED)
     back.journal(Event.FINISHED, stage="undo")

@@ -30,11 +30,15 @@ _CLOCKS = timedelta(hours=12)  # by which the server's clock and ours may differ
 
 @check(After, Level.STOP, serves=("M1", "S6"), waivable=False, links=True)
 def the_run_is_written_down_in_the_database(after: After) -> Finding:
-    """The database holds this run's row as it was committed, and every earlier run's unchanged."""
+    """The database holds this run's row as it was committed, and every earlier run's unchanged.
+
+    What all checks compare with is what was approved: plan, snapshot, schema, and both states.
+    """
     run, rows = after.claim.run, had(after.own.rows)
     ours = [row for row in rows if row["run"] == run]
     off = [f"{run} has {wording.amount(len(ours), 'row')}"] if len(ours) != 1 else []
     was = {name: row for name, *row in rowfile.read(after.folder, kept(after.survey.runs))}
+    off += after.claim.edited
     for row in ours[:1]:
         off += [f"{run}: {column}" for column in _not_as_written(after, row, was.keys())]
     now = [row for row in rowfile.read(after.folder, had(after.own.runs)) if row[0] != run]

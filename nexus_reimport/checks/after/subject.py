@@ -56,6 +56,7 @@ class Claim:
     digest: str  # of the approved proposal, "" on a copy
     approved_by: str
     after: Mapping[str, Fingerprint]
+    edited: tuple[str, ...] = ()  # what of the run's values is not what was approved
 
 
 @dataclass(frozen=True, slots=True)

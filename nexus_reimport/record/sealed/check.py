@@ -16,10 +16,11 @@ from typing import Any
 from nexus_reimport import wording
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.model import Approval, SignOff
+from nexus_reimport.model import Approval, Proposal, SignOff
 from nexus_reimport.nexus.registry import Committed, Restore
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.record import journal, values, verdict
-from nexus_reimport.record.sealed import archived, bag, chain, front, register, signature
+from nexus_reimport.record.sealed import approved, archived, bag, chain, front, register, signature
 from nexus_reimport.record.sealed.chain import Link
 from nexus_reimport.record.verdict import State, Verdict
 
@@ -28,6 +29,7 @@ UNSEEN = "what was made anew as a whole, seal and all, would not be found"
 ALONE = "not compared with the seal that the database holds"
 _ALWAYS = ("environment.json", journal.JOURNAL, verdict.FILE)
 _INDEX = "index.html"  # and drafts of it
+Prints = Mapping[str, Fingerprint]  # table -> of its rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Commit:
     undoes: str
     digest: str = ""  # that was approved
     account: str = ""  # of the operating system, that approved it
+    states: tuple[Prints, Prints] | None = None  # before and after, as approved
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +120,12 @@ def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked
         problems=tuple(filter(None, [read.broken_note()])),
         commit=_commit(payload, read.entries),
     )
+    as_approved = approved.problems(payload, read.entries)
     if checked.kind == OPEN:
-        return checked.with_problems(*_of_open(read.entries))
+        return checked.with_problems(*_of_open(read.entries), *as_approved)
     findings = bag.problems(folder)
     return checked.with_problems(
-        *(findings or _second_opinion(folder)),
+        *(findings or [*_second_opinion(folder), *as_approved]),
         *_of_names(folder, named.environment, info, read.entries),
         *_of_verdict(payload, info, read, judged),
         *_missing(payload, read.entries),
@@ -130,8 +134,11 @@ def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked
 
 def _commit(payload: Path, entries: Sequence[journal.Entry]) -> Commit:
     kind, undoes = journal.kind(entries), journal.undoes(entries)
-    approval = front.value(Approval, payload)
-    return Commit(kind, undoes, approval.digest, approval.who) if approval else Commit(kind, undoes)
+    approval, proposal = front.value(Approval, payload), front.value(Proposal, payload)
+    states = (proposal.before, proposal.after) if proposal else None
+    if approval is None:
+        return Commit(kind, undoes)
+    return Commit(kind, undoes, approval.digest, approval.who, states)
 
 
 def _redactions(entries: Sequence[journal.Entry]) -> Iterator[str]:
@@ -495,6 +502,8 @@ def _of_commit(commit: Commit, row: Committed, undone_by: str) -> Iterator[str]:
     ):
         if here and here != held:
             yield f"{what} {here}, in the database {held or 'none'}"
+    if commit.states not in (None, (row.before, row.after)):
+        yield "it found, or left, another state by the database than was approved"
     if undone_by != row.undone_by:
         by = row.undone_by or "nobody"
         yield f"it was undone by {undone_by or 'nobody whose record is here'}, in the database {by}"

@@ -1,0 +1,79 @@
+"""Whether a run's values are those that were approved: the digest that a person typed binds them.
+
+Plan, snapshot and schema have a digest each, which stand in the proposal, whose own digest was
+typed, and is in the database since COMMIT. The files are read as JSON, not as values of this
+version: an older version's have other members.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from nexus_reimport import model
+from nexus_reimport.events import Event
+from nexus_reimport.files import private
+from nexus_reimport.record import journal
+from nexus_reimport.record.journal import Entry
+
+_APPROVAL, _OF_ROLLBACK = "approval.json", "rollback_proposal.json"
+
+
+def problems(payload: Path, entries: Sequence[Entry]) -> Iterator[str]:
+    """What is not as it was approved, file by file; nothing where nobody has approved anything.
+
+    A file from which something was redacted is left aside: its journal, ``entries``, says so.
+    """
+    places = (place for e in journal.only(entries, Event.REDACTED) for place in e.line["places"])
+    redacted = {Path(str(file)).name for file, *_ in places}
+    if not (payload / _APPROVAL).is_file() or _APPROVAL in redacted:
+        return
+    name = _OF_ROLLBACK if (payload / _OF_ROLLBACK).is_file() else "proposal.json"
+    if name in redacted:
+        return
+    proposal = _read(payload / name)
+    if _of_content(proposal) != _read(payload / _APPROVAL).get("digest"):
+        yield f"{name}: it is not what was approved"
+        return
+    if name == _OF_ROLLBACK:
+        return
+    for file, member, digest_of in (
+        ("plan.json", "plan", _of_content),
+        ("snapshot.json", "snapshot", _of_extracts),
+        ("survey.json", "schema", _of_schema),
+    ):
+        if file not in redacted and digest_of(_read(payload / file)) != proposal.get(member):
+            yield f"{file}: its {member} is not the one that was approved"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes()) if path.is_file() else {}  # a pipe would never end
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _of_content(value: dict[str, Any]) -> str:
+    """As ``model.digest`` gave it of the value without it; "" where it says another one."""
+    digest = model.digest({**value, "digest": ""})
+    return digest if value.get("digest") == digest else ""
+
+
+def _of_extracts(snapshot: dict[str, Any]) -> str:
+    """As ``model.Snapshot.digest`` gives it; "" where the file has another form."""
+    try:
+        return model.digest({n: e["file"]["sha256"] for n, e in snapshot["extracts"].items()})
+    except (KeyError, TypeError, AttributeError):
+        return ""
+
+
+def _of_schema(survey: dict[str, Any]) -> str:
+    """As ``nexus.structure.schema.digest`` gives it; "" where the file has another form."""
+    try:
+        content = [[f["place"], f["shown"], f["digest"]] for f in survey["schema"]]
+    except (KeyError, TypeError):
+        return ""
+    return private.sha256(json.dumps(content).encode())
