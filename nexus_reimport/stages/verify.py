@@ -466,11 +466,15 @@ class _Reader:
         wiped = {self._mapping.entities[name].table for name in self._expected.plan.entities}
         now, was = self.found["positions"], self._survey.positions
         moved = () if isinstance(now, Unread) else _risen(was, now)
-        return tuple(
-            sequences.read(self._connection, schema_name, sequence)
-            for sequence in sequences.behind(self._connection, schema_name, here)
-            if sequence.table in wiped or f"{sequence.schema}.{sequence.name}" in moved
-        )
+        readings_of = []
+        for sequence in sequences.behind(self._connection, schema_name, here):
+            name = f"{sequence.schema}.{sequence.name}"
+            if sequence.table in wiped or name in moved:
+                # One that falls is kept with the other sign.
+                last = was.get(name)
+                since = last if last is None or sequence.rises else -last
+                readings_of.append(sequences.read(self._connection, schema_name, sequence, since))
+        return tuple(readings_of)
 
 
 def _risen(was: Positions, now: Positions) -> set[str]:

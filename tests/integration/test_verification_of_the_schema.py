@@ -203,6 +203,22 @@ def test_a_sequence_that_was_set_back_stops_the_run(done: tuple[Clinic, runbook.
     assert result.sample == (f"{name}: {positions[name]} then, nothing now",)
 
 
+def test_a_sequence_that_was_moved_past_most_of_its_values_stops_the_run(
+    done: tuple[Clinic, runbook.Runbook],
+) -> None:
+    clinic, book = done
+    last = book.expected().intake.survey.positions["public.auth_user_id_seq"]
+    assert last
+    for to, skipped in ((1_000_000, ""), (2**31 - 8, f"{2**31 - 8 - last:,}")):  # harmless; not so
+        clinic.do(f"SELECT setval('auth_user_id_seq', {to})")
+        found = failed(verified(book)).get("the_next_keys_are_free")
+        assert bool(found) == bool(skipped)
+    assert found
+    told = f"it was moved past {skipped} values, 7 are left"
+    what = "sequence public.auth_user_id_seq behind auth_user.id"
+    assert (found.blocks, found.sample) == (True, (f"{what}: {told}",))
+
+
 @pytest.mark.parametrize(
     "variable",
     [

@@ -98,7 +98,10 @@ def every_planned_row_came_from_somewhere(after: After, entity: str) -> Finding:
 
 @check(After, Level.STOP, serves=("R2", "R3"), waivable=False, links=True)
 def the_next_keys_are_free(after: After) -> Finding:
-    """What each sequence gives out next is free: the application can add rows."""
+    """What each sequence gives out next is free: the application can add rows.
+
+    And none was moved, since the survey, past more values than it has left.
+    """
     readings = had(after.next_keys)
     off = [str(reading) for reading in readings if not reading.is_free]
     note = "" if readings else "no key comes from a sequence"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from psycopg import sql
 
@@ -52,20 +53,29 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The next value of a sequence (None: none is left), and how many rows already use values."""
+    """The next value of a sequence (None: none is left), and how many rows already use values.
+
+    ``skipped`` were given out since it was looked at before, and are no row's; so many are left.
+    """
 
     sequence: str
     next: int | None
     taken: int
+    skipped: int = 0
+    left: int = 0
 
     @property
     def is_free(self) -> bool:
-        """Whether the application can add a row."""
-        return self.next is not None and not self.taken
+        """Whether the application can add a row, and has not lost most of its values."""
+        return self.next is not None and not self.taken and self.skipped <= self.left
 
     def __str__(self) -> str:
         if self.next is None:
             return f"{self.sequence}: it has no value left"
+        if not self.taken:
+            left = wording.amount(self.left, "is", "are")
+            skipped = wording.amount(self.skipped, "value")
+            return f"{self.sequence}: it was moved past {skipped}, {left} left"
         rows = wording.amount(self.taken, "row holds", "rows hold")
         return f"{self.sequence}: {rows} values that it gives out next"
 
@@ -103,8 +113,13 @@ def given_out(connection: Connection, sequence: Sequence) -> int | None:
     return last if is_called else None
 
 
-def read(connection: Connection, schema: str, sequence: Sequence) -> Reading:
-    """The next value, and the rows that hold values from there on; of a cycling one, only it."""
+def read(
+    connection: Connection, schema: str, sequence: Sequence, since: int | None = None
+) -> Reading:
+    """The next value, and the rows that hold values from there on; of a cycling one, only it.
+
+    ``since`` is what it had given out last when it was looked at before; None is not compared.
+    """
     value = _next(connection, sequence)
     if value is None:
         return Reading(sequence.what, None, 0)
@@ -112,10 +127,16 @@ def read(connection: Connection, schema: str, sequence: Sequence) -> Reading:
     first, last = (value, upper) if sequence.rises else (sequence.smallest, value)
     if sequence.cycles:
         first, last = value, value
-    query = sql.SQL("SELECT count(*) FROM {} WHERE {} BETWEEN {} AND {}").format(
-        table_name(schema, sequence.table), column, sql.Literal(first), sql.Literal(last)
-    )
-    return Reading(sequence.what, value, int(scalar(connection, query)))
+    query = sql.SQL("SELECT count(*) FROM {} WHERE {} BETWEEN {} AND {}")
+    asked = partial(query.format, table_name(schema, sequence.table), column)
+    taken = int(scalar(connection, asked(sql.Literal(first), sql.Literal(last))))
+    if since is None or sequence.cycles:
+        return Reading(sequence.what, value, taken)
+    given = (value - since) // sequence.increment - 1
+    ends = sorted((since + sequence.increment, value - sequence.increment))
+    rows = int(scalar(connection, asked(*map(sql.Literal, ends)))) if given > 0 else 0
+    left = (last - first) // abs(sequence.increment) + 1
+    return Reading(sequence.what, value, taken, given - rows, left)
 
 
 def move_past_keys(connection: Connection, schema: str, sequence: Sequence) -> None:

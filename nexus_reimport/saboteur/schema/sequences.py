@@ -67,6 +67,20 @@ def a_sequence_is_at_its_end(scene: Scene) -> int:
     return 0
 
 
+@kind(_SEQUENCE)
+def a_sequence_is_near_its_end(scene: Scene) -> int:
+    """A sequence was moved on until seven values are left: soon no row can be added."""
+    for sequence in _behind(scene, iter(scene.protected)):
+        is_called = sql.SQL("SELECT is_called FROM {}").format(sequence.place)
+        if (
+            scene.value(is_called)
+            and sequence.rises
+            and _set(scene, sequence, "{} * 0 + " + str(sequence.largest - 7))
+        ):
+            return DONE
+    return 0
+
+
 def _altered(scene: Scene, what: LiteralString) -> int:
     for sequence in _behind(scene, iter((*scene.wiped, *linking(scene), *scene.protected))):
         return define(scene, "ALTER SEQUENCE {} {}", sequence.place, sql.SQL(what))
