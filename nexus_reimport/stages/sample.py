@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 
 COLUMNS = ("key", "size", "etag", "version", "content_type", "headers", "sha256")
 # What S3 keeps beside the bytes, and gives a browser with them: it decides how a file is shown.
-_HEADERS = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "Metadata")
+_HEADERS = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ExpiresString",  # as it was sent, which need not be a date
+    "Metadata",
+)
 GONE, REFUSED = "gone", "refused"  # in the place of the size
 _CHUNK = 1 << 20  # bytes of a file in memory at a time
 _READERS = 4

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -121,8 +122,9 @@ def test_a_file_of_another_type_is_found_by_reading(done: tuple[Clinic, runbook.
         {"ContentDisposition": 'attachment; filename="other.pdf"'},
         {"ContentEncoding": "gzip"},
         {"Metadata": {"patient": "another"}},
+        {"Expires": datetime(2000, 1, 1, tzinfo=UTC)},
     ],
-    ids="".join,
+    ids=lambda kept: next(iter(kept)),
 )
 def test_a_file_with_other_headers_is_found_by_reading(
     done: tuple[Clinic, runbook.Runbook], kept: dict[str, Any]
