@@ -255,7 +255,8 @@ def check_approved(bag, events, problems):
     if not is_file(payload / "approval.json") or redacted & {"approval.json", name}:
         return
     proposal = value_of(payload / name)
-    if own_digest(proposal) != value_of(payload / "approval.json").get("digest"):
+    digest = own_digest(proposal)
+    if not digest or digest != value_of(payload / "approval.json").get("digest"):
         problems.append(f"{name}: it is not what was approved")
         return
     bound = {"plan.json": "plan", "snapshot.json": "snapshot", "survey.json": "schema"}

@@ -34,7 +34,8 @@ def problems(payload: Path, entries: Sequence[Entry]) -> Iterator[str]:
     if name in redacted:
         return
     proposal = _read(payload / name)
-    if _of_content(proposal) != _read(payload / _APPROVAL).get("digest"):
+    digest = _of_content(proposal)
+    if not digest or digest != _read(payload / _APPROVAL).get("digest"):
         yield f"{name}: it is not what was approved"
         return
     if name == _OF_ROLLBACK:
