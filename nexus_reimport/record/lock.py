@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nexus_reimport import environ
@@ -56,6 +57,14 @@ def refuse_second(settings: Settings) -> None:
 def is_taken(settings: Settings) -> bool:
     """Whether a runner is at work in this environment."""
     return private.is_locked(_path(settings))
+
+
+def taken_at(settings: Settings) -> datetime | None:
+    """When the runner that was at work last has begun; None where there was none."""
+    try:
+        return datetime.fromtimestamp(_path(settings).stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
 
 
 def _path(settings: Settings) -> Path:

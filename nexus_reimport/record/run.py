@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +94,10 @@ class Run:
     def journal_problems(self) -> list[str]:
         """What is wrong with the journal: lines that were cut, or do not follow on each other."""
         read = journal.scan(self.folder)
-        return [text for text in (read.cut_note(), read.broken_note()) if text]
+        notes = [text for text in (read.cut_note(), read.broken_note()) if text]
+        if not notes and self._is_cut(read.entries):
+            notes.append(f"{journal.JOURNAL}: its end is missing: the record was sealed after it")
+        return notes
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -217,7 +220,8 @@ class Run:
 
     def verdict(self) -> Verdict:
         """What the journal says became of the run."""
-        return verdict.judge(self.events())
+        entries = self.events()
+        return verdict.judge(entries, is_cut=self._is_cut(entries))
 
     def standing(self) -> Verdict:
         """The verdict; RUNNING while a process is at work on the run, whatever the journal says."""
@@ -225,7 +229,11 @@ class Run:
 
     def state(self) -> State:
         """What the run has left in the database."""
-        return verdict.state(self.events())
+        entries = self.events()
+        return verdict.state(entries, is_cut=self._is_cut(entries))
+
+    def _is_cut(self, entries: Sequence[Entry]) -> bool:
+        return verdict.is_cut(entries, is_sealed=self.is_sealed)
 
     @property
     def must_be_finished(self) -> bool:
@@ -234,7 +242,8 @@ class Run:
 
     def exit_code(self) -> int:
         """The exit code of the command that made this run."""
-        return verdict.exit_code(self.events())
+        entries = self.events()
+        return verdict.exit_code(entries, is_cut=self._is_cut(entries))
 
     def is_committed(self) -> bool:
         """Whether the run is committed, by what it saw itself or by what the database said."""

@@ -203,11 +203,19 @@ def _walked(table: Mapping[S, Mapping[Sign, S]], entries: Sequence[Entry], start
 # ---------------------------------------------------------------- the judgement
 
 
-def judge(entries: Sequence[Entry]) -> Verdict:
+def is_cut(entries: Sequence[Entry], *, is_sealed: bool) -> bool:
+    """Whether a journal has lost its end: the seal of its record is the last that it says.
+
+    What it has lost may have been the COMMIT, so that it has none says nothing.
+    """
+    return is_sealed and not any(entry.event is Event.SEALED for entry in entries)
+
+
+def judge(entries: Sequence[Entry], *, is_cut: bool = False) -> Verdict:
     """The verdict that a journal's events give."""
     if is_committed(entries):
         return _OF_COMMITTED[_walked(REVIEW, entries, Review.OPEN)]
-    if _in_doubt(entries):
+    if is_cut or _in_doubt(entries):
         return Verdict.IN_DOUBT
     if unfinished(entries):
         return Verdict.KILLED
@@ -219,13 +227,13 @@ def judge(entries: Sequence[Entry]) -> Verdict:
     return Verdict.WAITING if waits else Verdict.PARTIAL
 
 
-def state(entries: Sequence[Entry]) -> State:
+def state(entries: Sequence[Entry], *, is_cut: bool = False) -> State:
     """What a run has left in the database, by its journal's events."""
     if _walked(REVIEW, entries, Review.OPEN) in (Review.UNDONE, Review.SIGNED_UNDONE):
         return State.TAKEN_BACK
     if is_committed(entries):
         return State.COMMITTED
-    return State.UNKNOWN if _in_doubt(entries) else State.AS_IT_WAS
+    return State.UNKNOWN if is_cut or _in_doubt(entries) else State.AS_IT_WAS
 
 
 def is_committed(entries: Sequence[Entry]) -> bool:
@@ -233,9 +241,9 @@ def is_committed(entries: Sequence[Entry]) -> bool:
     return _walked(COMMIT, entries, Commit.NONE) is Commit.DONE
 
 
-def exit_code(entries: Sequence[Entry]) -> int:
+def exit_code(entries: Sequence[Entry], *, is_cut: bool = False) -> int:
     """The exit code that a journal's events give: that of the error where one stopped the run."""
-    verdict, last = judge(entries), last_failure(entries)
+    verdict, last = judge(entries, is_cut=is_cut), last_failure(entries)
     if verdict is Verdict.STOPPED and last:
         return int(last.line["exit_code"])
     return EXIT_CODES[verdict]

@@ -85,6 +85,7 @@ def facts(run: Run) -> list[Fact]:
         *_void(run),
         *_window(run),
         *(("journal", text) for text in run.journal_problems()),
+        *(("damaged", f"{name} was changed, and cannot be read back") for name in run.damaged()),
     ]
 
 
@@ -108,9 +109,9 @@ def _others(run: Run) -> list[int]:
 
 def _planned(run: Run) -> Iterator[Fact]:
     """What was planned; if it was committed, what was done, in the transaction's own counts."""
-    if not run.has(Plan):
+    plan, done = run.loaded(Plan), _applied(run)
+    if plan is None:
         return
-    plan, done = run.load(Plan), _applied(run)
     committed = run.state() in (State.COMMITTED, State.TAKEN_BACK)
     wipes, loads, relinks = (
         ("wiped", "loaded", "re-linked") if committed else ("to wipe", "to load", "to re-link")
@@ -142,7 +143,7 @@ def _planned(run: Run) -> Iterator[Fact]:
 
 def _applied(run: Run) -> Applied | None:
     """The transaction's counts; None if it was not committed, or if a kill lost them."""
-    applied = run.load(Applied) if run.has(Applied) else None
+    applied = run.loaded(Applied)
     return applied if applied and applied.committed else None
 
 
@@ -194,10 +195,10 @@ def _undone(run: Run) -> Iterator[Fact]:
         yield "to undo", undoes
         return
     yield "undone", undoes
-    if not run.has(Undone):
+    undone = run.loaded(Undone)
+    if undone is None:
         yield "counts", "the transaction's own counts were lost"
         return
-    undone = run.load(Undone)
     links = naming.counted(undone.relinked, "")
     rows = naming.counted(undone.put_back, "no rows")
     links = f"links of {links}" if links else "no links"
@@ -206,30 +207,28 @@ def _undone(run: Run) -> Iterator[Fact]:
 
 
 def _waited(run: Run) -> Iterator[Fact]:
-    done: Applied | Undone | None = _applied(run)
-    if done is None and run.has(Undone):
-        done = run.load(Undone)
+    done: Applied | Undone | None = _applied(run) or run.loaded(Undone)
     if done is not None and done.committed:
         yield "writers", f"waited {done.writers_waited:,.2f} s at most"
 
 
 def _rehearsed(run: Run) -> Iterator[Fact]:
     """What is missing from the rehearsal; nothing if it was done on a copy, to its end."""
-    if run.has(Rehearsal):
-        rehearsed = run.load(Rehearsal)
+    rehearsed = run.loaded(Rehearsal)
+    if rehearsed is not None:
         if rehearsed.ground is Ground.INSIDE:
             yield (
                 "rehearsal",
                 f"UNPROVEN, backup and undo were not tried: {rehearsed.why_inside}",
             )
-    elif run.has(Plan):
+    elif run.has(Plan) and not run.has(Rehearsal):
         yield "rehearsal", "not done, or not finished"
 
 
 def _tested(run: Run) -> Iterator[Fact]:
     """What the verification found of the kinds of corruption."""
-    if run.has(SelfTest):
-        yield "self-test", tested(run.load(SelfTest))
+    if done := run.loaded(SelfTest):
+        yield "self-test", tested(done)
 
 
 def _checked(run: Run) -> Iterator[Fact]:
@@ -242,17 +241,14 @@ def _checked(run: Run) -> Iterator[Fact]:
         ("checks_after", "after"),
         ("checks_rollback", "after"),
     ):
-        if run.has(Report, name) and not (name == "checks_rehearsal" and _all_passed(run, name)):
-            yield "checks", f"{when}: {counted(run.load(Report, name))}"
+        report = run.loaded(Report, name)
+        if report and not (name == "checks_rehearsal" and _all_passed(report)):
+            yield "checks", f"{when}: {counted(report)}"
 
 
 def _looks(run: Run) -> Iterator[Fact]:
     """What came in between, what is older than the run, and whether another package verified it."""
-    approved: Proposal | RollbackProposal | None = None
-    if run.has(Proposal):
-        approved = run.load(Proposal)
-    elif run.has(RollbackProposal):
-        approved = run.load(RollbackProposal)
+    approved = run.loaded(Proposal) or run.loaded(RollbackProposal)
     older = (run.loaded(Survey), run.loaded(RollbackPreview)) if run.is_committed() else ()
     for text in (
         *attention.of_drift(run.loaded(Drift), run.loaded(Approval)),
@@ -262,15 +258,16 @@ def _looks(run: Run) -> Iterator[Fact]:
         yield "look at this", text
 
 
-def _all_passed(run: Run, name: str) -> bool:
-    return not any(r.offending or not r.passed for r in run.load(Report, name).results)
+def _all_passed(report: Report) -> bool:
+    return not any(r.offending or not r.passed for r in report.results)
 
 
 def _waivers(run: Run) -> Iterator[Fact]:
     """Waivers that a person should revise: expired, not enough, or no longer needed."""
     waivers: dict[str, str] = {}
     for name in ("checks_before", "checks_rehearsal", "checks_after"):
-        for result in run.load(Report, name).results if run.has(Report, name) else ():
+        report = run.loaded(Report, name)
+        for result in report.results if report else ():
             for mark, text in (
                 ("EXPIRED", "expired"),
                 ("NOT ENOUGH", "not enough"),
@@ -285,15 +282,15 @@ def _waivers(run: Run) -> Iterator[Fact]:
 
 def _asked(run: Run) -> Iterator[Fact]:
     """The proposal, as long as nothing was written; and why its approval would be refused."""
-    if run.state() is not State.AS_IT_WAS or not run.has(Proposal):
+    proposal = run.loaded(Proposal)
+    if run.state() is not State.AS_IT_WAS or proposal is None:
         return
     is_waiting = run.verdict() is Verdict.WAITING
     if is_waiting and (snapshot := run.loaded(Snapshot)):
         read = f"read at {wording.moment(snapshot.taken_at)}"
         yield "FileMaker", f"{read}; what is edited there since is not in this run"
-    yield "proposal", run.load(Proposal).digest
-    if is_waiting and run.has(Outlook):
-        outlook = run.load(Outlook)
+    yield "proposal", proposal.digest
+    if is_waiting and (outlook := run.loaded(Outlook)):
         for refusal in outlook.refusals:
             yield "refused", f"until this is fixed: {refusal.what}"
         for text in attention.of_ending(outlook):

@@ -25,11 +25,11 @@ from nexus_reimport.errors import Busy, RecordError, StopError, TargetError, unf
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Approval, Outlook, Plan, Report
-from nexus_reimport.record import Verdict, closing, runs
-from nexus_reimport.record.journal import Entry
+from nexus_reimport.record import State, Verdict, closing, runs
+from nexus_reimport.record.journal import JOURNAL, Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE, WORKERS
 from nexus_reimport.record.notebooks import marks
-from nexus_reimport.record.sealed import bag, chain, check, crate, index
+from nexus_reimport.record.sealed import bag, chain, check, crate, front, index
 from nexus_reimport.record.values import NAMES
 from nexus_reimport.record.verdict import EXIT_CODES, judge
 from nexus_reimport.runbook import steps
@@ -241,6 +241,24 @@ def test_what_a_run_writes_lies_in_the_payload_from_the_first_line_on(
     assert there.keys() - written.keys() == {"verdict.json", "ro-crate-metadata.json"}
     assert there.pop("journal.jsonl").startswith(written.pop("journal.jsonl"))
     assert {name: there[name] for name in written} == written
+
+
+def test_a_sealed_record_whose_journal_has_lost_its_end_is_never_told_as_one_that_wrote_nothing(
+    known: settings.Settings,
+) -> None:
+    """An empty journal was read as a run that was given up: "nothing was written"."""
+    run = record.create(known)
+    run.seal()
+    whole = (run.folder / JOURNAL).read_bytes()
+    assert run.verdict() is Verdict.PARTIAL
+    for lines in range(len(whole.splitlines())):
+        (run.folder / JOURNAL).write_bytes(b"".join(whole.splitlines(keepends=True)[:lines]))
+        assert (run.verdict(), run.state()) == (Verdict.IN_DOUBT, State.UNKNOWN)
+        assert run.exit_code() == EXIT_CODES[Verdict.IN_DOUBT]
+        assert "its end is missing" in " ".join(run.journal_problems())
+        assert "not known" in front.read(run.bag).changed
+        checked = check.of_record(run.bag)
+        assert (checked.verdict, checked.state) == (Verdict.IN_DOUBT, State.UNKNOWN)
 
 
 def test_the_readme_says_in_ten_lines_what_happened(known: settings.Settings) -> None:

@@ -58,6 +58,7 @@ def read(folder: Path) -> Front:
     opened = next(iter(journal.only(entries, Event.OPENED)), None)
     failed = journal.last_failure(entries)
     done = done_of(payload)
+    is_cut = verdict.is_cut(entries, is_sealed=bag.is_sealed(folder))
     return Front(
         run=folder.name,
         environment=info.get("Environment", folder.parent.name),
@@ -69,7 +70,7 @@ def read(folder: Path) -> Front:
         who=opened.text("who") if opened else "",
         approval=value(Approval, payload),
         failure=failed.headline if failed else "",
-        changed=_changed(payload, done, verdict.state(entries)),
+        changed=_changed(payload, done, verdict.state(entries, is_cut=is_cut)),
         waited=done.writers_waited if done else None,
         pages=_pages(payload),
         of_pages=of_pages(entries),
