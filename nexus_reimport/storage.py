@@ -113,23 +113,27 @@ _MAKING = threading.Lock()  # a session makes no two clients at once
 _OWN_ENDPOINT: dict[str, Any] = {"ignore_configured_endpoint_urls": True}  # not in the stubs
 
 
-def opened(place: settings.S3, *, lists_only: bool = True) -> Any:
+RETRIES = 4  # of a request that was not answered, each after up to 30 s
+
+
+def opened(place: settings.S3, *, lists_only: bool = True, retries: int = RETRIES) -> Any:
     """A client of S3 at ``place``; ``lists_only``: any answer that is no listing is an error.
 
     Raises:
         StorageError: the profile, the endpoint or the region cannot be used.
     """
     try:
-        return _client(place) if not lists_only else _listing_only(_client(place))
+        client = _client(place, retries)
+        return client if not lists_only else _listing_only(client)
     except (BotoCoreError, ValueError) as error:
         raise unreached(error, place) from None
 
 
-def _client(place: settings.S3) -> Any:
+def _client(place: settings.S3, retries: int) -> Any:
     config = Config(
         connect_timeout=5,  # seconds; the defaults of 60 hide a wrong address for minutes
         read_timeout=30,
-        retries={"max_attempts": 4, "mode": "standard"},
+        retries={"max_attempts": retries, "mode": "standard"},
         # Servers other than AWS often have no host name for each bucket.
         s3={"addressing_style": "path" if place.endpoint else "auto"},
         proxies={},

@@ -288,7 +288,9 @@ def _s3(settings: Settings) -> Connection:
         seconds, _ = census.ask(place)
         return _Answer("", (), seconds)
 
-    return replace(_asked("S3", where, ask), warning=_files_missing(settings))
+    answered = _asked("S3", where, ask)
+    # "Not connected, but 8 files were missing" would be read as if both were known of now.
+    return replace(answered, warning=_files_missing(settings) if answered.is_connected else "")
 
 
 def _files_missing(settings: Settings) -> str:
