@@ -23,6 +23,7 @@ from nexus_reimport.settings import ENVIRONMENT_VARIABLE
 
 HERE = Path(__file__).parent
 LOOPBACK = "127.0.0.1"
+LARGEST_FORM = 1 << 20  # bytes of a request: whoever is not let in could fill the memory with more
 
 
 class PageServer(ServerApp):
@@ -62,8 +63,13 @@ class DataManagement(ExtensionAppJinjaMixin, ExtensionApp):
 
     @default("static_url_prefix")
     def _static_url_prefix(self) -> str:
+        return f"{self.address}/static/"
+
+    @property
+    def address(self) -> str:
+        """Where the page is, on its own server or beside JupyterLab."""
         base: str = self.serverapp.base_url if self.serverapp else "/"
-        return f"{base.rstrip('/')}{handlers.PATH}/static/"
+        return f"{base.rstrip('/')}{handlers.PATH}"
 
     def asset(self, name: str) -> str:
         """Where a file of ours is served; another content has another address."""
@@ -112,6 +118,8 @@ def serve(environment: str, port: int, behind: str, say: Callable[[str], None]) 
         "ServerApp.allow_root": True,  # no kernel runs here
         "ServerApp.root_dir": str(HERE / "static"),
         "ServerApp.log_level": logging.WARNING,
+        "ServerApp.max_body_size": LARGEST_FORM,
+        "ServerApp.max_buffer_size": LARGEST_FORM,
     }
     if behind:
         given |= {"ServerApp.local_hostnames": f"['{behind}', 'localhost']"}

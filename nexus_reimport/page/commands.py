@@ -157,6 +157,28 @@ def start(settings: Settings, action: str, arguments: Sequence[str], by: str) ->
         raise _not_started(error) from None
 
 
+def refuse_second(settings: Settings) -> None:
+    """That no command is at work, by whoever it was started.
+
+    Raises:
+        Busy: one is. Nothing was started.
+    """
+    known = at_work(settings)
+    if known is not None or lock.is_taken(settings):
+        raise _busy(settings, known)
+
+
+def _busy(settings: Settings, known: Command | None) -> Busy:
+    what = f": {known.name}, started here" if known else ""
+    what += f" by {known.by}" if known and known.by else ""
+    return Busy(
+        f"a command of {settings.name} is at work already{what}",
+        state="nothing new was started",
+        next="wait until it has ended: the page shows how far it is. If you have pressed the button"
+        " twice, it is what your first press has started",
+    )
+
+
 def _not_started(error: OSError) -> ReimportError:
     state = "nothing was started"
     if disks.failure(error) or is_forbidden(error):
@@ -173,14 +195,9 @@ def _not_started(error: OSError) -> ReimportError:
 def _start(settings: Settings, action: str, arguments: Sequence[str], by: str) -> Command:
     folder = private.close_folder(_folder(settings))
     with private.lock(folder / ".starting") as ours:
-        known = at_work(settings)
-        if ours is None or known is not None or lock.is_taken(settings):
-            by_whom = f", started here by {known.by}" if known and known.by else ""
-            raise Busy(
-                f"a command of {settings.name} is at work already{by_whom}",
-                state="nothing new was started",
-                next="wait until it has ended; the page shows how far it is",
-            )
+        if ours is None:
+            raise _busy(settings, None)
+        refuse_second(settings)
         now = datetime.now(UTC)
         log = folder / f"{now:%Y%m%dT%H%M%S%f}Z-{action}.log"
         command = Command(log, action, by, now, 0)

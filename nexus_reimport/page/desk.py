@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from nexus_reimport import settings as environments
 from nexus_reimport.model import NewerDecision
 from nexus_reimport.page import commands, status, way_back, work
+from nexus_reimport.page.commands import Command
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.status import Status
 from nexus_reimport.page.way_back import WayBack
@@ -86,7 +87,7 @@ class Desk:
         parts = [
             f"busy={busy}",
             f"run={_came_to(work.latest(settings), busy=busy)}",
-            *(f"{one.log.stem} {one.is_at_work} {one.seen_by is None}" for one in started),
+            *(_of_command(one) for one in started),
             f"register={register.size(settings.records_folder)}",
         ]
         for reading in (self.status, self.connections, self.look):
@@ -106,6 +107,10 @@ class Desk:
             of_the_run = has_changed and (reading is self.status or not busy)
             if reading.is_new or old or of_the_run:
                 reading.begin()
+
+
+def _of_command(one: Command) -> str:
+    return f"{one.log.stem} {one.is_at_work} {one.cancelled_by is None} {one.seen_by is None}"
 
 
 def _came_to(run: Run | None, *, busy: bool) -> str:

@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 
 from nexus_reimport import record
 from nexus_reimport.model import SheetLine, SignOff
-from nexus_reimport.page import gates, history, outcome, signing, status, way_back, words, work
+from nexus_reimport.page import (
+    gates,
+    history,
+    outcome,
+    signing,
+    standing,
+    status,
+    way_back,
+    words,
+    work,
+)
 from nexus_reimport.page.commands import Command
 from nexus_reimport.page.confirmation import Confirmation
 from nexus_reimport.page.desk import Desk
@@ -16,6 +26,7 @@ from nexus_reimport.page.log import Line
 from nexus_reimport.page.outcome import Outcome
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.signing import Signing
+from nexus_reimport.page.standing import Standing
 from nexus_reimport.page.status import Status
 from nexus_reimport.page.way_back import WayBack
 from nexus_reimport.page.work import Work
@@ -124,10 +135,20 @@ class Front:
         return gates.CONNECTIONS if self._broken else "dry-run"
 
     @property
+    def now(self) -> Standing:
+        """What is, since when, and by whom: before anything else on the page."""
+        if self.work:
+            return standing.of_work(self.work, self.settings.zone)
+        if self.away:
+            return standing.of_lost(self.away)
+        return standing.of_outcome(self.outcome, self.settings.zone)
+
+    @property
     def next(self) -> str:
         """The one thing to do next."""
         if self.work:
-            return f"{self.work.name} is at work. Wait until it has ended."
+            doing = "at work" if self.work.cancelled_by is None else "being cancelled"
+            return f"{self.work.name} is {doing}. Wait until it has ended."
         if self.away or self.must_decide:
             return self._of_what_stops_a_run()
         if self.waiting:

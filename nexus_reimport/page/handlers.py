@@ -12,12 +12,13 @@ from jupyter_server.extension.handler import ExtensionHandlerJinjaMixin, Extensi
 from tornado import web
 
 from nexus_reimport import runbook
-from nexus_reimport.errors import ReimportError, SettingsError, StopError
+from nexus_reimport.errors import SettingsError, StopError
 from nexus_reimport.model import NewerDecision, Proposal
 from nexus_reimport.model.approval import short
 from nexus_reimport.page import commands, front, identity, signing, way_back, work
 from nexus_reimport.page.confirmation import Confirmation
 from nexus_reimport.page.desk import Desk
+from nexus_reimport.page.error_page import OwnErrors
 from nexus_reimport.page.front import Form, Front
 from nexus_reimport.page.headers import StrictHeaders
 from nexus_reimport.page.signing import Signing
@@ -29,7 +30,9 @@ FIRST_LOOK = 2.0  # seconds that a request waits for a reading that has just beg
 NEXT_LOOK = 0.5  # the same where an older reading can be shown: else the page is shown twice
 
 
-class PageHandler(StrictHeaders, ExtensionHandlerMixin, ExtensionHandlerJinjaMixin, JupyterHandler):
+class PageHandler(
+    OwnErrors, StrictHeaders, ExtensionHandlerMixin, ExtensionHandlerJinjaMixin, JupyterHandler
+):
     """What all handlers of the page have: the desk, the user, the templates, pages for errors."""
 
     @property
@@ -47,7 +50,8 @@ class PageHandler(StrictHeaders, ExtensionHandlerMixin, ExtensionHandlerJinjaMix
     @property
     def front(self) -> str:
         """The page's own address."""
-        return f"{self.base_url.rstrip('/')}{PATH}"
+        address: str = self.extensionapp.address  # type: ignore[attr-defined]
+        return address
 
     @property
     def user_name(self) -> str:
@@ -77,23 +81,6 @@ class PageHandler(StrictHeaders, ExtensionHandlerMixin, ExtensionHandlerJinjaMix
     def back(self, place: str = "", to: str = "") -> None:
         """Lead the browser back to the page, at ``place``."""
         self.redirect(self.front + to + (f"#{place}" if place else ""), status=303)
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """A page of ours; of an error that is not ours nothing is told but that there was one."""
-        error = kwargs.get("exc_info", (None, None))[1]
-        own_error = error if isinstance(error, ReimportError) else None
-        if isinstance(error, StopError) or (own_error and own_error.exit_code == 1):
-            self.set_status(status_code := 409)
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        template = self.settings[f"{self.name}_jinja2_env"].get_template("error.html")
-        values = {
-            "status": status_code,
-            "error": own_error,
-            "was_asked_for": self.request.method == "POST",
-            "front": self.front,
-            "asset": self.asset,
-        }
-        self.write(template.render(values))
 
 
 # ---------------------------------------------------------------- the page
@@ -143,14 +130,22 @@ class TestAgain(PageHandler):
 class Starts(PageHandler):
     """A handler that starts a command."""
 
-    async def start(self, action: str, arguments: Sequence[str]) -> None:
-        """Start it, as a process of its own.
+    async def start(self, action: str, arguments: Sequence[str], name: str = "") -> None:
+        """Start it, as a process of its own; ``name`` is what was typed by whoever starts it.
 
         Raises:
             Busy: another one is at work.
         """
         settings = self.desk.settings
-        await asyncio.to_thread(commands.start, settings, action, arguments, self.user_name)
+        await asyncio.to_thread(commands.start, settings, action, arguments, self.user_name or name)
+
+    async def refuse_second(self) -> None:
+        """That nothing is at work: first, since all else that is looked at is of another time.
+
+        Raises:
+            Busy: something is. Nothing was started.
+        """
+        await asyncio.to_thread(commands.refuse_second, self.desk.settings)
 
     def confirmation(self) -> Confirmation:
         """The form as it was sent."""
@@ -181,7 +176,7 @@ class DryRun(Starts):
         """Start it."""
         name = self.user_name or statements.tidy(self.get_body_argument("name", ""))
         who = [f"--who={name}"] if name else []
-        await self.start("dry-run", ["run", self.desk.environment, *who])
+        await self.start("dry-run", ["run", self.desk.environment, *who], name)
         self.back("dry-run")
 
 
@@ -191,6 +186,7 @@ class Execute(Starts):
     @web.authenticated
     async def post(self) -> None:
         """Start it, if every gate is open and the person has said who, why and what."""
+        await self.refuse_second()
         it: Front = await asyncio.to_thread(front.gather, self.desk)
         if it.waiting is None or not it.gates.are_open:
             first = it.gates.closed[0]
@@ -208,8 +204,8 @@ class Execute(Starts):
             await self.show(Form(given, problems))
             return
         words = [f"--approve={digest}", f"--who={given.name}", f"--reason={given.reason}"]
-        await self.start("execute", ["run", self.desk.environment, *words])
-        self.back("reimport")
+        await self.start("execute", ["run", self.desk.environment, *words], given.name)
+        self.back("work")
 
 
 class Finish(Starts):
@@ -219,7 +215,7 @@ class Finish(Starts):
     async def post(self) -> None:
         """Start it."""
         await self.start("finish", ["finish", self.desk.environment])
-        self.back("dry-run")
+        self.back("work")
 
 
 class Cancel(PageHandler):
@@ -292,6 +288,7 @@ class RollBack(Starts):
     @web.authenticated
     async def post(self) -> None:
         """Start it, if the person has said who, why and what."""
+        await self.refuse_second()
         look = self.desk.look.value
         if look is None or look.is_undecided:
             raise StopError(
@@ -306,9 +303,9 @@ class RollBack(Starts):
             return
         environment = self.desk.environment
         words = way_back.arguments(look, environment, given.name, given.reason)
-        await self.start("rollback", words)
+        await self.start("rollback", words, given.name)
         self.desk.forget_look()
-        self.back("way-back")
+        self.back("work")
 
 
 # ---------------------------------------------------------------- records

@@ -60,7 +60,7 @@ def past(run: Run, undone: dict[str, str], *, is_at_work: bool = False) -> Past:
     return Past(
         run=run,
         at=entries[0].at if entries else None,
-        kind=_kind(run, entries),
+        kind=kind_of(run, entries),
         verdict=verdict,
         tone=_TONES.get(verdict, "bad"),
         approval=run.loaded(Approval),
@@ -70,7 +70,7 @@ def past(run: Run, undone: dict[str, str], *, is_at_work: bool = False) -> Past:
     )
 
 
-def _kind(run: Run, entries: Sequence[Entry]) -> str:
+def kind_of(run: Run, entries: Sequence[Entry]) -> str:
     """What it was for; a reimport that nobody has approved was a dry run."""
     if run.kind == Scope.REIMPORT and not run.has(Approval) and not was_executed(entries):
         return "dry run"

@@ -15,6 +15,7 @@ from jupyter_server.auth.login import LoginFormHandler
 from tornado import web
 from traitlets import Type, default
 
+from nexus_reimport.page.error_page import OwnErrors
 from nexus_reimport.page.headers import StrictHeaders
 
 ANONYMOUS = "anonymous"
@@ -66,7 +67,7 @@ class Identity(PasswordIdentityProvider):
         return User(username=ANONYMOUS)
 
 
-class Login(StrictHeaders, LoginFormHandler):
+class Login(OwnErrors, StrictHeaders, LoginFormHandler):
     """The login, on a page of ours."""
 
     def _render(self, message: dict[str, str] | None = None) -> None:

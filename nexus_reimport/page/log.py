@@ -84,6 +84,11 @@ class Progress:
         """Seconds of the whole, as far as is known."""
         return None if self.left is None else self.elapsed + self.left
 
+    @property
+    def is_late(self) -> bool:
+        """Whether it takes longer than the last run did: how much longer, nobody knows."""
+        return self.left == 0.0
+
 
 # ---------------------------------------------------------------- lines
 

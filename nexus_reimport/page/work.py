@@ -27,11 +27,12 @@ class Work:
 
     name: str
     run: Run | None
-    by: str
+    started: str  # by whom, or where
     since: datetime
     progress: Progress
     stages: list[Stage]
     why_not_cancelled: str
+    cancelled_by: str | None  # who has pressed Cancel; None: nobody
 
 
 def now(settings: Settings) -> Work | None:
@@ -41,17 +42,18 @@ def now(settings: Settings) -> Work | None:
     if command is None and run is None and not lock.is_taken(settings):
         return None
     entries = run.events() if run else []
-    since = command.at if command else _since(entries)
+    since = command.at if command else _since(settings, entries)
     of = log.phase(entries, command.action if command else "")
     earlier = _earlier(settings, run, of) if run else []
     return Work(
         name=_name(command, entries),
         run=run,
-        by=_by(command, entries),
+        started=_started(command, entries),
         since=since,
         progress=log.progress(entries, earlier, of, since, _looking_at(run)),
         stages=log.stages(entries, of) if run else [],
         why_not_cancelled=commands.why_not_cancelled(command, run),
+        cancelled_by=command.cancelled_by if command else None,
     )
 
 
@@ -141,13 +143,13 @@ def _at_work(settings: Settings) -> Run | None:
     return None
 
 
-def _since(entries: Sequence[Entry]) -> datetime:
+def _since(settings: Settings, entries: Sequence[Entry]) -> datetime:
     """When what is at work began, where it was not started here: the first stage of its phase."""
     of = log.phase(entries)
     starts = [e.at for e in entries if e.event is Event.STARTED and e.stage in of]
     if of is not log.OF_THE_EXECUTION:
         starts = [e.at for e in entries if e.event is Event.OPENED] or starts
-    return starts[0] if starts else datetime.now(UTC)
+    return starts[0] if starts else lock.taken_at(settings) or datetime.now(UTC)
 
 
 def _name(command: Command | None, entries: Sequence[Entry]) -> str:
@@ -159,11 +161,13 @@ def _name(command: Command | None, entries: Sequence[Entry]) -> str:
     return commands.NAMES["execute"] if of is log.OF_THE_EXECUTION else commands.NAMES["dry-run"]
 
 
-def _by(command: Command | None, entries: Sequence[Entry]) -> str:
-    """Who has started it: by name where the page knows it, as the system does elsewhere."""
+def _started(command: Command | None, entries: Sequence[Entry]) -> str:
+    """By whom: by name where it is known, else by account; where nobody is known, from where."""
     if command:
-        return command.by
-    return next((e.text("who") for e in entries if e.event is Event.OPENED), "")
+        return f"by {command.by}" if command.by else "on this page"
+    opened = next((e for e in entries if e.event is Event.OPENED), None)
+    by = opened.text("name") or opened.text("who") if opened else ""
+    return f"by {by}" if by else "elsewhere"
 
 
 def _earlier(settings: Settings, run: Run, of: Sequence[str]) -> list[Entry]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import requests
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
 from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.model import Approval, Proposal
 from nexus_reimport.record import Run, Verdict
+from support.axe import found_by_axe
 from support.browsers import (
+    BUTTON,
     at_rest,
     buttons,
     choose,
@@ -24,6 +28,7 @@ from support.browsers import (
     started,
     text_of,
     type_into,
+    until_given,
     value_of,
     wait_for,
 )
@@ -184,6 +189,46 @@ def test_the_sign_off_of_production_is_signed_on_a_phone_without_scripts(
         look_at(browser, shots, "11 signed", 390)
         wide = browser.execute_script("return document.documentElement.scrollWidth")
         assert wide <= browser.execute_script("return window.innerWidth")
+
+
+def test_a_double_click_starts_one_run_and_shows_it(
+    clinic: Clinic, chromium: webdriver.Chrome, tmp_path: Path
+) -> None:
+    """The second click was refused: "This was not done", while all patient data was replaced."""
+    clinic.proposed()
+    with served(DEV, clinic.folder, tmp_path / "jupyter") as own:
+        sign_in(chromium, own)
+        at_rest(chromium, own)
+        said = f"DEV {after_it(chromium):,}"
+        type_into(chromium, name="Ada Engineer", reason="agreed", phrase=said)
+        button = chromium.execute_script(BUTTON, "Reimport DEV")
+        ActionChains(chromium).double_click(button).perform()
+        top = wait_for(chromium, "page", "Full reimport is at work, started by Ada Engineer at ")
+        assert "not done" not in top
+        assert chromium.current_url == f"{own.url}#work"
+        wait_for(chromium, "page", "COMPLETE: reimported and verified (full reimport, ")
+        assert len(runs(clinic)) == 1
+
+
+def test_a_page_whose_server_has_stopped_says_that_it_is_old_until_the_server_is_there_again(
+    clinic: Clinic, chromium: webdriver.Chrome, tmp_path: Path
+) -> None:
+    """It went on to say that a run is at work, for ever."""
+    with served(DEV, clinic.folder, tmp_path / "jupyter") as own:
+        sign_in(chromium, own)
+        at_rest(chromium, own)
+
+        def is_old() -> bool:  # of the page as it is by then: it is shown anew by itself
+            return chromium.find_element(By.ID, "silent").is_displayed()
+
+        assert not is_old()
+        own.stop()
+        until_given(chromium, is_old, "nothing is said", 60)
+        told = text_of(chromium, "silent")
+        assert re.match(r"This page is no longer kept up to date, since \d\d:\d\d:\d\d:", told)
+        assert found_by_axe(chromium) == []
+        own.start()
+        until_given(chromium, lambda: not is_old(), "it stays old", 60)
 
 
 def test_two_people_see_the_same_run_and_one_of_them_cancels_it(

@@ -7,6 +7,7 @@ import hmac
 import json
 import re
 import shutil
+import socket
 import subprocess
 import time
 import tomllib
@@ -28,6 +29,7 @@ from nexus_reimport.model import Plan, Snapshot
 from nexus_reimport.page import commands, outcome
 from nexus_reimport.page.commands import Command
 from nexus_reimport.record import Verdict, signatures
+from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.record.sealed import register
 from nexus_reimport.runner.lab import prepare
 from nexus_reimport.settings import FOLDER_VARIABLE, Settings
@@ -167,6 +169,43 @@ def test_no_action_is_done_by_a_link_or_by_a_form_of_another_site(
     assert left_behind(shown) == before
 
 
+def test_a_host_that_the_server_does_not_know_is_told_with_what_to_do(page: Page) -> None:
+    """It said that the request had not come from this page, or, at the login, showed nothing."""
+    for address in (page.url, f"{page.origin}/login"):
+        answer = requests.get(address, headers={"Host": "nexus.clinic.example"}, timeout=60)
+        assert answer.status_code == 403
+        text = words(answer.text)
+        assert "asked for as nexus.clinic.example, a name that this server does not know" in text
+        assert "--behind" in text
+
+
+def test_a_login_that_is_refused_is_told_on_a_page_of_ours(page: Page) -> None:
+    """As when the browser has forgotten its cookies while the form was open."""
+    answer = requests.post(f"{page.origin}/login", {"password": TOKEN}, timeout=60)
+    assert answer.status_code == 403
+    assert "This was refused" in words(answer.text)
+    assert "JavaScript" not in answer.text
+
+
+def test_a_request_larger_than_a_form_is_refused_before_it_is_read(page: Page) -> None:
+    """Of one of 300 MB, from somebody who was not let in, the server took 900 MB of memory."""
+    head = f"POST {PATH}/sign HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {300 << 20}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", page.port), timeout=60) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 400 ")
+
+
+def test_what_was_refused_is_one_line_of_the_servers_log(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    before = len(page.log.read_text())
+    with record.at_work(settings_of(shown)):
+        assert page.post(session, "dry-run").status_code == 409
+    logged = page.log.read_text()[before:]
+    assert "POST /settings/data-management/dry-run: a command of sandbox-dev is at" in logged
+    assert "Traceback" not in logged
+
+
 def test_the_server_of_the_page_has_no_kernels_and_no_files(
     page: Page, session: requests.Session
 ) -> None:
@@ -214,7 +253,7 @@ def test_the_page_shows_the_change_since_the_last_run(
     try:
         text = settled(page, session, "read-again", "Notes")
         assert "\N{MINUS SIGN}1" in text
-        assert "The last run: 2" in text
+        assert "The last run that was committed: 2" in text
     finally:
         with shown.connect() as connection, connection.transaction():
             connection.execute("INSERT INTO notes SELECT * FROM kept_aside")
@@ -356,10 +395,12 @@ def test_a_run_that_somebody_has_started_elsewhere_is_shown_and_nothing_else_can
         assert "is at work" in text
         assert "Nothing else can be started while a command is at work" in text
         assert "It cannot be cancelled here" in text
-        refused = page.post(session, "dry-run")
-        assert refused.status_code == 409
-        assert "This was not done" in words(refused.text)
-        assert "at work already" in words(refused.text)
+        assert "is at work, started elsewhere at " in text, "nobody has started it on this page"
+        for action in ("dry-run", "execute", "roll-back"):
+            refused = page.post(session, action)
+            assert refused.status_code == 409
+            assert "It is at work already" in words(refused.text)
+            assert "nothing new was started" in words(refused.text)
         assert page.post(session, "cancel").status_code == 409
     assert started(shown) == before
     assert page.post(session, "cancel").status_code == 409
@@ -540,6 +581,39 @@ def test_the_page_of_a_run_tells_it_whole(
     ):
         assert told in text
     assert "sms_messages" not in text
+
+
+def test_the_page_of_a_run_whose_record_is_damaged_says_so_and_stands(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    """One value that was changed made an error of the whole page; an empty journal was told as a
+    run that was given up, with nothing written."""
+    assert shown.executed_once is not None
+    run = record.find(settings_of(shown), shown.executed_once().run)
+
+    def told() -> str:
+        answer = session.get(f"{page.url}/runs/{run.id}", timeout=60)
+        assert answer.status_code == 200
+        return words(answer.text)
+
+    for name in ("plan.json", "applied.json", "proposal.json", "checks_after.json"):
+        path = run.folder / name
+        kept = path.read_bytes()
+        path.write_text("{}")
+        try:
+            assert f"damaged {name} was changed, and cannot be read back" in told()
+        finally:
+            path.write_bytes(kept)
+    journal = run.folder / JOURNAL
+    kept = journal.read_bytes()
+    journal.write_bytes(b"")
+    try:
+        text = told()
+        assert "IN DOUBT" in text
+        assert "nothing was written" not in text
+        assert "journal.jsonl: its end is missing" in text
+    finally:
+        journal.write_bytes(kept)
 
 
 def test_a_run_that_is_committed_and_not_verified_takes_the_top_of_the_page(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import re
 import signal
@@ -280,6 +281,26 @@ def test_the_time_that_is_left_is_not_that_in_which_a_killed_run_waited_to_be_fi
         assert left == pytest.approx(whole - 2, abs=0.5)
 
 
+def test_of_a_step_that_takes_longer_than_last_time_nobody_is_told_that_no_time_is_left() -> None:
+    """It said "6.1 s of about 6.1 s, 0.0 s left" for as long as FileMaker did not answer."""
+    now = datetime.now(UTC)
+    begun = [Entry.of({"at": now.isoformat(), "event": "started", "stage": "snapshot"})]
+    assert not log.progress(begun, EARLIER, log.OF_THE_PREFLIGHT, now).is_late
+    late = replace(begun[0], line={**begun[0].line, "at": (now - timedelta(hours=1)).isoformat()})
+    seen = log.progress([late], EARLIER, log.OF_THE_PREFLIGHT, now - timedelta(hours=1))
+    assert seen.is_late
+    assert not log.progress(begun, [], log.OF_THE_PREFLIGHT, now).is_late, "nothing is known"
+    at_work = SimpleNamespace(
+        name="Dry run", started="by Ada", since=now, progress=seen, stages=[], cancelled_by="Bea"
+    )
+    it = SimpleNamespace(work=at_work)
+    text = rendered("work.html", it=it, zone=ZoneInfo("UTC"), front="", xsrf="")
+    assert "Read FileMaker · 60 min 00 s: longer than the last time" in text
+    assert " left" in text
+    assert "0.0 s left" not in text
+    assert "Cancel was pressed by Bea" in text
+
+
 def test_each_stage_of_a_phase_stands_with_its_state() -> None:
     entries = journal(
         (0, "started", "drift", ""), (1, "finished", "drift", ""), (1, "started", "approval", "")
@@ -350,6 +371,44 @@ def test_while_a_dry_run_is_at_work_nobody_is_told_to_start_one() -> None:
         "wait until what is at work has ended",
         "start a dry run",
     )
+
+
+def test_the_top_of_the_page_says_what_is_since_when_and_by_whom(
+    settings: Settings, environment_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was at work, or had been cancelled, stood two screens below."""
+    monkeypatch.setenv(environments.FOLDER_VARIABLE, str(environment_files))
+    desk = Desk("sandbox-dev")
+    assert front.gather(desk).now.text == "There was no run yet"
+    with record.at_work(settings):
+        run = record.create(settings, name="Ada")
+        now = front.gather(desk).now
+        began = words.lately(run.events()[0].at, settings.zone)
+        assert now.text == f"Dry run is at work, started by Ada at {began}"
+    run.journal(Event.STARTED, stage="snapshot")
+    at = words.moment(run.events()[-1].at, settings.zone)
+    assert front.gather(desk).now.text == (
+        f"KILLED: it was interrupted; nothing was written (dry run, {at}, begun by Ada)"
+    )
+
+
+def test_a_cancel_is_shown_to_everybody_until_the_command_has_ended(
+    settings: Settings, environment_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing told of it, so that it was pressed again and again."""
+    monkeypatch.setenv(environments.FOLDER_VARIABLE, str(environment_files))
+    desk = Desk("sandbox-dev")
+    log_file = private.close_folder(settings.private_folder / commands.FOLDER) / "2-dry-run.log"
+    with private.create(log_file) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        commands._write(command := commands.Command(log_file, "dry-run", "Ada", START, 0))
+        before = desk.state(settings)
+        assert front.gather(desk).next == "Dry run is at work. Wait until it has ended."
+        commands._write(replace(command, cancelled_by="Bea"))
+        assert desk.state(settings) != before, "who looks is shown the page again"
+        page = front.gather(desk)
+        assert page.next == "Dry run is being cancelled. Wait until it has ended."
+        assert page.now.text.endswith("; Cancel was pressed by Bea")
 
 
 def in_doubt(settings: Settings) -> record.Run:
@@ -532,7 +591,7 @@ def test_a_command_is_a_process_of_its_own_whose_log_tells_what_it_said(
     started = commands.start(settings, "dry-run", ["record", "list", "nobody"], "Ada")
     assert os.getsid(started.pid) == started.pid
     assert started.log.stat().st_mode & 0o777 == private.FILE
-    with pytest.raises(Busy, match="at work already, started here by Ada"):
+    with pytest.raises(Busy, match="at work already: Dry run, started here by Ada"):
         commands.start(settings, "dry-run", ["--version"], "Bob")
     ended(settings)
     found = commands.latest(settings)

@@ -17,7 +17,35 @@
     document.getElementById("news").hidden = false;
   };
 
+  // The second press of a double click would be refused, and its answer hide what the first began.
+  const TWICE = 3000; // milliseconds
+  let sent = { to: "", at: -TWICE };
+  document.addEventListener("submit", (event) => {
+    const now = { to: event.target.action, at: event.timeStamp };
+    if (now.to === sent.to && now.at - sent.at < TWICE) event.preventDefault();
+    else sent = now;
+  });
+
   const events = new EventSource(page.dataset.events);
+
+  // What is shown gets old when the server has stopped, or the login has ended: then say so.
+  const PATIENCE = 5000; // milliseconds in which a server that is started again is there
+  const silent = document.getElementById("silent");
+  let waiting = 0;
+  events.addEventListener("error", () => {
+    if (waiting) return;
+    const since = new Date();
+    waiting = setTimeout(() => {
+      const clock = since.toLocaleTimeString("en-GB", { timeZone: page.dataset.zone });
+      silent.querySelector("time").textContent = clock;
+      silent.hidden = false;
+    }, PATIENCE);
+  });
+  events.addEventListener("open", () => {
+    clearTimeout(waiting);
+    waiting = 0;
+    silent.hidden = true;
+  });
 
   events.addEventListener("state", (event) => {
     if (JSON.parse(event.data) === page.dataset.state) return;
