@@ -31,6 +31,7 @@ from nexus_reimport.page.commands import Command
 from nexus_reimport.record import Verdict, signatures
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.record.sealed import register
+from nexus_reimport.runbook import connections
 from nexus_reimport.runner.lab import prepare
 from nexus_reimport.settings import FOLDER_VARIABLE, Settings
 from nexus_sandbox import process
@@ -283,6 +284,16 @@ def test_the_page_shows_each_connection_and_the_last_sync(
     known = [r.id for r in runs if r.is_committed() and r.has(Snapshot) and r.id not in undone]
     assert f"by run {known[-1]}" in text
     assert "API_Contacts Data API" in text
+
+
+def test_of_a_bucket_that_does_not_answer_nothing_older_is_told(shown: Clinic) -> None:
+    """That files were missing would be read as if that, too, were known of now."""
+    known = settings_of(shown)
+    nobody = {"endpoint": f"http://127.0.0.1:{process.free_port()}"}
+    away = known.model_copy(update={"s3": known.s3.model_copy(update=nobody)})
+    assert "files were missing" in connections.read(known).s3.warning
+    silent = connections.read(away).s3
+    assert (silent.is_connected, silent.warning) == (False, "")
 
 
 def test_the_page_says_of_which_day_it_is(

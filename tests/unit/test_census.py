@@ -114,6 +114,14 @@ def test_an_error_with_status_200_is_no_empty_bucket(tmp_path: Path) -> None:
     assert SECRET not in str(stopped.value)
 
 
+def test_where_a_person_waits_the_bucket_is_asked_once() -> None:
+    """A server that takes its time was asked five times, half a minute each."""
+    with server(lambda _: error("SlowDown", 503)) as (endpoint, asked):
+        with pytest.raises(StorageError):
+            census.ask(place(endpoint))
+        assert len(asked) == 1
+
+
 def test_an_empty_bucket_is_one(tmp_path: Path) -> None:
     assert taken(lambda _: listing(), tmp_path).objects == 0
 
