@@ -81,7 +81,7 @@ def opened(document: Any, parts: Mapping[str, Keys]) -> dict[str, Any]:
     for item in _flat(document):
         text = _scalar(item)
         for piece in _pieces(text) if text and first != "addresses" else [item]:
-            if piece not in (None, "", [], {}) and not isinstance(piece, bool):
+            if piece not in (None, "", {}) and not isinstance(piece, bool):
                 part = "emails" if "@" in str(piece) and "emails" in parts else first
                 # A list in a list marks the older shape.
                 card.setdefault(part, [[]])[0].append(piece)
@@ -91,7 +91,7 @@ def opened(document: Any, parts: Mapping[str, Keys]) -> dict[str, Any]:
 def closed(card: dict[str, Any], parts: Mapping[str, Keys]) -> dict[str, Any]:
     """A card that was not an object before, its texts as entries that the application can read."""
     lists = {part: _flat(card[part]) for part in parts if part in card}
-    closed = card | {part: [_entry(part, i) for i in items] for part, items in lists.items()}
+    closed: dict[str, Any] = {p: [_entry(p, i) for i in items] for p, items in lists.items()}
     emails = [e.text for e in _details(closed.get("emails")) if "@" in e.text]
     if len(emails) == 1 and "email" in parts["emails"]:
         closed["email"] = emails[0]

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nexus_reimport import record, settings
-from nexus_reimport.files import private
 from nexus_reimport.nexus.registry import Committed
 from nexus_reimport.record import Run, journal
 from nexus_reimport.record.sealed import archived, bag, chain
@@ -285,6 +284,15 @@ def the_note_of_the_last_seal_outside(sealed: Sealed) -> None:
     _note(sealed, f'{{"sequence": 5, "run": "../x", "seal": "{"0" * 64}"}}')
 
 
+def the_note_of_the_last_seal_between_two_numbers(sealed: Sealed) -> None:
+    _note(sealed, f'{{"sequence": 4.5, "run": "x", "seal": "{"0" * 64}"}}')
+
+
+def the_note_of_the_last_seal_without_a_seal(sealed: Sealed) -> None:
+    """What stands for it would stand in the next record's bag-info.txt."""
+    _note(sealed, '{"sequence": 5, "run": "x", "seal": "none"}')
+
+
 UNBELIEVABLE: list[Callable[[Sealed], None]] = [
     the_note_of_the_last_seal_without_end,
     the_note_of_the_last_seal_too_deep,
@@ -292,6 +300,8 @@ UNBELIEVABLE: list[Callable[[Sealed], None]] = [
     the_note_of_the_last_seal_before_any_number,
     the_note_of_the_last_seal_with_a_verdict_in_it,
     the_note_of_the_last_seal_outside,
+    the_note_of_the_last_seal_between_two_numbers,
+    the_note_of_the_last_seal_without_a_seal,
 ]
 
 
@@ -373,122 +383,3 @@ AIMED: list[Callable[[Sealed], None]] = [
     a_number_far_ahead,
     the_note_of_the_last_seal_as_a_pipe,
 ]
-
-
-# What is wrong with one record by itself, although its manifests were made again for it.
-
-
-def line_ends_of_windows_in_the_manifest(run: Run) -> None:
-    path = run.bag / bag.MANIFEST
-    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-
-
-def a_line_of_the_manifest_twice(run: Run) -> None:
-    path = run.bag / bag.MANIFEST
-    path.write_bytes(path.read_bytes() + path.read_bytes().splitlines(keepends=True)[0])
-
-
-def a_path_outside_in_the_manifest(run: Run) -> None:
-    outside = run.bag.parent / "outside.txt"
-    outside.write_text("elsewhere")
-    path = run.bag / bag.MANIFEST
-    line = f"{private.sha256(outside.read_bytes())}  data/../../outside.txt\n"
-    path.write_text(path.read_text() + line)
-
-
-def a_manifest_of_another_algorithm(run: Run) -> None:
-    (run.bag / "manifest-md5.txt").write_text(f"{'0' * 32}  data/plan.json\n")
-
-
-def a_list_of_files_to_fetch(run: Run) -> None:
-    (run.bag / "fetch.txt").write_text("https://clinic.example/plan.json 3 data/late.json\n")
-
-
-def a_fact_of_the_bag_told_twice(run: Run) -> None:
-    path = run.bag / bag.INFO
-    path.write_text(f"Verdict: COMPLETE\n{path.read_text()}")
-
-
-def another_form_declared(run: Run) -> None:
-    path = run.bag / bag.DECLARATION
-    path.write_text(path.read_text().replace("1.0", "0.97"))
-
-
-def a_fact_of_the_journal_told_twice(run: Run) -> None:
-    """The last line: no line after it holds its hash."""
-    *before, last = (run.folder / journal.JOURNAL).read_bytes().splitlines(keepends=True)
-    forged = last.replace(b"}", b', "verdict": "STOPPED"}')
-    (run.folder / journal.JOURNAL).write_bytes(b"".join([*before, forged]))
-
-
-def the_last_line_of_the_journal_cut(run: Run) -> None:
-    """It said that the record was sealed, and as what."""
-    path = run.folder / journal.JOURNAL
-    path.write_bytes(path.read_bytes()[:-10])
-
-
-def the_last_line_of_the_journal_with_another_verdict(run: Run) -> None:
-    path = run.folder / journal.JOURNAL
-    *before, last = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([*before, last.replace(b"STOPPED", b"FAILED")]))
-
-
-def _last_line(run: Run, change: Callable[[dict[str, object]], dict[str, object]]) -> None:
-    path = run.folder / journal.JOURNAL
-    *before, last = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([*before, json.dumps(change(json.loads(last))).encode() + b"\n"]))
-
-
-def a_line_of_the_journal_without_a_time(run: Run) -> None:
-    _last_line(run, lambda line: {name: fact for name, fact in line.items() if name != "at"})
-
-
-def a_line_of_the_journal_with_half_a_time(run: Run) -> None:
-    _last_line(run, lambda line: line | {"at": "2026-03-01"})
-
-
-def a_settlement_that_does_not_say_what(run: Run) -> None:
-    _last_line(run, lambda line: line | {"event": "settled"})
-
-
-def the_payload_behind_a_link(run: Run) -> None:
-    moved = run.folder.rename(run.bag.parent.parent / "elsewhere")
-    run.folder.symlink_to(moved)
-
-
-def the_verdict_as_a_pipe(run: Run) -> None:
-    (run.folder / "verdict.json").unlink()
-    os.mkfifo(run.folder / "verdict.json")
-
-
-def what_the_bag_says_as_a_pipe(run: Run) -> None:
-    (run.bag / bag.INFO).unlink()
-    os.mkfifo(run.bag / bag.INFO)
-
-
-BY_ITSELF: list[Callable[[Run], None]] = [
-    line_ends_of_windows_in_the_manifest,
-    a_line_of_the_manifest_twice,
-    a_path_outside_in_the_manifest,
-    a_manifest_of_another_algorithm,
-    a_list_of_files_to_fetch,
-    a_fact_of_the_bag_told_twice,
-    another_form_declared,
-    a_fact_of_the_journal_told_twice,
-    the_last_line_of_the_journal_cut,
-    the_last_line_of_the_journal_with_another_verdict,
-    a_line_of_the_journal_without_a_time,
-    a_line_of_the_journal_with_half_a_time,
-    a_settlement_that_does_not_say_what,
-    the_payload_behind_a_link,
-    the_verdict_as_a_pipe,
-    what_the_bag_says_as_a_pipe,
-]
-OF_THE_JOURNAL = (  # which the seal is made anew for
-    a_fact_of_the_journal_told_twice,
-    the_last_line_of_the_journal_cut,
-    the_last_line_of_the_journal_with_another_verdict,
-    a_line_of_the_journal_without_a_time,
-    a_line_of_the_journal_with_half_a_time,
-    a_settlement_that_does_not_say_what,
-)

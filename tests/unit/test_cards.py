@@ -154,6 +154,17 @@ def test_a_card_that_is_a_text_or_a_list_is_taken_apart_and_nothing_of_it_is_los
     assert [one.partition(" ")[0] for one in gone.listed("emails")][-1] == "a@b.example"
 
 
+def test_of_a_list_only_what_says_something_becomes_an_entry() -> None:
+    """The application reads a key of each entry: it cannot read ``null`` or ``true``."""
+    made = Side([None, "", True, [], {}, MUM], [email("a@b.example")])
+    assert made.card["phones"] == [{"type": "phone", "number": MUM, "phone": MUM, "label": ""}]
+    one = Side([MUM, "a@b.example"], [mobile(MUM), mobile(HOME)])
+    assert one.card["emails"] == [{"address": "a@b.example", "label": ""}]
+    assert one.card["email"] == "a@b.example"
+    several = Side([MUM, "a@b.example", "c@d.example"], [mobile(MUM), mobile(HOME)])
+    assert "email" not in several.card, "which is the first, nobody has said"
+
+
 @pytest.mark.parametrize("held", [None, "", [], {}, "  ", 0, 491570001, True, [None, ""], [True]])
 def test_a_card_of_any_other_kind_breaks_nothing(held: Any) -> None:
     made = Side(held, [mobile("0491 570 009")], {"*": "filemaker"})
@@ -300,6 +311,28 @@ def test_a_phone_that_is_added_does_not_become_the_first() -> None:
     assert made.of("phones").filled == 1
 
 
+@pytest.mark.parametrize("name", ["line2", "street2", "suburb", "state", "postcode"])
+def test_an_address_that_says_more_in_any_part_is_another_one(name: str) -> None:
+    """One that did not count would stay beside FileMaker's: half of one, and half of the other."""
+    held = {"addresses": [{"line1": "1 Made Up St", name: "elsewhere"}]}
+    made = Side(held, [address("1 Made Up St", "Perth")], {"*": "filemaker"})
+    assert (made.of("addresses").different, made.of("addresses").gone) == (1, 1)
+    assert made.listed("addresses") == ["1 Made Up St, elsewhere"]
+    assert "elsewhere" not in json.dumps(made.card)
+
+
+def test_of_two_addresses_with_the_same_words_in_other_places_each_counts() -> None:
+    held = {
+        "addresses": [
+            {"line1": "1 Made Up St", "suburb": "Perth"},
+            {"line1": "Perth", "suburb": "1 Made Up St"},
+        ]
+    }
+    made = Side(held, [address("1 Made Up St", "Perth")], {"*": "filemaker"})
+    assert (made.of("addresses").different, made.of("addresses").gone) == (1, 1)
+    assert made.listed("addresses") == ["Perth, 1 Made Up St"]
+
+
 @pytest.mark.parametrize(
     "held",
     [
@@ -423,6 +456,8 @@ def test_the_same_number_twice_is_one_value() -> None:
     made = Side(held, [mobile(MUM)], {"*": "filemaker"})
     assert (made.of("phones").gone, made.listed("phones")) == (1, [HOME])
     assert len(made.card["phones"]) == 1
+    gone = Side({"phones": [{"number": HOME}, {"phone": HOME}]}, [mobile(MUM)], {"*": "filemaker"})
+    assert (gone.of("phones").gone, gone.listed("phones")) == (1, [HOME])
 
 
 def test_keys_of_an_older_shape_go_with_the_part_that_holds_them() -> None:

@@ -272,6 +272,32 @@ def test_an_open_run_beside_sealed_ones_is_told_and_is_no_problem(
     assert "open" in out
 
 
+def test_what_is_no_sealed_record_says_what_it_is(sealed: Sealed) -> None:
+    for run, gone in zip(sealed.runs, (bag.TAG_MANIFEST, "data/journal.jsonl"), strict=False):
+        (run.bag / gone).unlink()
+    unsealed, without_journal, whole, _ = sealed.runs
+    (link := sealed.folder / "link").symlink_to(whole.bag)
+    (empty := sealed.folder / "empty").mkdir()
+    told = {path: check.of_record(path).problems for path in (unsealed.bag, link, empty)}
+    assert told == {
+        unsealed.bag: (
+            "its seal was cut short, or taken away: its journal says that it was sealed",
+        ),
+        link: ("a symbolic link, not a record",),
+        empty: ("an empty folder",),
+    }
+    assert check.of_record(without_journal.bag).problems[0] == "a folder without a journal"
+
+
+def test_a_line_that_a_kill_cut_is_told_of_an_open_run(known: settings.Settings) -> None:
+    run = record.create(known)
+    with (run.folder / "journal.jsonl").open("ab") as file:
+        file.write(b'{"event": "fini')
+    found = check.of_record(run.bag)
+    assert found.problems == ()
+    assert any("journal.jsonl" in remark for remark in found.remarks)
+
+
 def test_a_record_of_a_former_version_is_named(
     known: settings.Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,8 @@ from nexus_reimport.files import private
 from nexus_reimport.record import Run
 from nexus_reimport.record.sealed import bag, check
 from support.auditing import silent
-from support.forgeries import AIMED, BY_ITSELF, OF_THE_JOURNAL, UNBELIEVABLE, Sealed
+from support.forged_by_itself import BY_ITSELF, OF_THE_PAYLOAD
+from support.forgeries import AIMED, UNBELIEVABLE, Sealed
 from support.mutations import everything, mutate, restore
 from support.records import checked, seal_anew, stopped, wrong
 
@@ -61,7 +62,7 @@ def test_a_bag_that_can_be_read_in_two_ways_is_refused_by_itself(
 ) -> None:
     run = sealed.runs[1]
     change(run)
-    if change in OF_THE_JOURNAL:
+    if change in OF_THE_PAYLOAD:
         seal_anew(run.bag)
     there = [name for name in bag.TAG_FILES if (run.bag / name).is_file()]
     text = bag.manifest_text({name: private.sha256_of(run.bag / name) for name in there})

@@ -1,0 +1,174 @@
+"""What is wrong with one sealed record by itself, although its manifests were made again for it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+
+from nexus_reimport.files import private
+from nexus_reimport.record import Run, journal
+from nexus_reimport.record.sealed import bag
+
+
+def line_ends_of_windows_in_the_manifest(run: Run) -> None:
+    path = run.bag / bag.MANIFEST
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def a_line_of_the_manifest_twice(run: Run) -> None:
+    path = run.bag / bag.MANIFEST
+    path.write_bytes(path.read_bytes() + path.read_bytes().splitlines(keepends=True)[0])
+
+
+def a_path_outside_in_the_manifest(run: Run) -> None:
+    outside = run.bag.parent / "outside.txt"
+    outside.write_text("elsewhere")
+    path = run.bag / bag.MANIFEST
+    line = f"{private.sha256(outside.read_bytes())}  data/../../outside.txt\n"
+    path.write_text(path.read_text() + line)
+
+
+def a_manifest_of_another_algorithm(run: Run) -> None:
+    (run.bag / "manifest-md5.txt").write_text(f"{'0' * 32}  data/plan.json\n")
+
+
+def a_list_of_files_to_fetch(run: Run) -> None:
+    (run.bag / "fetch.txt").write_text("https://clinic.example/plan.json 3 data/late.json\n")
+
+
+def a_fact_of_the_bag_told_twice(run: Run) -> None:
+    path = run.bag / bag.INFO
+    path.write_text(f"Verdict: COMPLETE\n{path.read_text()}")
+
+
+def another_form_declared(run: Run) -> None:
+    path = run.bag / bag.DECLARATION
+    path.write_text(path.read_text().replace("1.0", "0.97"))
+
+
+def a_fact_of_the_journal_told_twice(run: Run) -> None:
+    """The last line: no line after it holds its hash."""
+    *before, last = (run.folder / journal.JOURNAL).read_bytes().splitlines(keepends=True)
+    forged = last.replace(b"}", b', "verdict": "STOPPED"}')
+    (run.folder / journal.JOURNAL).write_bytes(b"".join([*before, forged]))
+
+
+def the_last_line_of_the_journal_cut(run: Run) -> None:
+    """It said that the record was sealed, and as what."""
+    path = run.folder / journal.JOURNAL
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def the_last_line_of_the_journal_with_another_verdict(run: Run) -> None:
+    path = run.folder / journal.JOURNAL
+    *before, last = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*before, last.replace(b"STOPPED", b"FAILED")]))
+
+
+def _last_line(run: Run, change: Callable[[dict[str, object]], dict[str, object]]) -> None:
+    path = run.folder / journal.JOURNAL
+    *before, last = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*before, json.dumps(change(json.loads(last))).encode() + b"\n"]))
+
+
+def a_line_of_the_journal_without_a_time(run: Run) -> None:
+    _last_line(run, lambda line: {name: fact for name, fact in line.items() if name != "at"})
+
+
+def a_line_of_the_journal_with_half_a_time(run: Run) -> None:
+    _last_line(run, lambda line: line | {"at": "2026-03-01"})
+
+
+def a_settlement_that_does_not_say_what(run: Run) -> None:
+    _last_line(run, lambda line: line | {"event": "settled"})
+
+
+def the_payload_behind_a_link(run: Run) -> None:
+    moved = run.folder.rename(run.bag.parent.parent / "elsewhere")
+    run.folder.symlink_to(moved)
+
+
+def the_verdict_as_a_pipe(run: Run) -> None:
+    (run.folder / "verdict.json").unlink()
+    os.mkfifo(run.folder / "verdict.json")
+
+
+def what_the_bag_says_as_a_pipe(run: Run) -> None:
+    (run.bag / bag.INFO).unlink()
+    os.mkfifo(run.bag / bag.INFO)
+
+
+def _says(run: Run, /, **facts: str) -> None:
+    (run.bag / bag.INFO).write_text(bag.info_text(bag.info(run.bag) | facts))
+
+
+def _verdict_says(run: Run, /, **facts: str) -> None:
+    path = run.folder / "verdict.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+
+
+def what_the_bag_says_of_another_run(run: Run) -> None:
+    _says(run, Run="20260101T000000Z-0000")
+
+
+def what_the_bag_says_of_another_environment(run: Run) -> None:
+    _says(run, Environment="sandbox-prod")
+
+
+def what_the_bag_says_without_a_number(run: Run) -> None:
+    _says(run, Sequence="none")
+
+
+def what_the_bag_says_of_another_verdict(run: Run) -> None:
+    _says(run, Verdict="COMPLETE")
+
+
+def the_verdict_of_another_run(run: Run) -> None:
+    _verdict_says(run, run="20260101T000000Z-0000")
+
+
+def the_verdict_of_another_environment(run: Run) -> None:
+    _verdict_says(run, environment="sandbox-prod")
+
+
+def another_verdict(run: Run) -> None:
+    _verdict_says(run, verdict="COMPLETE")
+
+
+BY_ITSELF: list[Callable[[Run], None]] = [
+    line_ends_of_windows_in_the_manifest,
+    a_line_of_the_manifest_twice,
+    a_path_outside_in_the_manifest,
+    a_manifest_of_another_algorithm,
+    a_list_of_files_to_fetch,
+    a_fact_of_the_bag_told_twice,
+    another_form_declared,
+    a_fact_of_the_journal_told_twice,
+    the_last_line_of_the_journal_cut,
+    the_last_line_of_the_journal_with_another_verdict,
+    a_line_of_the_journal_without_a_time,
+    a_line_of_the_journal_with_half_a_time,
+    a_settlement_that_does_not_say_what,
+    the_payload_behind_a_link,
+    the_verdict_as_a_pipe,
+    what_the_bag_says_as_a_pipe,
+    what_the_bag_says_of_another_run,
+    what_the_bag_says_of_another_environment,
+    what_the_bag_says_without_a_number,
+    what_the_bag_says_of_another_verdict,
+    the_verdict_of_another_run,
+    the_verdict_of_another_environment,
+    another_verdict,
+]
+OF_THE_PAYLOAD = (  # which the seal is made anew for
+    the_verdict_of_another_run,
+    the_verdict_of_another_environment,
+    another_verdict,
+    a_fact_of_the_journal_told_twice,
+    the_last_line_of_the_journal_cut,
+    the_last_line_of_the_journal_with_another_verdict,
+    a_line_of_the_journal_without_a_time,
+    a_line_of_the_journal_with_half_a_time,
+    a_settlement_that_does_not_say_what,
+)
