@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from nexus_reimport import naming, wording
 from nexus_reimport.checks import Finding, bucket, check, one_by_one
@@ -10,6 +11,9 @@ from nexus_reimport.checks.before.subject import Before
 from nexus_reimport.files import columns
 from nexus_reimport.model import KEY, Level
 from nexus_reimport.planning import attachments
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray as Column
 
 
 def _single(before: Before) -> Iterable[str]:
@@ -87,15 +91,19 @@ def the_bucket_is_the_right_one(before: Before) -> Finding:
     # earlier imports left a few rows without a file; another bucket would have hardly any
     off = [] if present >= 0.9 * looked else [before.census.bucket]
     note = f"{wording.part(present, looked)} {'file is' if looked == 1 else 'files are'} there"
-    # Keys that no prefix covers were not listed: the bucket may well be the right one.
+    return Finding(max(1, looked), off, note=note + (_outside(before, wanted) if off else ""))
+
+
+def _outside(before: Before, wanted: Iterable[Column]) -> str:
+    """That keys were not listed, as no prefix covers them: the bucket may be the right one."""
     listed = before.settings.s3.prefixes
     outside = sum(not str(key).startswith(listed) for keys in wanted for key in keys.to_pylist())
-    if off and outside:
-        note += (
-            f"; {wording.amount(outside, 'key begins', 'keys begin')} with no prefix of [s3]"
-            " prefixes, so they were not looked for: name there how the keys begin"
-        )
-    return Finding(max(1, looked), off, note=note)
+    if not outside:
+        return ""
+    return (
+        f"; {wording.amount(outside, 'key begins', 'keys begin')} with no prefix of [s3]"
+        " prefixes, so they were not looked for: name there how the keys begin"
+    )
 
 
 @check(Before, Level.STOP, serves=("K5", "M2"), waivable=False, links=True)

@@ -108,12 +108,13 @@ def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked
         what = of_records if _holds_records(folder) else "a folder without a journal"
         return named.with_problems(what, *findings)
     read = journal.scan(payload)
-    is_cut = verdict.is_cut(read.entries, is_sealed=bag.is_sealed(folder))
+    is_sealed = bag.is_sealed(folder)
+    is_cut = verdict.is_cut(read.entries, is_sealed=is_sealed)
     judged = verdict.judge(read.entries, is_cut=is_cut)
     checked = replace(
         named,
         verdict=str(judged),
-        kind=SEALED if bag.is_sealed(folder) else OPEN,
+        kind=SEALED if is_sealed else OPEN,
         seal=bag.digest(folder),
         sequence=_number(chain.of(folder)),
         state=verdict.state(read.entries, is_cut=is_cut),
