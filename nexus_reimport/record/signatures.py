@@ -61,15 +61,25 @@ def _signature(entry: Entry) -> Signature:
     return Signature(line, who, text, account, entry.at, int(entry.line["n"]))
 
 
+def spent_by(settings: Settings) -> str:
+    """The latest committed run that relied on signatures; "" if none did."""
+    if not register.entries(settings.records_folder, Event.SIGNED):
+        return ""
+    return next((run for run, numbers in reversed(_relied_on(settings)) if numbers), "")
+
+
 def _spent(settings: Settings) -> set[int]:
     """The numbers of the signatures on which a committed run has relied."""
-    return {
-        line.signed.number
+    return {number for _, numbers in _relied_on(settings) for number in numbers}
+
+
+def _relied_on(settings: Settings) -> list[tuple[str, list[int]]]:
+    """Each committed run, and the numbers of the signatures on which it has relied."""
+    return [
+        (run.id, [line.signed.number for line in run.load(SignOff).lines if line.signed])
         for run in runs.every(settings)
         if run.is_committed() and run.has(SignOff)
-        for line in run.load(SignOff).lines
-        if line.signed
-    }
+    ]
 
 
 def problems(who: str, text: str) -> dict[str, str]:

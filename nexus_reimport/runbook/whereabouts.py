@@ -44,6 +44,7 @@ class Whereabouts:
     away: int = 0  # runs whose records are not here, where the latest the database knows is one
     place: str = ""  # where the records are
     is_taken_back: bool = False  # the dev run, by a rollback since
+    signed_run: str = ""  # the latest committed one that relied on signatures
 
     @property
     def next(self) -> str:
@@ -124,6 +125,7 @@ def of(settings: Settings) -> Whereabouts:
         away=away,
         place=str(settings.records_folder),
         is_taken_back=is_taken_back,
+        signed_run=signatures.spent_by(settings),
     )
 
 

@@ -12,7 +12,7 @@ from nexus_reimport.runner.recovery import (
     rollback,
 )
 from nexus_reimport.runner.sequence import Ask, run
-from nexus_reimport.runner.signing import readable_sheet, sheet, sign, withdraw
+from nexus_reimport.runner.signing import readable_sheet, sheet, sign, spent_by, withdraw
 from nexus_reimport.runner.testing import self_test
 
 __all__ = [
@@ -32,5 +32,6 @@ __all__ = [
     "settle",
     "sheet",
     "sign",
+    "spent_by",
     "withdraw",
 ]

@@ -32,6 +32,11 @@ def readable_sheet(environment: str) -> SignOff:
         return sign_off.sheet(settings, None, signatures.standing(settings))
 
 
+def spent_by(environment: str) -> str:
+    """The latest committed run that relied on signatures of its own; "" if none did."""
+    return signatures.spent_by(environments.load(environment))
+
+
 def sign(environment: str, line: str, who: str, text: str) -> SignOff:
     """Sign a line; gives the sheet as it stands then.
 

@@ -14,8 +14,11 @@ _TONES = {
 }
 
 
-def sign_off(value: SignOff, environment: str) -> Page:
-    """The seven lines: proven or signed, by whom and when; and how to sign those that are open."""
+def sign_off(value: SignOff, environment: str, spent_by: str = "") -> Page:
+    """The seven lines: proven or signed, by whom and when; and how to sign those that are open.
+
+    ``spent_by`` names the run that relied on the signatures before these, if there is one.
+    """
     commands = [
         TextLine(f'nexus-reimport sign {environment} {line.id} --who "…" --text "…"')
         for line in value.open
@@ -24,6 +27,7 @@ def sign_off(value: SignOff, environment: str) -> Page:
         "Sign-off before production",
         (
             TextLine(_summary(value), Tone.BAD if value.open else Tone.PLAIN),
+            *([TextLine(before(spent_by))] if spent_by and value.open else []),
             _lines(value) if value.asked else folded(_lines(value), summary="The seven lines"),
             *([TextLine("To sign a line, with your name and in your words:")] if commands else []),
             *commands,
@@ -33,6 +37,11 @@ def sign_off(value: SignOff, environment: str) -> Page:
 
 def _lines(value: SignOff) -> ShownTable:
     return table("", "line | state | by | what | when", [_row(line) for line in value.lines])
+
+
+def before(run: str) -> str:
+    """What became of the signatures on which a committed run has relied."""
+    return f"These lines are for the next run; those of run {run} are in its record."
 
 
 def counted(value: SignOff) -> str:

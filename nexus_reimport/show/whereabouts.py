@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nexus_reimport import wording
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook.whereabouts import Whereabouts
-from nexus_reimport.show.sign_off import counted
+from nexus_reimport.show.sign_off import before, counted
 
 # After these nothing is left to do in a run but to close its record.
 _ENDED = (Verdict.COMPLETE, Verdict.STOPPED, Verdict.FAILED, Verdict.KILLED, Verdict.UNDONE)
@@ -40,6 +40,8 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     if value.needs_dev:
         yield "dev", _dev_run(value)
     yield "sign-off", counted(value.sheet)
+    if value.signed_run and value.sheet.open:
+        yield "", before(value.signed_run)
     if value.window:
         yield "window", f"{value.window}, {'open' if value.is_open else 'closed'} now"
     for refusal in value.refusals:

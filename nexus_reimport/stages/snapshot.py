@@ -21,6 +21,12 @@ from nexus_reimport.model import KEY, VERSION, ChannelUse, Cleaned, Extract, Fie
 from nexus_reimport.settings import Channel
 from nexus_reimport.text import JOINT, clean, find, is_clean
 
+_GIVEN_BY: Mapping[Channel, str] = {  # how a field comes into what is read
+    "data_api": "put the field on the layout",
+    "exports": "export the file again, with the field",
+    "odata": "let the account see the field in its table",
+}
+
 
 def take(
     channels: Channels,
@@ -194,22 +200,23 @@ def _fields(
     Raises:
         MappingError: names every field that is missing, global, or of another type.
     """
-    problems: list[str] = []
-    fields = {
-        name: tuple(
-            _find(metadata[name], field, wanted, places[name].table, problems)
+    fields: dict[str, tuple[FieldFound, ...]] = {}
+    problems: dict[Channel, list[str]] = {}
+    for name, spec in chosen.items():
+        of_channel = problems.setdefault(places[name].channel, [])
+        fields[name] = tuple(
+            _find(metadata[name], field, wanted, places[name].table, of_channel)
             for field, wanted in spec.fields.items()
         )
-        for name, spec in chosen.items()
-    }
-    if problems:
-        listed = "\n".join(f"    {problem}" for problem in problems)
+    if every := [problem for of_channel in problems.values() for problem in of_channel]:
+        listed = "\n".join(f"    {problem}" for problem in every)
+        lacking = sorted(channel for channel, of_channel in problems.items() if of_channel)
         raise MappingError(
             "FileMaker does not have what the mapping needs:"
-            f" {wording.amount(len(problems), 'problem')}\n{listed}",
-            where=f"channel={', '.join(sorted({p.channel for p in places.values()}))}",
-            next="put the field on the layout, or correct its name or its type in the mapping; then"
-            " run again",
+            f" {wording.amount(len(every), 'problem')}\n{listed}",
+            where=f"channel={', '.join(lacking)}",
+            next="correct the field's name or its type in the mapping, or"
+            f" {', or '.join(_GIVEN_BY[channel] for channel in lacking)}; then run again",
         )
     return fields
 

@@ -172,16 +172,25 @@ def decomposed(value: str) -> str:
 # ---------------------------------------------------------------- names
 
 
-@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize(
+    ("channel", "advice"),
+    [
+        ("data_api", "put the field on the layout"),
+        ("exports", "export the file again, with the field"),
+        ("odata", "let the account see the field in its table"),
+    ],
+)
 def test_no_other_field_is_taken_for_one_whose_name_is_in_another_script(
-    small: Open, channel: str
+    small: Open, channel: str, advice: str
 ) -> None:
     change = rename("Visits", "Remark", "住所")
     with (
         small(channel, change, remark_called("備考")) as place,
-        pytest.raises(MappingError, match="no field 備考"),
+        pytest.raises(MappingError, match="no field 備考") as stopped,
     ):
         place.read()
+    assert stopped.value.where == f"channel={channel}"
+    assert advice in stopped.value.next
 
 
 @pytest.mark.parametrize("channel", CHANNELS)

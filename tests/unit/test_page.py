@@ -47,6 +47,7 @@ from nexus_reimport.page import (
     history,
     log,
     outcome,
+    signing,
     status,
     way_back,
     words,
@@ -362,6 +363,25 @@ def test_who_begins_a_dry_run_is_asked_where_somebody_else_approves(
         xsrf="",
     )
     assert ("Your name (somebody else approves)" in shown) is is_asked
+
+
+@pytest.mark.parametrize("run", ["", "20260101T000000Z-ab12"])
+def test_after_a_run_the_lines_to_sign_are_said_to_be_those_of_the_next(run: str) -> None:
+    line = model.SheetLine("S5", "Maintenance window scheduled", model.LineState.OPEN)
+    shown = rendered(
+        "sign_off.html",
+        it=SimpleNamespace(
+            sheet=model.SignOff((line,), asked=True),
+            signed_run=run,
+            form=SimpleNamespace(signing=signing.Signing(), problems={}, is_of_the_sign_off=False),
+            signable=(line,),
+        ),
+        head=SimpleNamespace(user=""),
+        front="",
+        xsrf="",
+    )
+    said = f"These lines are for the next run; those of run {run} are in its record."
+    assert (said in shown) is bool(run)
 
 
 def test_while_a_dry_run_is_at_work_nobody_is_told_to_start_one() -> None:

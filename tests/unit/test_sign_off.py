@@ -15,6 +15,7 @@ from nexus_reimport.model import Ground, Level, LineState, Rehearsal, Report, Re
 from nexus_reimport.page import signing
 from nexus_reimport.record import journal, signatures
 from nexus_reimport.record.sealed import check, register
+from nexus_reimport.runbook import whereabouts
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import sign_off
 from nexus_reimport.stages.approval import Preparer
@@ -162,6 +163,21 @@ def test_a_signature_is_spent_by_the_committed_run_that_relied_on_it(prod: Setti
     assert signatures.standing(prod) == {}
     signatures.sign(prod, "S5", WHO, "the next night")
     assert signatures.standing(prod)["S5"].number == 2
+
+
+def test_after_a_run_the_open_lines_are_said_to_be_those_of_the_next(prod: Settings) -> None:
+    assert "next run" not in str(show.whereabouts(whereabouts.of(prod)))
+    first = signatures.sign(prod, "S5", WHO, WORDS)
+    run = record.create(prod)
+    run.save(sign_off.sheet(prod, evidence(), {"S5": first}))
+    assert not signatures.spent_by(prod), "an execution that came to nothing spends none"
+    run.journal(Event.STARTED, stage="apply")
+    run.journal(Event.COMMITTING)
+    run.journal(Event.COMMITTED)
+    said = f"These lines are for the next run; those of run {run.id} are in its record."
+    sheet = runner.sheet(prod.name)
+    assert said in repr(show.sign_off(sheet, prod.name, runner.spent_by(prod.name)))
+    assert said in show.whereabouts(whereabouts.of(prod))
 
 
 @pytest.mark.parametrize(
