@@ -9,6 +9,7 @@ from nexus_reimport.checks.before import (
     source,
     older,
     plan,
+    zeros,
     columns,
     attachments,
     database,
@@ -27,4 +28,5 @@ __all__ = [
     "plan",
     "rows",
     "source",
+    "zeros",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
@@ -11,9 +10,6 @@ from nexus_reimport.checks.before.subject import Before
 from nexus_reimport.files import columns
 from nexus_reimport.model import KEY, Level
 from nexus_reimport.settings import Cause
-
-if TYPE_CHECKING:
-    from pyarrow import ChunkedArray as Column
 
 
 @check(Before, Level.STOP, serves=("B1", "B2", "S1"), links=True)
@@ -119,14 +115,14 @@ def links_between_tables_resolve(before: Before) -> Finding:
     """The links between FileMaker's tables find their records."""
     sources = before.mapping.sources
     linked = {link.to for spec in sources.values() for link in spec.links}
-    keys = {name: _compared(before, name, KEY).unique() for name in sources if name in linked}
+    keys = {name: before.ids_in(name, KEY).unique() for name in sources if name in linked}
     linking = [n for n, s in sources.items() if s.links]
     records = sum(before.snapshot.extracts[name].rows for name in linking)
     none = "no table with a link holds a record" if linking else "the mapping names no link"
     looked, poor = 0, []
     for name, spec in sources.items():
         for link in spec.links:
-            held, wanted = _compared(before, name, link.field), keys[link.to]
+            held, wanted = before.ids_in(name, link.field), keys[link.to]
             looked += 2 * bool(len(held))
             resolved = columns.count(held, wanted)
             covered = columns.count(wanted, held)
@@ -135,8 +131,3 @@ def links_between_tables_resolve(before: Before) -> Finding:
             if covered < link.covers_at_least * len(wanted):
                 poor.append(f"{name}: {covered:,} of {len(wanted):,} {link.to} have a record here")
     return Finding(looked, poor, empty="" if records else none)
-
-
-def _compared(before: Before, source: str, field: str) -> Column:
-    """The ids that a field of ``source`` holds, as ids compare."""
-    return columns.filled(before.intake.ids_in(source, field))

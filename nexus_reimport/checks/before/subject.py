@@ -49,6 +49,10 @@ class Before(OfIntake):
         file = self.plan.entities[entity].file
         return columns.column(self.folder, file, self.survey.keys[entity])
 
+    def ids_in(self, source: str, field: str) -> Column:
+        """The ids that a field of a source holds, as ids compare."""
+        return columns.filled(self.intake.ids_in(source, field))
+
     def is_new(self, entity: str) -> bool:
         """Whether nothing was ever loaded: the table holds no row, and no run remembers one."""
         table = self.survey.tables[self.mapping.entities[entity].table]

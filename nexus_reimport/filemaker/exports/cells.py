@@ -159,7 +159,8 @@ def as_id(cell: Cell, kind: str, forms: Forms) -> str | None:
 
     Raises:
         Refused: a spreadsheet has treated it as a number: an exponent, a fraction, more than 15
-            digits, yes or no, an error. Leading zeros that were lost that way leave no trace.
+            digits, yes or no, an error. Zeros at the beginning that were lost that way leave no trace here: what
+            is known of ids elsewhere may show them, to a check before.
     """
     if isinstance(cell, Failed):
         raise Refused(SourceError, "an error such as #N/A where a key is expected", _FROM_FILEMAKER)
