@@ -159,8 +159,8 @@ def as_id(cell: Cell, kind: str, forms: Forms) -> str | None:
 
     Raises:
         Refused: a spreadsheet has treated it as a number: an exponent, a fraction, more than 15
-            digits, yes or no, an error. Zeros at the beginning that were lost that way leave no trace here: what
-            is known of ids elsewhere may show them, to a check before.
+            digits, yes or no, an error. Zeros at the beginning that were lost that way leave no
+            trace here: a check before looks for them among the ids that are known elsewhere.
     """
     if isinstance(cell, Failed):
         raise Refused(SourceError, "an error such as #N/A where a key is expected", _FROM_FILEMAKER)
