@@ -25,8 +25,3 @@ def exponents(costs: Iterable[Cost], measure: str = "all_cpu") -> dict[str, floa
 def _of(values: Mapping[float, float]) -> float:
     small, large = min(values), max(values)
     return exponent(values[small], values[large], large / small)
-
-
-def extrapolated(value: float, power: float, times: float) -> float:
-    """``value`` at ``times`` the size, if it goes on to grow as it did."""
-    return value * float(times**power)

@@ -6,7 +6,6 @@ A reply is parsed, and forgotten: nothing is sorted, checked, cleaned or written
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote, urljoin
 
@@ -18,8 +17,6 @@ from nexus_reimport import settings as environments
 from nexus_reimport.model import Extract, Snapshot
 from nexus_reimport.runbook import Runbook
 from nexus_reimport.settings import FileMaker
-
-Loop = Callable[[FileMaker, Extract, int, str], tuple[int, int]]
 
 
 def named(page: int) -> str:

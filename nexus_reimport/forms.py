@@ -55,6 +55,11 @@ def order_of(form: str) -> str:
     return form.replace(".", "/").replace("-", "/")
 
 
+def day_of(text: str) -> str:
+    """The date part of a date or timestamp, as it is written."""
+    return text.replace("T", " ", 1).partition(" ")[0]
+
+
 def day(text: str, order: str) -> date | None:
     """The date that ``text`` is in this order; None if it is not one."""
     match = _DATE.fullmatch(text)

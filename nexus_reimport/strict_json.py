@@ -140,7 +140,7 @@ def canonical(text: str) -> str:
             text,
             parse_int=_Number,
             parse_float=_Number,
-            parse_constant=_no_constant,
+            parse_constant=no_constant,
             object_pairs_hook=_Object,
         )
     )
@@ -178,15 +178,16 @@ _ENCODER = simplejson.JSONEncoder(use_decimal=True, ensure_ascii=False, sort_key
 _NUMBERS = (int, Decimal)
 
 
-def _no_constant(word: str) -> None:
+def no_constant(word: str) -> None:
+    """Refuses ``NaN`` and ``Infinity``, which Python's own reader takes."""
     raise ValueError(f"{word} is no JSON")
 
 
-_HELD = json.JSONDecoder(parse_int=_digits, parse_float=_digits, parse_constant=_no_constant)
+_HELD = json.JSONDecoder(parse_int=_digits, parse_float=_digits, parse_constant=no_constant)
 _ONCE = json.JSONDecoder(
     parse_int=_digits,
     parse_float=_digits,
-    parse_constant=_no_constant,
+    parse_constant=no_constant,
     object_pairs_hook=_each_once,
 )
 

@@ -32,6 +32,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on s
 Environment = Annotated[
     str, typer.Argument(help="Name of a file in runbook/environments, without .toml.")
 ]
+OneOrAll = Annotated[str, typer.Argument(help="An environment; without it, all of them.")]
 Approve = Annotated[str, typer.Option(help="The digest shown at the end of the page.")]
 ApproveRehearsed = Annotated[
     bool,

@@ -17,6 +17,7 @@ from nexus_reimport.record import Run, Verdict, anchor, redaction, runs
 from nexus_reimport.record.sealed import archive, bag, check
 from nexus_reimport.record.sealed.check import Checked
 from nexus_reimport.record.search.sweep import Hit
+from nexus_reimport.record.verdict import UNFINISHED
 from nexus_reimport.runbook import lost, restored
 from nexus_reimport.runner.notebook import last_error
 from nexus_reimport.settings import Settings
@@ -164,7 +165,7 @@ def redact(environment: str, run: str, *, yes: bool, as_json: bool) -> None:
 
 def _what_next(run: Run, hit: Hit) -> str:
     """What a person does with a file that cannot be redacted, or not yet."""
-    if Path(hit.file).suffix == redaction.VALUE and run.verdict() in redaction.GOES_ON:
+    if Path(hit.file).suffix == redaction.VALUE and run.verdict() in UNFINISHED:
         return f"finish the run first (nexus-reimport finish {run.environment})"
     return f"look at it, then move it to {run.private}"
 

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from nexus_reimport.cli.output import AsJson, Environment, RunId
+from nexus_reimport.cli.output import AsJson, Environment, OneOrAll, RunId
 
 app = typer.Typer(
     help="List runs, show one, check whether records were edited.", no_args_is_help=True
 )
-OneOrAll = Annotated[str, typer.Argument(help="An environment; without it, all of them.")]
 WhatToCheck = Annotated[
     str,
     typer.Argument(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from nexus_reimport.cli.output import AsJson, give, say_left_out
+from nexus_reimport.cli.output import AsJson, OneOrAll, give, say_left_out
 
 if TYPE_CHECKING:
     from nexus_reimport.runbook.whereabouts import Whereabouts
-
-OneOrAll = Annotated[str, typer.Argument(help="An environment; without it, all of them.")]
 
 
 def status(environment: OneOrAll = "", as_json: AsJson = False) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nexus_reimport import wording
 from nexus_reimport.errors import SourceError
-from nexus_reimport.forms import ISO, ORDERS, US, Seen, day, orders
+from nexus_reimport.forms import ISO, ORDERS, US, Seen, day, day_of, orders
 
 _DAY_FIRST = "d/m/y"
 
@@ -35,7 +35,7 @@ class Sent:
             others = [text for text in texts if text and text[4:5] != "-"]
             if usual := len(texts) - len(others) - texts.count(""):
                 seen.counts[(ISO,)] += usual
-            seen.counts.update(orders(_day_of(text)) for text in others)
+            seen.counts.update(orders(day_of(text)) for text in others)
 
     def columns(self) -> Iterator[tuple[str, Seen]]:
         """The dates by table and field."""
@@ -78,7 +78,3 @@ def iso(text: str) -> str:
     first, blank, clock = text.partition(" ")
     parsed = day(first, US)
     return f"{parsed.isoformat()}{blank}{clock}" if parsed else text
-
-
-def _day_of(text: str) -> str:
-    return text.replace("T", " ", 1).partition(" ")[0]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
+from nexus_reimport import strict_json
 from nexus_reimport.errors import SourceError
 
 
@@ -61,7 +62,7 @@ def load(content: bytes) -> Loaded:
 
     try:
         # Valid JSON is read as it came: nothing of it is rewritten.
-        loaded = _parsed(content, _no_json)
+        loaded = _parsed(content, strict_json.no_constant)
         if loaded is None:
             loaded = _parsed(_FLAWS.sub(_fix, content), not_computed)
     except _Ambiguous as error:
@@ -133,10 +134,6 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             if value != values[name]:  # the same value twice loses nothing
                 raise _Ambiguous(name)
     return values
-
-
-def _no_json(word: str) -> object:
-    raise ValueError(f"{word} is no JSON")
 
 
 def _fix(match: re.Match[bytes]) -> bytes:

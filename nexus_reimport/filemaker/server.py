@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from nexus_reimport.filemaker import Usage
 from nexus_reimport.filemaker.answer import place
 from nexus_reimport.filemaker.http import RetryPolicy, Wire
 
@@ -35,6 +36,10 @@ class Server:
     def close(self) -> None:
         """Close every connection. A server that does not answer is no error here."""
         self._wire.close()
+
+    def usage(self) -> Usage:
+        """What was read so far, and at what cost."""
+        return self._wire.meter.read()
 
     def _where(self, table: str = "") -> str:
         """The ``where`` of an error."""

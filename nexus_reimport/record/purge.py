@@ -14,10 +14,8 @@ from nexus_reimport.events import Event
 from nexus_reimport.record import by_hand, previews, runs
 from nexus_reimport.record.run import Run, of
 from nexus_reimport.record.sealed import register
-from nexus_reimport.record.verdict import Verdict
+from nexus_reimport.record.verdict import UNFINISHED
 from nexus_reimport.settings import Settings
-
-_UNDECIDED = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ def _why_run_stays(run: Run, since: datetime, needed: Collection[str]) -> str:
     """The first reason of several; "" where nothing needs its private files."""
     if not run.is_sealed or run.workers():
         return "the run is open"
-    if run.verdict() in _UNDECIDED:
+    if run.verdict() in UNFINISHED:
         return f"the run is {run.verdict()}"
     if run.problems():
         return "its record is not as it was sealed"

@@ -25,13 +25,11 @@ from nexus_reimport.record.notebooks import pages
 from nexus_reimport.record.run import Run
 from nexus_reimport.record.sealed import bag, seal
 from nexus_reimport.record.search.sweep import Hit, Sweep
-from nexus_reimport.record.verdict import Verdict
+from nexus_reimport.record.verdict import UNFINISHED
 from nexus_reimport.settings import Settings
 
 PUT = "[redacted]"
 VALUE = ".json"
-# The run goes on, and its values are read: by the verification, or by who settles the doubt.
-GOES_ON = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)
 _JOURNAL = f"{bag.PAYLOAD}/{journal.JOURNAL}"
 _STAYS = frozenset({"n", "before", "at", "event"})  # of a line, whatever is in it
 # Our own words in a line: replaced only if something is found in them alone.
@@ -95,7 +93,7 @@ def _is_value(run: Run, file: str) -> bool:
     """Whether it is a value, or another JSON file of the run, that no step reads any more."""
     path = run.bag / file
     is_ours = path.parent == run.folder and path.suffix == VALUE and not path.is_symlink()
-    return is_ours and run.verdict() not in GOES_ON and _read(path) is not None
+    return is_ours and run.verdict() not in UNFINISHED and _read(path) is not None
 
 
 def _read(path: Path) -> Any:

@@ -201,7 +201,7 @@ def _is_closed(run: Run) -> StopError:
     )
 
 
-def _refusals(run: Run, name: str | None = None) -> tuple[Refusal, ...]:
+def _refusals(run: Run, name: str | None) -> tuple[Refusal, ...]:
     """The reasons for which the gate would refuse an approval of this run now, by ``name``."""
     return runbook.reopen(run.environment, run.id).refusals(name)
 

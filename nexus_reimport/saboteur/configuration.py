@@ -88,20 +88,6 @@ def a_loose_reference_dangles(scene: Scene) -> int:
     return scene.first(partial(scene.change, f, f.nowhere) for f in _loose(scene))
 
 
-def _lost(scene: Scene, table: Table) -> int:
-    return scene.delete(table, scene.keys(table)[-1:])
-
-
-def _doubled(scene: Scene, table: Table) -> int:
-    return scene.double(table, scene.keys(table)[:1])
-
-
-def _fabricated(scene: Scene, table: Table) -> int:
-    keys = scene.keys(table)
-    done = scene.double(table, keys[:1]) if len(keys) > 1 else 0
-    return scene.delete(table, keys[-1:]) if done else 0
-
-
 def _emptied(scene: Scene, table: Table) -> int:
     return scene.delete(table, scene.keys(table))
 
@@ -134,19 +120,14 @@ def _swapped(scene: Scene, table: Table) -> int:
     return scene.swap_first(scene.texts(table))
 
 
-def _rekeyed(scene: Scene, table: Table) -> int:
-    keys = scene.keys(table)[:1]
-    return scene.delete(table, keys) if scene.double(table, keys) else 0
-
-
 # what becomes of a row, in words; the level at which it must be found; the act
 _ACTS: tuple[tuple[str, str, Level, Callable[[Scene, Table], int]], ...] = (
-    ("is_lost", "is gone", Level.STOP, _lost),
+    ("is_lost", "is gone", Level.STOP, Scene.lose),
     ("is_changed", "has another text", Level.STOP, _changed),
     ("has_another_date", "has another date", Level.STOP, _dated),
-    ("is_replaced", "is there twice and another one is gone", Level.STOP, _fabricated),
-    ("has_another_key", "has another key", Level.STOP, _rekeyed),
-    ("is_added", "is there that was not there before", Level.REVIEW, _doubled),
+    ("is_replaced", "is there twice and another one is gone", Level.STOP, Scene.fabricate),
+    ("has_another_key", "has another key", Level.STOP, Scene.rekey),
+    ("is_added", "is there that was not there before", Level.REVIEW, Scene.double_first),
 )
 _MORE: tuple[tuple[str, str, Level, Callable[[Scene, Table], int]], ...] = (
     ("has_a_flag_turned", "has a flag turned", Level.STOP, _turned),
@@ -304,13 +285,11 @@ def a_configuration_row_is_there_twice(scene: Scene) -> int:
 def a_row_of_a_volatile_table_is_lost(scene: Scene) -> int:
     """A row is gone of a table that is only counted."""
     return scene.first(
-        partial(_lost, scene, table) for table, columns in _volatile(scene) if not columns
+        partial(scene.lose, table) for table, columns in _volatile(scene) if not columns
     )
 
 
 @kind(_VOLATILE)
 def a_row_with_volatile_columns_is_lost(scene: Scene) -> int:
     """A row is gone of a table some of whose columns move by themselves."""
-    return scene.first(
-        partial(_lost, scene, table) for table, columns in _volatile(scene) if columns
-    )
+    return scene.first(partial(scene.lose, table) for table, columns in _volatile(scene) if columns)

@@ -11,7 +11,7 @@ from nexus_reimport.nexus.connection.postgres import names
 from nexus_reimport.nexus.registry import LOADED
 from nexus_reimport.nexus.structure.catalog import Column, Table
 from nexus_reimport.saboteur.kinds import Kind, declare, kind
-from nexus_reimport.saboteur.scene import Chosen, Field, Scene
+from nexus_reimport.saboteur.scene import Chosen, Field, Scene, on_any
 
 SORT = "rows of a wiped table"
 _OWNER = "whose a row is"
@@ -36,77 +36,33 @@ _ROLES: tuple[tuple[str, str, Chosen], ...] = (
 )
 
 
-def _lost(tables: Chosen, scene: Scene) -> int:
-    return scene.first(partial(_without_last, scene, table) for table in tables(scene))
-
-
-def _without_last(scene: Scene, table: Table) -> int:
-    return scene.delete(table, scene.keys(table)[-1:])
-
-
-def _doubled(tables: Chosen, scene: Scene) -> int:
-    return scene.first(partial(_with_first_twice, scene, t) for t in tables(scene))
-
-
-def _with_first_twice(scene: Scene, table: Table) -> int:
-    return scene.double(table, scene.keys(table)[:1])
-
-
-def _fabricated(tables: Chosen, scene: Scene) -> int:
-    """One row doubled and another one lost: as many as before."""
-
-    def attempt(table: Table) -> int:
-        keys = scene.keys(table)
-        # Doubled first: where that fails, nothing may be lost either.
-        added = scene.double(table, keys[:1]) if len(keys) > 1 else 0
-        return scene.delete(table, keys[-1:]) if added else 0
-
-    return scene.first(partial(attempt, table) for table in tables(scene))
-
-
-def _all_lost(tables: Chosen, scene: Scene) -> int:
-    return scene.first(partial(_emptied, scene, table) for table in tables(scene))
-
-
 def _emptied(scene: Scene, table: Table) -> int:
     return scene.do(sql.SQL("DELETE FROM {}").format(scene.place(table)))
 
 
-def _under_another_key(tables: Chosen, scene: Scene) -> int:
-    def attempt(table: Table) -> int:
-        keys = scene.keys(table)
-        return scene.delete(table, keys[:1]) if scene.double(table, keys[:1]) else 0
-
-    return scene.first(partial(attempt, table) for table in tables(scene))
-
-
-def _keys_swapped(tables: Chosen, scene: Scene) -> int:
+def _keys_swapped(scene: Scene, table: Table) -> int:
     """Two rows have each other's key: all their other columns are exchanged."""
-
-    def attempt(table: Table) -> int:
-        one, other = (*scene.keys(table)[:2], "", "")[:2]
-        # A unique key is checked row by row, and would refuse the first of two exchanged values.
-        unique = {c for k in table.unique_keys for c in k.columns}
-        columns = [n for n in table.names() if n not in table.primary_key and n not in unique]
-        mine = sql.SQL(", ").join(sql.SQL("{0} = o.{0}").format(sql.Identifier(c)) for c in columns)
-        return scene.do(
-            sql.SQL(
-                "UPDATE {table} AS t SET {mine} FROM {table} AS o"
-                " WHERE (t.{key}::text, o.{key}::text) IN ((%s, %s), (%s, %s))"
-            ).format(table=scene.place(table), mine=mine, key=sql.Identifier(table.primary_key[0])),
-            *(one, other, other, one),
-        )
-
-    return scene.first(partial(attempt, table) for table in tables(scene))
+    one, other = (*scene.keys(table)[:2], "", "")[:2]
+    # A unique key is checked row by row, and would refuse the first of two exchanged values.
+    unique = {c for k in table.unique_keys for c in k.columns}
+    columns = [n for n in table.names() if n not in table.primary_key and n not in unique]
+    mine = sql.SQL(", ").join(sql.SQL("{0} = o.{0}").format(sql.Identifier(c)) for c in columns)
+    return scene.do(
+        sql.SQL(
+            "UPDATE {table} AS t SET {mine} FROM {table} AS o"
+            " WHERE (t.{key}::text, o.{key}::text) IN ((%s, %s), (%s, %s))"
+        ).format(table=scene.place(table), mine=mine, key=sql.Identifier(table.primary_key[0])),
+        *(one, other, other, one),
+    )
 
 
-_ACTS: tuple[tuple[str, str, Callable[[Chosen, Scene], int]], ...] = (
-    ("is_lost", "is gone", _lost),
-    ("is_doubled", "is there twice, under two keys", _doubled),
-    ("is_fabricated", "is there twice and another one is gone: as many as before", _fabricated),
-    ("has_another_key", "is there under another key than planned", _under_another_key),
+_ACTS: tuple[tuple[str, str, Callable[[Scene, Table], int]], ...] = (
+    ("is_lost", "is gone", Scene.lose),
+    ("is_doubled", "is there twice, under two keys", Scene.double_first),
+    ("is_fabricated", "is there twice and another one is gone: as many as before", Scene.fabricate),
+    ("has_another_key", "is there under another key than planned", Scene.rekey),
     ("has_the_key_of_another", "has the key of another one, and that one has its", _keys_swapped),
-    ("and_all_others_are_lost", "and all others are gone", _all_lost),
+    ("and_all_others_are_lost", "and all others are gone", _emptied),
 )
 for _role, _who, _tables in _ROLES:
     for _name, _what, _act in _ACTS:
@@ -115,7 +71,7 @@ for _role, _who, _tables in _ROLES:
                 f"{_role}_{_name}",
                 f"{_who} {_what}.",
                 SORT,
-                partial(_act, _tables),
+                on_any(_tables, _act),
                 only_links=False,
             )
         )

@@ -264,19 +264,10 @@ class Scene:
         self, fields: Iterable[Field], to: LiteralString, condition: LiteralString = _ALL
     ) -> int:
         """As ``change``, in the first of ``fields`` that has such a row."""
-        return self.first(self._changing(f, to, condition) for f in fields)
+        return self.first(partial(self.change, f, to, condition) for f in fields)
 
-    def _changing(
-        self, where: Field, to: LiteralString, condition: LiteralString
-    ) -> Callable[[], int]:
-        return lambda: self.change(where, to, condition)
-
-    def swap(self, where: Field, condition: LiteralString = _ALL) -> int:
-        """Give two rows each other's value; both hold one, and not the same."""
-        return self.swap_where(where, sql.SQL(condition).format(where.name))
-
-    def swap_where(self, where: Field, condition: sql.Composable) -> int:
-        """As ``swap``, among the rows that fit a condition that is composed already."""
+    def swap(self, where: Field, condition: sql.Composable = _EVERY) -> int:
+        """Give two rows each other's value; both hold one, not the same, and fit ``condition``."""
         pair = self.rows(
             sql.SQL(
                 "SELECT DISTINCT ON ({column}) {key}::text, {column}::text FROM {table}"
@@ -305,12 +296,9 @@ class Scene:
             *(one, other, other, one),
         )
 
-    def swap_first(self, fields: Iterable[Field], condition: LiteralString = _ALL) -> int:
+    def swap_first(self, fields: Iterable[Field]) -> int:
         """As ``swap``, in the first of ``fields`` that has two such rows."""
-        return self.first(self._swapping(f, condition) for f in fields)
-
-    def _swapping(self, where: Field, condition: LiteralString) -> Callable[[], int]:
-        return lambda: self.swap(where, condition)
+        return self.first(partial(self.swap, f) for f in fields)
 
     def fill(self, where: Field, to: LiteralString) -> int:
         """Set one row's column, which is NULL, to ``to``: {0} is the column, {1} the table."""
@@ -388,6 +376,26 @@ class Scene:
             key=sql.Identifier(table.primary_key[0]),
         )
         return self.do(query, list(keys))
+
+    def lose(self, table: Table) -> int:
+        """Delete the last row."""
+        return self.delete(table, self.keys(table)[-1:])
+
+    def double_first(self, table: Table) -> int:
+        """Insert the first row once more."""
+        return self.double(table, self.keys(table)[:1])
+
+    def fabricate(self, table: Table) -> int:
+        """Double one row and lose another one: as many as before."""
+        keys = self.keys(table)
+        # Doubled first: where that fails, nothing may be lost either.
+        added = self.double(table, keys[:1]) if len(keys) > 1 else 0
+        return self.delete(table, keys[-1:]) if added else 0
+
+    def rekey(self, table: Table) -> int:
+        """Give the first row another key."""
+        keys = self.keys(table)[:1]
+        return self.delete(table, keys) if self.double(table, keys) else 0
 
     def _fresh(self, table: Table, column: Column) -> sql.Composable:
         """A value of ``column`` that no row has: of a foreign key the row's own."""

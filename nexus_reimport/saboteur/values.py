@@ -237,7 +237,7 @@ def two_texts_of_one_length_are_swapped(scene: Scene) -> int:
         )
         of_it = sql.SQL("length({}) = {}")
         return sum(
-            scene.swap_where(where, of_it.format(where.name, sql.Literal(length)))
+            scene.swap(where, of_it.format(where.name, sql.Literal(length)))
             for (length,) in lengths
         )
 

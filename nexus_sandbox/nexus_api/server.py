@@ -13,12 +13,12 @@ from nexus_sandbox.nexus_api.api import DSN, PASSWORD
 _MODULE = "nexus_sandbox.nexus_api.api"
 
 
-class NexusApiServer:
+class NexusApiServer(process.Server):
     """A running stand-in, which stops with the process that started it."""
 
     def __init__(self, port: int, server: subprocess.Popen[bytes]) -> None:
+        super().__init__(server)
         self.port = port
-        self._server = server
 
     @classmethod
     def start(cls, folder: Path, dsn: str, *, port: int, password: str) -> Self:
@@ -36,14 +36,6 @@ class NexusApiServer:
             is_ready=_shows_its_form,
         )
         return cls(*process.launch(how, port))
-
-    def exited(self) -> bool:
-        """Whether it ended by itself."""
-        return self._server.poll() is not None
-
-    def stop(self) -> None:
-        """Stop; the database stays."""
-        process.stop(self._server)
 
 
 def _start(folder: Path, dsn: str, port: int, password: str) -> subprocess.Popen[bytes]:

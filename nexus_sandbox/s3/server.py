@@ -67,10 +67,6 @@ class S3Server(process.Server):
     def __repr__(self) -> str:
         return f"S3Server({self.access.endpoint!r}, pid={self.pid})"
 
-    def stop(self) -> None:
-        """Stop; the objects stay."""
-        process.stop(self._server)
-
     def remove(self) -> None:
         """Stop at once, and delete the objects."""
         process.stop(self._server, polite=signal.SIGKILL)

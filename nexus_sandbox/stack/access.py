@@ -16,10 +16,9 @@ from nexus_sandbox.stack.state import SavedState
 ENVIRONMENTS = ("dev", "prod")
 OWNER = "nexus"  # the application's role: every table is its own
 ROLE = "nexus_reimport"  # the reimport's role: it owns no table, and has the rights that it lists
-FILEMAKER_ACCOUNT = "nexus_reader"
-FILEMAKER_DATABASE = "WalkClinic"
 _MADE_BY = "# made-up clinic: "
 URL_OF_API = "NEXUS_SANDBOX_API_URL"
+_OWN_ENVIRONMENTS = CHECKOUT / "runbook" / "environments"
 
 
 def bucket(environment: str) -> str:
@@ -117,31 +116,30 @@ class Stack:
         }
 
     @staticmethod
-    def wants_api(environments: Path | None = None) -> bool:
+    def wants_api(environments: Path | None) -> bool:
         """Whether an environment's file of the sandbox names Nexus's API, outside of comments."""
-        folder = environments or CHECKOUT / "runbook" / "environments"
+        folder = environments or _OWN_ENVIRONMENTS
         files = [folder / f"sandbox-{name}.toml" for name in ENVIRONMENTS]
         lines = (line for file in files if file.is_file() for line in file.open(encoding="utf-8"))
         return any(URL_OF_API in line and not line.lstrip().startswith("#") for line in lines)
 
     @staticmethod
-    def folder_of(environments: Path | None = None) -> Path | None:
+    def folder_of(environments: Path | None) -> Path | None:
         """The folder of the clinic to which the environments lead; None where they lead nowhere."""
-        folder = environments or CHECKOUT / "runbook" / "environments"
+        folder = environments or _OWN_ENVIRONMENTS
         path = folder / f".env.sandbox-{ENVIRONMENTS[0]}"
         first = path.read_text(encoding="utf-8").partition("\n")[0] if path.is_file() else ""
         return Path(first.removeprefix(_MADE_BY)) if first.startswith(_MADE_BY) else None
 
-    def write_secrets(self, environments: Path | None = None) -> None:
+    def write_secrets(self, environments: Path | None) -> None:
         """Write ``.env.sandbox-dev`` and ``.env.sandbox-prod``, of mode 0600.
 
         Into the folder that is named, else into the checkout's own; where the package was installed
         without a checkout, nowhere.
         """
-        own = CHECKOUT / "runbook" / "environments"
-        if environments is None and not own.is_dir():
+        folder = environments or _OWN_ENVIRONMENTS
+        if environments is None and not folder.is_dir():
             return
-        folder = environments or own
         folder.mkdir(parents=True, exist_ok=True)
         for environment in ENVIRONMENTS:
             held = self.environment(environment)

@@ -16,7 +16,6 @@ def test_an_exponent_is_one_where_cost_grows_with_size_and_two_where_with_its_sq
     costs += [Cost("c", 1, cpu=2), Cost("c", 10, cpu=200)]
     found = growth.exponents(costs)
     assert found == {"a": pytest.approx(1), "c": pytest.approx(2)}
-    assert growth.extrapolated(2, 1, 100) == 200
     assert math.isclose(growth.exponent(1, 8, 2), 3)
 
 

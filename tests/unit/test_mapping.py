@@ -94,7 +94,6 @@ def test_another_text_has_another_digest(tmp_path: Path) -> None:
     assert mapping.load("own.toml", tmp_path).digest != mapping.load("nexus").digest
 
 
-APPOINTMENTS = "[entities.appointments]\n"
 PATIENT = 'patient_id = { from = "id_Contact", convert = "entity", entity = "patients" }'
 MOBILE = 'keys = ["phones", "emails", "email"], replaces = ["phone", "mobile"]'
 

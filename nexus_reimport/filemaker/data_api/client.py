@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from nexus_reimport.filemaker import Field, Origin, Page, Product, ReadRequest, Usage, codes
+from nexus_reimport.filemaker import Field, Origin, Page, Product, ReadRequest, codes
 from nexus_reimport.filemaker.answer import (
     count_in,
     hidden_records,
@@ -203,10 +203,6 @@ class DataApi(Server):
             return self._expect(answer, table, codes.NO_MATCH, codes.NO_RECORD, field=sort)
 
         return self._pages(table, fetch, page)
-
-    def usage(self) -> Usage:
-        """What was read so far, and at what cost."""
-        return self._wire.meter.read()
 
     def close(self) -> None:
         """Log out and close every connection. A server that does not answer is no error here."""

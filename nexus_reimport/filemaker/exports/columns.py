@@ -150,7 +150,7 @@ def _columns(grid: Grid, places: Mapping[str, int], forms: Forms) -> Iterator[_C
 
 def _dates(column: _Column, forms: Forms) -> _Fault | None:
     declared, seen = forms.dates_of(column.name), Seen()
-    firsts = [(_day_of(text), number) for text, number in column.texts]
+    firsts = [(written.day_of(text), number) for text, number in column.texts]
     for text, number in firsts:
         seen.add(written.orders(text), number)
     if not seen.total:
@@ -168,11 +168,6 @@ def _dates(column: _Column, forms: Forms) -> _Fault | None:
             "export again with years of four digits",
         )
     return _contradicted(seen, declared, order, ORDERS, "date") or _turned(column, order)
-
-
-def _day_of(text: str) -> str:
-    """The date part of a date or timestamp, as it is written."""
-    return text.replace("T", " ", 1).partition(" ")[0]
 
 
 def _undeclared(seen: Seen) -> _Fault:
@@ -235,7 +230,7 @@ def _turned(column: _Column, order: str) -> _Fault | None:
     days = [cell.day for cell in column.others if isinstance(cell, date)]
     if not days or order == written.ISO or max(days) > 12:
         return None
-    texts = [written.day(_day_of(text), order) for text, _ in column.texts]
+    texts = [written.day(written.day_of(text), order) for text, _ in column.texts]
     if not all(day and day.day > 12 for day in texts):
         return None
     return _Fault(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from nexus_reimport.errors import MappingError
-from nexus_reimport.filemaker import Field, Origin, Page, Product, ReadRequest, Usage, codes
+from nexus_reimport.filemaker import Field, Origin, Page, Product, ReadRequest, codes
 from nexus_reimport.filemaker.answer import (
     FEW_TRIES,
     RUN_AGAIN_LATER,
@@ -143,10 +143,6 @@ class OData(Server):
         if fields := self._version_fields(request.table):
             for part in self._pages(request, (*request.keys, *fields), max(page, MOST)):
                 yield versions(part)
-
-    def usage(self) -> Usage:
-        """What was read so far, and at what cost."""
-        return self._wire.meter.read()
 
     def close(self) -> None:
         """Close every connection. There is no session to end."""

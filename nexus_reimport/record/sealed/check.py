@@ -82,7 +82,7 @@ class Checked:
 
 def of_record(folder: Path, environment: str = "", signers: Path | None = None) -> Checked:
     """The record in ``folder``, by itself; ``signers``: the file of those who may sign records."""
-    info = _safely(lambda: bag.info(folder), {})
+    info = _safely(lambda: bag.info(folder))
     named = Checked(
         environment or info.get("Environment", folder.parent.name), folder.name, "", DAMAGED
     )
@@ -266,14 +266,14 @@ def _missing(payload: Path, entries: Sequence[journal.Entry]) -> Iterator[str]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    read = _safely(lambda: json.loads(path.read_bytes()), {}) if path.is_file() else {}
+    read = _safely(lambda: json.loads(path.read_bytes())) if path.is_file() else {}
     return read if isinstance(read, dict) else {}
 
 
-def _safely(read: Callable[[], Any], otherwise: Any) -> Any:
+def _safely(read: Callable[[], Any]) -> Any:
     with suppress(OSError, ValueError, RecursionError):
         return read()
-    return otherwise
+    return {}
 
 
 # ---------------------------------------------------------------- all of an environment
