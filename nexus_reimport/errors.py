@@ -45,6 +45,7 @@ from nexus_reimport import disks
 NOTHING_WRITTEN = "nothing was written"
 NOT_BY_THIS_STEP = "nothing was written by this step"  # an earlier one may have committed
 COMMITTED_BEFORE = f"committed; {NOT_BY_THIS_STEP}"
+LINES = ("where", "state", "next")  # of an error, below what happened
 
 
 class ReimportError(Exception):
@@ -69,9 +70,7 @@ class ReimportError(Exception):
 
     def __str__(self) -> str:
         lines = [self.what]
-        for label, text in (("where", self.where), ("state", self.state), ("next", self.next)):
-            if text:
-                lines.append(f"  {label + ':':<7}{text}")
+        lines += [f"  {n + ':':<7}{text}" for n in LINES if (text := getattr(self, n))]
         return "\n".join(lines)
 
 

@@ -48,6 +48,15 @@ _DOTS = re.compile(
 # Hours with a fraction: 9.5 is half past nine as well, so `unclear_times` counts both.
 _FRACTION = re.compile(r"[0-9]+\.[0-9]+")
 _QUARTERS = frozenset({"00", "25", "50"})  # minutes that can also be hundredths of an hour
+AND_A_TIME = " and a time"
+REMARK = re.compile(  # what ``misfit`` adds: the declared form, if there is one
+    rf" \(not (?P<form>[dmy]([/.-])[dmy]\2[dmy])?(?P<clock>{AND_A_TIME})?.*\)$"
+)
+
+
+def misfit(value: object, wanted: str) -> str:
+    """A value of a file that is not what its field wants: as it is, and a remark about it."""
+    return f"{value} (not {wanted})"
 
 
 def order_of(form: str) -> str:

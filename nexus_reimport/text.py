@@ -26,6 +26,8 @@ UNSEEN = "nothing but invisible characters: counts as empty"
 # A character that came in two halves is whole afterwards; any other change loses a part of the
 # text.
 LOSSLESS = frozenset({JOINED})
+# Whatever ends a line in some program, for a pattern's class of characters.
+LINE_ENDS = r"\n\r\x0b\x85\u2028\u2029"
 # What Parquet, PostgreSQL, JSON or XML refuse. Tab, newline, return, and 0x0B, which FileMaker's
 # exports write for a return inside of a field, are texts' own.
 _ODD = re.compile("[\x00-\x08\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

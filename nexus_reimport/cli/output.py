@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from nexus_reimport.errors import ReimportError
+from nexus_reimport.errors import LINES, ReimportError
 from nexus_reimport.interrupt import Interrupted
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def give_error(exit_code: int, error: ReimportError, text: str) -> None:
     """Print an error as JSON, unless the one object of this command was its result."""
     if VOLUME.result_begun:
         return
-    lines = {name: getattr(error, name) for name in ("what", "where", "state", "next")}
+    lines = {name: getattr(error, name) for name in ("what", *LINES)}
     with suppress(OSError):  # stderr has it, and the exit code
         write(json.dumps({"error": text, **lines, "exit_code": exit_code}))
 

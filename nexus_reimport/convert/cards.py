@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from nexus_reimport.convert.outcome import ConversionError, Partial
 from nexus_reimport.convert.registry import Detail
 from nexus_reimport.convert.texts import flag, is_flag, text
-from nexus_reimport.text import name_key, visible
+from nexus_reimport.text import LINE_ENDS, name_key, visible
 
 T = TypeVar("T")
 _KINDS = frozenset({"phone", "mobile", "email", "address"})
@@ -28,7 +28,7 @@ _IN_A_PHONE = "an e-mail in the record of a phone: kept there as it was written"
 _OF_UNKNOWN_KIND = "of unknown kind: taken as {}, judged by its value"
 _AS = {"phone": "a phone", "email": "an e-mail", "address": "an address"}
 # What people write between two numbers, the second of which may be its last digits alone.
-_BETWEEN = re.compile(r"[/,;|&+\n\r\x0b\x85\u2028\u2029]|\b(?:or|and)\b", re.IGNORECASE)
+_BETWEEN = re.compile(rf"[/,;|&+{LINE_ENDS}]|\b(?:or|and)\b", re.IGNORECASE)
 _WORDS = re.compile(r"[^\W\d_]+")
 _DASHES = r"\-\u2010-\u2015\u2212"  # of every length
 _DASH = re.compile(rf"\s[{_DASHES}]\s")

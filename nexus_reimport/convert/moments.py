@@ -23,8 +23,6 @@ _DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,6})?)?"
 _TOO_LONG = timedelta(hours=48)
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python would also accept 20250630 and 2025-W27-1
 _OFFSET = re.compile(r"([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)(?:Z|[+-][0-9]{2}:?[0-9]{2})$")
-# Which a channel adds to a value that does not fit: the form that is declared, if it has one.
-_REMARK = re.compile(r" \(not (?P<form>[dmy]([/.-])[dmy]\2[dmy])?(?P<clock> and a time)?.*\)$")
 
 
 def iso_date(value: str) -> str | None:
@@ -63,7 +61,7 @@ def _no_date(value: str) -> str:
 
     If it would be a date in another form, that form is named.
     """
-    remark = _REMARK.search(value)
+    remark = forms.REMARK.search(value)
     text = value[: remark.start()] if remark else value
     written, _, clock = text.strip().replace("T", " ", 1).partition(" ")
     expected = forms.order_of(remark["form"]) if remark and remark["form"] else forms.ISO
@@ -173,7 +171,7 @@ def timestamp(value: str, zone: ZoneInfo) -> Partial:
 
 
 def _wall(value: str) -> datetime:
-    if _REMARK.search(value):
+    if forms.REMARK.search(value):
         raise ConversionError(_no_date(value))
     day, _, clock = _OFFSET.sub(r"\1", value.strip().replace("T", " ", 1)).partition(" ")
     return datetime.combine(_date(day), time.min) + duration(clock or "00:00:00")

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from nexus_reimport import convert, strict_json
-from nexus_reimport.text import folded, name_key, visible
+from nexus_reimport.text import LINE_ENDS, folded, name_key, visible
 
 Card = Mapping[str, Any]
 Keys = Sequence[str]  # the JSON keys that hold a part, its list of entries first
@@ -32,7 +32,7 @@ _ADDRESS = ("line1", "street", "line2", "street2", "suburb", "state", "postcode"
 _PLACES = {"street": "line1", "street2": "line2"}
 _BESIDE = ("full_address", "country")  # count only if an address has nothing else
 _CUT = re.compile(r"4[0-9]{8}")  # a mobile without its zero
-_SEPARATORS = re.compile(r"[,;|\n\r\x0b\x85\u2028\u2029]+")
+_SEPARATORS = re.compile(rf"[,;|{LINE_ENDS}]+")
 # A card is looked at from both sides, part by part, so each of its texts comes several times.
 _REMEMBERED = 10_000
 

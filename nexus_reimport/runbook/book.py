@@ -14,7 +14,6 @@ from nexus_reimport.runbook.opening import (
     clear_scratch,
     create,
     no_bar,
-    require_fit,
     require_own_database,
     require_ready,
 )
@@ -47,9 +46,8 @@ def begin(
     mapping = mappings.load_for(settings, environments.folder())
     kind = Scope.RELINK if links_only else Scope.REIMPORT
     existing = record.find(settings, run_id) if run_id else None
-    require_ready(settings, mapping, TASKS[existing.kind if existing else kind])
-    if existing is None:
-        require_fit(settings, mapping)
+    task = TASKS[existing.kind if existing else kind]
+    require_ready(settings, mapping, task, fitting=existing is None)
     clear_scratch(settings)
     run = existing or create(settings, kind)
     by_hand.opened(settings, run)

@@ -221,7 +221,7 @@ def _postgres(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
         yield from _optional(every)
         yield from _for_restore(lacking_of(settings, every, Task.RESTORE), lacking)
         if not lacking:
-            opening.require_fit(settings, mapping)
+            opening.require_fit(connection, mapping)
             yield Finding(area, State.RIGHT, "every table and column that the mapping names")
         if not lacking:  # last: before it is adopted, an administrator grants the rights
             deployment.require(connection, settings.name)

@@ -65,13 +65,21 @@ def require_own_database(settings: Settings, state: str = NOTHING_WRITTEN) -> No
 
 
 def require_ready(
-    settings: Settings, mapping: FieldMapping, task: Task, state: str = NOTHING_WRITTEN
+    settings: Settings,
+    mapping: FieldMapping,
+    task: Task,
+    state: str = NOTHING_WRITTEN,
+    *,
+    fitting: bool = False,
 ) -> None:
     """Stop unless the database is this environment's and the role has every right for ``task``.
+
+    ``fitting``: also unless it has what the mapping names.
 
     Raises:
         StopError: it does not, or rights are missing: all of them at once, each with its GRANT.
             ``state`` is left.
+        MappingError: what the mapping names is not there: see ``require_fit``.
         TargetError: the database, or the server for rehearsals, cannot be reached.
     """
     with connected(settings.postgres, state) as connection:
@@ -81,16 +89,17 @@ def require_ready(
             _require_rights(settings, mapping, task, connection, state)
             raise
         _require_rights(settings, mapping, task, connection, state)
+        if fitting:
+            require_fit(connection, mapping)
 
 
-def require_fit(settings: Settings, mapping: FieldMapping) -> None:
+def require_fit(connection: Connection, mapping: FieldMapping) -> None:
     """Stop unless the database has what the mapping names: FileMaker would be read for nothing.
 
     Raises:
         MappingError: all problems at once, each with its line. Nothing was written.
     """
-    with connected(settings.postgres) as connection:
-        fit.check(connection, mapping, catalogs.read(connection, mapping.schema_name))
+    fit.check(connection, mapping, catalogs.read(connection, mapping.schema_name))
 
 
 def _require_rights(

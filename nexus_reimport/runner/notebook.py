@@ -19,6 +19,7 @@ from typing import Any
 
 from nexus_reimport import CHECKOUT, environ, naming
 from nexus_reimport.errors import (
+    LINES,
     NOT_BY_THIS_STEP,
     NOTHING_WRITTEN,
     WAS_KILLED,
@@ -41,7 +42,6 @@ FOLDER = CHECKOUT / "runbook"
 STARTS = 3
 _DIED_AT_ITS_START = "Kernel died before replying to kernel_info"  # jupyter_client's own words
 Parameters = Mapping[str, str | bool]
-_LINES = ("where", "state", "next")
 _STATES = {
     State.AS_IT_WAS: "as it was",
     State.UNKNOWN: "as it was, or holds everything that was approved: not known yet",
@@ -176,7 +176,7 @@ def last_error(run: Run) -> str:
     if not error.get("state"):  # of an error that no stage of ours has raised
         rest = (str(error.get(name, "")) for name in ("next", "where"))
         return told_of(run, str(error["what"]), *rest)
-    lines = {name: str(error.get(name, "")) for name in _LINES}
+    lines = {name: str(error.get(name, "")) for name in LINES}
     of_the_step = lines["state"] in (NOTHING_WRITTEN, NOT_BY_THIS_STEP)
     if of_the_step and run.state() is not State.AS_IT_WAS:
         # True of the step that failed, as of a mapping that cannot be read, and not of the run.

@@ -158,8 +158,7 @@ def _require_set_up(settings: Settings, kind: Scope) -> None:
     """
     mapping = mappings.load_for(settings, environments.folder())
     try:
-        opening.require_ready(settings, mapping, TASKS[kind], NOTHING_STARTED)
-        opening.require_fit(settings, mapping)
+        opening.require_ready(settings, mapping, TASKS[kind], NOTHING_STARTED, fitting=True)
     except ReimportError as error:
         if error.exit_code == SettingsError.exit_code:
             raise

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nexus_reimport.errors import ReimportError
+from nexus_reimport.errors import LINES, ReimportError
 from nexus_reimport.record import journal
 from nexus_reimport.show.page import Page, TextLine, Tone, bundle
-
-_LINES = ("where", "state", "next")
 
 
 def failure(error: ReimportError) -> Page:
     """What happened, where, what state is left, and what to do next."""
     what, *more = error.what.splitlines() or [""]
-    lines = [f"{name}: {text}" for name in _LINES if (text := getattr(error, name))]
+    lines = [f"{name}: {text}" for name in LINES if (text := getattr(error, name))]
     return Page(
         error.title,
         (TextLine(what, Tone.BAD), *map(TextLine, [*more, *lines])),

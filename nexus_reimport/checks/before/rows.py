@@ -8,7 +8,7 @@ checks, foreign keys) is left to ``refused_rows``, which asks a restored copy.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from math import ceil
 from typing import NamedTuple
 
@@ -73,8 +73,8 @@ def no_needed_column_stays_empty(before: Before) -> Finding:
         looked += plan.file.rows
         count += len(set().union(*empty.values()))  # a row counts once, however many it lacks
         if empty:
-            records = records_of(before, name)
-            gaps += [_Empty(name, c, keys, records) for c, keys in empty.items()]
+            records, misfits = records_of(before, name), _misfits(before, name, empty)
+            gaps += [_Empty(name, c, keys, records, misfits[c]) for c, keys in empty.items()]
     lines = [
         f"{e.entity}.{e.column} would be empty: {rows_by_name(e.keys, e.records)}" for e in gaps
     ]
@@ -95,9 +95,10 @@ def every_planned_appointment_of_a_patient_has_an_end(before: Before) -> Finding
         keys = columns.empty(of_patients, calendar.end, key)
     records = records_of(before, name) if keys else {}
     brought = [key for key in keys if records.get(key)]
-    empty = _Empty(name, calendar.end, brought, records)
     are_many = len(brought) > wording.SHOWN
-    if are_many and {records[key] for key in brought} <= _misfits(before, empty):
+    misfits = _misfits(before, name, [calendar.end])[calendar.end] if are_many else set()
+    if are_many and {records[key] for key in brought} <= misfits:
+        empty = _Empty(name, calendar.end, brought, records, misfits)
         advice = [_advice(before, empty)]  # one rule, and not a wall of ids
     else:
         advice = leaving_out(before, name, f"without_{calendar.end}", keys, records)
@@ -169,6 +170,7 @@ class _Empty(NamedTuple):
     column: str
     keys: list[str]
     records: Mapping[str, str]
+    misfits: set[str]  # FileMaker's ids of the records whose value does not fit it
 
 
 def records_of(before: Before, entity: str) -> dict[str, str]:
@@ -199,7 +201,7 @@ def _advice(before: Before, empty: _Empty) -> str:
         column = next(c for c in before.survey.columns[empty.entity] if c.name == empty.column)
         return _of_no_feed(empty, column)
     records = {empty.records.get(key, "") for key in empty.keys} - {""}
-    misfits, count = _misfits(before, empty), len(empty.keys)
+    misfits, count = empty.misfits, len(empty.keys)
     if records & misfits:
         count = len(misfits | records)  # the rule also leaves out those whose row has a value
         rule = f'name = "{empty.column}_does_not_fit"', f'misfit = "{empty.column}"'
@@ -214,13 +216,13 @@ def _advice(before: Before, empty: _Empty) -> str:
     return left_out_line(empty.entity, total, count, *rule)
 
 
-def _misfits(before: Before, empty: _Empty) -> set[str]:
-    """FileMaker's ids of the records whose value does not fit the column."""
-    return {
-        f or ""
-        for e, c, _, f, _ in rowfile.read(before.folder, before.plan.misfits)
-        if (e, c) == (empty.entity, empty.column)
-    }
+def _misfits(before: Before, entity: str, asked: Collection[str]) -> dict[str, set[str]]:
+    """Of each of these columns, FileMaker's ids of the records whose value does not fit it."""
+    misfits: dict[str, set[str]] = {column: set() for column in asked}
+    for e, c, _, f, _ in rowfile.read(before.folder, before.plan.misfits):
+        if e == entity and c in misfits:
+            misfits[c].add(f or "")
+    return misfits
 
 
 def _of_no_feed(empty: _Empty, column: Column) -> str:

@@ -222,14 +222,16 @@ def _uncut(text: str, forms: Forms) -> str:
 
 
 def _date_of_text(text: str, forms: Forms) -> str:
-    return _day(text, forms) or f"{text} (not {forms.dates})"
+    return _day(text, forms) or written.misfit(text, f"{forms.dates}")
 
 
 def _timestamp_of_text(text: str, forms: Forms) -> str:
     spelt = text.replace("T", " ", 1) if forms.dates and forms.dates[0] == "y" else text
     first, _, second = spelt.partition(" ")
     day, clock = _day(first, forms), _clock(second.strip())
-    return f"{day} {clock}" if day and clock else f"{text} (not {forms.dates} and a time)"
+    if day and clock:
+        return f"{day} {clock}"
+    return written.misfit(text, f"{forms.dates}{written.AND_A_TIME}")
 
 
 def _day(text: str, forms: Forms) -> str:
@@ -245,7 +247,7 @@ def _day(text: str, forms: Forms) -> str:
 
 
 def _time_of_text(text: str, _: Forms) -> str:
-    return _clock(text) or f"{text} (not a time)"
+    return _clock(text) or written.misfit(text, "a time")
 
 
 def _clock(text: str) -> str:
@@ -276,13 +278,13 @@ def _plain(value: Value, _: Forms) -> str:
 def _date_of_value(value: Value, _: Forms) -> str:
     if isinstance(value, datetime):
         return value.date().isoformat() if value.time() == time.min else value.isoformat(" ")
-    return value.isoformat() if isinstance(value, date) else f"{value} (not a date)"
+    return value.isoformat() if isinstance(value, date) else written.misfit(value, "a date")
 
 
 def _timestamp_of_value(value: Value, _: Forms) -> str:
     if isinstance(value, date):
         return value.isoformat(" ") if isinstance(value, datetime) else f"{value} 00:00:00"
-    return f"{value} (not a timestamp)"
+    return written.misfit(value, "a timestamp")
 
 
 def _time_of_value(value: Value, forms: Forms) -> str:
@@ -309,7 +311,7 @@ def _time_of_value(value: Value, forms: Forms) -> str:
     elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1_000:
         span = timedelta(milliseconds=round(value * 86_400_000))
     if span is None or not timedelta() <= span <= _LONGEST_TIME:
-        return f"{value} (not a time)"
+        return written.misfit(value, "a time")
     return _spelt(span)
 
 
