@@ -153,7 +153,9 @@ class ColumnConverter:
         if not record[self.spec.source_field].strip():
             return Outcome(None, held, is_unresolved=True)
         if key is None:
-            misfits = (f"names no row of {self.spec.entity}",) if self.spec.may_miss else ()
+            # Counted whether the link may stay empty or not: if no rule leaves the record out, and
+            # the column takes NULL, it would be loaded without its owner, and nobody told.
+            misfits = (f"names no row of {self.spec.entity}",)
             return Outcome(None, held, misfits, is_unresolved=True)
         return self._fitting(key, held)
 

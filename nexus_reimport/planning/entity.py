@@ -26,7 +26,7 @@ from nexus_reimport.planning.column import Resolver
 from nexus_reimport.planning.feed import Converted, RecordConverter
 from nexus_reimport.planning.matching import Matches
 from nexus_reimport.planning.merge import Merger, Row
-from nexus_reimport.planning.misfits import DERIVED, EMPTY, STAYS, Misfit
+from nexus_reimport.planning.misfits import BLOCKED, DERIVED, EMPTY, STAYS, Misfit
 from nexus_reimport.planning.spooled import ConvertedRecord, SpooledRecords, SpooledRows
 from nexus_reimport.settings import Cause, EntityDecisions
 
@@ -283,6 +283,8 @@ class EntityPlanner:
         else:
             row = self._new_row(one)
         self._note_misfits(one.written, one.converted, row, existed=was is not None)
+        self._misfits += [(name, BLOCKED, one.written, STAYS) for name in self._merger.blocked]
+        self._merger.blocked.clear()
         if differing := self._merger.differences:
             lines = [(k, c, merge.as_text(was), merge.as_text(new)) for k, c, was, new in differing]
             self._differing.append((one.written, self._differences.add([*lines])))

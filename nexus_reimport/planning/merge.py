@@ -74,6 +74,7 @@ class Merger:
         self._read: dict[str, tuple[str, Any]] = {}  # JSON column -> the last text, and its content
         # Nexus id, column, Nexus's value, FileMaker's value ("" if it has none)
         self.differences: list[tuple[str, str, Any, Any]] = []
+        self.blocked: list[str] = []  # names for which FileMaker has a value, and Nexus no place
 
     def changes(self) -> tuple[ColumnChange, ...]:
         """The counts, column by column, in the mapping's order."""
@@ -208,8 +209,10 @@ class Merger:
         """Merge one key of a JSON column. If a value blocks the path to it, that value stays."""
         value, blocks = _at(old, column.keys)
         if blocks:
-            column.tally.kept += 1
-            if not _is_empty(new):
+            if _is_empty(new):
+                column.tally.kept += 1
+            else:
+                self.blocked.append(column.name)
                 self.differences.append((key, column.name, value, new))
             return old
         chosen = self._choose(key, column, value, new, existed)

@@ -10,10 +10,12 @@ from nexus_reimport.mapping import Entity
 from nexus_reimport.model import ColumnFit, Misfits
 
 STAYS, EMPTY, DERIVED = "Nexus's value stays", "empty", "derived"
+BLOCKED = "Nexus has a value of another kind where this key belongs"
 Misfit = tuple[str, str, str, str]  # column, reason, FileMaker id, what became of it
 SAMPLE = 5
 # How many values of a column may be misfits if the mapping does not say: five, or 1% if that is
-# more. 1% alone would allow less than one misfit in a column with few values.
+# more. 1% alone would allow less than one misfit in a column with few values. Links that may not
+# stay empty have none.
 FEW, BUDGET = 5, 0.01
 
 
@@ -33,5 +35,7 @@ def fits(spec: Entity, held: Mapping[str, int], misfits: Sequence[Misfit]) -> It
     counts = Counter(column for column, _, _, became in misfits if became != DERIVED)
     for name, column in spec.columns.items():
         holds, most = held.get(name, 0), column.misfits_at_most
+        if most is None and column.entity and not column.may_miss:
+            most = 0
         budget = max(FEW, ceil(BUDGET * holds)) if most is None else ceil(most * holds)
         yield ColumnFit(name, holds, counts[name], budget, most == 1)

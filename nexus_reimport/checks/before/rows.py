@@ -29,10 +29,13 @@ def no_column_has_more_misfits_than_its_budget(before: Before) -> Finding:
 
     A column full of misfits is not the fault of its records: a declared form or field is wrong.
     """
-    over, count = [], 0
+    over, links, count = [], list[str](), 0
     for entity in before.plan.entities.values():
+        fed = before.mapping.entities[entity.entity].columns
         for fit in entity.fits:
             if fit.is_over:
+                spec = fed[fit.column]
+                links += [fit.column] if spec.entity and not spec.may_miss else []
                 reasons = {
                     m.reason: m.stays + m.empty for m in entity.misfits if m.column == fit.column
                 }
@@ -44,13 +47,17 @@ def no_column_has_more_misfits_than_its_budget(before: Before) -> Finding:
                 )
                 count += fit.misfits
     held = sum(fit.held for entity in before.plan.entities.values() for fit in entity.fits)
-    return Finding(max(1, held), over, count=count, note=_declaring(over) if over else "")
+    return Finding(max(1, held), over, count=count, note=_declaring(over, links) if over else "")
 
 
-def _declaring(over: Iterable[str]) -> str:
-    """What to declare, by the reasons for which values do not fit."""
+def _declaring(over: Iterable[str], links: Iterable[str]) -> str:
+    """What to declare, by the reasons for which values do not fit, and for links among them."""
     listed = "\n".join(over)
-    ways = []
+    ways = [
+        f'{column}: leave such records out by a rule (unresolved = "{column}"), or say'
+        " may_miss = true if the link may stay empty"
+        for column in links
+    ]
     if OTHER_FORM in listed:
         ways.append(
             "dates: declare the form that fits in [filemaker.exports], if a file is read; over a"
@@ -204,9 +211,10 @@ def _advice(before: Before, empty: _Empty) -> str:
     misfits, count = empty.misfits, len(empty.keys)
     if records & misfits:
         count = len(misfits | records)  # the rule also leaves out those whose row has a value
-        rule = f'name = "{empty.column}_does_not_fit"', f'misfit = "{empty.column}"'
-    elif fed.entity:
+    if fed.entity:
         rule = f'name = "{empty.column}_unknown"', f'unresolved = "{empty.column}"'
+    elif records & misfits:
+        rule = f'name = "{empty.column}_does_not_fit"', f'misfit = "{empty.column}"'
     else:
         fields = ", ".join(f'"{field}"' for field in fed.fields_used[:1])
         rule = f'name = "without_{empty.column}"', f"empty = [{fields}]"
