@@ -196,8 +196,9 @@ class Merger:
         # The same value in another spelling is not a difference: nobody has to decide about it.
         if _same(old, new, spec):
             tally.same += 1
-            tally.respelt += spec.folded and new != old
-            return new if spec.folded else old
+            is_respelt = new != old and (spec.folded or _differ_in_outer_blanks(old, new))
+            tally.respelt += is_respelt
+            return new if is_respelt else old
         tally.different += 1
         self.differences.append((key, column.name, old, new))
         if column.decision == "nexus":
@@ -364,6 +365,11 @@ def _same(old: Any, new: Any, column: ColumnSpec) -> bool:
         return number == Decimal(str(int(old) if isinstance(old, bool) else old))
     # A UUID is the same in capitals.
     return convert.identifier(str(old)) == convert.identifier(str(new))
+
+
+def _differ_in_outer_blanks(old: Any, new: Any) -> bool:
+    """Whether two texts differ in the blanks and line ends around them, and in nothing else."""
+    return isinstance(old, str) and isinstance(new, str) and old.strip() == new.strip()
 
 
 def _number(value: Any) -> Decimal | None:

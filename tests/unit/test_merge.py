@@ -61,6 +61,17 @@ def test_an_id_in_another_case_is_the_same_and_stays_as_it_was_written() -> None
     assert made.changes()[0].same == 1
 
 
+@pytest.mark.parametrize(("held", "fed"), [("Anna ", "Anna"), ("\n seen", "seen"), ("x", "x\n")])
+def test_outer_blanks_are_no_difference_and_become_as_filemaker_has_them(
+    held: str, fed: str
+) -> None:
+    made = merger({"name": {"from": "n"}, "data.name": {"from": "n"}}, **{"*": "nexus"})
+    row = {"name": held, "data": json.dumps({"name": held})}
+    after = merged(made, row, {"name": fed, "data.name": fed})
+    assert (after["name"], json.loads(str(after["data"]))) == (fed, {"name": fed})
+    assert [(c.same, c.respelt, c.different, c.gone) for c in made.changes()] == [(1, 1, 0, 0)] * 2
+
+
 def test_keys_that_nobody_feeds_survive_with_every_digit() -> None:
     made = merger({"data.id": {"from": "n"}})
     row = {"data": '{"own": 0.10000000000000000001, "list": [1.50]}'}
