@@ -1,0 +1,216 @@
+"""Converters at the limits: the last value that fits, the first that does not, blanks around it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from nexus_reimport import convert
+from nexus_reimport.convert import ConversionError, texts
+
+SYDNEY = ZoneInfo("Australia/Sydney")
+UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+
+# ---------------------------------------------------------------- dates and times
+
+
+@pytest.mark.parametrize("value", ["1890-01-01", "2199-12-31", "2024-02-29"])
+def test_the_first_and_the_last_day_of_a_plan_fit(value: str) -> None:
+    assert convert.iso_date(f" {value}\t") == value
+
+
+@pytest.mark.parametrize("value", ["1889-12-31", "2200-01-01", "0202-05-05", "9999-12-31"])
+def test_a_day_beyond_them_is_out_of_range_wherever_it_is_read(value: str) -> None:
+    for read in (
+        lambda: convert.iso_date(value),
+        lambda: convert.birth_date(value, datetime.fromisoformat("2025-11-15T00:00Z"), SYDNEY),
+        lambda: convert.timestamp(f"{value} 10:00:00", SYDNEY),
+        lambda: convert.moment(value, "10:00:00", SYDNEY),
+        lambda: convert.dated(value, "", SYDNEY),
+    ):
+        with pytest.raises(ConversionError, match="a date out of range"):
+            read()
+
+
+@pytest.mark.parametrize("value", ["20250630", "2025-W27-1", "2025-6-3", "2023-02-29"])
+def test_a_day_that_python_alone_would_read_is_none(value: str) -> None:
+    with pytest.raises(ConversionError, match="not a date"):
+        convert.iso_date(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("9:59:59", 35_999),
+        ("0:00", 0),
+        (" 09:05 ", 32_700),
+        ("24:00:01", 86_401),
+        ("9999:59:59", 35_999_999),
+        ("0:00:00.000001", 0.000_001),
+    ],
+)
+def test_a_time_fits_up_to_its_last_minute_and_second(value: str, seconds: float) -> None:
+    assert convert.duration(value) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "value", ["9:60", "9:60:00", "9:00:60", "9:5", "10000:00", "-1:00", "9:00:00.1234567", "9.30"]
+)
+def test_a_time_beyond_them_is_none_and_never_becomes_a_later_one(value: str) -> None:
+    with pytest.raises(ConversionError, match="not a time"):
+        convert.duration(value)
+
+
+@pytest.mark.parametrize("read", [convert.iso_date, convert.whole, convert.as_uuid])
+def test_blanks_alone_are_no_value(read) -> None:
+    assert read(" \r\t") is None
+    assert convert.timestamp(" ", SYDNEY).value is None
+    assert convert.moment(" ", " ", SYDNEY).value is None
+    now = datetime.fromisoformat("2025-11-15T00:00Z")
+    assert convert.birth_date(" ", now, SYDNEY) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "instant"),
+    [
+        (" 2025-06-30T10:00:00+11:00\t", "2025-06-30 00:00:00+00"),
+        ("2025-06-30 10:00", "2025-06-30 00:00:00+00"),
+        ("2025-06-30T10:00:00.50Z", "2025-06-30 00:00:00.5+00"),
+        ("2025-06-30", "2025-06-29 14:00:00+00"),
+        ("2025-06-30 24:00:00", "2025-06-30 14:00:00+00"),
+    ],
+)
+def test_a_timestamp_is_read_on_the_clinics_clock(value: str, instant: str) -> None:
+    assert convert.timestamp(value, SYDNEY).value == instant
+
+
+def test_blanks_are_no_end_and_no_start() -> None:
+    assert convert.end_moment((" ", " "), (" ", " "), 30, SYDNEY).value is None
+    for end in ((" ", "9:00"), ("2025-06-30", " ")):
+        with pytest.raises(ConversionError, match="an end without a start"):
+            convert.end_moment(end, (" ", " "), 30, SYDNEY)
+
+
+@pytest.mark.parametrize(
+    ("end", "instant", "reasons"),
+    [
+        (("2025-07-01", "09:00"), "2025-06-30 23:00:00+00", ()),
+        ((" 2025-06-30 ", "11:00"), "2025-06-30 01:00:00+00", ()),
+        ((" ", " 11:00 "), "2025-06-30 01:00:00+00", ()),
+        (("2025-06-30 ", " "), "2025-06-30 00:30:00+00", ("no end",)),
+        (("2025-07-01", ""), "2025-06-30 00:30:00+00", ("an end on another day without a time",)),
+        (("2025-06-29", "11:00"), "2025-06-30 00:30:00+00", ("an end before the start",)),
+        (("", "10:00"), "2025-06-30 00:00:00+00", ()),
+    ],
+)
+def test_an_end_is_on_its_own_day_and_what_is_assumed_is_told(
+    end: tuple[str, str], instant: str, reasons: tuple[str, ...]
+) -> None:
+    made = convert.end_moment(end, (" 2025-06-30", "10:00 "), 30, SYDNEY)
+    assert made.value == instant
+    assert made.derived == tuple(f"{why}: set to 30 minutes after the start" for why in reasons)
+
+
+def test_a_date_without_a_timestamp_beside_it_is_at_midnight_and_nothing_was_unread() -> None:
+    made = convert.dated("2025-06-30", " ", SYDNEY)
+    assert (made.value, made.derived) == ("2025-06-29 14:00:00+00", ())
+    assert convert.dated(" ", "2025-06-30 10:00:00", SYDNEY).value == "2025-06-30 00:00:00+00"
+
+
+def test_what_is_now_or_today_is_not_over() -> None:
+    now = datetime.fromisoformat("2025-11-15T21:00Z")  # the 16th in Sydney
+    over = {
+        value: convert.is_over(value, now, SYDNEY)
+        for value in (
+            *("2025-11-15 20:59:59.999999+00", "2025-11-15 21:00:00+00", "2025-11-15"),
+            *("2025-11-16", "", None, "infinity", "-infinity", "0044-03-15 BC"),
+        )
+    }
+    assert {value for value, is_over in over.items() if is_over} == {
+        "2025-11-15 20:59:59.999999+00",
+        "2025-11-15",
+        "-infinity",
+        "0044-03-15 BC",
+    }
+
+
+# ---------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize(
+    ("kind", "least", "most"),
+    [
+        ("smallint", -32_768, 32_767),
+        ("integer", -2_147_483_648, 2_147_483_647),
+        ("bigint", -9_223_372_036_854_775_808, 9_223_372_036_854_775_807),
+    ],
+)
+def test_a_whole_number_fits_up_to_the_last_that_its_type_holds(
+    kind: str, least: int, most: int
+) -> None:
+    for fits in (least, most):
+        assert convert.for_type(f" {fits}.0 ", kind) == str(fits)
+    for beyond in (least - 1, most + 1):
+        with pytest.raises(ConversionError, match=f"too large for {kind}"):
+            convert.for_type(str(beyond), kind)
+
+
+# ---------------------------------------------------------------- words and flags
+
+
+def test_blanks_are_no_choice_and_a_dot_is_one_that_does_not_fit() -> None:
+    choices = {"Mr": ("mr",)}
+    assert convert.choice("", choices) is convert.choice(" \r", choices) is None
+    for value in (".", "...", "-"):
+        with pytest.raises(ConversionError, match="not one of the choices"):
+            convert.choice(value, choices)
+
+
+def test_of_two_fields_of_a_phone_the_second_counts_only_where_the_first_is_empty() -> None:
+    assert convert.phone(" 0491 570 001 ", "0491 570 002") == "0491 570 001"
+    assert convert.phone(" ", " 0491 570 002") == "0491 570 002"
+    assert convert.phone(" ", "") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "is_set", "is_known"),
+    [
+        *((one, True, True) for one in ("1", " 1 ", "1.0", "YES", "on\r")),
+        *((one, False, True) for one in ("", " ", "0", " 0", "0.0", "No")),
+        *((one, False, False) for one in ("2", "-1", "01", "x", "?", "1,0")),
+    ],
+)
+def test_a_flag_is_set_or_not_or_none(value: str, is_set: bool, is_known: bool) -> None:
+    assert (convert.flag(value), texts.is_flag(value)) == (is_set, is_known)
+
+
+def test_a_letter_has_no_empty_paragraph_and_no_indentation() -> None:
+    body = "  first \r\r \x0b\tsecond\r\nthird"
+    (page,) = convert.html_pages(body, " Dear Sir,\r")
+    assert page == "<p>Dear Sir,</p><p>first</p><p>second</p><p>third</p>"
+
+
+# ---------------------------------------------------------------- ids of a whole page
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "P1",
+        "",
+        f" {UUID.upper()} ",
+        UUID.upper(),
+        UUID.replace("-", "_"),
+        UUID.upper().replace("F", "G"),
+        # As long as a UUID, its hyphens in other places.
+        "-".join(("ABCDEFAB", "CDEFABCD", "1234567", "1234", "12345")),
+        f"{UUID[:-1]}-".upper(),
+        "ABCDEF" * 6,
+    ],
+)
+def test_many_ids_are_what_each_is_for_itself(odd: str) -> None:
+    for several in ([odd], [UUID.upper(), odd], [odd, UUID.upper()], [odd, odd[::-1]]):
+        assert convert.identifiers(several) == [convert.identifier(one) for one in several]
