@@ -9,6 +9,8 @@ from nexus_reimport.convert import cards, columns, moments, texts
 from nexus_reimport.convert.outcome import Partial
 from nexus_reimport.convert.registry import Given, converter, fields_in
 
+_LEFT_OUT = "a sentence is left out, because another field of it is empty"
+
 
 @converter("text", keeps_text=True)
 def _text(given: Given) -> str | None:
@@ -118,12 +120,15 @@ def _html_pages(given: Given) -> list[str]:
 
 
 @converter("sentence", needs=("text",), templates=("text",), keeps_text=True)
-def _sentence(given: Given) -> str | None:
-    """The text of ``with`` with fields filled in; a sentence with an empty field is left out."""
-    record = given.record
-    kept = [
-        re.sub(r"{([^}]+)}", lambda match: record[match[1]].strip(), part)
-        for part in re.split(r"(?<=\.)\s+", given.named["text"])
-        if all(record[field].strip() for field in fields_in(part))
-    ]
-    return texts.text(" ".join(kept))
+def _sentence(given: Given) -> Partial:
+    """The text of ``with`` with fields filled in; a sentence with an empty field is left out.
+
+    What its other fields hold is told then, unless another sentence says it.
+    """
+    values = {field: given.record[field].strip() for field in fields_in(given.named["text"])}
+    parts = re.split(r"(?<=\.)\s+", given.named["text"])
+    kept = " ".join(part for part in parts if all(values[field] for field in fields_in(part)))
+    is_lost = any(values[field] for field in values.keys() - {*fields_in(kept)})
+    text = texts.text(re.sub(r"{([^}]+)}", lambda match: values[match[1]], kept))
+    told = (_LEFT_OUT,) if is_lost else ()
+    return Partial(text, derived=told) if text else Partial(None, misfits=told)

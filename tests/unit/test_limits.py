@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from nexus_reimport import convert
-from nexus_reimport.convert import ConversionError, texts
+from nexus_reimport.convert import ConversionError, registry, texts
+from nexus_reimport.convert.registry import Given
 
 SYDNEY = ZoneInfo("Australia/Sydney")
+NOW = datetime.fromisoformat("2025-11-15T00:00Z")
 UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 
@@ -26,7 +29,7 @@ def test_the_first_and_the_last_day_of_a_plan_fit(value: str) -> None:
 def test_a_day_beyond_them_is_out_of_range_wherever_it_is_read(value: str) -> None:
     for read in (
         lambda: convert.iso_date(value),
-        lambda: convert.birth_date(value, datetime.fromisoformat("2025-11-15T00:00Z"), SYDNEY),
+        lambda: convert.birth_date(value, NOW, SYDNEY),
         lambda: convert.timestamp(f"{value} 10:00:00", SYDNEY),
         lambda: convert.moment(value, "10:00:00", SYDNEY),
         lambda: convert.dated(value, "", SYDNEY),
@@ -69,8 +72,7 @@ def test_blanks_alone_are_no_value(read) -> None:
     assert read(" \r\t") is None
     assert convert.timestamp(" ", SYDNEY).value is None
     assert convert.moment(" ", " ", SYDNEY).value is None
-    now = datetime.fromisoformat("2025-11-15T00:00Z")
-    assert convert.birth_date(" ", now, SYDNEY) is None
+    assert convert.birth_date(" ", NOW, SYDNEY) is None
 
 
 @pytest.mark.parametrize(
@@ -158,6 +160,33 @@ def test_a_whole_number_fits_up_to_the_last_that_its_type_holds(
             convert.for_type(str(beyond), kind)
 
 
+@pytest.mark.parametrize(
+    ("kind", "fits", "beyond"),
+    [
+        ("real", "123456", "1234567"),
+        ("real", "0.00123456", "0.001234567"),
+        ("double precision", "123456789012345", "1234567890123456"),
+        ("double precision", "1.23456789012345e-30", "1.23456789012345e-31"),
+        ("numeric(4,1)", "-999.9", "1000"),
+        ("numeric(4,1)", "0.10", "0.01"),
+        ("numeric", "9" * 400, "9" * 401),
+    ],
+)
+def test_a_number_fits_with_every_digit_or_not_at_all(kind: str, fits: str, beyond: str) -> None:
+    assert Decimal(convert.for_type(fits, kind)) == Decimal(fits)
+    with pytest.raises(ConversionError, match=r"digits|too large|characters"):
+        convert.for_type(beyond, kind)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["1_0", "NaN", "Infinity", "\u0661\u0662", "0x10", "1e100", "1,5", "1.234,5", ".", "e5", "+"],
+)
+def test_what_only_looks_like_a_number_is_none(value: str) -> None:
+    with pytest.raises(ConversionError, match="not a number"):
+        convert.number(value)
+
+
 # ---------------------------------------------------------------- words and flags
 
 
@@ -191,6 +220,31 @@ def test_a_letter_has_no_empty_paragraph_and_no_indentation() -> None:
     body = "  first \r\r \x0b\tsecond\r\nthird"
     (page,) = convert.html_pages(body, " Dear Sir,\r")
     assert page == "<p>Dear Sir,</p><p>first</p><p>second</p><p>third</p>"
+
+
+LEFT_OUT = ("a sentence is left out, because another field of it is empty",)
+
+
+@pytest.mark.parametrize(
+    ("ends", "who", "text", "derived"),
+    [
+        ("2026-01-31", " NDIS ", "Plan of NDIS ends 2026-01-31. Ask NDIS. Call.", ()),
+        ("", "NDIS", "Ask NDIS. Call.", ()),  # another sentence says it
+        ("2026-01-31", " ", "Call.", LEFT_OUT),
+        ("", "", "Call.", ()),
+    ],
+)
+def test_a_sentence_with_an_empty_field_is_left_out_and_what_it_would_say_is_told(
+    ends: str, who: str, text: str, derived: tuple[str, ...]
+) -> None:
+    said = "Plan of {who} ends {ends}. Ask {who}. Call."
+    record = {"ends": ends, "who": who}
+    make = registry.of("sentence").make
+    made = make(Given(SYDNEY, NOW, ends, record, {"text": said}))
+    assert (made.value, made.misfits, made.derived) == (text, (), derived)
+    alone = make(Given(SYDNEY, NOW, ends, record, {"text": "Plan of {who} ends {ends}."}))
+    assert bool(alone.value) is ("ends" in text)
+    assert bool(alone.misfits) is (bool(ends.strip()) != bool(who.strip()))
 
 
 # ---------------------------------------------------------------- ids of a whole page
