@@ -249,3 +249,85 @@ def test_a_whole_json_column_that_is_cleared_keeps_its_kind() -> None:
     made = merger({"data": {"from": "n", "when_empty": "clear"}})
     assert merged(made, {"data": '["page"]'}, {"data": []}) == {"data": "[]"}
     assert made.differences == [("key", "data", ["page"], "")]
+
+
+# ---------------------------------------------------------------- what is counted of which row
+
+
+def counted(made: Merger) -> list[tuple[int, ...]]:
+    """Per column: filled, different, cleared, kept, same, gone."""
+    return [(c.filled, c.different, c.cleared, c.kept, c.same, c.gone) for c in made.changes()]
+
+
+NOTHING = (0, 0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("when_empty", ["keep", "clear"])
+def test_a_new_row_keeps_its_default_where_filemaker_is_empty_and_nothing_is_counted(
+    when_empty: str,
+) -> None:
+    column = {"from": "n", "when_empty": when_empty}
+    made = merger({"name": column, "data.name": column}, **{"*": "filemaker"})
+    row = {"name": "default", "data": '{"name": "default"}'}
+    assert made.merge("key", row, {"name": None, "data.name": None}, existed=False) == row
+    fed = {"name": "x", "data.name": "y"}
+    after = made.merge("key", row, fed, existed=False)
+    assert (after["name"], json.loads(str(after["data"]))) == ("x", {"name": "y"})
+    assert (counted(made), made.differences) == ([NOTHING, NOTHING], [])
+
+
+@pytest.mark.parametrize("held", [None, ""])
+@pytest.mark.parametrize("when_empty", ["keep", "clear"])
+def test_where_both_sides_are_empty_nothing_is_kept_and_nothing_is_cleared(
+    when_empty: str, held: str | None
+) -> None:
+    made = merger({"name": {"from": "n", "when_empty": when_empty}})
+    assert merged(made, {"name": held}, {"name": None}) == {"name": held}
+    assert (counted(made), made.differences) == ([NOTHING], [])
+
+
+def test_several_keys_of_one_column_are_all_merged() -> None:
+    made = merger({"data.a": {"from": "n"}, "data.b.c": {"from": "m"}, "data.b.d": {"from": "o"}})
+    after = merged(made, {"data": '{"own": 1}'}, {"data.a": "x", "data.b.c": "y", "data.b.d": "z"})
+    assert json.loads(str(after["data"])) == {"own": 1, "a": "x", "b": {"c": "y", "d": "z"}}
+
+
+@pytest.mark.parametrize(
+    ("held", "fed", "after"),
+    [
+        (None, None, None),
+        (None, ["x"], '["x"]'),
+        ("[]", None, "[]"),
+        ("{}", ["x"], '["x"]'),
+        ('["own"]', None, '["own"]'),
+        ('"text"', ["x"], '["x"]'),
+    ],
+)
+def test_a_whole_json_column_is_filled_or_stays(
+    held: str | None, fed: list[str] | None, after: str | None
+) -> None:
+    made = merger({"data": {"from": "n"}}, **{"*": "filemaker"})
+    assert merged(made, {"data": held}, {"data": fed})["data"] == after
+
+
+def test_filled_values_are_counted_before_and_after_by_column_and_by_key() -> None:
+    made = merger({"name": {"from": "n"}, "data.a": {"from": "m"}, "data.b.c": {"from": "o"}})
+    made.count_before({"name": "x", "data": '{"a": "1", "b": "text"}'})
+    made.count_before({"name": None, "data": None})
+    made.count_after({"name": "x", "data": '{"b": {"c": "2"}}'})
+    counts = [(c.filled_before, c.filled_after) for c in made.changes()]
+    assert counts == [(1, 1), (1, 0), (0, 1)]
+    made.count_again()
+    made.count_after({"name": "", "data": '{"a": ""}'})
+    assert [(c.filled_before, c.filled_after) for c in made.changes()] == [(1, 0), (1, 0), (0, 0)]
+
+
+def test_whether_a_row_holds_a_value_is_asked_by_column_and_by_key() -> None:
+    made = merger({"name": {"from": "n"}, "data.a": {"from": "m"}})
+    row = {"name": "x", "data": '{"a": "1"}', "other": "y"}
+    assert made.holds(row, "name")
+    assert made.holds(row, "data.a")
+    assert not made.holds(row, "other"), "FileMaker does not feed it"
+    assert not made.holds({"name": "", "data": '{"b": "1"}'}, "name")
+    assert not made.holds({"name": "", "data": '{"b": "1"}'}, "data.a")
+    assert not made.holds({"name": "", "data": None}, "data.a")
