@@ -112,8 +112,8 @@ class Merger:
             elif base != name:
                 documents[base] = self._merge_path(key, self._decided[name], old, new, existed)
             else:
-                # `_parsed` gives {} for NULL: that counts as no value.
-                chosen = self._choose(key, self._decided[name], old or None, new, existed)
+                # `_parsed` gives {} for NULL: that counts as no value; 0 and false are values.
+                chosen = self._choose(key, self._decided[name], old, new, existed)
                 is_emptied = chosen is None and strict_json.is_nested(old)
                 documents[base] = type(old)() if is_emptied else chosen
         for base, document in documents.items():
@@ -150,7 +150,7 @@ class Merger:
                 yield one
         for base, several in self._inside.items():
             document = self._parsed(base, row.get(base))
-            for one in several if document else ():
+            for one in () if _is_empty(document) else several:
                 if _holds(document, one):
                     yield one
 
@@ -326,7 +326,7 @@ def _holds(document: Any, column: _Decided) -> bool:
         card = cards.opened(document, column.spec.parts)
         return cards.holds(card, column.keys[0], column.keys)
     value, blocks = _at(document, column.keys)
-    return bool(value) and not blocks
+    return not _is_empty(value) and not blocks
 
 
 def _first_that_changes(card: Card, new: Card, keys: Keys) -> tuple[str, str] | None:

@@ -310,6 +310,17 @@ def test_a_whole_json_column_is_filled_or_stays(
     assert merged(made, {"data": held}, {"data": fed})["data"] == after
 
 
+@pytest.mark.parametrize("held", ["0", "false", '"text"', '["own"]', '{"own": 0}'])
+def test_whatever_a_json_column_holds_is_counted_where_it_goes(held: str) -> None:
+    made = merger({"data": {"from": "n"}}, **{"*": "filemaker"})
+    assert merged(made, {"data": held}, {"data": ["x"]})["data"] == '["x"]'
+    assert counted(made) == [(0, 1, 0, 0, 0, 1)]
+    made = merger({"data": {"from": "n", "when_empty": "clear"}})
+    after = merged(made, {"data": held}, {"data": None})["data"]
+    assert json.loads(str(after)) in (None, [], {})
+    assert counted(made) == [(0, 0, 1, 0, 0, 1)]
+
+
 def test_filled_values_are_counted_before_and_after_by_column_and_by_key() -> None:
     made = merger({"name": {"from": "n"}, "data.a": {"from": "m"}, "data.b.c": {"from": "o"}})
     made.count_before({"name": "x", "data": '{"a": "1", "b": "text"}'})
@@ -317,6 +328,11 @@ def test_filled_values_are_counted_before_and_after_by_column_and_by_key() -> No
     made.count_after({"name": "x", "data": '{"b": {"c": "2"}}'})
     counts = [(c.filled_before, c.filled_after) for c in made.changes()]
     assert counts == [(1, 1), (1, 0), (0, 1)]
+    for held in ("0", "false"):  # values like any other
+        whole = merger({"data": {"from": "n"}, "data.a": {"from": "m"}})
+        whole.count_before({"data": held})
+        whole.count_before({"data": f'{{"a": {held}}}'})
+        assert [c.filled_before for c in whole.changes()] == [2, 1]
     made.count_again()
     made.count_after({"name": "", "data": '{"a": ""}'})
     assert [(c.filled_before, c.filled_after) for c in made.changes()] == [(1, 0), (1, 0), (0, 0)]
