@@ -150,13 +150,11 @@ class Merger:
                 yield one
         for base, several in self._inside.items():
             document = self._parsed(base, row.get(base))
-            for one in () if _is_empty(document) else several:
-                if _holds(document, one):
-                    yield one
+            yield from (one for one in several if _holds(document, one))
 
     def _has(self, row: Row, column: _Decided) -> bool:
         text = row.get(column.base)
-        if not text or column.base not in self._json:
+        if column.base not in self._json:
             return bool(text)
         return _holds(self._parsed(column.base, text), column)
 

@@ -216,6 +216,23 @@ def test_a_flag_is_set_or_not_or_none(value: str, is_set: bool, is_known: bool) 
     assert (convert.flag(value), texts.is_flag(value)) == (is_set, is_known)
 
 
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        *((one, "t") for one in ("t", " TRUE ", "Yes\r", "y", "1", "1.0", "On")),
+        *((one, "f") for one in ("f", "False", "NO", " n", "0", "0.0", "off")),
+    ],
+)
+def test_yes_and_no_in_any_case_are_printed_as_postgresql_does(value: str, printed: str) -> None:
+    assert convert.for_type(value, "boolean") == printed
+
+
+@pytest.mark.parametrize("value", ["ja", "2", "-1", "01", "1.00", "x", "?", "\u2714"])
+def test_a_word_that_is_neither_is_no_boolean(value: str) -> None:
+    with pytest.raises(ConversionError, match="neither yes nor no"):
+        convert.for_type(value, "boolean")
+
+
 def test_a_letter_has_no_empty_paragraph_and_no_indentation() -> None:
     body = "  first \r\r \x0b\tsecond\r\nthird"
     (page,) = convert.html_pages(body, " Dear Sir,\r")
