@@ -95,11 +95,14 @@ def restore(
 def purge_undo(
     environment: Environment,
     keep: Annotated[
-        int, typer.Option(min=0, help="How many of the latest runs keep their undo data.")
+        int,
+        typer.Option(
+            min=0, help="How many of the latest runs that can be undone keep their undo data."
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Drop the undo data of older runs; those runs cannot be undone after that."""
+    """Drop the undo data of older runs, and of undone ones; no such run can be undone then."""
     from nexus_reimport import runner, show
 
     dropped = runner.purge_undo(environment, keep)

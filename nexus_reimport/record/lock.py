@@ -19,6 +19,7 @@ from nexus_reimport.settings import Settings
 
 RUNNER_VARIABLE = "NEXUS_REIMPORT_RUNNER"
 WORKERS = ".at_work"  # in a run's private folder: one locked file per process that works on it
+STEP = ".at_step"  # there too: the file that the process locks which is at a step of the run
 
 
 # ---------------------------------------------------------------- one runner per environment
@@ -94,6 +95,19 @@ def working(folder: Path) -> Iterator[None]:
             held.enter_context(private.lock(path))
             held.callback(path.unlink, missing_ok=True)
         yield
+
+
+@contextmanager
+def one_step(folder: Path) -> Iterator[bool]:
+    """Held by the one process that is at a step of the run; False where another one is.
+
+    ``folder`` is the private one of the run.
+    """
+    is_ours = True
+    with ExitStack() as held:
+        with suppress(OSError):  # as in ``working``
+            is_ours = held.enter_context(private.lock(folder / STEP)) is not None
+        yield is_ours
 
 
 def workers(folder: Path) -> tuple[int, ...]:

@@ -145,6 +145,25 @@ class Run:
         with lock.working(self.private):
             yield
 
+    @contextmanager
+    def one_step(self) -> Iterator[None]:
+        """Held by a process while it is at a step: two at once would write over each other's value.
+
+        Raises:
+            Busy: another process is at a step of this run.
+        """
+        with lock.one_step(self.private) as is_ours:
+            if not is_ours:
+                raise Busy(
+                    f"another process is at a step of run {self.id}",
+                    where=f"environment {self.environment}",
+                    state="that step goes on; this one was not begun",
+                    next="wait until it has ended, read what it has come to"
+                    f" (nexus-reimport status {self.environment}), then run this step again if it"
+                    " is still wanted",
+                )
+            yield
+
     def workers(self) -> tuple[int, ...]:
         """The processes that are at work on this run."""
         return lock.workers(self.private)

@@ -9,6 +9,7 @@ from nexus_reimport.model import (
     Applied,
     Approval,
     Drift,
+    Gate,
     Plan,
     Proposal,
     Snapshot,
@@ -72,21 +73,27 @@ class Execution(Gated):
         The maintenance window stays up from here to the sign-off, unless nothing was committed.
 
         Raises:
-            StopError, Busy, TargetError: the database is as it was.
+            StopError, Busy, TargetError: the database is as it was. Also where something that was
+                approved, as the package, was changed since.
             InDoubt: the connection was lost at COMMIT, and the database cannot be asked now.
         """
-        # In JupyterLab hours may pass between the approval and this cell.
-        approval.refuse(approval.refusals(self.window()))
         load = self.run.load
-        request = self._request(load(Plan), load(Proposal), load(Approval))
-        return self.execute(
-            "applied",
-            "apply",
-            lambda: apply.apply(
+        proposal = load(Proposal)
+
+        def gates() -> tuple[Gate, ...]:
+            return (
+                *approval.unchanged(self.settings, proposal, self.mapping.digest),
+                *self.window(),
+            )
+
+        def work() -> Applied:
+            request = self._request(load(Plan), proposal, load(Approval))
+            return apply.apply(
                 self.settings.postgres,
                 request,
                 self._check_inside,
                 commit=True,
                 journal=self.run.journal,
-            ),
-        )
+            )
+
+        return self.execute("applied", "apply", gates, work)

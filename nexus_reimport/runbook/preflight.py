@@ -96,8 +96,8 @@ class Preflight(Gated):
                     saved = backup.take(connection, shared, place, self.mapping, self.folder, known)
             return surveyed, saved
 
-        self._begin_step("survey")  # one step with two values, so it cannot use step()
         with (
+            self._one_step("survey"),  # it gives two values, so it cannot use step()
             self.stage("survey_and_backup"),
             naming_rights(self.settings, self.mapping, self.task),
             self._watched(anew=True),

@@ -7,6 +7,7 @@ the digest, undo in one transaction, verify again, sign off.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from nexus_reimport import checks, record
 from nexus_reimport import mapping as mappings
@@ -230,25 +231,27 @@ class Rollback:
             InDoubt: the connection was lost at COMMIT, and the database cannot be asked now.
         """
         book = self.book
-        request = undo.RollbackRequest(
-            run=self.run.id,
-            environment=book.settings.name,
-            undoes=self.undoes,
-            newer=self.newer,
-            proposal=self.run.load(RollbackProposal),
-            approval=self.run.load(Approval),
-        )
-        return book.execute(
-            "undone",
-            "undo",
-            lambda: undo.run(
+        proposal = self.run.load(RollbackProposal)
+
+        def work() -> Undone:
+            request = undo.RollbackRequest(
+                run=self.run.id,
+                environment=book.settings.name,
+                undoes=self.undoes,
+                newer=self.newer,
+                proposal=proposal,
+                approval=self.run.load(Approval),
+            )
+            return undo.run(
                 book.settings.postgres,
                 book.mapping,
                 request,
                 book.check_undoing,
                 journal=self.run.journal,
-            ),
-        )
+            )
+
+        gates = partial(approval.unchanged_since_preview, proposal)
+        return book.execute("undone", "undo", gates, work)
 
     def verify(self) -> Report:
         """The report of the checks after the rollback, on a new connection.

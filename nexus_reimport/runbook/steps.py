@@ -7,7 +7,7 @@ the calls: a step whose inputs are missing, or not approved, stops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import (
     Approval,
     Census,
+    Gate,
     Plan,
     Proposal,
     Report,
@@ -57,7 +58,7 @@ from nexus_reimport.runbook.opening import (
     today,
 )
 from nexus_reimport.settings import Postgres, Settings
-from nexus_reimport.stages import apply, refused_rows
+from nexus_reimport.stages import apply, approval, refused_rows
 from nexus_reimport.stages.verify import Expected
 
 T = TypeVar("T")
@@ -155,13 +156,18 @@ class Steps:
         with activity.noting(watched, *place, keep, own_writes=own_writes):
             yield
 
-    def execute(self, name: str, stage: str, work: Callable[[], T]) -> T:
+    def execute(
+        self, name: str, stage: str, gates: Callable[[], Iterable[Gate]], work: Callable[[], T]
+    ) -> T:
         """A step that commits, once, inside the maintenance window.
 
-        If the connection is lost at COMMIT, the database is asked whether the run was committed.
+        In JupyterLab hours may pass between the approval and this cell, so ``gates`` are asked for
+        again. If the connection is lost at COMMIT, the database is asked whether the run was
+        committed.
 
         Raises:
-            StopError: this run was committed before, or its COMMIT has just been settled.
+            StopError: this run was committed before, a gate is closed by now, or the COMMIT has
+                just been settled.
         """
         if self.run.is_committed():
             raise StopError(
@@ -176,6 +182,7 @@ class Steps:
                 next=f"nexus-reimport seal {self.settings.name} --run {self.run.id}, then begin a"
                 " new run with 01_preflight",
             )
+        approval.refuse(approval.refusals(gates()))
 
         def in_window() -> T:
             # A right may have been revoked since the preflight.
@@ -261,14 +268,21 @@ class Steps:
         """The digest that the database holds for this run; "" where it holds none."""
         return anchor.read(self.settings, self.run)
 
-    def _begin_step(self, name: str) -> None:
-        """Void every value that was made from the one which this step gives again."""
+    @contextmanager
+    def _one_step(self, name: str) -> Iterator[None]:
+        """Voids every value that was made from the one which this step gives again.
+
+        Raises:
+            Busy: another process is at a step of this run.
+            StopError: the run was executed.
+        """
         order = ROLLBACK_ORDER if self.run.kind == "rollback" else ORDER
-        if name not in order:
-            return
-        self._refuse_executed()
-        # An approval for an earlier plan must not let a new one pass.
-        self._void(order[order.index(name) + 1 :], by=name)
+        with self.run.one_step():
+            if name in order:
+                self._refuse_executed()
+                # An approval for an earlier plan must not let a new one pass.
+                self._void(order[order.index(name) + 1 :], by=name)
+            yield
 
     def _void(self, names: Sequence[str], by: str) -> None:
         """Take away those values that are there; the journal says so, else they would be missed."""
@@ -292,9 +306,8 @@ class Steps:
 
     def step(self, name: str, work: Callable[[], T], stage: str = "") -> T:
         """Run one step: journal it, save its value, and return it."""
-        self._begin_step(name)
         rights = naming_rights(self.settings, self.mapping, self.task)
-        with self.stage(stage or name), rights:
+        with self._one_step(name), self.stage(stage or name), rights:
             value = work()
             self.run.save(value, name)
         return value
@@ -313,7 +326,7 @@ class Steps:
         return Channels(self.settings.filemaker, self.mapping)
 
     def _request(
-        self, plan: Plan, proposal: Proposal | None = None, approval: Approval | None = None
+        self, plan: Plan, proposal: Proposal | None = None, given: Approval | None = None
     ) -> apply.ApplyRequest:
         return apply.ApplyRequest(
             self.run.id,
@@ -321,7 +334,7 @@ class Steps:
             self.intake(),
             plan,
             proposal,
-            approval,
+            given,
             write=proposal.write if proposal else self.settings.write,  # what was approved
         )
 

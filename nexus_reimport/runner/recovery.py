@@ -128,7 +128,7 @@ def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restore
 
 
 def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
-    """Drop the undo data of all runs except the ``keep`` latest; gives what was dropped.
+    """Drop undo data, except of the ``keep`` latest runs that can be undone; gives what it was.
 
     Raises:
         StopError: the database is not this environment's, or a right is missing. Nothing was

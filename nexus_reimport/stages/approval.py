@@ -199,12 +199,7 @@ def gates(
     settings: Settings, proposal: Proposal, mapping_digest: str, dev_run: DevRun | None
 ) -> tuple[Gate, ...]:
     """Everything that must hold for this proposal to pass, each with whether it does now."""
-    conditions = [
-        _unchanged("the mapping", proposal.mapping, mapping_digest, settings.name),
-        _unchanged("the package", proposal.code, code_digest(), settings.name),
-        # A person who decides otherwise after the preflight expects that it is done otherwise.
-        _unchanged(_DECIDED, proposal.decisions, decisions_digest(settings), settings.name),
-    ]
+    conditions = list(unchanged(settings, proposal, mapping_digest))
     if settings.kind is EnvironmentKind.PROD:
         claim = f"{settings.dev_environment} was run to its end with the same package, mapping and"
         claim += " schema, and its verification was tested"
@@ -213,6 +208,19 @@ def gates(
         # First: a new preflight of prod is of use only once dev was run with what is there now.
         conditions.insert(0, Gate(claim, _tried_on_dev(settings, mapping_digest, dev_run)))
     return tuple(conditions)
+
+
+def unchanged(settings: Settings, proposal: Proposal, mapping_digest: str) -> Iterator[Gate]:
+    """That what a proposal was made with is what it would be executed with."""
+    yield _unchanged("the mapping", proposal.mapping, mapping_digest, settings.name)
+    yield _unchanged("the package", proposal.code, code_digest(), settings.name)
+    # A person who decides otherwise after the preflight expects that it is done otherwise.
+    yield _unchanged(_DECIDED, proposal.decisions, decisions_digest(settings), settings.name)
+
+
+def unchanged_since_preview(proposal: RollbackProposal) -> Iterator[Gate]:
+    """That a rollback would be done by the package that has previewed it."""
+    yield _unchanged("the package", proposal.code, code_digest())
 
 
 def window(settings: Settings, rehearsed: Rehearsal) -> Iterator[Gate]:
@@ -324,8 +332,7 @@ def require_rollback(settings: Settings, proposal: RollbackProposal, consent: Co
     """
     require_choice(proposal.since, proposal.newer, proposal.undoes)
     _require_consent(settings, proposal, consent)
-    gate = _unchanged("the package", proposal.code, code_digest())
-    refuse((gate.refusal,) if gate.refusal else ())
+    refuse(refusals(unchanged_since_preview(proposal)))
     return consent.given_to(proposal.digest)
 
 

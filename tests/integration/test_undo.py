@@ -19,6 +19,7 @@ from nexus_reimport.model import (
     Undone,
 )
 from nexus_reimport.nexus import changes as since
+from nexus_reimport.nexus import registry
 from nexus_reimport.nexus.registry import undo_schema
 from nexus_reimport.nexus.structure.tables import Role, fingerprints_now
 from nexus_reimport.record import Verdict
@@ -101,6 +102,40 @@ def test_undo_data_that_is_gone_is_said_and_the_dump_is_named(
     with pytest.raises(StopError, match=r"undo data of run .* no longer exists") as told:
         rollback.begin(DEV)
     assert f"nexus-reimport restore {run.run.id} --into NAME" in told.value.next
+
+
+@pytest.mark.parametrize("table", ["own_pointed_at", "own_loaded", "notes", "after_notes"])
+def test_undo_data_of_which_one_table_is_gone_is_said_before_a_rollback_begins(
+    clinic: Clinic, table: str
+) -> None:
+    """Of two of them a rollback was begun, and ended with an SQLSTATE."""
+    book, before = clinic.way_back(), clinic.state()
+    clinic.do(f"DROP TABLE {undo_schema(book.undoes)}.{table}", role=ROLE)
+    for work in (book.undo, lambda: rollback.begin(DEV)):
+        with pytest.raises(
+            StopError, match=f"undo data of run .* no longer exists: {table}\n"
+        ) as told:
+            work()
+        assert f"nexus-reimport restore {book.undoes} --into NAME" in told.value.next
+    assert clinic.state() == before
+
+
+def test_purging_keeps_the_undo_data_that_a_rollback_would_need(clinic: Clinic) -> None:
+    """It kept that of an undone run, and that of the run which was committed at the latest time."""
+    from nexus_reimport import runner
+
+    first, second = clinic.executed_twice()
+    kept = runner.purge_undo(DEV, 2)
+    assert kept == ()
+    earlier = "UPDATE nexus_reimport.runs SET committed_at = committed_at - interval '1 day'"
+    clinic.do(f"{earlier} WHERE number = 2", role=ROLE)  # a clock that went back
+    with clinic.connect("dev", ROLE) as connection:
+        assert [u.run for u in registry.undo_sizes(connection)] == [second.run.id, first.run.id]
+    taken_back()
+    gone = runner.purge_undo(DEV, 1)
+    assert [(u.run, bool(u.undone_by)) for u in gone] == [(second.run.id, True)]
+    book, _ = taken_back()
+    assert book.undoes == first.run.id
 
 
 def test_purging_keeps_the_latest_and_the_preflight_shows_what_there_is(clinic: Clinic) -> None:

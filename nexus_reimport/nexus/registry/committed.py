@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +192,12 @@ def seal(connection: Connection, run: str) -> str:
 
 
 def undo_sizes(connection: Connection) -> list[UndoSize]:
-    """The undo data that is kept, the latest run's first."""
+    """The undo data that is kept: what can be undone first of it comes first.
+
+    So the latest run's; at the end that of runs which were undone, which serves nobody any more,
+    and that of no run.
+    """
+    # By their numbers and not by their times: a clock may go back.
     by_schema = {r.undo.schema: r for r in runs(connection) if r.undo}
     sizes = []
     for schema, size in connection.execute(statement("undo_sizes"), {"prefix": UNDO_PREFIX}):
@@ -206,8 +211,13 @@ def undo_sizes(connection: Connection) -> list[UndoSize]:
                 undone_by=run.undone_by if run else "",
             )
         )
-    oldest = datetime.min.replace(tzinfo=UTC)
-    return sorted(sizes, key=lambda u: (u.committed_at or oldest, u.schema), reverse=True)
+    order = {schema: number for number, schema in enumerate(by_schema)}
+
+    def serves_later(size: UndoSize) -> tuple[bool, int]:
+        is_over = size.undone_by != "" or size.schema not in order
+        return is_over, order.get(size.schema, len(order))
+
+    return sorted(sizes, key=serves_later)
 
 
 def _committed(row: dict[str, Any]) -> Committed:

@@ -87,12 +87,12 @@ def undo_schema(run: str) -> str:
     return UNDO_PREFIX + re.sub(r"[^a-z0-9]", "_", run.casefold())
 
 
-def is_kept(connection: Connection, undo: UndoData) -> bool:
-    """Whether all of the undo data is still in the database."""
-    return all(
-        exists(connection, table)
-        for part in undo.parts
-        for table in (undo.before(part), undo.after(part))
+def missing(connection: Connection, undo: UndoData) -> tuple[str, ...]:
+    """The tables of the undo data that are not in the database any more."""
+    parts = [name for part in undo.parts for name in (part.kept_as, part.after)]
+    of_all = (_POINTED_AT, _LOADED) if undo.loaded else (_POINTED_AT,)
+    return tuple(
+        name for name in (*parts, *of_all) if not exists(connection, table_name(undo.schema, name))
     )
 
 

@@ -22,7 +22,7 @@ from nexus_reimport.errors import StopError
 from nexus_reimport.events import Journal, null_journal
 from nexus_reimport.model import Applied, Report, after_commit, run_row
 from nexus_reimport.nexus import deployment, registry
-from nexus_reimport.nexus.connection.postgres import connected
+from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.registry import UndoPart, UndoTable, loaded
 from nexus_reimport.nexus.structure import references
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
@@ -76,6 +76,7 @@ def apply(
             request.scratch.require(connection)
         elif commit:
             deployment.require(connection, request.environment)
+            _refuse_second(connection, request)
         reports = Reports("apply", STEPS, journal)
         schema_name = request.intake.mapping.schema_name
         transaction = Transaction(connection, target, schema_name, reports)
@@ -97,6 +98,16 @@ def settle(target: Postgres, run: str) -> bool:
     with connected(target, "not known yet") as connection:
         wait_for_run_lock(connection, target.lock_wait)
         return registry.was_committed(connection, run)
+
+
+def _refuse_second(connection: Connection, request: ApplyRequest) -> None:
+    """Stop if the run was committed already, as by another process that held the run's lock."""
+    if registry.was_committed(connection, request.run):
+        raise StopError(
+            f"run {request.run} was committed already",
+            state="committed by this run; nothing was written a second time",
+            next=f"nexus-reimport finish {request.environment} verifies and seals it",
+        )
 
 
 class _Reimport:

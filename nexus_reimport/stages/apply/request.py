@@ -41,6 +41,7 @@ class ApplyRequest:
             self.proposal is not None
             and self.approval is not None
             and self.approval.digest == self.proposal.digest
+            and self.proposal.environment == self.environment
             and self.proposal.plan == self.plan.digest
             and self.proposal.write is self.write
             and self.proposal.schema == schema.digest(self.intake.survey.schema)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nexus_reimport import wording
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import registry
@@ -37,9 +38,11 @@ def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
         )
     last = standing[0]
     restore = f"nexus-reimport restore {last.run} --into NAME gives the whole database back"
-    if last.undo is None or not registry.is_kept(connection, last.undo):
+    if last.undo is None:
+        raise StopError(f"run {last.run} has made no undo data", next=restore)
+    if gone := registry.missing(connection, last.undo):
         raise StopError(
-            f"the undo data of run {last.run} no longer exists",
+            f"the undo data of run {last.run} no longer exists: {wording.some(gone)}",
             where="it was purged, or the database was restored from a dump since",
             next=restore,
         )

@@ -34,5 +34,6 @@ class RollbackRequest:
             and self.approval is not None
             and self.approval.digest == self.proposal.digest
             and digest(replace(self.proposal, digest="")) == self.proposal.digest
+            and self.proposal.environment == self.environment
             and (self.proposal.undoes, self.proposal.newer) == (self.undoes, self.newer)
         )
