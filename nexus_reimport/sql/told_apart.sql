@@ -15,15 +15,15 @@ WITH keys AS (
                   AND k.confkey && x.indkey::int2[])
            AND NOT EXISTS (
                SELECT
+                 -- Of columns that are only included there is no operator class.
                  FROM unnest(x.indkey::int2[], x.indclass::oid[], x.indcollation::oid[])
-                      WITH ORDINALITY AS of (attnum, opclass, sorting, position)
+                      AS of (attnum, opclass, sorting)
                  JOIN pg_catalog.pg_attribute a
                    ON a.attrelid = x.indrelid AND a.attnum = of.attnum
                  JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
                  JOIN pg_catalog.pg_opclass o ON o.oid = of.opclass
-                WHERE of.position <= x.indnkeyatts
-                  AND (a.attidentity = 'a' OR NOT o.opcdefault OR of.sorting <> a.attcollation
-                       OR t.typnamespace <> 'pg_catalog'::regnamespace)) AS is_free
+                WHERE a.attidentity = 'a' OR NOT o.opcdefault OR of.sorting <> a.attcollation
+                   OR t.typnamespace <> 'pg_catalog'::regnamespace) AS is_free
       FROM pg_catalog.pg_index x
      WHERE x.indrelid = pg_catalog.to_regclass(%(table)s) AND (x.indisunique OR x.indisexclusion))
 SELECT c.relkind = 'p' OR EXISTS (SELECT FROM keys WHERE decides) AS any,

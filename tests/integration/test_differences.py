@@ -349,6 +349,9 @@ ODD_KEYS = {
     "CREATE UNIQUE INDEX ON odd.ticket (note) NULLS NOT DISTINCT": Limits(
         ("id", "note"), (("code",), ("line", "place"))
     ),
+    # A condition or an expression decides about it, each alone: nothing may be updated.
+    "CREATE UNIQUE INDEX ON odd.ticket (note) WHERE line IS NULL": None,
+    "CREATE UNIQUE INDEX ON odd.ticket (lower(note))": None,
 }
 
 

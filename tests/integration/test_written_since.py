@@ -19,7 +19,7 @@ from nexus_sandbox.s3.server import S3Server
 from support.altered import altered
 from support.clinic import ROLE, Clinic
 from support.clinic import taken_back as taken_back_of
-from support.rollbacks import DEV, copy_row, executed, new_patient, taken_back
+from support.rollbacks import DEV, approved, copy_row, executed, new_patient, taken_back
 from support.second_installation import SCHEMA
 
 
@@ -181,6 +181,36 @@ def test_what_a_key_of_other_columns_points_at_stays(
         assert found.rows("SELECT * FROM practice.person ORDER BY id") == [*before, *kept]
         for table, rows in pointing.items():
             assert found.rows(f"SELECT * FROM practice.{table}") == rows
+
+
+SAME_NUMBER = """
+BEGIN; SET LOCAL session_replication_role = replica;
+DELETE FROM practice.person WHERE id = 1;
+INSERT INTO practice.person (id, legacy_no, given, family, site_id) OVERRIDING SYSTEM VALUE
+    VALUES (99, 'P1', 'Somebody', 'Anew', 1); COMMIT
+"""
+
+
+@pytest.mark.parametrize("how", ["UNIQUE", "UNIQUE DEFERRABLE INITIALLY DEFERRED"])
+def test_a_newer_row_that_has_a_unique_value_of_an_old_one_is_said_to_be_in_the_way(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path, how: str
+) -> None:
+    """It was an SQLSTATE of which the cause was to be fixed."""
+    schema = SCHEMA.replace("legacy_no text,", f"legacy_no text {how},", 1)
+    every = "SELECT * FROM practice.person ORDER BY id"
+    with altered(postgres, s3, tmp_path, schema) as found:
+        before = found.rows(every)
+        found.whole(dry=True)
+        found.admin.execute(SAME_NUMBER)
+        now = found.rows(every)
+        with pytest.raises(StopError, match="a row from before the run cannot be put back") as told:
+            approved("keep", "second").undo()
+        assert told.value.where == "table person, constraint person_legacy_no_key"
+        assert told.value.state == "rolled back, the database is as it was"
+        assert told.value.next.startswith("choose --discard-newer, or change that value of the")
+        assert found.rows(every) == now
+        approved("discard", "second").undo()
+        assert found.rows(every) == before
 
 
 def test_a_document_uploaded_since_keeps_the_patient_that_it_hangs_on(

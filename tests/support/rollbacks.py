@@ -25,9 +25,9 @@ def executed(clinic: Clinic, rehearsed: Path, *, verified: bool = True) -> runbo
     return book
 
 
-def approved(newer: str = "") -> Rollback:
+def approved(newer: str = "", environment: str = DEV) -> Rollback:
     """A rollback of the latest run, looked at and approved."""
-    book = rollback.begin(DEV, newer=newer)
+    book = rollback.begin(environment, newer=newer)
     book.back_up()
     book.preview()
     book.propose()

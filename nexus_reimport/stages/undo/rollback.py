@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
+import psycopg
 from psycopg import sql
 
 from nexus_reimport import checks, wording
@@ -117,12 +119,13 @@ class _Rollback:
             deleted = differences.each(
                 differences.delete, self._transaction, reversed(parents_first), differing
             )
-        with step("put back"):
+        with step("put back"), self._beside_what_stays():
             differences.each(differences.update, self._transaction, parents_first, differing)
             differences.each(differences.insert, self._transaction, parents_first, differing)
         with step("put links back"):
             relinked = self._put_links_back(undo)
-        with step("check foreign keys"):  # now, so that COMMIT itself has nothing left to refuse
+        # now, so that COMMIT itself has nothing left to refuse
+        with step("check foreign keys"), self._beside_what_stays():
             self._transaction.execute(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
         with step("checks inside"):
             proven = finder.proven(findings, same)
@@ -231,6 +234,23 @@ class _Rollback:
                 state=ROLLED_BACK,
                 next="choose --keep-newer or --discard-newer",
             )
+
+    @contextmanager
+    def _beside_what_stays(self) -> Iterator[None]:
+        """If a row that stays has a unique value of one that is put back, the error says so."""
+        try:
+            yield
+        except (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation) as error:
+            run, diag = self._request.undoes, error.diag
+            newer = "choose --discard-newer, or " if self._keep else ""
+            raise StopError(
+                "a row from before the run cannot be put back: one that was written since, and"
+                " stays, has its value under a unique key",
+                where=f"table {diag.table_name}, constraint {diag.constraint_name}",
+                state=ROLLED_BACK,
+                next=f"{newer}change that value of the newer row in Nexus; then preview again. Or"
+                f" nexus-reimport restore {run} --into NAME gives the whole database back",
+            ) from None
 
     def _after(
         self, database: Database, proven: Mapping[str, Fingerprint]
