@@ -431,6 +431,17 @@ def test_a_row_that_another_session_has_written_is_of_another_version(
         connection.execute("ROLLBACK")
 
 
+def test_versions_are_compared_of_plain_tables_of_the_schema_alone(place: Postgres) -> None:
+    """Another schema's table of the same name says nothing of how this one is stored."""
+    with connected(place) as connection:
+        connection.execute("BEGIN; CREATE SCHEMA other; CREATE TABLE other.parted (id integer)")
+        if connection.info.server_version >= 170000:  # since then it names what its parts get
+            connection.execute("ALTER TABLE odd.parted SET ACCESS METHOD heap")
+        transaction = Transaction(connection, place, "odd", Reports("test", 1, null_journal))
+        assert versions.write_down(transaction, [part_of("parted")]) == set()
+        connection.execute("ROLLBACK")
+
+
 @pytest.mark.parametrize(
     ("statement", "is_so"),
     [

@@ -333,3 +333,13 @@ def test_a_table_of_runs_of_an_older_version_is_brought_up_to_date(clinic: Clini
         registry.make(connection)
         assert connection.execute(columns).fetchall() == whole
         assert connection.execute("SELECT number FROM nexus_reimport.runs").fetchall() == [(1,)]
+        # One that has numbers, of which another column is lacking: a clock may have gone back.
+        connection.execute(
+            "ALTER TABLE nexus_reimport.runs DROP COLUMN verdict;"
+            " INSERT INTO nexus_reimport.runs (run, environment, digest, approved_by, before,"
+            " after, number, committed_at) VALUES ('two', 'sandbox-dev', '', '', '{}', '{}', 2,"
+            " now() - interval '1 day')"
+        )
+        registry.make(connection)
+        assert connection.execute(columns).fetchall() == whole
+        assert [r.run for r in registry.runs(connection)] == ["two", "one"]
