@@ -261,7 +261,8 @@ def cancel(settings: Settings, run: Run | None, by: str) -> None:
     if command is None or why:
         raise StopError(f"it was not cancelled: {why}", state="it goes on", next="wait for its end")
     _write(replace(command, cancelled_by=by))
-    os.kill(command.pid, signal.SIGINT)
+    # Not SIGINT: a page that a script has started with `&` ignores it, and so do its commands.
+    os.kill(command.pid, signal.SIGTERM)
 
 
 def mark_seen(settings: Settings, log: str, by: str) -> None:

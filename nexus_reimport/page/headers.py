@@ -40,6 +40,13 @@ class StrictHeaders:
         ):
             answer.set_header(name, value)
 
+    async def head(self, *parts: str) -> None:
+        """As GET, without the body: so asks what watches whether the page is there."""
+        handler: Any = self
+        given = handler.get(*parts)
+        if given is not None:
+            await given
+
     def set_cors_headers(self) -> None:
         """No other site may read anything."""
 

@@ -89,6 +89,11 @@ class Login(OwnErrors, StrictHeaders, LoginFormHandler):
         super().get()  # type: ignore[no-untyped-call]
 
     @allow_unauthenticated
+    async def head(self, *parts: str) -> None:
+        """The headers of the form."""
+        await super().head(*parts)
+
+    @allow_unauthenticated
     def post(self) -> None:
         """A token or a password."""
         super().post()  # type: ignore[no-untyped-call]

@@ -107,6 +107,10 @@ class Events(PageHandler):
                 return
             await asyncio.sleep(PAUSE)
 
+    async def head(self, *_: str) -> None:
+        """What never ends has no length to tell."""
+        raise web.HTTPError(405)
+
     async def _send_changes(self, sent: dict[str, str]) -> None:
         now = await asyncio.to_thread(self._parts)
         changed = {name: text for name, text in now.items() if sent.get(name) != text}

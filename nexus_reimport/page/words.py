@@ -19,6 +19,10 @@ _PAGE_WORDS = {
     "the mapping": "the mapping (which FileMaker field feeds what)",
 }
 _BEGIN_AGAIN = re.compile(r"\bbegin again \(nexus-reimport (run|relink|rollback) [^)]*\)")
+_NEW_RUN = re.compile(  # the page has the run's own beside what is told of it
+    r"\bnexus-reimport (run|relink|rollback) \S+ begins a new run; nexus-reimport record show [^;]*"
+    r" shows what became of this one"
+)
 _BUTTONS = {"run": "start another dry run", "rollback": "look again"}
 _COMMAND = re.compile(r" \(nexus-reimport run [^)]*\)")  # the page has a button for it
 NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
@@ -103,7 +107,8 @@ def upper_first(name: str) -> str:
 
 def in_page_words(text: str) -> str:
     """What a notebook's reader is told, for somebody who has only the page in front of them."""
-    text = _BEGIN_AGAIN.sub(lambda match: _BUTTONS.get(match[1], match[0]), text)
+    for command in (_BEGIN_AGAIN, _NEW_RUN):
+        text = command.sub(lambda match: _BUTTONS.get(match[1], match[0]), text)
     for runbook_word, page_word in _PAGE_WORDS.items():
         text = text.replace(runbook_word, page_word)
     return _COMMAND.sub("", text)

@@ -76,6 +76,19 @@ def settled(page: Page, session: requests.Session, action: str, part: str) -> st
     raise AssertionError("the reading did not end")
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("", 200), ("/nothing", 404), ("/runs/nothing", 404), ("/dry-run", 405), ("/events", 405)],
+)
+def test_head_is_answered_as_get_without_the_body(
+    page: Page, session: requests.Session, path: str, status: int
+) -> None:
+    answer = session.head(page.url + path, timeout=30)
+    assert (answer.status_code, answer.content) == (status, b"")
+    assert requests.head(page.url, timeout=30, allow_redirects=True).status_code == 200, "a login"
+    assert "allow_unauthenticated" not in page.log.read_text(), "jupyter_server warns of nothing"
+
+
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/"])
 def test_the_page_is_at_its_address_with_and_without_the_last_slash(
     page: Page, session: requests.Session, path: str

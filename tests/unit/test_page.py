@@ -524,6 +524,12 @@ def test_what_a_gate_says_of_notebooks_is_said_of_the_page() -> None:
     begin = "fix it, then begin again (nexus-reimport {})"
     assert words.in_page_words(begin.format("run dev")) == "fix it, then start another dry run"
     assert words.in_page_words(begin.format("rollback 2026-1")) == "fix it, then look again"
+    anew = (
+        "{} begins a new run; nexus-reimport record show dev --run R shows what became of this one"
+    )
+    run, rollback = (anew.format(f"nexus-reimport {one}") for one in ("run dev", "rollback 2026-1"))
+    assert words.in_page_words(run) == "start another dry run"
+    assert words.in_page_words(rollback) == "look again"
     of_links = begin.format("relink dev")  # the page has no button for it
     assert words.in_page_words(of_links) == of_links
 
@@ -707,6 +713,22 @@ def test_a_command_that_cannot_be_started_leaves_nothing_and_says_why(
     }
     assert reason[lacking] in told.value.where
     assert commands.latest(settings) is None
+
+
+def test_what_was_started_by_a_page_that_ignores_ctrl_c_is_cancelled(settings: Settings) -> None:
+    """A script that starts the page with `&` makes it so: the run went on, and was called late."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        sleeper = settings.folders.private.parent / "sleeper"
+        sleeper.write_text("#!/bin/sh\nexec sleep 60\n")
+        sleeper.chmod(0o700)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(sys, "executable", str(sleeper))
+            commands.start(settings, "dry-run", [], "Ada")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    commands.cancel(settings, None, "Ada")
+    ended(settings, 20)
 
 
 def test_a_command_gets_no_token_of_the_pages() -> None:
