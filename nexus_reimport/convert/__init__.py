@@ -52,7 +52,6 @@ from nexus_reimport.convert.texts import (
     identifier,
     identifiers,
     paragraphs,
-    phone,
     text,
 )
 
@@ -92,7 +91,6 @@ __all__ = [
     "number",
     "on_the_clock",
     "paragraphs",
-    "phone",
     "registry",
     "text",
     "timestamp",

@@ -8,7 +8,10 @@ from typing import Any
 from nexus_reimport.convert import cards, columns, moments, texts
 from nexus_reimport.convert.outcome import Partial
 from nexus_reimport.convert.registry import Given, converter, fields_in
+from nexus_reimport.text import name_key
 
+_TWO_NUMBERS = "two fields hold different numbers: the first is taken"
+_DIGITS = 8  # of a local number
 _LEFT_OUT = "a sentence is left out, because another field of it is empty"
 
 
@@ -78,8 +81,16 @@ def _choice(given: Given) -> str | None:
 
 
 @converter("phone", may=("else",))
-def _phone(given: Given) -> str | None:
-    return texts.phone(given.value, given.beside("else"))
+def _phone(given: Given) -> Partial:
+    """The number as written; where there is none, the one in the field ``else``."""
+    number, other = texts.text(given.value), texts.text(given.beside("else"))
+    differ = number and other and _ending(number) != _ending(other)
+    return Partial(number or other, derived=(_TWO_NUMBERS,) if differ else ())
+
+
+def _ending(phone: str) -> str:
+    """What a number has in common with itself in another format, with a country code or without."""
+    return re.sub(r"\D", "", phone)[-_DIGITS:] or name_key(phone)
 
 
 @converter("entity", takes="entity", is_id=True)

@@ -70,11 +70,6 @@ def choice(value: str, choices: Mapping[str, tuple[str, ...]]) -> str | None:
     raise ConversionError("not one of the choices")
 
 
-def phone(value: str, other: str = "") -> str | None:
-    """A phone number as written; ``other`` if ``value`` is empty."""
-    return text(value) or text(other)
-
-
 def flag(value: str) -> bool:
     """Whether a FileMaker 0/1 flag is set."""
     return value.strip().casefold() in _TRUE

@@ -198,10 +198,25 @@ def test_blanks_are_no_choice_and_a_dot_is_one_that_does_not_fit() -> None:
             convert.choice(value, choices)
 
 
-def test_of_two_fields_of_a_phone_the_second_counts_only_where_the_first_is_empty() -> None:
-    assert convert.phone(" 0491 570 001 ", "0491 570 002") == "0491 570 001"
-    assert convert.phone(" ", " 0491 570 002") == "0491 570 002"
-    assert convert.phone(" ", "") is None
+@pytest.mark.parametrize(
+    ("first", "second", "number", "is_told"),
+    [
+        (" 0491 570 001 ", "", "0491 570 001", False),
+        (" ", " 0491 570 002", "0491 570 002", False),
+        ("+61491570001", "(0491) 570-001", "+61491570001", False),
+        ("ask mother", " Ask  mother", "ask mother", False),
+        ("+61491570001", "0491 570 002", "+61491570001", True),
+        ("0491 570 001", "ask mother", "0491 570 001", True),
+        (" ", "", None, False),
+    ],
+)
+def test_of_two_fields_of_a_phone_the_second_counts_where_the_first_is_empty_and_else_is_told(
+    first: str, second: str, number: str | None, is_told: bool
+) -> None:
+    given = Given(SYDNEY, NOW, first, {"local": second}, {"else": "local"})
+    made = registry.of("phone").make(given)
+    told = ("two fields hold different numbers: the first is taken",) if is_told else ()
+    assert (made.value, made.misfits, made.derived) == (number, (), told)
 
 
 @pytest.mark.parametrize(
