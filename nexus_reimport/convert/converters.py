@@ -141,5 +141,5 @@ def _sentence(given: Given) -> Partial:
     kept = " ".join(part for part in parts if all(values[field] for field in fields_in(part)))
     is_lost = any(values[field] for field in values.keys() - {*fields_in(kept)})
     text = texts.text(re.sub(r"{([^}]+)}", lambda match: values[match[1]], kept))
-    told = (_LEFT_OUT,) if is_lost else ()
-    return Partial(text, derived=told) if text else Partial(None, misfits=told)
+    reasons = (_LEFT_OUT,) if is_lost else ()
+    return Partial(text, derived=reasons) if text else Partial(None, misfits=reasons)

@@ -72,6 +72,13 @@ def test_outer_blanks_are_no_difference_and_become_as_filemaker_has_them(
     assert [(c.same, c.respelt, c.different, c.gone) for c in made.changes()] == [(1, 1, 0, 0)] * 2
 
 
+@pytest.mark.parametrize("folded", [True, False])
+def test_the_very_same_text_is_not_respelt(folded: bool) -> None:
+    made = merger({"name": {"from": "n", "folded": folded}})
+    assert merged(made, {"name": "a\nb"}, {"name": "a\nb"}) == {"name": "a\nb"}
+    assert (made.changes()[0].same, made.changes()[0].respelt) == (1, 0)
+
+
 def test_keys_that_nobody_feeds_survive_with_every_digit() -> None:
     made = merger({"data.id": {"from": "n"}})
     row = {"data": '{"own": 0.10000000000000000001, "list": [1.50]}'}
