@@ -72,6 +72,13 @@ def test_outer_blanks_are_no_difference_and_become_as_filemaker_has_them(
     assert [(c.same, c.respelt, c.different, c.gone) for c in made.changes()] == [(1, 1, 0, 0)] * 2
 
 
+def test_blanks_inside_of_a_text_are_no_difference_only_where_the_column_is_folded() -> None:
+    made = merger({"name": {"from": "n", "folded": True}, "other": {"from": "n"}})
+    held, fed = {"name": "a  b", "other": "a  b"}, {"name": "a\nb", "other": "a\nb"}
+    assert merged(made, held, fed)["name"] == "a\nb"
+    assert [(c.same, c.respelt, c.different) for c in made.changes()] == [(1, 1, 0), (0, 0, 1)]
+
+
 @pytest.mark.parametrize("folded", [True, False])
 def test_the_very_same_text_is_not_respelt(folded: bool) -> None:
     made = merger({"name": {"from": "n", "folded": folded}})
