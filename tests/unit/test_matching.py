@@ -152,3 +152,40 @@ def test_pairs_do_not_depend_on_the_order_of_rows(
     assert first.pairs == second.pairs
     assert len(first.pairs) == len(notes)
     assert len(set(first.pairs.values())) == len(notes)
+
+
+def test_a_row_is_one_records_whatever_else_would_lead_to_it() -> None:
+    """Its own id comes first, then the id map, the id that is derived, and equal values."""
+    derived = matching.derived_id(SPACE, "e", "b")
+    rows = {derived: {"meta": '{"id": "a"}'}}
+    found = matched(PEOPLE, {"a": {}, "b": {}, "c": {}}, rows, {"c": derived})
+    assert (found.pairs, found.by_rule) == ({"a": derived}, {"id": 1})
+    rows = {derived: {"meta": None}}
+    found = matched(PEOPLE, {"a": {}, "b": {}, "c": {}}, rows, {"c": derived})
+    assert (found.pairs, found.by_rule) == ({"c": derived}, {"remembered": 1})
+    note = {"patient": "p", "content": "words", "at": "1"}
+    found = matched(NOTES, {"a": note, "b": note}, {derived: note})
+    assert (found.pairs, found.by_rule) == ({"b": derived}, {"derived id": 1})
+
+
+def test_of_equal_values_each_row_is_taken_once_and_an_empty_value_equals_none() -> None:
+    note = {"patient": "p", "content": "words", "at": "1"}
+    rows = {"n1": note, "n2": note, "n3": {**note, "content": ""}, "n4": {**note, "patient": None}}
+    fed = {
+        "f1": note,
+        "f2": note,
+        "f3": note,
+        "f4": {**note, "content": ""},
+        "f5": {**note, "patient": None},
+    }
+    found = matched(NOTES, fed, rows)
+    assert found.pairs == {"f1": "n1", "f2": "n2"}
+
+
+def test_the_number_of_matches_is_that_of_the_pairs_and_no_rule_without_one_is_named() -> None:
+    note = {"patient": "p", "content": "words", "at": "1"}
+    other = {**note, "at": "2"}
+    found = matched(NOTES, {"f1": note, "f2": other}, {"n1": note, "n2": {**note, "at": "9"}})
+    assert found.by_rule == {"text": 1, "text, other at": 1}
+    found = matched(NOTES, {"f1": other}, {"n1": note}, {"f0": "n9"})
+    assert (found.pairs, found.by_rule) == ({}, {})  # not on a later run
