@@ -14,7 +14,7 @@ from nexus_reimport.cli.output import give, say_left_out, write
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 from nexus_reimport.model import Plan, Report
 from nexus_reimport.record import Run, Verdict, anchor, redaction, runs
-from nexus_reimport.record.sealed import archive, bag, check
+from nexus_reimport.record.sealed import archive, bag, check, compared
 from nexus_reimport.record.sealed.check import Checked
 from nexus_reimport.record.search.sweep import Hit
 from nexus_reimport.record.verdict import UNFINISHED
@@ -298,7 +298,7 @@ def _of_environment(settings: Settings, signers: Path | None) -> list[Checked]:
 
     try:
         records, rows = anchor.with_rows(settings, look)
-        return check.with_database(records, rows, *anchor.restores(settings))
+        return compared.with_database(records, rows, *anchor.restores(settings))
     except ReimportError as error:
         why = f"not compared with the database: {error.what.splitlines()[0]}"
         return [checked.not_compared(why) for checked in look()]

@@ -15,7 +15,7 @@ from nexus_reimport.nexus import deployment, registry
 from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.nexus.registry import Restore, restores
 from nexus_reimport.record import anchor, statements
-from nexus_reimport.record.sealed import check, register
+from nexus_reimport.record.sealed import check, compared, register
 from nexus_reimport.record.sealed.check import Checked
 from nexus_reimport.settings import Settings
 
@@ -37,7 +37,7 @@ def unknown_runs(environment: str) -> list[Checked]:
         one
         for one in checked
         if one.kind == check.SEALED
-        and check.is_unknown(one, known.get(one.run))
+        and compared.is_unknown(one, known.get(one.run))
         and (one.run, one.seal) not in covered
     ]
     if wrong := [one for one in runs if one.problems]:

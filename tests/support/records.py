@@ -15,7 +15,7 @@ from nexus_reimport.files import private
 from nexus_reimport.model import Approval
 from nexus_reimport.nexus.registry import Committed
 from nexus_reimport.record import Run, values
-from nexus_reimport.record.sealed import bag, check
+from nexus_reimport.record.sealed import bag, check, compared
 from nexus_reimport.record.sealed.check import Checked
 from nexus_reimport.settings import Settings
 
@@ -108,7 +108,7 @@ def row(run: Run, **differing: Any) -> Committed:
 def checked(known: Settings, rows: Iterable[Committed]) -> list[Checked]:
     """All records of the environment, compared with each other, and with what a database holds."""
     found = check.of_folder(known.records_folder, known.name)
-    return check.with_database(found, rows)
+    return compared.with_database(found, rows)
 
 
 def wrong(found: Sequence[Checked]) -> dict[str, tuple[str, ...]]:
