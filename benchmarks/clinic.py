@@ -10,7 +10,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -45,13 +44,12 @@ _LIMITS = ("at_most = ", "max_writers_wait = ")  # of the environment's file: th
 
 @dataclass(frozen=True, slots=True)
 class Clinic:
-    """A running clinic. ``pids`` are its servers', by name; ``made_in`` the seconds to make it."""
+    """A running clinic. ``pids`` are its servers', by name."""
 
     scale: float
     stack: Stack
     environments: Path
     pids: dict[str, int]
-    made_in: float
     filemaker: FileMakerServer
 
     @property
@@ -95,7 +93,6 @@ def running(scale: float) -> Iterator[Clinic]:
 
     PostgreSQL has its default settings and writes to the disk as in production.
     """
-    began = time.monotonic()
     signal.signal(signal.SIGTERM, _end)  # else nothing of it would be removed
     folder = Path(tempfile.mkdtemp(prefix="nexus-benchmark-"))
     before = os.environ.get(FOLDER_VARIABLE)
@@ -125,8 +122,7 @@ def running(scale: float) -> Iterator[Clinic]:
             environments = _environments(stack)
             os.environ[FOLDER_VARIABLE] = str(environments)
             pids = {"PostgreSQL": postgres.pid, "S3": s3.pid, "FileMaker": filemaker.pid}
-            made_in = time.monotonic() - began
-            yield Clinic(scale, stack, environments, pids, made_in, filemaker)
+            yield Clinic(scale, stack, environments, pids, filemaker)
     finally:
         os.environ.pop(FOLDER_VARIABLE, None)
         if before is not None:

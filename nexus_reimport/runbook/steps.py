@@ -150,10 +150,7 @@ class Steps:
         # What it said is no longer the whole truth.
         self._void(("activity",), by="survey" if anew else "rehearsal")
 
-        def keep(seen: Watched) -> None:
-            self.run.save(seen)
-
-        with activity.noting(watched, *place, keep, own_writes=own_writes):
+        with activity.noting(watched, *place, self.run.save, own_writes=own_writes):
             yield
 
     def execute(
@@ -263,10 +260,6 @@ class Steps:
             except (OnlySealed, StorageError, StopError, TargetError) as error:
                 failed.append(error)
         return failed
-
-    def anchored(self) -> str:
-        """The digest that the database holds for this run; "" where it holds none."""
-        return anchor.read(self.settings, self.run)
 
     @contextmanager
     def _one_step(self, name: str) -> Iterator[None]:

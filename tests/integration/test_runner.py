@@ -22,7 +22,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import InDoubt, RecordError, SettingsError, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Approval, Proposal
-from nexus_reimport.record import Run, Verdict, journal, lock
+from nexus_reimport.record import Run, Verdict, anchor, journal, lock
 from nexus_reimport.record.notebooks import pages
 from nexus_reimport.runner import fork_server, notebook
 from nexus_reimport.runner.quiet import QuietManager
@@ -439,7 +439,7 @@ def test_a_seal_that_a_kill_kept_from_the_database_reaches_it_with_the_next_run(
     book = clinic.whole(rehearsed=rehearsed)
     clinic.do("UPDATE nexus_reimport.runs SET seal = ''", role=ROLE)
     later = runbook.begin(DEV).run
-    assert book.anchored() == book.run.seal_digest()
+    assert anchor.read(book.settings, book.run) == book.run.seal_digest()
     assert [e.line["of"] for e in later.events() if e.event == "anchored"] == [book.run.id]
 
 
@@ -451,7 +451,7 @@ def test_a_record_that_was_edited_is_not_anchored_afterwards(
     with (book.run.folder / "journal.jsonl").open("a") as file:
         file.write("{}\n")
     runbook.begin(DEV)
-    assert book.anchored() == ""
+    assert anchor.read(book.settings, book.run) == ""
 
 
 def test_an_archive_that_fails_is_told_loudly_and_changes_no_result(
