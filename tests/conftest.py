@@ -16,7 +16,7 @@ import hypothesis
 import pytest
 import requests
 
-from nexus_reimport import CHECKOUT, garbage
+from nexus_reimport import CHECKOUT, garbage, settings
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE, FOLDER_VARIABLE
 from nexus_reimport.stages import verify
 from nexus_sandbox.clinic import Clinic as MadeUp
@@ -332,3 +332,11 @@ def environment_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.touch(0o600)
         path.write_text("".join(f"{k}={v}\n" for k, v in SECRETS.items()))
     return tmp_path
+
+
+@pytest.fixture
+def known(environment_files: Path) -> settings.Settings:
+    """An environment whose records and private files lie in a folder of this test's own."""
+    path = environment_files / "sandbox-dev.toml"
+    path.write_text(path.read_text().replace("../../", ""))
+    return settings.load("sandbox-dev", environment_files)

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from support.every_channel import DATA_API
+
+
+@pytest.fixture
+def channel():
+    """The Data API, unless a test or its module asks for others."""
+    return DATA_API
+
 
 @pytest.fixture
 def place(channel, tmp_path):

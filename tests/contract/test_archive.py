@@ -24,13 +24,6 @@ from support.broken_archive import Break, answering, broken, half, lost_after, l
 from support.records import complete, stopped
 
 
-@pytest.fixture
-def known(environment_files: Path) -> settings.Settings:
-    path = environment_files / "sandbox-dev.toml"
-    path.write_text(path.read_text().replace("../../", ""))
-    return settings.load("sandbox-dev", environment_files)
-
-
 def place(folder: Path, s3: S3Server, bucket: str, endpoint: str = "") -> Archive:
     """The archive as an environment's file describes it."""
     path, secrets = folder / "sandbox-dev.toml", folder / ".env.sandbox-dev"

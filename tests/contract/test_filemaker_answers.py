@@ -25,8 +25,7 @@ from nexus_reimport.filemaker.odata import OData, metadata
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.faults import Fault
 from nexus_sandbox.filemaker.message import Reply
-from nexus_sandbox.filemaker.simulator import Simulator
-from support.small_filemaker import PASSWORD, tables
+from support.small_filemaker import PASSWORD
 
 WANTED = ReadRequest("API_Contacts", "id", {"nameLast": "text"})
 RECORDS = "API_Contacts/records$"
@@ -35,15 +34,9 @@ PAGE = b"<!DOCTYPE html><html><body><form>Please log in: 0412 000 000</form></bo
 Change = Callable[[dict[str, Any]], object]
 
 
-@pytest.fixture
-def simulator():
-    with Simulator(tables(), password=PASSWORD) as running:
-        yield running
-
-
-def opened(simulator, channel):
+def opened(simulator, client):
     retries = RetryPolicy(sleep=lambda _: None, tries=3)
-    return channel(simulator.url, "WalkClinic", "nexus_reader", PASSWORD, retries=retries)
+    return client(simulator.url, "WalkClinic", "nexus_reader", PASSWORD, retries=retries)
 
 
 def bent(path: str, change: Change) -> Fault:
@@ -256,24 +249,24 @@ RECORDS_OF = {DataApi: RECORDS, OData: "/API_Contacts$"}
 SMS = re.compile(rb'("sms": )("[^"]+"|[-0-9.]+)')
 
 
-def written(simulator, channel, value: bytes) -> None:
+def written(simulator, client, value: bytes) -> None:
     """Each page writes its first ``sms`` as ``value``; ``\\2`` is what it was."""
     fault = Fault(
-        path=RECORDS_OF[channel],
+        path=RECORDS_OF[client],
         change=lambda a: replace(a, body=SMS.sub(rb"\1" + value, a.body, count=1)),
         times=99,
     )
     simulator.faults.append(fault)
 
 
-@pytest.mark.parametrize("channel", [DataApi, OData])
+@pytest.mark.parametrize("client", [DataApi, OData])
 @pytest.mark.parametrize("word", [b"?", b"NaN", b"Infinity", b"-Infinity"])
-def test_what_could_not_be_computed_counts_however_a_server_writes_it(simulator, channel, word):
+def test_what_could_not_be_computed_counts_however_a_server_writes_it(simulator, client, word):
     wanted = replace(WANTED, types={"sms": "number"})
-    with opened(simulator, channel) as source:
+    with opened(simulator, client) as source:
         truth = read(source, wanted)
-    written(simulator, channel, word)
-    with opened(simulator, channel) as source:
+    written(simulator, client, word)
+    with opened(simulator, client) as source:
         rows = read(source, wanted)
         count = source.usage().repaired
     empty = [number for number, row in enumerate(rows) if not row["sms"] and truth[number]["sms"]]
@@ -283,11 +276,11 @@ def test_what_could_not_be_computed_counts_however_a_server_writes_it(simulator,
     ]
 
 
-@pytest.mark.parametrize("channel", [DataApi, OData])
-def test_two_values_under_one_name_stop_and_none_of_them_is_lost_or_told(simulator, channel):
+@pytest.mark.parametrize("client", [DataApi, OData])
+def test_two_values_under_one_name_stop_and_none_of_them_is_lost_or_told(simulator, client):
     wanted = replace(WANTED, types={"sms": "number"})
-    written(simulator, channel, rb'"0412 000 000", "sms": \2')
-    with opened(simulator, channel) as source, pytest.raises(SourceError) as stopped:
+    written(simulator, client, rb'"0412 000 000", "sms": \2')
+    with opened(simulator, client) as source, pytest.raises(SourceError) as stopped:
         read(source, wanted)
     assert "FileMaker's answer holds two values of 'sms'" in str(stopped.value)
     assert "table=API_Contacts" in str(stopped.value)
@@ -295,13 +288,13 @@ def test_two_values_under_one_name_stop_and_none_of_them_is_lost_or_told(simulat
     assert "tries" not in str(stopped.value)
 
 
-@pytest.mark.parametrize("channel", [DataApi, OData])
-def test_the_same_value_twice_under_one_name_loses_nothing(simulator, channel):
+@pytest.mark.parametrize("client", [DataApi, OData])
+def test_the_same_value_twice_under_one_name_loses_nothing(simulator, client):
     wanted = replace(WANTED, types={"sms": "number"})
-    with opened(simulator, channel) as source:
+    with opened(simulator, client) as source:
         truth = read(source, wanted)
-    written(simulator, channel, rb'\2, "sms": \2')
-    with opened(simulator, channel) as source:
+    written(simulator, client, rb'\2, "sms": \2')
+    with opened(simulator, client) as source:
         assert read(source, wanted) == truth
 
 
@@ -321,10 +314,10 @@ CALLS = {
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/json"])
 def test_a_web_page_in_place_of_an_answer_is_told_as_that(simulator, call, kind):
-    path, channel, ask = CALLS[call]
+    path, client, ask = CALLS[call]
     page = Reply(200, b"\xef\xbb\xbf\r\n" + PAGE, {"Content-Type": kind})
     simulator.faults.append(Fault(path=path, instead=page, times=99))
-    with opened(simulator, channel) as source, pytest.raises(SourceError) as stopped:
+    with opened(simulator, client) as source, pytest.raises(SourceError) as stopped:
         ask(source)
     assert "a web page (HTML, HTTP 200) came instead of FileMaker's answer" in str(stopped.value)
     assert "no login page or proxy is between" in str(stopped.value)
@@ -334,9 +327,9 @@ def test_a_web_page_in_place_of_an_answer_is_told_as_that(simulator, call, kind)
 
 @pytest.mark.parametrize("call", CALLS)
 def test_an_empty_answer_is_told_as_that(simulator, call):
-    path, channel, ask = CALLS[call]
+    path, client, ask = CALLS[call]
     simulator.faults.append(Fault(path=path, instead=Reply(200, b""), times=99))
-    with opened(simulator, channel) as source, pytest.raises(SourceError, match="an empty answer"):
+    with opened(simulator, client) as source, pytest.raises(SourceError, match="an empty answer"):
         ask(source)
 
 
@@ -434,18 +427,18 @@ ACCOUNT = (18, 210, 211, 212, 213, 214, 1627, 1703)
 PASSING = (13, 16, 300, 301, 302, 303, 812, 1638, 1701)
 
 
-def asked(simulator, channel, number):
-    path = RECORDS if channel is DataApi else "/API_Contacts$"
+def asked(simulator, client, number):
+    path = RECORDS if client is DataApi else "/API_Contacts$"
     simulator.faults.append(faults.code(path, number, times=99))
-    with opened(simulator, channel) as source, pytest.raises(ReimportError) as stopped:
+    with opened(simulator, client) as source, pytest.raises(ReimportError) as stopped:
         source.count("API_Contacts")
     return stopped.value, sum(simulator.requests.values())
 
 
-@pytest.mark.parametrize("channel", [DataApi, OData])
+@pytest.mark.parametrize("client", [DataApi, OData])
 @pytest.mark.parametrize("number", ACCESS)
-def test_missing_privileges_are_told_with_the_right_that_is_missing(simulator, channel, number):
-    stopped, _ = asked(simulator, channel, number)
+def test_missing_privileges_are_told_with_the_right_that_is_missing(simulator, client, number):
+    stopped, _ = asked(simulator, client, number)
     assert f"code {number}: " in str(stopped)
     assert "fmrest (Data API) or fmodata (OData)" in str(stopped)
     assert "tries" not in str(stopped)

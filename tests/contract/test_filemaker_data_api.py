@@ -23,23 +23,6 @@ TRUTH = DATA_API.truth(contacts())
 SESSIONS = "/fmi/data/v1/databases/WalkClinic/sessions"
 
 
-@pytest.fixture
-def simulator():
-    with Simulator(tables(), password=PASSWORD) as running:
-        yield running
-
-
-@pytest.fixture
-def pauses():
-    return []
-
-
-@pytest.fixture
-def source(simulator, pauses):
-    with DATA_API.opened(simulator, pauses) as api:
-        yield api
-
-
 def read(source, table="API_Contacts", sort="id"):
     """Every row as it came, in the order of arrival."""
     pages = source.records(ReadRequest(table, sort, {}), page=10)

@@ -23,17 +23,6 @@ PRODUCT = "/fmi/data/v1/productInfo"
 
 
 @pytest.fixture
-def simulator():
-    with Simulator(tables(), password=PASSWORD) as running:
-        yield running
-
-
-@pytest.fixture
-def pauses():
-    return []
-
-
-@pytest.fixture
 def wire(simulator, pauses):
     wire = Wire(simulator.url, verify=True, retries=RetryPolicy(sleep=pauses.append))
     yield wire

@@ -35,20 +35,8 @@ TRUTH = ODATA.truth(contacts())
 
 
 @pytest.fixture
-def simulator():
-    with Simulator(tables(), password=PASSWORD) as running:
-        yield running
-
-
-@pytest.fixture
-def pauses():
-    return []
-
-
-@pytest.fixture
-def source(simulator, pauses):
-    with ODATA.opened(simulator, pauses) as odata:
-        yield odata
+def channel():
+    return ODATA
 
 
 def read(source, wanted=CONTACTS, page=10):

@@ -24,12 +24,6 @@ CONTACTS = "/databases/WalkClinic/layouts/API_Contacts"
 EVENTS = "/databases/WalkClinic/layouts/API_event"
 
 
-@pytest.fixture
-def simulator():
-    with Simulator(tables(), password=PASSWORD) as running:
-        yield running
-
-
 class Client:
     """A plain client: every answer as (HTTP status, FileMaker code, response)."""
 

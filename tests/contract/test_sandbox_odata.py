@@ -22,12 +22,6 @@ FIRST = "00000000-AAAA-4BBB-8CCC-DDDDEEEEFFFF"
 
 
 @pytest.fixture
-def simulator():
-    with Simulator(tables(), password=PASSWORD) as running:
-        yield running
-
-
-@pytest.fixture
 def http():
     with requests.Session() as session:
         session.trust_env = False

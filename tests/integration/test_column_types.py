@@ -17,9 +17,9 @@ from nexus_sandbox.filemaker.file import Field, FileTable
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.altered import Altered, altered
-from support.second_clinic import plan_of
 from support.second_installation import SCHEMA
 from support.sheets import put_back
+from support.values import plan_of
 
 LONG = f"{'9' * 45}.{'8' * 45}"
 # type -> FileMaker's texts, and what the rows of Nexus hold of them ("" is empty: it did not fit)

@@ -16,7 +16,6 @@ import pytest
 
 from crash.proxy import PostgresProxy, Side, _PostgresPair
 from nexus_reimport import runbook
-from nexus_reimport.cli import main
 from nexus_reimport.errors import Busy, TargetError
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.connection.session import APPLICATION
@@ -25,6 +24,7 @@ from nexus_reimport.nexus.writing import transaction
 from nexus_reimport.runbook import adoption
 from nexus_sandbox.postgres.server import PostgresServer
 from support.clinic import ROLE, Clinic, make_database
+from support.commands import command
 from support.interlock import DEV, PROD, oid, refusal, replica, secret, untouched
 
 __all__ = ["replica"]
@@ -32,14 +32,6 @@ __all__ = ["replica"]
 MARKER = (
     "SELECT environment, database_name, database_oid, adopted_by FROM nexus_reimport.deployment"
 )
-
-
-def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Exit code, stdout, stderr, with nobody at a terminal."""
-    with pytest.raises(SystemExit) as left:
-        main(list(arguments))
-    said = capsys.readouterr()
-    return int(left.value.code or 0), said.out, said.err
 
 
 def unmarked(clinic: Clinic) -> None:

@@ -18,9 +18,9 @@ from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support import SUPPORT
 from support.clinic import Clinic, no_copies
-from support.second_clinic import CARES, VISITS, Second, opened, plan_of, planned_rows, result
+from support.second_clinic import CARES, VISITS, Second, opened, planned_rows, result
 from support.sheets import put_back
-from support.values import change, shared
+from support.values import change, plan_of, shared
 
 BUDGET = "no_column_has_more_misfits_than_its_budget"
 ENDS = "every_planned_appointment_of_a_patient_has_an_end"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +21,7 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.model import Account, Outcome, Plan
 from support.clinic import Clinic, Executed
+from support.values import lines
 
 Rows = list[tuple[str | None, ...]]
 _number = itertools.count(1)
@@ -199,11 +199,6 @@ def test_what_a_rule_left_out_is_listed_by_id_and_with_values_in_private_alone(
     assert "note" in events[0]
     assert not list(run.glob("**/left_out*"))
     assert all(p.stat().st_mode & 0o077 == 0 for p in (folder / "left_out").iterdir())
-
-
-def lines(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as text:
-        return list(csv.DictReader(text))
 
 
 def test_an_account_that_does_not_add_up_says_so() -> None:

@@ -230,11 +230,9 @@ def test_sealing_takes_it_down(clinic: Clinic, hooks: Hooks, rehearsed: Path) ->
 # ---------------------------------------------------------------- after a kill
 
 
-def killed_in_the_transaction(
-    clinic: Clinic, hooks: Hooks, rehearsed: Path, step: int = 7
-) -> runbook.Runbook:
+def killed_in_the_transaction(clinic: Clinic, hooks: Hooks, rehearsed: Path) -> runbook.Runbook:
     book = clinic.approved(rehearsed)
-    with halted(book.settings.name, book.run.id, step, hooks.folder / "marker") as process:
+    with halted(book.settings.name, book.run.id, 7, hooks.folder / "marker") as process:
         process.kill()
         process.wait()
     assert hooks.did() == ["enter"]

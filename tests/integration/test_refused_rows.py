@@ -16,8 +16,9 @@ from nexus_reimport.stages import refused_rows
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.clinic import no_copies
-from support.second_clinic import CARES, VISITS, Second, opened, plan_of
+from support.second_clinic import CARES, VISITS, Second, opened
 from support.sheets import put_back
+from support.values import plan_of
 
 ROWS = (
     ("V1", "P1", "6/30/2025", "09:00:00", "09:30:00", "first"),

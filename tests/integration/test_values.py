@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,7 @@ from nexus_reimport import show, wording
 from nexus_reimport.files import rowfile
 from nexus_sandbox.filemaker.file import Record
 from support.clinic import ROLE, Clinic, planned
-from support.values import DEV, change, misfits, nexus_id, plan_of, rows, shared
+from support.values import DEV, change, lines, misfits, nexus_id, plan_of, rows, shared
 
 
 def test_values_that_do_not_fit_are_told_by_column_id_and_what_became_of_them(
@@ -45,11 +43,6 @@ def test_values_that_do_not_fit_are_told_by_column_id_and_what_became_of_them(
     page = repr(show.plan(plan_of(book)))
     assert "not one of the choices" in page
     assert "Lady Mayoress" not in page
-
-
-def lines(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as text:
-        return list(csv.DictReader(text))
 
 
 def test_a_new_patient_whose_value_does_not_fit_gets_none(clinic: Clinic) -> None:

@@ -38,9 +38,9 @@ def run_cells(clinic: Clinic, *sources: str, goes_on: bool = False) -> Run:
     return made
 
 
-def cells(run: Run, page: str = "page") -> list[Any]:
-    """The code cells of a page of the record, without its first screen and its parameters."""
-    read = nbformat.read(run.folder / f"{page}.ipynb", 4)
+def cells(run: Run) -> list[Any]:
+    """The code cells of the page in the record, without its first screen and its parameters."""
+    read = nbformat.read(run.folder / "page.ipynb", 4)
     return [
         c
         for c in read.cells
@@ -48,6 +48,6 @@ def cells(run: Run, page: str = "page") -> list[Any]:
     ]
 
 
-def outputs_of(run: Run, page: str = "page") -> list[list[Any]]:
+def outputs_of(run: Run) -> list[list[Any]]:
     """The outputs of those cells."""
-    return [cell.outputs for cell in cells(run, page)]
+    return [cell.outputs for cell in cells(run)]

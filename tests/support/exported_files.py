@@ -67,7 +67,7 @@ def workbook(folder, *rows, name="t.xlsx", formats=None, more=None, change=None)
     return name
 
 
-def raw_workbook(folder, sheet, shared=(), dimension="", name="t.xlsx"):
+def raw_workbook(folder, sheet, shared=(), dimension=""):
     """A workbook of XML as other programs write it: texts in a table of their own."""
     main = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
@@ -85,10 +85,9 @@ def raw_workbook(folder, sheet, shared=(), dimension="", name="t.xlsx"):
         "xl/s.xml": f"<worksheet {main}>{dimension}<sheetData>{sheet}</sheetData></worksheet>",
         "xl/t.xml": f"<sst {main}>{''.join(f'<si>{text}</si>' for text in shared)}</sst>",
     }
-    with zipfile.ZipFile(folder / name, "w") as archive:
+    with zipfile.ZipFile(folder / "t.xlsx", "w") as archive:
         for path, content in parts.items():
             archive.writestr(path, content)
-    return name
 
 
 def table(*records, **types):

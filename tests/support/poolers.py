@@ -75,12 +75,12 @@ def _message(kind: bytes, body: bytes) -> bytes:
     return kind + struct.pack("!I", len(body) + 4) + body
 
 
-def refusing(code: str, text: str, severity: str = "FATAL") -> Callable[[socket.socket], None]:
+def refusing(code: str, text: str) -> Callable[[socket.socket], None]:
     """A server that refuses every session with that SQLSTATE and those words."""
 
     def serve(client: socket.socket) -> None:
         _startup(client)
-        fields = f"S{severity}\0VFATAL\0C{code}\0M{text}\0\0"
+        fields = f"SFATAL\0VFATAL\0C{code}\0M{text}\0\0"
         client.sendall(_message(b"E", fields.encode()))
 
     return serve

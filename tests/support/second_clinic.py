@@ -98,14 +98,9 @@ class Second:
         return {t: self.connection.execute(query.format(t)).fetchone()[0] for t in tables}
 
 
-def plan_of(book: runbook.Runbook) -> Plan:
-    """The plan of a run."""
-    return book.run.load(Plan)
-
-
 def planned_rows(book: runbook.Runbook, entity: str) -> list[dict[str, str | None]]:
     """The rows of one entity that a plan holds."""
-    return list(read_dicts(book.folder, plan_of(book).entities[entity].file))
+    return list(read_dicts(book.folder, book.run.load(Plan).entities[entity].file))
 
 
 def result(report: Report, check: str) -> Result:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from typing import Any
 
 from nexus_reimport import runbook
@@ -15,6 +17,12 @@ DEV = "sandbox-dev"
 
 def plan_of(book: runbook.Runbook) -> Plan:
     return book.run.load(Plan)
+
+
+def lines(path: Path) -> list[dict[str, str]]:
+    """A list for people, as a table."""
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        return list(csv.DictReader(text))
 
 
 def misfits(book: runbook.Runbook, entity: str) -> dict[tuple[str, str], Misfits]:

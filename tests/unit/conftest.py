@@ -21,14 +21,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(f"needs a server, belongs to tests/integration: {', '.join(wrong)}")
 
 
-@pytest.fixture
-def known(environment_files: Path) -> settings.Settings:
-    """An environment whose records and private files lie in a folder of this test's own."""
-    path = environment_files / "sandbox-dev.toml"
-    path.write_text(path.read_text().replace("../../", ""))
-    return settings.load("sandbox-dev", environment_files)
-
-
 @pytest.fixture(scope="session")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where records lie that were made once, and are copied for each test."""

@@ -28,12 +28,12 @@ from support.exported_files import (
 )
 
 
-def separated(folder, rows, suffix, end="\r\n"):
+def separated(folder, rows, suffix):
     """A file of ``rows``, whatever it is called."""
     if suffix == ".xlsx":
         return workbook(folder, *([cell or None for cell in row] for row in rows))
     separator = "," if suffix == ".csv" else "\t"
-    return lines(folder, *(separator.join(row) for row in rows), name=f"t{suffix}", end=end)
+    return lines(folder, *(separator.join(row) for row in rows), name=f"t{suffix}")
 
 
 def decomposed(text):
