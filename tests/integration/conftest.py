@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from nexus_reimport import runbook
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
+from support.altered import MORE, Altered, altered
 from support.clinic import Clinic, Clinics, Committed, Executed
 
 
@@ -31,3 +34,12 @@ def committed(
     """A clinic whose run was committed, and not verified yet."""
     with clinics.opened(tmp_path / "committed", committed_once.template) as clinic:
         yield clinic, clinic.resumed(committed_once)
+
+
+@pytest.fixture(scope="module")
+def more(
+    postgres: PostgresServer, s3: S3Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Altered]:
+    """The second installation with a schema that has more, for a whole module."""
+    with altered(postgres, s3, tmp_path_factory.mktemp("more"), MORE) as found:
+        yield found

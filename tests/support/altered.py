@@ -25,6 +25,35 @@ from support.second_installation import ENVIRONMENT, SCHEMA, adopt, filemaker, s
 
 KEYS = ("scans/1.pdf", "scans/2.pdf", "scans/3.pdf", "uploads/4.pdf")
 _number = itertools.count(1)
+# What a schema may have more, and what somebody makes in it.
+MORE = (
+    SCHEMA
+    + """
+SET CONSTRAINTS ALL IMMEDIATE;
+CREATE SCHEMA "Other One";
+GRANT UPDATE ON practice.site, practice.person TO PUBLIC;
+GRANT ALL ON SCHEMA "Other One" TO PUBLIC;
+ALTER DEFAULT PRIVILEGES IN SCHEMA "Other One" GRANT ALL ON TABLES TO PUBLIC;
+ALTER DEFAULT PRIVILEGES IN SCHEMA "Other One" GRANT ALL ON SEQUENCES TO PUBLIC;
+CREATE TABLE "Other One".log (n integer);
+CREATE SEQUENCE "Other One".numbers;
+CREATE TABLE "Other One".parts (n integer) PARTITION BY RANGE (n);
+CREATE TABLE "Other One".low PARTITION OF "Other One".parts DEFAULT;
+CREATE FUNCTION practice.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER asleep BEFORE INSERT ON practice.person
+    FOR EACH ROW EXECUTE FUNCTION practice.nothing();
+ALTER TABLE practice.person DISABLE TRIGGER asleep;
+ALTER TABLE practice.visit ADD CONSTRAINT in_order CHECK (ends IS NULL OR ends >= starts);
+CREATE POLICY all_of_them ON practice.person USING (true);
+"""
+)
+WEARS = (
+    'CREATE TABLE "Other One"."Wears it" (n serial, person integer REFERENCES practice.person {});'
+)
+CASCADE = (
+    WEARS.format("ON DELETE CASCADE")
+    + """INSERT INTO "Other One"."Wears it" (person) SELECT 1 FROM generate_series(1, 86)"""
+)
 
 
 @dataclass(slots=True)

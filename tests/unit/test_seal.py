@@ -1,0 +1,314 @@
+"""A sealed record: a whole bag in its chain, in which every change is found."""
+
+from __future__ import annotations
+
+import getpass
+import itertools
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import bagit
+import pytest
+from rocrate.rocrate import ROCrate
+
+from nexus_reimport import __version__, record, settings
+from nexus_reimport.errors import Busy, RecordError, unforeseen
+from nexus_reimport.events import Event
+from nexus_reimport.files import private
+from nexus_reimport.model import Outlook
+from nexus_reimport.record import State, Verdict, closing, runs
+from nexus_reimport.record.journal import JOURNAL
+from nexus_reimport.record.sealed import bag, chain, check, crate, front, index
+from nexus_reimport.record.verdict import EXIT_CODES
+from support.records import complete, stopped
+from support.running import killed_after
+
+
+def sealed(known: settings.Settings) -> record.Run:
+    run = record.create(known)
+    run.seal()
+    return run
+
+
+def test_a_sealed_record_is_whole_and_closed(known: settings.Settings) -> None:
+    run = record.create(known)
+    seal = run.seal()
+    assert run.problems() == []
+    assert len(seal) == 64
+    with pytest.raises(RecordError, match="sealed"), run.stage("plan"):
+        pass
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "added"])
+def test_every_change_after_the_seal_is_found(known: settings.Settings, damage: str) -> None:
+    run = record.create(known)
+    run.seal()
+    journal = run.folder / "journal.jsonl"
+    if damage == "changed":
+        journal.write_text(journal.read_text().replace("PARTIAL", "COMPLETE"))
+    elif damage == "missing":
+        journal.unlink()
+    else:
+        (run.folder / "later.txt").write_text("x")
+    assert any(damage in problem for problem in run.problems())
+
+
+def test_a_record_that_was_sealed_anew_is_not_the_one_of_the_chain(
+    known: settings.Settings,
+) -> None:
+    first = sealed(known)
+    second = sealed(known)
+    assert bag.info(second.bag)["Record-Before"] == first.id
+    info = first.bag / bag.INFO
+    info.write_text(info.read_text().replace("PARTIAL", "COMPLETE"))
+    (first.bag / bag.TAG_MANIFEST).write_text(bag.tag_manifest_text(first.bag))
+    assert bag.problems(first.bag) == []
+    assert "another seal of it" in first.problems()[-1]
+    assert second.problems() == []
+
+
+def test_a_record_is_a_bag_that_others_can_check(known: settings.Settings) -> None:
+    run = sealed(known)
+    assert {p.name for p in run.bag.iterdir()} == {"data", *bag.TAG_FILES, bag.TAG_MANIFEST}
+    summed = ["sha256sum", "--check", "--strict", "--quiet", bag.TAG_MANIFEST, bag.MANIFEST]
+    for command in (summed, [sys.executable, "-m", "bagit", "--validate", "--quiet", "."]):
+        done = subprocess.run(command, cwd=run.bag, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    told = bagit.Bag(str(run.bag)).info
+    assert told["Run"] == run.id
+    assert told["Verdict"] == "PARTIAL"
+    assert told["Sequence"] == "1"
+    assert told["Record-Before"] == told["Seal-Before"] == "none"
+
+
+def test_what_a_run_writes_lies_in_the_payload_from_the_first_line_on(
+    known: settings.Settings,
+) -> None:
+    run = record.create(known)
+    run.save(Outlook())
+    assert [p.name for p in run.bag.iterdir()] == ["data"]
+    written = {p.name: p.read_bytes() for p in run.folder.iterdir()}
+    run.seal()
+    there = {p.name: p.read_bytes() for p in run.folder.iterdir()}
+    assert there.keys() - written.keys() == {"verdict.json", "ro-crate-metadata.json"}
+    assert there.pop("journal.jsonl").startswith(written.pop("journal.jsonl"))
+    assert {name: there[name] for name in written} == written
+
+
+def test_a_sealed_record_whose_journal_has_lost_its_end_is_never_told_as_one_that_wrote_nothing(
+    known: settings.Settings,
+) -> None:
+    """An empty journal was read as a run that was given up: "nothing was written"."""
+    run = record.create(known)
+    run.seal()
+    whole = (run.folder / JOURNAL).read_bytes()
+    assert run.verdict() is Verdict.PARTIAL
+    for lines in range(len(whole.splitlines())):
+        (run.folder / JOURNAL).write_bytes(b"".join(whole.splitlines(keepends=True)[:lines]))
+        assert (run.verdict(), run.state()) == (Verdict.IN_DOUBT, State.UNKNOWN)
+        assert run.exit_code() == EXIT_CODES[Verdict.IN_DOUBT]
+        assert "its end is missing" in " ".join(run.journal_problems())
+        assert "not known" in front.read(run.bag).changed
+        checked = check.of_record(run.bag)
+        assert (checked.verdict, checked.state) == (Verdict.IN_DOUBT, State.UNKNOWN)
+
+
+def test_the_readme_says_in_ten_lines_what_happened(known: settings.Settings) -> None:
+    run = sealed(known)
+    lines = (run.bag / "README.txt").read_text().splitlines()
+    assert len(lines) == 10
+    assert f"Run {run.id} (reimport) of sandbox-dev, number 1" in lines[1]
+    assert "PARTIAL" in lines[1]
+
+
+def test_a_record_is_described_for_other_software(known: settings.Settings) -> None:
+    run = complete(known)
+    assert bag.info(run.bag)["Described-By"] == f"data/{crate.FILE}"
+    described = ROCrate(str(run.folder))
+    assert described.root_dataset["conformsTo"].id == crate.PROFILE
+    actions = {action.id: action for action in described.root_dataset["mentions"]}
+    whole = actions["#run"]
+    assert whole["agent"]["name"] == getpass.getuser()
+    assert (whole["instrument"]["name"], whole["instrument"]["version"]) == (
+        "nexus_reimport",
+        __version__,
+    )
+    assert whole["startTime"] < whole["endTime"]
+    assert "Verdict COMPLETE" in whole["description"]
+    given = {one["name"]: one["value"] for one in whole["object"] if one.type == "PropertyValue"}
+    file = settings.folder() / f"{known.name}.toml"
+    assert given["environment file"] == private.sha256_of(file)
+    named = {part.id for part in described.root_dataset["hasPart"]}
+    assert named == {p.name for p in run.folder.iterdir()} - {crate.FILE}
+    assert actions["#stage-plan"]["result"][0].id == "plan.json"
+
+
+def test_the_library_that_describes_a_record_is_loaded_when_one_is_sealed_and_not_before() -> None:
+    code = "import sys, nexus_reimport.cli; sys.exit(bool({'rocrate', 'bagit'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_index_lists_every_sealed_record_the_newest_first(known: settings.Settings) -> None:
+    runs = [complete(known), stopped(known), complete(known)]
+    record.create(known)
+    (runs[0].bag / bag.INFO).write_bytes(b"\xff")
+    last = stopped(known)
+    page = (runs[0].bag.parent / "index.html").read_text()
+    assert page.index(runs[2].id) < page.index(runs[1].id) < page.index(runs[0].id)
+    assert "● COMPLETE" in page
+    newest = bag.info(last.bag)["Sealed-At"].replace("T", " ")[:16]
+    assert f"sealed {newest} UTC; a record that is not here was not sealed then" in page
+    assert "CANNOT BE READ" in page
+    assert "It ended with: 3 rows are undecided" in page
+    assert f'href="{runs[2].id}/data/01_preflight.html"' in page
+    assert f"record check sandbox-dev --run {runs[2].id}" in page
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def left_behind(folder: Path) -> frozenset[tuple[Path, bytes]]:
+    """What the files of a folder hold, but for times and hashes, which each process writes anew."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return frozenset((path, re.sub(rb"[0-9a-f]+", b"", path.read_bytes())) for path in files)
+
+
+def test_a_kill_at_any_instant_leaves_an_open_record_or_a_sealed_one(
+    known: settings.Settings,
+) -> None:
+    sealed(known)
+    run = record.create(known)
+    shutil.copytree(known.folders.runs, kept := known.folders.runs.with_name("kept"))
+    states, known_files = set(), set()
+    for after in itertools.count():
+        shutil.rmtree(known.folders.runs)
+        shutil.copytree(kept, known.folders.runs)
+        killed = killed_after(after, run.seal)
+        states.add((run.is_sealed, chain.noted_last(run.bag.parent).run == run.id))
+        # Most touches are of a file that is read: what the next run finds is the same as before.
+        if (files := left_behind(known.folders.runs)) not in known_files:
+            known_files.add(files)
+            later = record.create(known)  # seals it, or writes the one file that was left to write
+            assert run.problems() == []
+            assert run.seal_digest() in (run.bag.parent / index.FILE).read_text()
+            later.seal()
+            assert [one.place().sequence for one in record.every(known)] == [1, 2, 3]
+            assert bag.info(later.bag)["Record-Before"] == run.id
+            assert all(one.problems() == [] for one in record.every(known))
+        if not killed:
+            break
+    assert states == {(False, False), (False, True), (True, True)}
+    assert after > 20
+    assert len(known_files) > 20
+
+
+def test_a_kill_at_any_instant_leaves_no_record_or_a_whole_one(known: settings.Settings) -> None:
+    sealed(known)
+    shutil.copytree(known.folders.runs, kept := known.folders.runs.with_name("kept"))
+    left, drafts = set(), 0
+    for after in itertools.count():
+        shutil.rmtree(known.folders.runs)
+        shutil.copytree(kept, known.folders.runs)
+        killed = killed_after(after, lambda: record.create(known))
+        left.add(len(record.open_runs(known)))
+        drafts += bool([*known.records_folder.glob(".*.new")])
+        record.create(known).seal()  # what can be sealed of the one before is sealed
+        assert all(one.is_sealed for one in record.every(known))
+        assert [c.problems for c in check.of_folder(known.records_folder) if c.problems] == []
+        assert not [*known.records_folder.glob(".*.new")]
+        if not killed:
+            break
+    assert left == {0, 1}
+    assert drafts > 2
+
+
+def test_a_run_that_could_not_be_sealed_is_not_the_last_one_for_ever(
+    known: settings.Settings,
+) -> None:
+    """The page and ``status`` showed why it was stopped, whatever was done after it."""
+    first = sealed(known)
+    stopped = record.create(known)
+    stopped.journal(Event.FAILED, stage="plan", kind="StopError", what="no", exit_code=1)
+    (stopped.folder / "note.txt").write_text(known.postgres.password.get_secret_value())
+    later = record.create(known)
+    assert not stopped.is_sealed  # it holds what must not be in a record
+    later.seal()
+    assert record.every(known) == [first, stopped, later]
+    waiting = record.create(known)
+    assert record.every(known) == [first, stopped, later, waiting]
+
+
+def test_a_folder_in_the_place_of_the_note_keeps_a_record_open_until_it_is_gone(
+    known: settings.Settings,
+) -> None:
+    run = record.create(known)
+    in_the_way = known.records_folder / chain.LAST
+    in_the_way.mkdir()
+    with pytest.raises(IsADirectoryError) as refused:
+        run.seal()
+    assert unforeseen(refused.value).where == f"{in_the_way}: Is a directory"
+    assert not run.is_sealed
+    in_the_way.rmdir()
+    run.seal()
+    assert run.is_sealed
+    assert run.problems() == []
+
+
+def test_a_run_on_which_somebody_works_is_not_sealed_under_them(known: settings.Settings) -> None:
+    """The search before a seal takes seconds, in which a step could begin, and commit."""
+    run = record.create(known)
+    with run.at_work(), pytest.raises(Busy, match="is at work"):
+        closing.close(known, run)
+    assert not run.is_sealed
+    ended: list[str] = []
+
+    def step() -> None:
+        try:
+            with run.stage("apply"):
+                pass
+        except RecordError as error:
+            ended.append(error.what)
+
+    with private.locked_folder(run.bag.parent):  # as whoever seals it holds it
+        working = threading.Thread(target=step)
+        working.start()
+        working.join(0.3)  # so long that it would have begun, did it not wait
+        run.seal()
+    working.join(60)
+    assert ended == [f"run {run.id} is sealed; a sealed record is never written to"]
+    assert run.problems() == []
+
+
+def test_a_record_that_lost_its_seal_is_neither_open_nor_sealed_again(
+    known: settings.Settings,
+) -> None:
+    first, second = sealed(known), sealed(known)
+    for run in (first, second):
+        (run.bag / bag.TAG_MANIFEST).unlink()
+        (run.folder / "later.txt").write_text("x")
+        (run.bag / bag.MANIFEST).write_text("")
+    assert record.open_runs(known) == []
+    third = record.create(known)
+    for run in (first, second):
+        assert not run.is_sealed
+        with pytest.raises(RecordError, match="is sealed"):
+            run.seal()
+    third.seal()
+    assert third.place().sequence == 3
+
+
+def test_a_record_of_a_former_version_is_named_and_hinders_nothing_once_it_is_sealed(
+    known: settings.Settings,
+) -> None:
+    former = known.records_folder / "20250101T000000Z-0000"
+    private.new_folder(former)
+    (former / "journal.jsonl").write_text("{}\n")
+    with pytest.raises(RecordError, match="begun by a former version"):
+        record.create(known)
+    (former / "manifest.json").write_text("{}")
+    run = record.create(known)
+    assert record.every(known) == [run]
+    assert runs.former(known) == [(former, True)]
