@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from nexus_reimport.convert.outcome import ConversionError, Partial
 from nexus_reimport.convert.registry import Detail
 from nexus_reimport.convert.texts import flag, is_flag, text
 from nexus_reimport.text import LINE_ENDS, name_key, visible
 
-T = TypeVar("T")
 _KINDS = frozenset({"phone", "mobile", "email", "address"})
 HOME = "australia"  # the country of an address that names none
 # At the top level of a card these describe its first address, and are Nexus's own; its `default`
@@ -23,6 +22,7 @@ _NO_FLAG = "a default that is neither yes nor no: taken as no"
 _ONLY_A_LABEL = "a label without a phone or an e-mail"
 _NO_LINE = "an address that is a label or a country alone"
 _NO_KIND = "a label or a country alone, of unknown kind"
+_COUNTRY_OF_A_PHONE = "a country in the record of a phone or an e-mail: it is not taken"
 _BESIDE_A_PHONE = "an address in the record of a phone or an e-mail"
 _IN_A_PHONE = "an e-mail in the record of a phone: kept there as it was written"
 _OF_UNKNOWN_KIND = "of unknown kind: taken as {}, judged by its value"
@@ -123,7 +123,7 @@ def contact_card(details: Iterable[Detail], *, in_australia: bool = True) -> Par
     phones: list[tuple[bool, dict[str, str]]] = []
     emails: list[tuple[bool, dict[str, str]]] = []
     misfits, derived = list[str](), list[str]()
-    for detail, (kind, entry) in _taken(details, contact_entry, misfits):
+    for detail, kind, entry in _contacts(details, misfits):
         default = detail["default_email" if kind == "email" else "default_mobile"]
         if not is_flag(default):
             misfits.append(_NO_FLAG)
@@ -156,19 +156,19 @@ def _abroad(entry: dict[str, str]) -> dict[str, str]:
     return entry if says_its_country else {k: v for k, v in entry.items() if k != "e164"}
 
 
-def _taken(
-    details: Iterable[Detail], take: Callable[[Detail], T | None], misfits: list[str]
-) -> Iterator[tuple[Detail, T]]:
-    """Each detail with what ``take`` makes of it; what does not fit is added to ``misfits``."""
+def _contacts(
+    details: Iterable[Detail], misfits: list[str]
+) -> Iterator[tuple[Detail, str, dict[str, str]]]:
+    """Each detail with its kind and entry; what does not fit is added to ``misfits``."""
     for detail in details:
         try:
-            entry = take(detail)
+            entry = contact_entry(detail)
         except ConversionError as error:
             # One bad line must not cost a person all other numbers of the card.
             misfits.append(str(error))
             continue
         if entry is not None:
-            yield detail, entry
+            yield detail, *entry
 
 
 def _declared(detail: Detail) -> str:
@@ -240,11 +240,17 @@ def at_the_top(address: Mapping[str, Any]) -> dict[str, Any]:
 
 def address_card(details: Iterable[Detail]) -> Partial:
     """The addresses of one person; the first one also at the top level, where Nexus reads it."""
-    misfits = list[str]()
-    entries = [entry for _, entry in _taken(details, address_entry, misfits)]
-    if not entries:
-        return Partial({}, tuple(misfits))
-    listed = [entry.value for entry in entries]
-    card = {"addresses": listed, **at_the_top(listed[0])}
-    derived = (reason for entry in entries for reason in entry.derived)
+    misfits, derived, listed = list[str](), list[str](), list[dict[str, str]]()
+    for detail in details:
+        try:
+            entry = address_entry(detail)
+        except ConversionError as error:
+            misfits.append(str(error))
+            continue
+        if entry is not None:
+            listed.append(entry.value)
+            derived += entry.derived
+        elif country(detail["country"]) not in ("", HOME):
+            derived.append(_COUNTRY_OF_A_PHONE)
+    card = {"addresses": listed, **at_the_top(listed[0])} if listed else {}
     return Partial(card, tuple(misfits), tuple(derived))

@@ -502,6 +502,18 @@ def test_what_is_in_the_record_of_another_kind_is_not_taken_and_told() -> None:
     assert (country.value, country.misfits) == ({}, ())
 
 
+@pytest.mark.parametrize("kind", ["Phone", "Mobile", "E-mail", "Fax", ""])
+def test_a_foreign_country_in_the_record_of_a_phone_is_not_taken_and_told(kind: str) -> None:
+    """Nexus has no place for it; the home country is entered by itself."""
+    abroad = {"kind": kind, "contact": "+679 555 0123", "country": "Fiji"}
+    home = {"kind": "Address", "line1": "1 Made Up St"}
+    made = convert.address_card(details(abroad, home, {**abroad, "country": "AU"}))
+    assert made.misfits == ()
+    assert made.derived == ("a country in the record of a phone or an e-mail: it is not taken",)
+    assert len(made.value["addresses"]) == 1
+    assert convert.address_card(details(abroad)).derived == made.derived
+
+
 @pytest.mark.parametrize("kind", ["Postal", ""])
 @pytest.mark.parametrize("says", [{"label": "gate 12"}, {"country": "Fiji"}])
 def test_a_label_or_a_country_alone_is_told_of_whatever_kind(
