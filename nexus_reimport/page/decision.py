@@ -25,6 +25,12 @@ class Choice:
     case: str
     lines: tuple[tuple[Part, ...], ...]
 
+    @property
+    def is_rollback(self) -> bool:
+        """Whether it takes the run back: the page has a section for that."""
+        parts = (part for line in self.lines for part in line if part.is_command)
+        return any(part.text.startswith("nexus-reimport rollback ") for part in parts)
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

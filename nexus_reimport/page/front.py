@@ -93,8 +93,10 @@ class Front:
 
     @property
     def must_decide(self) -> bool:
-        """Whether a run is unverified or in doubt."""
-        return self.outcome is not None and self.outcome.verdict in UNFINISHED
+        """Whether a run is unverified or in doubt, and something can be done about it."""
+        if self.outcome is None or self.outcome.decision is None:
+            return False
+        return self.outcome.verdict in UNFINISHED
 
     @property
     def away(self) -> tuple[str, ...]:

@@ -99,6 +99,12 @@ class Run:
             notes.append(f"{journal.JOURNAL}: its end is missing: the record was sealed after it")
         return notes
 
+    @property
+    def was_changed(self) -> bool:
+        """Whether its journal was changed after the seal, so that it leaves open what became."""
+        is_open = self.is_sealed and self.verdict() in verdict.UNFINISHED
+        return is_open and bool(self.journal_problems())
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Journals that a stage started, and that it finished or failed, whatever happens.

@@ -135,15 +135,15 @@ def read(settings: Settings) -> Connections:
 def last_sync(settings: Settings, committed: Container[str] | None = None) -> LastSync | None:
     """When FileMaker was read for what Nexus holds now, if the record of that run is here.
 
-    A run that was taken back does not count: Nexus is again as it was before it. Nor does one that
-    is not in ``committed``, the runs that the database knows: it was restored from before that run.
+    A run that was taken back does not count: Nexus is again as it was before it. ``committed`` are
+    the runs that the database knows: one that is not in it was restored away, and one that is in
+    doubt by its journal is there.
     """
     runs = record.every(settings)
     undone = record.taken_back(runs)
     for run in reversed(runs):
-        if committed is not None and run.id not in committed:
-            continue
-        if run.is_committed() and run.id not in undone and run.has(Snapshot):
+        is_there = run.is_committed() if committed is None else run.id in committed
+        if is_there and run.id not in undone and run.has(Snapshot):
             return LastSync(run.id, run.load(Snapshot).taken_at)
     return None
 

@@ -72,6 +72,8 @@ class Whereabouts:
 def _after(last: Run, refusals: Sequence[Refusal], who: str) -> str:
     """What follows on a run; ``who`` is what an approval needs besides the digest."""
     verdict, name = last.verdict(), last.environment
+    if last.was_changed:
+        return f"its record was changed after the seal: nexus-reimport record check {name}"
     if verdict is Verdict.COMMITTED_UNVERIFIED:
         return f"its record was closed without verification: nexus-reimport run {name} verifies all"
     if verdict is Verdict.COMPLETE and last.kind == "rollback":

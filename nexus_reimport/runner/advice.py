@@ -51,6 +51,15 @@ The run was undone, that was not verified, and the record is closed: it cannot b
        nexus-reimport restore RUN --into NAME
        it prints the statements that swap it in; after the swap:
        nexus-reimport adopt ENV --this-is-a-copy"""
+CHANGED = """\
+The record was sealed, and its journal was changed since: it no longer says what became of the run.
+Nexus was not changed by that. Take the first that applies:
+  A. nobody has looked what was changed, and what the database knows of the run
+       nexus-reimport record check ENV
+  B. a copy of the record exists, in an archive or a backup
+       put it in the place of RECORD, then do as in A
+  C. there is no copy
+       keep the record as it is; the next run reads what Nexus holds now"""
 IN_DOUBT = """\
 The run's journal does not say what became of COMMIT: the connection was lost, the run was killed,
 or a disk failed. The database is as it was, or holds everything that was approved, never anything
@@ -69,6 +78,8 @@ between. No new run starts until this run is settled:
 def advice(verdict: Verdict, run: Run) -> str:
     """The decision that a person must make; "" if there is none."""
     undone = run.kind == "rollback"
+    if run.was_changed:
+        return _with_names(CHANGED, run)
     if verdict is Verdict.COMMITTED_UNVERIFIED and run.is_sealed:
         return _with_names(ROLLBACK_CLOSED if undone else CLOSED, run)
     if verdict is Verdict.COMMITTED_UNVERIFIED:
@@ -80,6 +91,7 @@ def advice(verdict: Verdict, run: Run) -> str:
 def _with_names(text: str, run: Run) -> str:
     """The text with this run's real names, so that each command can be pasted."""
     names = {"ENV": run.environment, "RUN": run.undoes or run.id, "PRIVATE": str(run.private)}
+    names["RECORD"] = str(run.bag)
     for placeholder, name in names.items():
         text = text.replace(placeholder, name)
     return text

@@ -63,6 +63,15 @@ def in_doubt(clinic: Clinic, rehearsed: Path) -> None:
     assert book.run.verdict() is Verdict.IN_DOUBT
 
 
+def cut_journal(clinic: Clinic) -> None:
+    """Complete and sealed; somebody has taken the end of its journal away."""
+    journal = clinic.executed().run.folder / JOURNAL
+    lines = journal.read_text().splitlines(keepends=True)
+    sent = next(n for n, line in enumerate(lines) if '"committing"' in line)
+    journal.chmod(0o600)
+    journal.write_text("".join(lines[: sent + 1]))
+
+
 def unverified(clinic: Clinic, rehearsed: Path) -> None:
     clinic.approved(rehearsed).apply()
 
@@ -115,8 +124,19 @@ STATES: dict[Callable[..., None], tuple[str, ...]] = {
         "its journal does not say whether it was committed",
         "A the database can be reached nexus-reimport settle sandbox-dev not committed:",
         "The database holds it: it was committed",
+        "Last sync from FileMaker: 2",
     ),
-    unverified: ("COMMITTED, NOT VERIFIED: a person must decide", "A it was not verified"),
+    cut_journal: (
+        "Next: A person must decide: read what stands below.",
+        "its journal was changed since: it no longer says what became of the run",
+        "nexus-reimport record check sandbox-dev",
+        "Last sync from FileMaker: 2",
+    ),
+    unverified: (
+        "COMMITTED, NOT VERIFIED: a person must decide",
+        "A it was not verified",
+        "or, on this page, under Way back",
+    ),
     rolled_back: ("taken back and verified", "nothing is left to take back"),
     no_filemaker: ("FileMaker could not be reached",),
     no_database: ("nothing listens at this host and port",),
@@ -133,7 +153,7 @@ SPELLED = """
         .filter(one => one.scrollHeight > 5 * one.clientWidth).map(one => one.innerText);
 """
 OPEN = "document.querySelectorAll('details').forEach(one => one.open = true)"
-MAY_LOOK_BACK = {complete, unverified, no_filemaker, emptied_table}
+MAY_LOOK_BACK = {complete, cut_journal, unverified, no_filemaker, emptied_table}
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda one: one.__name__)

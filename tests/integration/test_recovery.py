@@ -17,6 +17,7 @@ from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import whereabouts
 from nexus_reimport.runner import RollbackOptions
 from nexus_reimport.runner.advice import (
+    CHANGED,
     CLOSED,
     IN_DOUBT,
     ROLLBACK_CLOSED,
@@ -126,7 +127,7 @@ def spoilt_after_commit(clinic: Clinic, rehearsed: Path) -> tuple[runbook.Runboo
 
 def test_the_decision_trees_stand_in_the_runbook_word_for_word() -> None:
     text = README.read_text(encoding="utf-8")
-    for tree in (UNVERIFIED, ROLLBACK_UNVERIFIED, CLOSED, ROLLBACK_CLOSED, IN_DOUBT):
+    for tree in (UNVERIFIED, ROLLBACK_UNVERIFIED, CLOSED, ROLLBACK_CLOSED, CHANGED, IN_DOUBT):
         assert tree in text
 
 
