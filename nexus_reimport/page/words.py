@@ -24,6 +24,7 @@ _NEW_RUN = re.compile(  # the page has the run's own beside what is told of it
     r" shows what became of this one"
 )
 _BUTTONS = {"run": "start another dry run", "rollback": "look again"}
+_DECIDE = re.compile(r"\bnexus-reimport finish \S+ prints what a person can decide")
 _COMMAND = re.compile(r" \(nexus-reimport run [^)]*\)")  # the page has a button for it
 NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
@@ -111,7 +112,7 @@ def in_page_words(text: str) -> str:
         text = command.sub(lambda match: _BUTTONS.get(match[1], match[0]), text)
     for runbook_word, page_word in _PAGE_WORDS.items():
         text = text.replace(runbook_word, page_word)
-    return _COMMAND.sub("", text)
+    return _COMMAND.sub("", _DECIDE.sub("decide by the list at the top of Data management", text))
 
 
 def repaired(error: ReimportError) -> str:

@@ -9,7 +9,7 @@ from nexus_reimport.record import Run, Verdict
 
 UNVERIFIED = """\
 The new data is committed, but not verified. Keep users out of Nexus. Take the first that applies:
-  A. it was not verified, or something could not be read
+  A. no check has failed: the verification was broken off, or could not read something
        nexus-reimport finish ENV
   B. a check failed, and a person can accept that
        waive the check by name in ENV.toml, then: nexus-reimport finish ENV
@@ -26,7 +26,7 @@ The new data is committed, but not verified. Keep users out of Nexus. Take the f
        nexus-reimport seal ENV"""
 ROLLBACK_UNVERIFIED = """\
 The run was undone, and that is committed, but not verified. Take the first that applies:
-  A. it was not verified, or something could not be read
+  A. no check has failed: the verification was broken off, or could not read something
        nexus-reimport finish ENV
   B. a check failed: restore the whole database from the dump of the run that was undone
        nexus-reimport restore RUN --into NAME

@@ -134,7 +134,7 @@ STATES: dict[Callable[..., None], tuple[str, ...]] = {
     ),
     unverified: (
         "COMMITTED, NOT VERIFIED: a person must decide",
-        "A it was not verified",
+        "A no check has failed: the verification was broken off",
         "or, on this page, under Way back",
     ),
     rolled_back: ("taken back and verified", "nothing is left to take back"),

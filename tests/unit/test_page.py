@@ -530,6 +530,8 @@ def test_what_a_gate_says_of_notebooks_is_said_of_the_page() -> None:
     run, rollback = (anew.format(f"nexus-reimport {one}") for one in ("run dev", "rollback 2026-1"))
     assert words.in_page_words(run) == "start another dry run"
     assert words.in_page_words(rollback) == "look again"
+    decide = words.in_page_words("next:  nexus-reimport finish dev prints what a person can decide")
+    assert decide == "next:  decide by the list at the top of Data management"
     of_links = begin.format("relink dev")  # the page has no button for it
     assert words.in_page_words(of_links) == of_links
 
