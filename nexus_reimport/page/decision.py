@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 # A command with the names that it is given; what a sentence says of it follows.
-_COMMAND = re.compile(r"(nexus-reimport [a-z]+ [^\s;,]+(?: --[a-z-]+(?: [A-Z]+)?)*)")
+_COMMAND = re.compile(r"(nexus-reimport (?:record )?[a-z]+ [^\s;,]+(?: --[a-z-]+(?: [A-Z]+)?)*)")
 
 
 @dataclass(frozen=True, slots=True)
