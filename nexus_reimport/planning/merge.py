@@ -194,7 +194,10 @@ class Merger:
         # The same value in another spelling is not a difference: nobody has to decide about it.
         if _same(old, new, spec):
             tally.same += 1
-            is_respelt = new != old and (spec.folded or _differ_in_outer_blanks(old, new))
+            is_ours = not spec.folded and (
+                column.decision == "nexus" or not _differ_in_outer_blanks(old, new)
+            )
+            is_respelt = new != old and not is_ours
             tally.respelt += is_respelt
             return new if is_respelt else old
         tally.different += 1

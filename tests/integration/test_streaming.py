@@ -23,7 +23,7 @@ KIB_PER_ROW = 1.2  # of both sides; half of it is used, and 2.2 when rows were i
 
 AS_PLANNED_BEFORE = {
     "patients": "75607b77544975b8",
-    "appointments": "327d237391f1b319",
+    "appointments": "41c1d2e5bfcf9f5c",
     "notes": "83fd39e91d697f10",
     "sms_messages": "c898ffbe088d8204",
     "sms_inbound": "0e5f267556f2593d",

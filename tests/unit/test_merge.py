@@ -65,11 +65,14 @@ def test_an_id_in_another_case_is_the_same_and_stays_as_it_was_written() -> None
 def test_outer_blanks_are_no_difference_and_become_as_filemaker_has_them(
     held: str, fed: str
 ) -> None:
-    made = merger({"name": {"from": "n"}, "data.name": {"from": "n"}}, **{"*": "nexus"})
+    made = merger({"name": {"from": "n"}, "data.name": {"from": "n"}})
     row = {"name": held, "data": json.dumps({"name": held})}
     after = merged(made, row, {"name": fed, "data.name": fed})
     assert (after["name"], json.loads(str(after["data"]))) == (fed, {"name": fed})
     assert [(c.same, c.respelt, c.different, c.gone) for c in made.changes()] == [(1, 1, 0, 0)] * 2
+    ours = merger({"name": {"from": "n"}}, name="nexus")
+    assert merged(ours, {"name": held}, {"name": fed}) == {"name": held}
+    assert (ours.changes()[0].same, ours.changes()[0].respelt) == (1, 0)
 
 
 def test_blanks_inside_of_a_text_are_no_difference_only_where_the_column_is_folded() -> None:
