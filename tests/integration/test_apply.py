@@ -344,9 +344,10 @@ def test_a_held_lock_ends_the_run_cleanly_and_names_the_holder(
     clinic.edit("sandbox-dev", "lock_wait = 10", "lock_wait = 0.5")
     book = clinic.approved(rehearsed)
     before = clinic.state()
-    with clinic.connect() as holder:
+    with clinic.connect() as holder, clinic.connect() as elsewhere:
         holder.execute("SET application_name = 'the front desk'")
         holder.execute("BEGIN; LOCK TABLE patients IN ROW EXCLUSIVE MODE")
+        elsewhere.execute("BEGIN; UPDATE clinics SET color = color")
         with pytest.raises(Busy) as told:
             book.apply()
         pid = holder.info.backend_pid

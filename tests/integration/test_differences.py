@@ -19,7 +19,7 @@ from nexus_reimport.nexus.structure import fingerprint
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.nexus.writing import differences, undo_data, versions
 from nexus_reimport.nexus.writing.differences import Difference, Limits, Wanted
-from nexus_reimport.nexus.writing.transaction import Reports, Transaction
+from nexus_reimport.nexus.writing.transaction import Reports, Transaction, touched
 from nexus_reimport.nexus.writing.versions import Astray, Written
 from nexus_reimport.settings import Postgres
 from nexus_reimport.settings.values import FromEnvironment
@@ -428,6 +428,18 @@ def test_a_row_that_another_session_has_written_is_of_another_version(
         )
         nobody = Written(sql.SQL("(SELECT NULL::uuid AS id)"), ("id",))
         assert versions.astray(transaction, plain, nobody) == Astray(moved, 0)
+        connection.execute("ROLLBACK")
+
+
+def test_of_what_may_be_written_to_only_our_own_is_named_and_once(
+    place: Postgres, two: psycopg.Connection[Any]
+) -> None:
+    """What another session writes is not ours; a partition counts for its table."""
+    with connected(place) as connection:
+        two.execute("BEGIN; DELETE FROM odd.ticket")
+        connection.execute("BEGIN; SELECT FROM odd.child FOR UPDATE; DELETE FROM odd.parted")
+        assert touched(connection) == (("odd", "parted"),)
+        two.execute("ROLLBACK")
         connection.execute("ROLLBACK")
 
 

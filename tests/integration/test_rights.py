@@ -409,7 +409,8 @@ def test_an_autovacuum_is_known_by_a_role_that_may_not_read_what_others_do(tmp_p
             found: list[str] = []
 
             def seen() -> bool:
-                found[:] = [kind for _, _, kind, _ in ours.execute(statement("lock_holders"))]
+                holders = ours.execute(statement("lock_holders"), {"tables": ["public.t"]})
+                found[:] = [kind for _, _, kind, _ in holders]
                 return bool(found)
 
             assert process.until(seen, seconds=120, pause=0.1)

@@ -427,6 +427,7 @@ def _lock_tables(
     command = sql.SQL("{}LOCK TABLE {} IN EXCLUSIVE MODE NOWAIT").format(
         _bound(connection, limit), sql.SQL(", ").join(tables)
     )
+    asked = {"tables": [table.as_string(connection) for table in tables]}
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -434,7 +435,7 @@ def _lock_tables(
                 connection.execute(command, prepare=False)  # two statements
             return
         except psycopg.errors.LockNotAvailable:
-            holders = connection.execute(statement("lock_holders")).fetchall()
+            holders = connection.execute(statement("lock_holders"), asked).fetchall()
         _stop_if_awaited(connection)
         if holders and all(kind == AUTOVACUUM for _, _, kind, _ in holders):
             _cancel_autovacuum(connection, tables)
