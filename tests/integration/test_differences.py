@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -323,6 +324,17 @@ def test_an_update_changes_nothing_that_two_rows_could_not_exchange(place: Postg
         "ticket": Limits(("id",), (("code",), ("line", "place"))),
         "parted": None,
     }
+
+
+def test_a_table_of_which_an_update_may_change_nothing_is_not_updated(place: Postgres) -> None:
+    with connected(place) as connection:
+        transaction = planned(connection, place, NOTHING, NOTHING | {"parted": [(1, "k")]})
+        parted = wanted(connection, "parted", "planned", whole=False)
+        one = replace(parted, limits=Limits(PARTED, ()))
+        present = sql.Identifier("odd", "parted")
+        assert differences.find(transaction, one, present) == Difference(new=1)
+        assert differences.update(transaction, one) == 0
+        connection.execute("ROLLBACK")
 
 
 ODD_KEYS = {
