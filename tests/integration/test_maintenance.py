@@ -304,8 +304,13 @@ def test_nobody_takes_down_the_window_that_another_process_is_inside_of(
     with halted(book.settings.name, book.run.id, 7, hooks.folder / "marker"):
         assert maintenance.leave(settings()) == ""
         assert maintenance.still_up(settings()) == ""
-        with pytest.raises(Busy, match="inside its maintenance window"):
+        with pytest.raises(Busy, match="another process is at a step of run"):
             runbook.resume(DEV, book.run.id).apply()
+        with (
+            pytest.raises(Busy, match="inside its maintenance window"),
+            maintenance.held(settings(), book.run),
+        ):
+            pass
         assert hooks.did() == ["enter"]
         assert hooks.state.exists()
     maintenance.leave(settings())
