@@ -24,7 +24,7 @@ _STAGES = {
     "census": "list the files in S3",
     "survey_and_backup": "read Nexus and back it up",
     "sample": "hash some files in S3",
-    "self_test": "test the verification",
+    "self_test": "test the verification on a copy",
     "activity": "who else writes",
     "drift": "FileMaker since the dry run",
     "apply": "reimport",
