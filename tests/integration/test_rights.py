@@ -330,6 +330,7 @@ def test_a_right_that_is_revoked_under_the_locks_is_named_and_all_is_as_it_was(
         book.execute(
             "applied",
             "apply",
+            book.window,
             lambda: apply.apply(
                 book.settings.postgres,
                 order,

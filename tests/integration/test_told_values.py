@@ -11,7 +11,8 @@ import pytest
 from nexus_reimport.planning.misfits import BLOCKED
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
-from support.second_clinic import Second, opened, plan_of, planned_rows, result
+from support.second_clinic import Second, opened, planned_rows, result
+from support.values import plan_of
 
 BUDGET = "no_column_has_more_misfits_than_its_budget"
 MAPPING = "second_installation.toml"
