@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from nexus_reimport.convert.outcome import ConversionError, Partial
 from nexus_reimport.convert.registry import Detail
 from nexus_reimport.convert.texts import flag, is_flag, text
 from nexus_reimport.text import LINE_ENDS, name_key, visible
 
+T = TypeVar("T")
 _KINDS = frozenset({"phone", "mobile", "email", "address"})
 HOME = "australia"  # the country of an address that names none
 # At the top level of a card these describe its first address, and are Nexus's own; its `default`
@@ -32,7 +33,7 @@ _BETWEEN = re.compile(rf"[/,;|&+{LINE_ENDS}]|\b(?:or|and)\b", re.IGNORECASE)
 _WORDS = re.compile(r"[^\W\d_]+")
 _DASHES = r"\-\u2010-\u2015\u2212"  # of every length
 _DASH = re.compile(rf"\s[{_DASHES}]\s")
-_LOCAL = 8  # digits of an Australian number without its area code
+LOCAL = 8  # digits of an Australian number without its area code
 _FEWEST, _MOST = 6, 15  # digits of one number: 13 12 34 has six, and E.164 allows fifteen
 _FORMAT = re.compile(rf"[\s()./{_DASHES}]")
 # Only the usual form: an e-mail of any other is kept as it is written, and told.
@@ -75,7 +76,7 @@ def _may_be_several(phone: str) -> bool:
     return (
         sum(map(bool, parts)) > 1
         or sum(digits >= _FEWEST for digits in around_words) > 1
-        or (around_dashes[0] >= _LOCAL and any(around_dashes[1:]))
+        or (around_dashes[0] >= LOCAL and any(around_dashes[1:]))
         or sum(parts) > _MOST
     )
 
@@ -123,7 +124,8 @@ def contact_card(details: Iterable[Detail], *, in_australia: bool = True) -> Par
     phones: list[tuple[bool, dict[str, str]]] = []
     emails: list[tuple[bool, dict[str, str]]] = []
     misfits, derived = list[str](), list[str]()
-    for detail, kind, entry in _contacts(details, misfits):
+    taken = _taken(details, contact_entry, misfits)
+    for detail, (kind, entry) in ((one, both) for one, both in taken if both):
         default = detail["default_email" if kind == "email" else "default_mobile"]
         if not is_flag(default):
             misfits.append(_NO_FLAG)
@@ -156,19 +158,18 @@ def _abroad(entry: dict[str, str]) -> dict[str, str]:
     return entry if says_its_country else {k: v for k, v in entry.items() if k != "e164"}
 
 
-def _contacts(
-    details: Iterable[Detail], misfits: list[str]
-) -> Iterator[tuple[Detail, str, dict[str, str]]]:
-    """Each detail with its kind and entry; what does not fit is added to ``misfits``."""
+def _taken(
+    details: Iterable[Detail], take: Callable[[Detail], T | None], misfits: list[str]
+) -> Iterator[tuple[Detail, T | None]]:
+    """Each detail with what ``take`` makes of it; what does not fit is added to ``misfits``."""
     for detail in details:
         try:
-            entry = contact_entry(detail)
+            entry = take(detail)
         except ConversionError as error:
             # One bad line must not cost a person all other numbers of the card.
             misfits.append(str(error))
-            continue
-        if entry is not None:
-            yield detail, *entry
+        else:
+            yield detail, entry
 
 
 def _declared(detail: Detail) -> str:
@@ -241,12 +242,7 @@ def at_the_top(address: Mapping[str, Any]) -> dict[str, Any]:
 def address_card(details: Iterable[Detail]) -> Partial:
     """The addresses of one person; the first one also at the top level, where Nexus reads it."""
     misfits, derived, listed = list[str](), list[str](), list[dict[str, str]]()
-    for detail in details:
-        try:
-            entry = address_entry(detail)
-        except ConversionError as error:
-            misfits.append(str(error))
-            continue
+    for detail, entry in _taken(details, address_entry, misfits):
         if entry is not None:
             listed.append(entry.value)
             derived += entry.derived

@@ -11,7 +11,6 @@ from nexus_reimport.convert.registry import Given, converter, fields_in
 from nexus_reimport.text import name_key
 
 _TWO_NUMBERS = "two fields hold different numbers: the first is taken"
-_DIGITS = 8  # of a local number
 _LEFT_OUT = "a sentence is left out, because another field of it is empty"
 
 
@@ -90,7 +89,7 @@ def _phone(given: Given) -> Partial:
 
 def _ending(phone: str) -> str:
     """What a number has in common with itself in another format, with a country code or without."""
-    return re.sub(r"\D", "", phone)[-_DIGITS:] or name_key(phone)
+    return re.sub(r"\D", "", phone)[-cards.LOCAL :] or name_key(phone)
 
 
 @converter("entity", takes="entity", is_id=True)

@@ -303,6 +303,13 @@ def filled(values: Column) -> Column:
     return values.filter(pc.not_equal(values, _text("")))
 
 
+def distinct(values: Column) -> Column:
+    """Each of the values once, in their order."""
+    import pyarrow as pa
+
+    return pa.chunked_array([values.unique()], pa.string())
+
+
 def among(values: Column, known: Column) -> Booleans:
     """Of each value whether it is a known one."""
     import pyarrow.compute as pc

@@ -12,7 +12,7 @@ from nexus_reimport.mapping.entities import DefaultRule, Entity, Identity, Overr
 from nexus_reimport.mapping.field_mapping import FieldMapping
 from nexus_reimport.mapping.loading import load, load_for, shipped
 from nexus_reimport.mapping.problems import Problem, refused
-from nexus_reimport.mapping.sources import SourceField, SourceTable
+from nexus_reimport.mapping.sources import Link, SourceField, SourceTable
 
 __all__ = [
     "Attachment",
@@ -23,6 +23,7 @@ __all__ = [
     "Entity",
     "FieldMapping",
     "Identity",
+    "Link",
     "OverrideRule",
     "Problem",
     "SourceField",

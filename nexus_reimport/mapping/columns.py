@@ -39,7 +39,7 @@ class ColumnSpec(Strict):
 
     A value that is before that of the column ``not_before`` does not fit. ``misfits_at_most`` is
     the part of FileMaker's values that may be misfits; if it is not given, 1% of them or five,
-    whichever is more.
+    whichever is more, and none of a link that must find its row.
     """
 
     source_field: str = Field(alias="from", default="")
@@ -65,6 +65,11 @@ class ColumnSpec(Strict):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def must_find(self) -> bool:
+        """Whether it is a link that may not stay empty: each is to find its row."""
+        return bool(self.entity) and not self.may_miss
 
     @property
     def converter(self) -> registry.Converter:

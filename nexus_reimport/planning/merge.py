@@ -194,10 +194,10 @@ class Merger:
         # The same value in another spelling is not a difference: nobody has to decide about it.
         if _same(old, new, spec):
             tally.same += 1
-            is_ours = not spec.folded and (
-                column.decision == "nexus" or not _differ_in_outer_blanks(old, new)
+            is_taken = spec.folded or (
+                column.decision != "nexus" and _differ_in_outer_blanks(old, new)
             )
-            is_respelt = new != old and not is_ours
+            is_respelt = is_taken and new != old
             tally.respelt += is_respelt
             return new if is_respelt else old
         tally.different += 1

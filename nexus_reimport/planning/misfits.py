@@ -35,7 +35,7 @@ def fits(spec: Entity, held: Mapping[str, int], misfits: Sequence[Misfit]) -> It
     counts = Counter(column for column, _, _, became in misfits if became != DERIVED)
     for name, column in spec.columns.items():
         holds, most = held.get(name, 0), column.misfits_at_most
-        if most is None and column.entity and not column.may_miss:
+        if most is None and column.must_find:
             most = 0
         budget = max(FEW, ceil(BUDGET * holds)) if most is None else ceil(most * holds)
         yield ColumnFit(name, holds, counts[name], budget, most == 1)

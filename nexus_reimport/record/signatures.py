@@ -6,7 +6,7 @@ to last month's night has not agreed to tonight's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
@@ -65,7 +65,7 @@ def spent_by(settings: Settings) -> str:
     """The latest committed run that relied on signatures; "" if none did."""
     if not register.entries(settings.records_folder, Event.SIGNED):
         return ""
-    return next((run for run, numbers in reversed(_relied_on(settings)) if numbers), "")
+    return next((run for run, numbers in _relied_on(settings) if numbers), "")
 
 
 def _spent(settings: Settings) -> set[int]:
@@ -73,13 +73,12 @@ def _spent(settings: Settings) -> set[int]:
     return {number for _, numbers in _relied_on(settings) for number in numbers}
 
 
-def _relied_on(settings: Settings) -> list[tuple[str, list[int]]]:
-    """Each committed run, and the numbers of the signatures on which it has relied."""
-    return [
-        (run.id, [line.signed.number for line in run.load(SignOff).lines if line.signed])
-        for run in runs.every(settings)
-        if run.is_committed() and run.has(SignOff)
-    ]
+def _relied_on(settings: Settings) -> Iterator[tuple[str, list[int]]]:
+    """Each committed run, the latest first, and the signatures on which it has relied."""
+    for run in reversed(runs.every(settings)):
+        if run.is_committed() and run.has(SignOff):
+            lines = run.load(SignOff).lines
+            yield run.id, [line.signed.number for line in lines if line.signed]
 
 
 def problems(who: str, text: str) -> dict[str, str]:

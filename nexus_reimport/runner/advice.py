@@ -90,8 +90,12 @@ def advice(verdict: Verdict, run: Run) -> str:
 
 def _with_names(text: str, run: Run) -> str:
     """The text with this run's real names, so that each command can be pasted."""
-    names = {"ENV": run.environment, "RUN": run.undoes or run.id, "PRIVATE": str(run.private)}
-    names["RECORD"] = str(run.bag)
+    names = {
+        "ENV": run.environment,
+        "RUN": run.undoes or run.id,
+        "PRIVATE": str(run.private),
+        "RECORD": str(run.bag),
+    }
     for placeholder, name in names.items():
         text = text.replace(placeholder, name)
     return text

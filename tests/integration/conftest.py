@@ -12,6 +12,7 @@ from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.altered import MORE, Altered, altered
 from support.clinic import Clinic, Clinics, Committed, Executed
+from support.second_clinic import Second, opened
 
 
 @pytest.fixture
@@ -42,4 +43,22 @@ def more(
 ) -> Iterator[Altered]:
     """The second installation with a schema that has more, for a whole module."""
     with altered(postgres, s3, tmp_path_factory.mktemp("more"), MORE) as found:
+        yield found
+
+
+@pytest.fixture
+def second(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Second]:
+    """The second installation as it is found, read from exported files."""
+    with opened("exports", postgres, s3, tmp_path, monkeypatch) as found:
+        yield found
+
+
+@pytest.fixture
+def over_the_data_api(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Second]:
+    """The same, read over the Data API."""
+    with opened("data_api", postgres, s3, tmp_path, monkeypatch) as found:
         yield found

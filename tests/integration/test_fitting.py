@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
 
@@ -14,11 +13,9 @@ from nexus_reimport.errors import MappingError, StopError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import ColumnFit, Level, Report
 from nexus_sandbox.filemaker.file import Record
-from nexus_sandbox.postgres.server import PostgresServer
-from nexus_sandbox.s3.server import S3Server
 from support import SUPPORT
 from support.clinic import Clinic, no_copies
-from support.second_clinic import CARES, VISITS, Second, opened, planned_rows, result
+from support.second_clinic import CARES, VISITS, Second, planned_rows, result
 from support.sheets import put_back
 from support.values import change, plan_of, shared
 
@@ -31,22 +28,6 @@ GOOD = (
     ("V2", "P2", "7/1/2025", "11:00:00", "", "second"),
 )
 BAD = ("V3", "P3", "2/31/2025", "11:00:00", "", "third")
-
-
-@pytest.fixture
-def second(
-    postgres: PostgresServer, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Second]:
-    with opened("exports", postgres, s3, tmp_path, monkeypatch) as found:
-        yield found
-
-
-@pytest.fixture
-def over_the_data_api(
-    postgres: PostgresServer, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Second]:
-    with opened("data_api", postgres, s3, tmp_path, monkeypatch) as found:
-        yield found
 
 
 # ---------------------------------------------------------------- budgets

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from nexus_reimport import forms, runbook, show
 from nexus_reimport.errors import SourceError
 from nexus_reimport.filemaker.dates import Sent, form_of, iso
 from nexus_reimport.model import Drift
-from nexus_sandbox.postgres.server import PostgresServer
-from nexus_sandbox.s3.server import S3Server
 from support.channels import DEV, EXPORTS, read_by
 from support.clinic import Clinic
-from support.second_clinic import Second, opened
+from support.second_clinic import Second
 
 
 def sent(**columns: tuple[str, ...]) -> Sent:
@@ -111,11 +106,8 @@ def test_a_clinic_on_an_older_server_is_read_as_on_a_newer_one_and_the_page_says
 
 
 @pytest.fixture
-def second(
-    postgres: PostgresServer, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Second]:
-    with opened("data_api", postgres, s3, tmp_path, monkeypatch) as found:
-        yield found
+def second(over_the_data_api: Second) -> Second:
+    return over_the_data_api
 
 
 def test_the_newest_stamp_is_the_latest_and_not_the_greatest_text(second: Second) -> None:

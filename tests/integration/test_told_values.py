@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from nexus_reimport.planning.misfits import BLOCKED
-from nexus_sandbox.postgres.server import PostgresServer
-from nexus_sandbox.s3.server import S3Server
-from support.second_clinic import Second, opened, planned_rows, result
+from support.second_clinic import Second, planned_rows, result
 from support.values import plan_of
 
 BUDGET = "no_column_has_more_misfits_than_its_budget"
@@ -21,11 +17,8 @@ LINK = 'convert = "entity", entity = "people"'
 
 
 @pytest.fixture
-def second(
-    postgres: PostgresServer, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Second]:
-    with opened("data_api", postgres, s3, tmp_path, monkeypatch) as found:
-        yield found
+def second(over_the_data_api: Second) -> Second:
+    return over_the_data_api
 
 
 # ---------------------------------------------------------------- links

@@ -34,8 +34,7 @@ def no_column_has_more_misfits_than_its_budget(before: Before) -> Finding:
         fed = before.mapping.entities[entity.entity].columns
         for fit in entity.fits:
             if fit.is_over:
-                spec = fed[fit.column]
-                links += [fit.column] if spec.entity and not spec.may_miss else []
+                links += [fit.column] if fed[fit.column].must_find else []
                 reasons = {
                     m.reason: m.stays + m.empty for m in entity.misfits if m.column == fit.column
                 }

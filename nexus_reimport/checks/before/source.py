@@ -8,7 +8,7 @@ from nexus_reimport import wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import Before
 from nexus_reimport.files import columns
-from nexus_reimport.model import KEY, Level
+from nexus_reimport.model import Level
 from nexus_reimport.settings import Cause
 
 
@@ -113,21 +113,16 @@ def appointments_are_as_many_as_expected(before: Before) -> Finding:
 @check(Before, Level.STOP, serves=("M3",))
 def links_between_tables_resolve(before: Before) -> Finding:
     """The links between FileMaker's tables find their records."""
-    sources = before.mapping.sources
-    linked = {link.to for spec in sources.values() for link in spec.links}
-    keys = {name: before.ids_in(name, KEY).unique() for name in sources if name in linked}
-    linking = [n for n, s in sources.items() if s.links]
+    linking = [n for n, s in before.mapping.sources.items() if s.links]
     records = sum(before.snapshot.extracts[name].rows for name in linking)
     none = "no table with a link holds a record" if linking else "the mapping names no link"
     looked, poor = 0, []
-    for name, spec in sources.items():
-        for link in spec.links:
-            held, wanted = before.ids_in(name, link.field), keys[link.to]
-            looked += 2 * bool(len(held))
-            resolved = columns.count(held, wanted)
-            covered = columns.count(wanted, held)
-            if resolved < link.resolves_at_least * len(held):
-                poor.append(f"{name}.{link.field}: {resolved:,} of {len(held):,} resolve")
-            if covered < link.covers_at_least * len(wanted):
-                poor.append(f"{name}: {covered:,} of {len(wanted):,} {link.to} have a record here")
+    for name, link, held, wanted in before.links():
+        looked += 2 * bool(len(held))
+        resolved = columns.count(held, wanted)
+        covered = columns.count(wanted, held)
+        if resolved < link.resolves_at_least * len(held):
+            poor.append(f"{name}.{link.field}: {resolved:,} of {len(held):,} resolve")
+        if covered < link.covers_at_least * len(wanted):
+            poor.append(f"{name}: {covered:,} of {len(wanted):,} {link.to} have a record here")
     return Finding(looked, poor, empty="" if records else none)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.intake import OfIntake
-from nexus_reimport.model import Backup, Census, Outcome, Plan, Snapshot
+from nexus_reimport.mapping import Link
+from nexus_reimport.model import KEY, Backup, Census, Outcome, Plan, Snapshot
 from nexus_reimport.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,8 +50,19 @@ class Before(OfIntake):
         file = self.plan.entities[entity].file
         return columns.column(self.folder, file, self.survey.keys[entity])
 
-    def ids_in(self, source: str, field: str) -> Column:
-        """The ids that a field of a source holds, as ids compare."""
+    def links(self) -> Iterator[tuple[str, Link, Column, Column]]:
+        """Each link between sources: whose, which, the ids that it holds, and those that there are.
+
+        As ids compare; the ids of a source are read once, however many links lead to it.
+        """
+        known: dict[str, Column] = {}
+        for name, spec in self.mapping.sources.items():
+            for link in spec.links:
+                if link.to not in known:
+                    known[link.to] = columns.distinct(self._ids(link.to, KEY))
+                yield name, link, self._ids(name, link.field), known[link.to]
+
+    def _ids(self, source: str, field: str) -> Column:
         return columns.filled(self.intake.ids_in(source, field))
 
     def is_new(self, entity: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import Before
 from nexus_reimport.files import columns
-from nexus_reimport.model import KEY, OF_NEXUS_ALONE, Level, Outcome
+from nexus_reimport.model import OF_NEXUS_ALONE, Level, Outcome
 from nexus_reimport.settings import Cause
 from nexus_reimport.text import JOINT
 
@@ -44,12 +44,10 @@ def _new_beside_rows_of_nexus(before: Before) -> Iterator[str]:
 
 def _links(before: Before) -> Iterator[str]:
     """Ids in a record that are those of no other one, beside such that are."""
-    for name, spec in before.mapping.sources.items():
-        for link in spec.links:
-            held, known = before.ids_in(name, link.field), before.ids_in(link.to, KEY)
-            unknown = columns.unless_true(held, columns.among(held, known))
-            for one, other in _same_numbers(columns.texts(unknown), columns.texts(known)):
-                yield f"{name}.{link.field}: {one} is no id of {link.to}, and {other} is one"
+    for name, link, held, known in before.links():
+        unknown = columns.unless_true(held, columns.among(held, known))
+        for one, other in _same_numbers(columns.texts(unknown), columns.texts(known)):
+            yield f"{name}.{link.field}: {one} is no id of {link.to}, and {other} is one"
 
 
 def _same_numbers(unknown: Iterable[str], known: Iterable[str]) -> Iterator[tuple[str, str]]:
