@@ -21,6 +21,7 @@ EARLIEST = date(1890, 1, 1)  # an earlier date is a typing error: no living pati
 _DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,6})?)?")
 # FileMaker takes 930, typed for half past nine, for 930 hours. Past midnight events do last.
 _TOO_LONG = timedelta(hours=48)
+_NO_TIME = "no time: set to midnight"  # on a calendar that looks like a time that was entered
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python would also accept 20250630 and 2025-W27-1
 _OFFSET = re.compile(r"([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)(?:Z|[+-][0-9]{2}:?[0-9]{2})$")
 
@@ -163,18 +164,28 @@ def on_the_clock(value: str, zone: ZoneInfo) -> str:
 
 
 def timestamp(value: str, zone: ZoneInfo) -> Partial:
-    """A wall-clock timestamp as an instant.
+    """A wall-clock timestamp as an instant; derived where it has no time of day.
 
     An offset is dropped: the server adds its own, +10:00 also on a day with summer time.
     """
-    return _stamped(_wall(value), zone) if value.strip() else Partial(None)
+    if not value.strip():
+        return Partial(None)
+    at = _stamped(_wall(value), zone)
+    no_time = () if _parts(value)[1] else (_NO_TIME,)
+    return Partial(at.value, derived=(*no_time, *at.derived))
 
 
 def _wall(value: str) -> datetime:
     if forms.REMARK.search(value):
         raise ConversionError(_no_date(value))
-    day, _, clock = _OFFSET.sub(r"\1", value.strip().replace("T", " ", 1)).partition(" ")
+    day, clock = _parts(value)
     return datetime.combine(_date(day), time.min) + duration(clock or "00:00:00")
+
+
+def _parts(value: str) -> tuple[str, str]:
+    """The date of a timestamp, and its time of day; "" if it has none."""
+    day, _, clock = _OFFSET.sub(r"\1", value.strip().replace("T", " ", 1)).partition(" ")
+    return day, clock
 
 
 def moment(day: str, clock: str, zone: ZoneInfo) -> Partial:
@@ -184,8 +195,7 @@ def moment(day: str, clock: str, zone: ZoneInfo) -> Partial:
             raise ConversionError("a time without a date")
         return Partial(None)
     at = _on_the_day(_wall_moment(day, clock), clock, zone)
-    # On a calendar midnight looks like a time that somebody has entered.
-    no_time = () if clock.strip() else ("no time: set to midnight",)
+    no_time = () if clock.strip() else (_NO_TIME,)
     return Partial(at.value, derived=(*no_time, *at.derived))
 
 
@@ -238,10 +248,11 @@ def dated(day: str, stamp: str, zone: ZoneInfo) -> Partial:
     """
     if not day.strip():
         return timestamp(stamp, zone)
-    date, clock, unread = _date(day), time.min, tuple[str, ...]()
+    date, clock, reasons = _date(day), time.min, tuple[str, ...]()
     try:
         clock = _wall(stamp).time() if stamp.strip() else clock
+        reasons = () if _parts(stamp)[1] else (_NO_TIME,)
     except ConversionError:
-        unread = ("a date beside a time that cannot be read: set to midnight",)
+        reasons = ("a date beside a time that cannot be read: set to midnight",)
     at = _stamped(datetime.combine(date, clock), zone)
-    return Partial(at.value, derived=(*unread, *at.derived))
+    return Partial(at.value, derived=(*reasons, *at.derived))

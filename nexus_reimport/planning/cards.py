@@ -91,7 +91,7 @@ def opened(document: Any, parts: Mapping[str, Keys]) -> dict[str, Any]:
 def closed(card: dict[str, Any], parts: Mapping[str, Keys]) -> dict[str, Any]:
     """A card that was not an object before, its texts as entries that the application can read."""
     lists = {part: _flat(card[part]) for part in parts if part in card}
-    closed: dict[str, Any] = {p: [_entry(p, i) for i in items] for p, items in lists.items()}
+    closed = {**card, **{p: [_entry(p, i) for i in items] for p, items in lists.items()}}
     emails = [e.text for e in _details(closed.get("emails")) if "@" in e.text]
     if len(emails) == 1 and "email" in parts["emails"]:
         closed["email"] = emails[0]

@@ -143,9 +143,12 @@ class RecordConverter:
                 given = Given(self._zone, self._as_of, text)
                 value = registry.of(spec.convert).make(given)
                 default = value if isinstance(value, Partial) else Partial(value)
-                return default if default.value else Partial(as_of)
+                if default.value:
+                    return default
+                why = f"no {spec.source_field}"
             except ConversionError as error:
-                return Partial(as_of, derived=(f"{error}: the time of the plan is used",))
+                why = str(error)
+            return Partial(as_of, derived=(f"{why}: the time of the plan is used",))
         value = row.get(spec.column)
         if spec.rule == "sent_if":
             return Partial(spec.past if value else spec.future)

@@ -541,17 +541,22 @@ def test_a_value_given_by_hand_that_its_column_cannot_hold_is_told_by_its_line(
     assert f"sheet shoes, line 2: Shoe size: {problem}" in str(told.value)
 
 
-def test_a_new_row_whose_date_of_making_is_none_says_so(clinic: Clinic) -> None:
+@pytest.mark.parametrize(
+    ("written", "why"), [("never", "not a date"), ("", "no creationTimestamp")]
+)
+def test_a_new_row_whose_date_of_making_is_none_says_so(
+    clinic: Clinic, written: str, why: str
+) -> None:
     with clinic.simulator.edit() as tables:
         table = tables["API_Contacts"]
-        made = Record(9_999, 0, {**table.records[0].values, "creationTimestamp": "never"})
+        made = Record(9_999, 0, {**table.records[0].values, "creationTimestamp": written})
         made.values["id"] = "0A0B0C0D-1111-4222-8333-444455556666"
         table.records.append(made)
     book = clinic.planned_of_filemaker()
     (told,) = [m for m in plan_of(book).entities["patients"].misfits if m.column == "created_at"]
-    assert (told.reason, told.derived) == ("not a date: the time of the plan is used", 1)
+    assert (told.reason, told.derived) == (f"{why}: the time of the plan is used", 1)
     assert told.sample == (str(made.values["id"]).lower(),)
-    assert "never" in (book.folder / "misfits.csv").read_text()
+    assert written in (book.folder / "misfits.csv").read_text()
     assert "never" not in (book.run.folder / "misfits.csv").read_text()
 
 

@@ -355,8 +355,44 @@ def test_whether_an_address_that_is_added_becomes_the_first_is_decided_and_liste
     made = Side(held, fed, {"*": "nexus"})
     assert (made.card["street"], made.card["suburb"]) == ("1 Old Road", "Ferrin")
     assert [one["line1"] for one in made.card["addresses"]] == ["1 Old Road", "2 New Street"]
-    assert (made.of("addresses").filled, made.listed("addresses")) == (1, [])
+    assert (made.of("addresses").different, made.of("addresses").filled) == (1, 0)
+    assert [line.partition(",")[0] for line in made.listed("addresses")] == ["first: 1 Old Road"]
     assert made.card.get("type") == held.get("type")
+
+
+ROAD = address("1 Old Road", "Ferrin")
+IN_NEXUS = [{"line1": "1 Old Road", "suburb": "Ferrin", "own": 1}, {"line1": "2 New Street"}]
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"addresses": IN_NEXUS},
+        {"addresses": IN_NEXUS, "street": "1 Old Road", "suburb": "Ferrin"},
+        {"addresses": IN_NEXUS[1:], "street": "1 Old Road", "suburb": "Ferrin"},
+        [IN_NEXUS[0], "2 New Street"],
+    ],
+)
+def test_the_same_addresses_in_another_order_are_a_difference_of_which_is_the_first(
+    held: Any,
+) -> None:
+    """A letter goes to the first one: which that is was never asked where none was added."""
+    fed = [address("2 New Street"), ROAD]
+    for decision in ({}, {"*": "nexus"}):
+        made = Side(held, fed, decision)
+        assert (made.of("addresses").different, made.of("addresses").same) == (1, 0)
+        (line,) = made.merger.differences
+        assert line[2:] == ("first: 1 Old Road, Ferrin", "first: 2 New Street")
+        assert made.card == held
+    made = Side(held, fed, {"*": "filemaker"})
+    assert (made.of("addresses").different, made.of("addresses").gone) == (1, 0)
+    assert len(made.listed("addresses")) == 1
+    assert made.card["street"] == made.card["addresses"][0]["line1"] == "2 New Street"
+    assert len(made.card["addresses"]) == 2
+    again = Side(made.card, fed, {"*": "filemaker"})
+    assert (again.card, again.listed("addresses")) == (made.card, [])
+    assert again.of("addresses").same == 1
+    assert Side(held, [ROAD, address("2 New Street")]).of("addresses").same == 1
 
 
 def test_what_the_top_level_says_of_the_first_address_moves_with_it() -> None:

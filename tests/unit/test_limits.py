@@ -86,7 +86,11 @@ def test_blanks_alone_are_no_value(read) -> None:
     ],
 )
 def test_a_timestamp_is_read_on_the_clinics_clock(value: str, instant: str) -> None:
-    assert convert.timestamp(value, SYDNEY).value == instant
+    made = convert.timestamp(value, SYDNEY)
+    assert made.value == instant
+    # On a calendar an assumed midnight looks like a time that somebody has entered.
+    has_time = ":" in value
+    assert made.derived == (() if has_time else ("no time: set to midnight",))
 
 
 def test_blanks_are_no_end_and_no_start() -> None:
@@ -116,9 +120,11 @@ def test_an_end_is_on_its_own_day_and_what_is_assumed_is_told(
     assert made.derived == tuple(f"{why}: set to 30 minutes after the start" for why in reasons)
 
 
-def test_a_date_without_a_timestamp_beside_it_is_at_midnight_and_nothing_was_unread() -> None:
-    made = convert.dated("2025-06-30", " ", SYDNEY)
-    assert (made.value, made.derived) == ("2025-06-29 14:00:00+00", ())
+@pytest.mark.parametrize("stamp", [" ", "2025-07-01", "2025-07-01T"])
+def test_a_date_without_a_time_beside_it_is_at_midnight_and_nothing_was_unread(stamp: str) -> None:
+    made = convert.dated("2025-06-30", stamp, SYDNEY)
+    assert made.value == "2025-06-29 14:00:00+00"
+    assert made.derived == ("no time: set to midnight",)
     assert convert.dated(" ", "2025-06-30 10:00:00", SYDNEY).value == "2025-06-30 00:00:00+00"
 
 
