@@ -228,4 +228,6 @@ def stored_id(row: Row, place: str) -> Id:
         value = strict_json.loads(value)
         for key in path.split("."):
             value = value.get(key) if isinstance(value, dict) else None
-    return ids.of(convert.identifier(str(value))) if value else ids.NONE
+    # In JSON 0 is an id as any other number; true and an object are none.
+    is_id = not (value is None or isinstance(value, bool) or strict_json.is_nested(value))
+    return ids.of(convert.identifier(str(value))) if is_id else ids.NONE

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from nexus_reimport.files import private
-from nexus_reimport.nexus.connection.postgres import LONGEST_NAME, scalar, table_name
+from nexus_reimport.nexus.connection.postgres import scalar, shortened, table_name
 from nexus_reimport.nexus.registry import UndoData, UndoLinks, UndoPart, UndoTable
 from nexus_reimport.nexus.structure import references
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
@@ -185,7 +185,7 @@ def is_pointed_at_anew(
 
 def temporary(kind: str, part: UndoPart) -> sql.Identifier:
     """The temporary table of one kind for one part of the undo data."""
-    return sql.Identifier("pg_temp", f"{kind}_{part.after}"[:LONGEST_NAME])
+    return sql.Identifier("pg_temp", shortened(f"{kind}_{part.after}"))
 
 
 def put_back(undo: UndoData, link: UndoLinks, *, keep: bool) -> sql.Composed:

@@ -27,7 +27,13 @@ from nexus_reimport import wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import Backup
 from nexus_reimport.nexus.connection import scratch
-from nexus_reimport.nexus.connection.postgres import LONGEST_NAME, Connection, connected, statement
+from nexus_reimport.nexus.connection.postgres import (
+    LONGEST_NAME,
+    Connection,
+    connected,
+    shortened,
+    statement,
+)
 from nexus_reimport.nexus.reading import contents
 from nexus_reimport.settings import Postgres
 
@@ -196,7 +202,7 @@ def _in_its_place(connection: Connection, live: str, name: str) -> Iterator[Step
     """The statements that give ``name`` the properties of ``live``, and then its place."""
     now, copy = _quoted(connection, live), _quoted(connection, name)
     both = ", ".join(sql.Literal(n).as_string(connection) for n in (live, name))
-    aside = _quoted(connection, f"{live}_before_{datetime.now(UTC):%Y%m%d_%H%M}"[:LONGEST_NAME])
+    aside = _quoted(connection, shortened(f"{live}_before_{datetime.now(UTC):%Y%m%d_%H%M}"))
     steps = [*_properties(connection, f"DATABASE {copy}")]
     # pg_dump writes these only with --create, which would restore under the old name
     for assignment, role in connection.execute(statement("database_settings")).fetchall():

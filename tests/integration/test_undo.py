@@ -28,7 +28,16 @@ from nexus_reimport.runbook.rollback import Rollback
 from nexus_reimport.stages import undo
 from support.clinic import ROLE, Clinic, surveyed
 from support.halting import halted, kill_backend, nothing_left
-from support.rollbacks import DEV, copy_row, executed, new_patient, request_of, taken_back
+from support.rollbacks import (
+    DEV,
+    approved,
+    copy_row,
+    executed,
+    new_patient,
+    request_of,
+    taken_back,
+)
+from support.second_clinic import Second
 from support.stops import env
 
 LOADED = "SELECT * FROM nexus_reimport.loaded ORDER BY 1, 2"
@@ -57,6 +66,34 @@ def test_the_way_back_is_exact_to_the_last_value(clinic: Clinic, rehearsed: Path
     nothing_left(clinic)
 
 
+def test_tables_that_are_called_as_our_own_are_put_back(second: Second) -> None:
+    """One was ``after_person``, as (key, hash) of the other; one is too long for any prefix."""
+    long = "ü" * 31  # 62 bytes of the 63 that PostgreSQL takes
+    renamed = {"carer": "after_person", "visit": long}
+    for was, now in renamed.items():
+        second.connection.execute(f'ALTER TABLE practice.{was} RENAME TO "{now}"')
+        second.edit("second_installation.toml", f'table = "{was}"', f'table = "{now}"')
+
+    def state() -> list[Any]:
+        query = 'SELECT t::text FROM practice."{}" AS t ORDER BY 1'
+        tables = ("person", *renamed.values(), "document")
+        return [second.connection.execute(query.format(t)).fetchall() for t in tables]
+
+    before = state()
+    done = second.whole(dry=True)
+    assert state() != before
+    kept = second.connection.execute(
+        "SELECT c.relname FROM pg_class c WHERE c.relnamespace = %s::regnamespace",
+        (undo_schema(done.run.id),),
+    ).fetchall()
+    assert len(kept) == 2 * len(before) + 2
+    assert {"after_person", "after_person_"} <= {name for (name,) in kept}
+    back = approved(environment="second")
+    assert back.undo().exact
+    assert not back.verify().blocking
+    assert state() == before
+
+
 def test_only_the_latest_run_can_be_taken_back(clinic: Clinic) -> None:
     first, second = clinic.executed_twice()
     with pytest.raises(StopError, match=f"is not the latest; the latest is {second.run.id}"):
@@ -69,7 +106,7 @@ def test_only_the_latest_run_can_be_taken_back(clinic: Clinic) -> None:
     with pytest.raises(StopError, match="is a rollback, which cannot be undone itself") as itself:
         rollback.begin(DEV, undo_run=book.run.id)
     assert itself.value.next == twice.value.next
-    with pytest.raises(StopError, match="was never committed here, so there is nothing to undo"):
+    with pytest.raises(StopError, match=r"knows no run .* so there is nothing to undo"):
         rollback.begin(DEV, undo_run="20260101T000000Z-0000")
     taken_back()
     with pytest.raises(StopError, match="no run was committed here"):
@@ -77,6 +114,38 @@ def test_only_the_latest_run_can_be_taken_back(clinic: Clinic) -> None:
     with pytest.raises(StopError, match=r"was undone by .*; no run is left that could be") as done:
         rollback.begin(DEV, undo_run=first.run.id)
     assert done.value.next == f"nexus-reimport run {DEV} imports again"
+
+
+def test_undo_data_whose_run_has_lost_its_row_is_said_before_an_older_run_is_undone(
+    clinic: Clinic,
+) -> None:
+    """The older one was undone beneath the rows of the newer one."""
+    first, second = clinic.executed_twice()
+    before = clinic.state()
+    clinic.do("DELETE FROM nexus_reimport.runs WHERE run = %s", "dev", second.run.id, role=ROLE)
+    for named in ("", first.run.id, second.run.id):
+        with pytest.raises(StopError, match="undo data is here whose run is not") as told:
+            rollback.begin(DEV, undo_run=named)
+        assert undo_schema(second.run.id) in told.value.what
+        assert "nexus-reimport purge-undo" in told.value.next
+    assert clinic.state() == before
+
+
+def test_a_run_whose_row_goes_while_it_is_undone_stays(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, before = clinic.way_back(), clinic.state()
+    marked = registry.mark_undone
+
+    def after_it_is_gone(connection: Any, run: str, by: str) -> bool:
+        connection.execute("DELETE FROM nexus_reimport.runs")
+        return marked(connection, run, by)
+
+    monkeypatch.setattr(registry, "mark_undone", after_it_is_gone)
+    with pytest.raises(StopError, match="was changed or deleted meanwhile"):
+        book.undo()
+    assert clinic.state() == before
+    assert book.run.verdict() is not Verdict.COMPLETE
 
 
 def test_a_schema_that_was_changed_since_is_refused(clinic: Clinic, rehearsed: Path) -> None:

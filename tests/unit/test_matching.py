@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -189,3 +190,26 @@ def test_the_number_of_matches_is_that_of_the_pairs_and_no_rule_without_one_is_n
     assert found.by_rule == {"text": 1, "text, other at": 1}
     found = matched(NOTES, {"f1": other}, {"n1": note}, {"f0": "n9"})
     assert (found.pairs, found.by_rule) == ({}, {})  # not on a later run
+
+
+@pytest.mark.parametrize(
+    ("held", "written"),
+    [
+        ('{"id": 0}', "0"),
+        ('{"id": "0"}', "0"),
+        ('{"id": 12.50}', "12.50"),
+        ('{"id": " 7 "}', "7"),
+        *((f'{{"id": {none}}}', "") for none in ("null", '""', "true", "false", "[]", "[7]", "{}")),
+        ("[]", ""),
+        ('"7"', ""),
+        (None, ""),
+    ],
+)
+def test_which_values_of_a_json_column_are_an_id(held: str | None, written: str) -> None:
+    """The number 0 was none, and an empty list was not told from one."""
+    assert stored_id({"flags": held}, "flags.id").written == written
+
+
+def test_a_column_holds_the_id_zero() -> None:
+    assert stored_id({"legacy": "0"}, "legacy").written == "0"
+    assert not stored_id({"legacy": ""}, "legacy")

@@ -29,7 +29,7 @@ from nexus_reimport.errors import (
     TargetError,
     TargetRefused,
 )
-from nexus_reimport.files import copytext, rowfile
+from nexus_reimport.files import copytext, private, rowfile
 from nexus_reimport.nexus.connection import denied, refusal, session
 
 Connection = psycopg.Connection[Any]
@@ -230,6 +230,19 @@ def statement(name: str) -> sql.SQL:
     """The fixed statement ``sql/<name>.sql``."""
     file = resources.files("nexus_reimport") / "sql" / f"{name}.sql"
     return sql.SQL(file.read_text(encoding="utf-8"))
+
+
+def shortened(name: str) -> str:
+    """``name`` as PostgreSQL can hold it: a longer one ends in a digest of the whole of it.
+
+    PostgreSQL would cut it in silence: what is remembered would be another name, and two long ones
+    that begin alike would be one.
+    """
+    held = name.encode()
+    if len(held) <= LONGEST_NAME:
+        return name
+    end = f"_{private.sha256(held)[:8]}"
+    return held[: LONGEST_NAME - len(end)].decode(errors="ignore") + end
 
 
 def table_name(schema: str, table: str) -> sql.Identifier:

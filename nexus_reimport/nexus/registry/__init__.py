@@ -40,6 +40,7 @@ from nexus_reimport.nexus.registry.restores import Restore
 from nexus_reimport.nexus.registry.undo import (
     UndoData,
     UndoLinks,
+    UndoNames,
     UndoPart,
     UndoTable,
     drop_undo,
@@ -64,6 +65,7 @@ __all__ = [
     "RunRow",
     "UndoData",
     "UndoLinks",
+    "UndoNames",
     "UndoPart",
     "UndoSize",
     "UndoTable",

@@ -23,6 +23,7 @@ from nexus_reimport.nexus.registry.undo import UndoData
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 
 _ADDED = {"kind": "reimport", "undo": None, "undone_by": ""}  # by later versions
+_UNKNOWN = "unknown"  # the run of undo data that no row names
 _FIXED = ("run", "environment", "digest", "approved_by", "before", "after", "committed_at", *_ADDED)
 
 
@@ -60,6 +61,11 @@ class UndoSize:
     committed_at: datetime | None
     bytes_stored: int
     undone_by: str
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the run that made it has a row."""
+        return self.run != _UNKNOWN
 
 
 def was_committed(connection: Connection, run: str) -> bool:
@@ -148,10 +154,13 @@ def _digest(row: dict[str, Any]) -> str:
     return private.sha256(strict_json.canonical(strict_json.dumps(fixed)).encode())
 
 
-def mark_undone(connection: Connection, run: str, by: str) -> None:
-    """Record in the row of ``run`` that ``by`` has undone it, inside that transaction."""
-    query = sql.SQL("UPDATE {} SET undone_by = %s WHERE run = %s").format(RUNS)
-    connection.execute(query, (by, run))
+def mark_undone(connection: Connection, run: str, by: str) -> bool:
+    """Record in the row of ``run`` that ``by`` has undone it, inside that transaction.
+
+    Gives whether that row is there, and nobody has undone the run before.
+    """
+    query = sql.SQL("UPDATE {} SET undone_by = %s WHERE run = %s AND undone_by = ''").format(RUNS)
+    return connection.execute(query, (by, run)).rowcount == 1
 
 
 def runs(connection: Connection) -> list[Committed]:
@@ -204,7 +213,7 @@ def undo_sizes(connection: Connection) -> list[UndoSize]:
         run = by_schema.get(schema)
         sizes.append(
             UndoSize(
-                run=run.run if run else "unknown",
+                run=run.run if run else _UNKNOWN,
                 schema=schema,
                 committed_at=run.committed_at if run else None,
                 bytes_stored=int(size),

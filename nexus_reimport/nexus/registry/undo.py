@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from nexus_reimport.nexus.connection.postgres import Connection, scalar, table_name
+from nexus_reimport.nexus.connection.postgres import Connection, scalar, shortened, table_name
 from nexus_reimport.nexus.registry.own_schema import UNDO_PREFIX, exists
 from nexus_reimport.nexus.structure.schema import Facts
 
@@ -80,6 +80,23 @@ def tables_of(undo: UndoData) -> frozenset[str]:
     """The names of all tables that the undo data may have."""
     parts = {name for part in undo.parts for name in (part.kept_as, part.after)}
     return frozenset(parts | {_POINTED_AT, _LOADED})
+
+
+class UndoNames:
+    """The names of the tables of one run's undo data, each given once.
+
+    A clinic's own table may be called as one of ours: ``after_notes`` beside ``notes``.
+    """
+
+    def __init__(self) -> None:
+        self._given = {_POINTED_AT, _LOADED}
+
+    def free(self, name: str) -> str:
+        """``name``, or one like it that is free, as PostgreSQL can hold it."""
+        while (free := shortened(name)) in self._given:
+            name += "_"
+        self._given.add(free)
+        return free
 
 
 def undo_schema(run: str) -> str:

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from nexus_reimport.nexus.connection.postgres import (
-    LONGEST_NAME,
     Connection,
     names,
+    shortened,
     statement,
     table_name,
 )
@@ -73,7 +73,7 @@ class Wanted:
 
         Of a row that is gone only the key is there.
         """
-        return sql.Identifier("pg_temp", f"differing_{self.name}"[:LONGEST_NAME])
+        return sql.Identifier("pg_temp", shortened(f"differing_{self.name}"))
 
     @property
     def written(self) -> Written:

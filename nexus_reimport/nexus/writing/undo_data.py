@@ -18,7 +18,6 @@ from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.nexus.connection.postgres import (
-    LONGEST_NAME,
     Connection,
     copy_out,
     names,
@@ -28,6 +27,7 @@ from nexus_reimport.nexus.connection.postgres import (
 from nexus_reimport.nexus.registry import (
     UndoData,
     UndoLinks,
+    UndoNames,
     UndoPart,
     UndoTable,
     loaded,
@@ -57,15 +57,15 @@ def of(
     ``entities`` are those whose tables are wiped, ``links`` the attachments that are re-linked.
     """
     mapping, catalog = database.mapping, database.catalog
-    wiped = mapping.wiped_tables()
+    wiped, free = mapping.wiped_tables(), UndoNames().free
     tables = [
         UndoTable(
             table=table,
             key=catalog.tables[table].primary_key[0],
             columns=tuple(sorted(c.name for c in catalog.tables[table].columns)),
             loads=catalog.tables[table].names(),
-            kept_as=table,
-            after=_named("after_", table),
+            kept_as=free(table),
+            after=free(f"after_{table}"),
         )
         for table, entity in wiped.items()
         if entity in entities
@@ -80,8 +80,8 @@ def of(
                 table=spec.link_table,
                 key=catalog.tables[spec.link_table].primary_key[0],
                 columns=(link.object, link.content_type) if link.content_type else (link.object,),
-                kept_as=_named("links_", name),
-                after=_named("after_links_", name),
+                kept_as=free(f"links_{name}"),
+                after=free(f"after_links_{name}"),
             )
         )
     return UndoData(
@@ -353,8 +353,3 @@ def dump_links_before(
         names(columns), undo.before(part), sql.Identifier(part.key)
     )
     return copy_out(connection, query, path, columns)
-
-
-def _named(prefix: str, name: str) -> str:
-    # PostgreSQL would cut it in silence, and the name that is remembered would be another.
-    return (prefix + name)[:LONGEST_NAME]

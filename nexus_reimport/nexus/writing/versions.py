@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from psycopg import sql
 
-from nexus_reimport.nexus.connection.postgres import LONGEST_NAME, scalar, statement, table_name
+from nexus_reimport.nexus.connection.postgres import scalar, shortened, statement, table_name
 from nexus_reimport.nexus.registry import UndoPart
 from nexus_reimport.nexus.writing.transaction import Transaction
 
@@ -118,4 +118,4 @@ def _compared(transaction: Transaction, part: UndoPart) -> sql.Composed:
 
 
 def _versions(part: UndoPart) -> sql.Identifier:
-    return sql.Identifier("pg_temp", f"versions_{part.after}"[:LONGEST_NAME])
+    return sql.Identifier("pg_temp", shortened(f"versions_{part.after}"))

@@ -25,6 +25,7 @@ def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
             Nothing was written.
     """
     connection = database.connection
+    _refuse_what_is_of_no_run(connection)
     every = registry.runs(connection)
     # a rollback has no undo data: it cannot be undone itself
     standing = [r for r in every if r.kind != "rollback" and not r.undone_by]
@@ -50,6 +51,20 @@ def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
     return last, last.undo
 
 
+def _refuse_what_is_of_no_run(connection: Connection) -> None:
+    """Stop if a run has left undo data and no row: an older one would be undone below it."""
+    lost = [size.schema for size in registry.undo_sizes(connection) if not size.is_known]
+    if lost:
+        raise StopError(
+            f"undo data is here whose run is not: {wording.some(lost)}",
+            where=f"{registry.OWN_SCHEMA}.{registry.RUNS_NAME} has no row of that run: somebody has"
+            " deleted it, or put an older state of that table back",
+            next="nexus-reimport restore RUN --into NAME, with the run whose id the schema bears,"
+            " gives the whole database back as it was before that run. To undo an older run"
+            " beneath its rows, first drop its undo data: nexus-reimport purge-undo",
+        )
+
+
 def _not_this_one(run: str, every: Sequence[Committed], standing: Sequence[Committed]) -> StopError:
     """Why ``run`` cannot be undone; ``standing`` are those that are not undone, the latest first.
 
@@ -69,7 +84,8 @@ def _not_this_one(run: str, every: Sequence[Committed], standing: Sequence[Commi
         before += f" {standing[0].run}"
     if known is None:
         return StopError(
-            f"run {run} was never committed here, so there is nothing to undo; {latest}",
+            f"this database knows no run {run} that was committed, so there is nothing to undo;"
+            f" {latest}",
             next=before or "see nexus-reimport record list",
         )
     again = f"nexus-reimport run {known.environment} imports again"

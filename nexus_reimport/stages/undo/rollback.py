@@ -277,6 +277,12 @@ class _Rollback:
 
     def _remember(self, undoes: Committed, after: Mapping[str, Fingerprint]) -> None:
         request = self._request
-        registry.mark_undone(self._connection, undoes.run, request.run)
+        if not registry.mark_undone(self._connection, undoes.run, request.run):
+            raise StopError(
+                f"the row of run {undoes.run} was changed or deleted meanwhile",
+                where=f"{registry.OWN_SCHEMA}.{registry.RUNS_NAME}",
+                state=ROLLED_BACK,
+                next="find out who writes to that table; then begin the rollback again",
+            )
         before = request.proposal.now if request.proposal else undoes.after
         registry.remember(self._connection, run_row(request, "rollback", before, after))
