@@ -45,6 +45,11 @@ CREATE TRIGGER asleep BEFORE INSERT ON practice.person
 ALTER TABLE practice.person DISABLE TRIGGER asleep;
 ALTER TABLE practice.visit ADD CONSTRAINT in_order CHECK (ends IS NULL OR ends >= starts);
 CREATE POLICY all_of_them ON practice.person USING (true);
+ALTER TABLE practice.person ADD "bmi%" numeric DEFAULT 1, ADD "a""b" text DEFAULT 'x',
+    ADD "c:d" text DEFAULT 'y', ADD "%s" text DEFAULT 'z', ADD "{0}" text DEFAULT 'w';
+ALTER TABLE practice.document ADD "100%" integer DEFAULT 3;
+CREATE TABLE "Other One"."odd %(s)s {x} ""t" ("p%" integer REFERENCES practice.person DEFERRABLE);
+INSERT INTO "Other One"."odd %(s)s {x} ""t" SELECT min(id) FROM practice.person;
 """
 )
 WEARS = (
