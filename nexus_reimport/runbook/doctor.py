@@ -84,6 +84,7 @@ def examine(settings: Settings) -> Examination:
     mapping = mappings.load_for(settings, environments.folder())
     asking: list[tuple[str, Examiner]] = [
         ("this machine", lambda: _machine(settings)),
+        (_FILE, lambda: _shared(settings)),
         (_FILE, lambda: _waivers(settings)),
         ("PostgreSQL", lambda: _postgres(settings, mapping)),
         ("FileMaker", lambda: _filemaker(settings, mapping)),
@@ -116,6 +117,12 @@ def _wrong(area: str, error: ReimportError) -> Finding:
 # ---------------------------------------------------------------- the environment's file
 
 _FILE = "the environment's file"
+
+
+def _shared(settings: Settings) -> Iterator[Finding]:
+    """What it names of another environment."""
+    for problem in environments.shared.problems(settings):
+        yield Finding(_FILE, State.WRONG, problem.what, problem.next)
 
 
 def _waivers(settings: Settings) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from datetime import date, datetime
 import psycopg
 
 from nexus_reimport import checks, progress, record
+from nexus_reimport import settings as environments
 from nexus_reimport.checks import (  # noqa: F401 - importing them declares their checks
     after,
     before,
@@ -74,9 +75,11 @@ def require_ready(
 ) -> None:
     """Stop unless the database is this environment's and the role has every right for ``task``.
 
-    ``fitting``: also unless it has what the mapping names.
+    ``fitting``: also unless it has what the mapping names. Before anything is imported also unless
+    no other environment's file names the same bucket or API.
 
     Raises:
+        SettingsError: another one does. ``state`` is left.
         StopError: it does not, or rights are missing: all of them at once, each with its GRANT.
             ``state`` is left.
         MappingError: what the mapping names is not there: see ``require_fit``.
@@ -88,6 +91,8 @@ def require_ready(
         except psycopg.errors.InsufficientPrivilege:  # the marker cannot be read: name the rights
             _require_rights(settings, mapping, task, connection, state)
             raise
+        if task in (Task.RUN, Task.RELINK):  # no mistake in a file may prevent a way back
+            environments.shared.refuse(settings)
         _require_rights(settings, mapping, task, connection, state)
         if fitting:
             require_fit(connection, mapping)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nexus_reimport import checks
 from nexus_reimport.errors import COMMITTED_BEFORE, StopError
 from nexus_reimport.events import Event
-from nexus_reimport.model import Report, Sample
+from nexus_reimport.model import Census, Report, Sample
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import maintenance
@@ -48,8 +48,21 @@ class Verification(Steps):
         )
 
     def _storage(self) -> Storage:
-        """S3, to be listed and read again."""
+        """S3, to be listed and read again.
+
+        Raises:
+            StopError: the environment's file names another bucket than the one that was listed.
+        """
         place, folder, before = self.settings.s3, self.folder, self.run.load(Sample)
+        if place.bucket != (listed := self.run.load(Census).bucket):
+            raise StopError(
+                "the environment's file names another bucket than the one that was listed before"
+                " the run",
+                where=f"{listed} then, {place.bucket} now",
+                state=COMMITTED_BEFORE,
+                next=f"correct bucket of [s3] in {self.settings.name}.toml; then:"
+                f" nexus-reimport finish {self.settings.name}",
+            )
         return Storage(
             lambda: census.take(place, folder, "census_after"),
             lambda: sample.take(place, sample.keys_of(before, folder), folder, "sample_after"),

@@ -9,6 +9,7 @@ Everything else in the file is recorded and shown. So an address, a name or an a
 secret is refused.
 """
 
+from nexus_reimport.settings import shared
 from nexus_reimport.settings.environment import (
     SHEET,
     Approving,
@@ -83,4 +84,5 @@ __all__ = [
     "load",
     "names",
     "of_run",
+    "shared",
 ]

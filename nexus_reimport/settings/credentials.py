@@ -78,6 +78,11 @@ def is_protected(parts: SplitResult) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
+def is_local(url: str) -> bool:
+    """Whether an address is one of this machine alone."""
+    return urlsplit(url).hostname in LOOPBACK
+
+
 def host(name: str) -> str:
     """``name``, if it is one host or the folder of a socket.
 

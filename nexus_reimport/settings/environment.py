@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from nexus_reimport.files import synced
+from nexus_reimport.settings import credentials
 from nexus_reimport.settings.servers import (
     S3,
     ApplicationAccess,
@@ -180,6 +182,16 @@ class Folders(Strict):
             )
         return folder
 
+    @model_validator(mode="after")
+    def _apart(self) -> Folders:
+        # Records go to an archive, and private files are deleted some day: neither with the other.
+        if self.runs.is_relative_to(self.private) or self.private.is_relative_to(self.runs):
+            raise ValueError(
+                "runs and private are one folder, or one lies in the other: records are archived,"
+                " and patients' data must not be; name two folders that lie apart"
+            )
+        return self
+
 
 def zone_problem(name: str) -> str:
     """Why a time zone cannot be used; "" if it can."""
@@ -226,6 +238,16 @@ class Settings(Strict):
         return name
 
     @model_validator(mode="after")
+    def _archive_is_apart(self) -> Settings:
+        archive = self.record.archive
+        if archive and (archive.bucket, archive.endpoint) == (self.s3.bucket, self.s3.endpoint):
+            raise ValueError(
+                "record.archive.bucket is the bucket of documents and images, into which nothing"
+                " is ever written: name another one"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _prod_is_called_so(self) -> Settings:
         # dev's file, copied: as a dev, prod is executed without sign-off and without a run of dev
         is_called_prod = _PROD.search(self.name.lower()) is not None
@@ -234,6 +256,25 @@ class Settings(Strict):
                 'kind is "dev", but the name says prod: write kind = "prod", or another name'
             )
         return self
+
+    @model_validator(mode="after")
+    def _sandbox_is_on_this_machine(self) -> Settings:
+        # prod's file, made of the sandbox's: nobody would be asked to sign
+        if self.sandbox and (outside := list(self._outside())):
+            raise ValueError(
+                "sandbox = true is for the made-up clinic alone, whose servers are all on this"
+                f" machine, and not {' or '.join(outside)}: remove that line"
+            )
+        return self
+
+    def _outside(self) -> Iterator[str]:
+        """The servers that are not on this machine."""
+        if not self.postgres.is_local:
+            yield f"PostgreSQL on {self.postgres.host}"
+        if self.filemaker.url and not credentials.is_local(self.filemaker.url):
+            yield f"FileMaker at {self.filemaker.url}"
+        if not credentials.is_local(self.s3.endpoint):
+            yield f"S3 at {self.s3.endpoint or 'the provider'}"
 
     @model_validator(mode="after")
     def _prod_needs_dev(self) -> Settings:

@@ -160,6 +160,7 @@ class S3(Strict):
     profile: str = ""
     ca_file: Authority | None = None  # of the authority that signed the endpoint's certificate
     sample: int = Field(default=50, ge=0, le=100_000)  # objects read in full, before and after
+    shared_with: tuple[str, ...] = ()  # environments that really have the same bucket
 
     @model_validator(mode="after")
     def _signed_in_one_way(self) -> S3:

@@ -32,7 +32,7 @@ from nexus_reimport.text import name_key
 
 SCHEMA_LINES = 20  # differences between two schemas that a message lists
 _SECOND = "have somebody else approve it, with their name: --who; begin a run with your own"
-_DECIDED = "what the environment's file decides and waives"
+_DECIDED = "what the environment's file decides, waives and reads from"
 
 
 def is_meant(typed: str, whole: str) -> bool:
@@ -125,10 +125,11 @@ def code_digest() -> str:
 
 
 def decisions_digest(settings: Settings) -> str:
-    """The digest of what an environment's file decides and waives: a plan is made with it."""
+    """The digest of what a plan is made with: what the file decides, waives and reads from."""
     decisions = {name: d.model_dump(mode="json") for name, d in sorted(settings.decisions.items())}
     waivers = [waiver.model_dump(mode="json") for waiver in settings.waivers]
-    return digest([decisions, waivers])
+    read = (settings.filemaker.database, settings.s3.bucket, settings.s3.endpoint)
+    return digest([decisions, waivers, read])
 
 
 def propose(

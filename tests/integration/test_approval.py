@@ -66,6 +66,7 @@ def test_a_dev_environment_that_cannot_stand_for_dev_is_said_with_the_go(clinic:
             '[decisions.patients]\nnot_in_filemaker = "purge"',
         ),
         ("at_most = 86", "at_most = 85"),
+        ('bucket = "walk-nexus-dev"', 'bucket = "second-installation"'),
     ],
 )
 def test_who_decides_otherwise_after_the_preflight_is_told_that_its_plan_is_another(
@@ -74,7 +75,9 @@ def test_who_decides_otherwise_after_the_preflight_is_told_that_its_plan_is_anot
     book = clinic.proposed()
     clinic.edit(DEV, old, new)
     before = clinic.state()
-    reason = "what the environment's file decides and waives was changed since the preflight"
+    reason = (
+        "what the environment's file decides, waives and reads from was changed since the preflight"
+    )
     assert reason in [refusal.what for refusal in runbook.resume(DEV).refusals()]
     (refused,) = runner.run([DEV], approve=book.run.load(Proposal).digest[:12])
     assert refused.exit_code == 1

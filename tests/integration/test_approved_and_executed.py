@@ -50,7 +50,7 @@ def test_what_was_changed_since_the_approval_is_not_executed(
     assert told.next.startswith(f"run 01_preflight again (nexus-reimport run {DEV})")
     clinic.edit(DEV, 'past_scheduled = "keep"', 'past_scheduled = "completed"')
     told = refused(runbook.resume(DEV, book.run.id).apply)
-    assert "what the environment's file decides and waives was changed" in told.what
+    assert "what the environment's file decides, waives and reads from was changed" in told.what
     assert clinic.state() == before
     clinic.edit(DEV, 'past_scheduled = "completed"', 'past_scheduled = "keep"')
     assert runbook.resume(DEV, book.run.id).apply().committed

@@ -264,6 +264,36 @@ def test_a_bucket_without_the_rows_files_is_refused(clinic: Clinic) -> None:
     assert "(e.g. second-installation)" in text
 
 
+def test_the_bucket_of_another_environment_is_refused_whatever_it_holds(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    """A copied installation has the same keys: no look into a bucket can tell them apart."""
+    approved = clinic.approved(rehearsed)
+    clinic.edit(DEV, "walk-nexus-dev", "walk-nexus-prod")
+    with untouched(clinic, "dev"):
+        told = refusal(lambda: runbook.begin(DEV), SettingsError, 2)
+        assert told.startswith(
+            "sandbox-dev.toml and sandbox-prod.toml name the same bucket: walk-nexus-prod at "
+        )
+        assert "state: nothing was written" in told
+        reopened = runbook.resume(DEV, approved.run.id)
+        assert "reads from was changed since" in refusal(reopened.apply)
+    assert not clinic.simulator.requests, "FileMaker is not asked"
+
+
+def test_verification_looks_into_the_bucket_that_was_listed_before(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    book = clinic.approved(rehearsed)
+    book.apply()
+    clinic.edit(DEV, "walk-nexus-dev", "walk-nexus-prod")
+    with untouched(clinic, "dev"):
+        told = refusal(runbook.resume(DEV, book.run.id).verify)
+    assert "where: walk-nexus-dev then, walk-nexus-prod now" in told
+    clinic.edit(DEV, "walk-nexus-prod", "walk-nexus-dev")
+    assert not runbook.resume(DEV, book.run.id).verify().blocking
+
+
 def test_another_filemaker_file_than_the_record_befores_is_refused(
     clinic: Clinic,
 ) -> None:

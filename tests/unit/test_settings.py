@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cProfile
+import re
 import shutil
 import unicodedata
 from datetime import date
@@ -271,6 +272,117 @@ def test_a_copy_of_devs_file_under_prods_name_is_no_dev(environment_files: Path)
             assert 'kind is "dev", but the name says prod' in refused(environment_files, name)
         else:
             assert settings.load(name, environment_files).name == name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "outside"),
+    [
+        (
+            'host = "127.0.0.1"',
+            'host = "db.example"\nsslmode_waiver = "a tunnel"',
+            "PostgreSQL on db.example",
+        ),
+        (
+            'url = { env = "NEXUS_SANDBOX_FILEMAKER_URL" }',
+            'url = "https://filemaker.example"',
+            "FileMaker at https://filemaker.example",
+        ),
+        (
+            'endpoint = { env = "NEXUS_SANDBOX_S3_ENDPOINT" }',
+            'endpoint = "https://s3.example"',
+            "S3 at https://s3.example",
+        ),
+        ('endpoint = { env = "NEXUS_SANDBOX_S3_ENDPOINT" }', "", "S3 at the provider"),
+    ],
+)
+def test_only_the_made_up_clinic_is_a_sandbox(
+    environment_files: Path, old: str, new: str, outside: str
+) -> None:
+    """A production whose file was made of the sandbox's would be executed without a signature."""
+    change(environment_files, old, new)
+    told = refused(environment_files)
+    assert "sandbox = true is for the made-up clinic alone" in told
+    assert f"and not {outside}: remove that line" in told
+    change(environment_files, "sandbox = true", "sandbox = false")
+    assert not settings.load("sandbox-dev", environment_files).sandbox
+
+
+@pytest.mark.parametrize(
+    ("runs", "private"),
+    [("x", "x"), ("x", "x/private"), ("x/runs", "x"), ("x/../x", "./x/y/..")],
+)
+def test_records_and_private_files_lie_apart(
+    environment_files: Path, runs: str, private: str
+) -> None:
+    """Records are archived, and private files are deleted some day."""
+    change(environment_files, '"../../runs"', f'"{runs}"')
+    change(environment_files, '"../../private"', f'"{private}"')
+    assert "runs and private are one folder, or one lies in the other" in refused(environment_files)
+    change(environment_files, f'private = "{private}"', 'private = "xy"')
+    assert settings.load("sandbox-dev", environment_files).folders.private.name == "xy"
+
+
+def test_no_record_is_archived_among_documents_and_images(environment_files: Path) -> None:
+    path = environment_files / "sandbox-dev.toml"
+    keys = """access_key = { env = "NEXUS_SANDBOX_S3_ACCESS_KEY" }
+        secret_key = { env = "NEXUS_SANDBOX_S3_SECRET_KEY" }
+        endpoint = { env = "NEXUS_SANDBOX_S3_ENDPOINT" }
+        region = "us-east-1"
+        days = 9
+        """
+    text = path.read_text()
+    for bucket, is_apart in (("walk-nexus-dev", False), ("records", True)):
+        path.write_text(f'{text}\n[record.archive]\nbucket = "{bucket}"\n{keys}')
+        if is_apart:
+            assert settings.load("sandbox-dev", environment_files).record.archive
+        else:
+            told = refused(environment_files)
+            assert "record.archive.bucket is the bucket of documents and images" in told
+
+
+def shared(environment_files: Path, name: str = "sandbox-dev") -> list[str]:
+    own = settings.load(name, environment_files)
+    return [str(one) for one in settings.shared.problems(own, environment_files)]
+
+
+def test_a_bucket_that_two_environments_name_is_told_with_both(environment_files: Path) -> None:
+    assert shared(environment_files) == shared(environment_files, "sandbox-prod") == []
+    change(environment_files, "walk-nexus-dev", "walk-nexus-prod")
+    (told,) = shared(environment_files)
+    assert told.startswith(
+        "sandbox-dev.toml and sandbox-prod.toml name the same bucket: walk-nexus-prod at http"
+    )
+    assert 'write shared_with = ["sandbox-prod"] into [s3] of sandbox-dev.toml' in told
+    assert len(shared(environment_files, "sandbox-prod")) == 1, (
+        "which of them is wrong is not known"
+    )
+    change(environment_files, "[s3]", '[s3]\nshared_with = ["sandbox-prod"]')
+    assert shared(environment_files) == []
+
+
+def test_one_name_at_two_providers_is_two_buckets(environment_files: Path) -> None:
+    change(environment_files, "walk-nexus-dev", "walk-nexus-prod")
+    other = environment_files / ".env.sandbox-prod"
+    other.write_text(re.sub("(S3_ENDPOINT=.*)", r"\g<1>9", other.read_text()))
+    assert shared(environment_files) == []
+
+
+def test_an_api_that_two_environments_name_is_told(environment_files: Path) -> None:
+    for name, url in (("dev", "https://nexus.example/"), ("prod", "https://Nexus.example")):
+        path = environment_files / f"sandbox-{name}.toml"
+        password = 'user = "u"\npassword = { env = "NEXUS_SANDBOX_PG_PASSWORD" }'
+        text = f'\n[application]\nurl = "{url}"\n{password}\n'
+        path.write_text(path.read_text() + text)
+    (told,) = shared(environment_files)
+    assert "the same address of Nexus's API: https://nexus.example\n" in told
+
+
+def test_a_file_that_cannot_be_read_is_compared_with_none(environment_files: Path) -> None:
+    """Its own mistakes are told to whoever uses it."""
+    change(environment_files, "walk-nexus-dev", "walk-nexus-prod")
+    (environment_files / "sandbox-prod.toml").write_text("[s3\n")
+    (environment_files / "other.toml").write_text('s3 = "walk-nexus-prod"\n')
+    assert shared(environment_files) == []
 
 
 def test_a_file_that_is_no_toml_is_told(environment_files: Path) -> None:

@@ -1,0 +1,80 @@
+"""What the files of two environments both name: then one of them may name what is the other's.
+
+A database carries a marker that says whose it is. A bucket and Nexus's own API carry none, and
+those of a copied installation look alike from inside. FileMaker is not compared: dev and prod read
+the same file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nexus_reimport.errors import SettingsError
+from nexus_reimport.files import textfile
+from nexus_reimport.settings import loading
+from nexus_reimport.settings.environment import Settings
+from nexus_reimport.settings.variables import Secrets
+
+
+def refuse(settings: Settings, environments: Path | None = None) -> None:
+    """Stop where another environment's file names the bucket or the API of this one.
+
+    Raises:
+        SettingsError: it does; both files are named. Nothing was written.
+    """
+    for problem in problems(settings, environments):
+        raise problem
+
+
+def problems(settings: Settings, environments: Path | None = None) -> Iterator[SettingsError]:
+    """What this environment's file and another one both name, each as an error."""
+    folder = environments or loading.folder()
+    ours = settings.model_dump()
+    for name in loading.names(folder):
+        if name == settings.name:
+            continue
+        theirs = _read(folder / f"{name}.toml")
+        both = f"{settings.name}.toml and {name}.toml name the same"
+        bucket = _bucket(ours)
+        if bucket == _bucket(theirs) and name not in settings.s3.shared_with:
+            yield SettingsError(
+                f"{both} bucket: {bucket}",
+                where=str(folder),
+                next="correct bucket of [s3] in the file that is wrong; only if both environments"
+                f' really have one bucket: write shared_with = ["{name}"] into [s3] of'
+                f" {settings.name}.toml",
+            )
+        api = _api(ours)
+        if api and api == _api(theirs):
+            yield SettingsError(
+                f"{both} address of Nexus's API: {api}",
+                where=str(folder),
+                next="correct url of [application] in the file that is wrong",
+            )
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """What a file says, with the values of its variables, right or wrong; nothing if unreadable."""
+    try:
+        written = tomllib.loads(textfile.read(path))
+    except (textfile.Undecodable, tomllib.TOMLDecodeError, OSError):
+        return {}
+    file: dict[str, Any] = Secrets.read(path.parent / f".env.{path.stem}").put_into(written, ())
+    return file
+
+
+def _bucket(file: Mapping[str, Any]) -> str:
+    at = _text(file, "s3", "endpoint").rstrip("/").lower()
+    return _text(file, "s3", "bucket") + (f" at {at}" if at else "")
+
+
+def _api(file: Mapping[str, Any]) -> str:
+    return _text(file, "application", "url").rstrip("/").lower()
+
+
+def _text(file: Mapping[str, Any], part: str, name: str) -> str:
+    values = file.get(part)
+    return str(values.get(name, "")) if isinstance(values, Mapping) else ""
