@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from nexus_reimport.cli import fitting
 from nexus_reimport.errors import LINES, ReimportError
 from nexus_reimport.interrupt import Interrupted
 
@@ -81,19 +82,22 @@ def open_streams() -> None:
             sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def write(text: str, *, err: bool = False, nl: bool = True) -> None:
+def write(text: str, *, err: bool = False, nl: bool = True, as_is: bool = False) -> None:
     """Write for whoever reads; that nobody reads any more must not become the command's error.
 
-    A run whose terminal was closed still takes its window down and seals its record, and leaves
-    with the code that says what the database holds. So does one whose progress finds a full disk.
+    On a terminal a long line is folded, unless it stays ``as_is``, for a program. A run whose
+    terminal was closed still takes its window down and seals its record, and leaves with the code
+    that says what the database holds. So does one whose progress finds a full disk.
 
     Raises:
         OSError: stdout takes nothing, such as a file on a full disk.
     """
+    stream = sys.stderr if err else sys.stdout
+    if nl and not as_is and stream.isatty():
+        text = fitting.fitted(text, shutil.get_terminal_size().columns)
     try:
         typer.echo(text, err=err, nl=nl)
     except OSError as error:
-        stream = sys.stderr if err else sys.stdout
         is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
         nobody_reads = error.errno in _NOBODY_READS and not is_file
         _drop(stream, for_good=nobody_reads)
@@ -170,7 +174,7 @@ def give(value: dict[str, Any], text: str, *, as_json: bool) -> None:
     if shown := json.dumps(value, indent=1, default=str) if as_json else text:
         VOLUME.result_begun = True
         try:
-            write(shown)
+            write(shown, as_is=as_json)
         except (OSError, Interrupted) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise ReimportError(
@@ -188,7 +192,7 @@ def give_error(exit_code: int, error: ReimportError, text: str) -> None:
         return
     lines = {name: getattr(error, name) for name in ("what", *LINES)}
     with suppress(OSError):  # stderr has it, and the exit code
-        write(json.dumps({"error": text, **lines, "exit_code": exit_code}))
+        write(json.dumps({"error": text, **lines, "exit_code": exit_code}), as_is=True)
 
 
 def give_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:

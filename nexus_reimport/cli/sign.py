@@ -42,6 +42,5 @@ def sign(
     else:
         sheet = runner.sign(environment, line, who, text)
     value = {**asdict(sheet), "open": [one.id for one in sheet.open]}
-    shown = show.sign_off(sheet, environment, runner.spent_by(environment))
-    give(value, repr(shown), as_json=as_json)
+    give(value, show.sheet_text(sheet, environment, runner.spent_by(environment)), as_json=as_json)
     raise typer.Exit(1 if sheet.asked and sheet.open and not line else 0)

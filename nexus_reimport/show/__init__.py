@@ -33,7 +33,7 @@ from nexus_reimport.show.rollback import (
 )
 from nexus_reimport.show.run_summary import facts, signed_off, summary
 from nexus_reimport.show.self_test import self_test
-from nexus_reimport.show.sign_off import sign_off
+from nexus_reimport.show.sign_off import sheet_text, sign_off
 from nexus_reimport.show.whereabouts import whereabouts
 
 __all__ = [
@@ -65,6 +65,7 @@ __all__ = [
     "rollback_proposal",
     "rollback_text",
     "self_test",
+    "sheet_text",
     "sign_off",
     "signed_off",
     "snapshot",

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from nexus_reimport import wording
 from nexus_reimport.model import LineState, SheetLine, SignOff
-from nexus_reimport.show.page import Cell, Marked, Page, ShownTable, TextLine, Tone, folded, table
+from nexus_reimport.show.page import (
+    Cell,
+    Marked,
+    Page,
+    ShownTable,
+    TextLine,
+    Tone,
+    cell_text,
+    folded,
+    table,
+)
 
 _TONES = {
     LineState.PROVEN: Tone.GOOD,
@@ -12,6 +22,7 @@ _TONES = {
     LineState.OPEN: Tone.BAD,
     LineState.NOT_ASKED: Tone.FAINT,
 }
+_HOW = "To sign a line, with your name and in your words:"
 
 
 def sign_off(value: SignOff, environment: str, spent_by: str = "") -> Page:
@@ -19,20 +30,37 @@ def sign_off(value: SignOff, environment: str, spent_by: str = "") -> Page:
 
     ``spent_by`` names the run that relied on the signatures before these, if there is one.
     """
-    commands = [
-        TextLine(f'nexus-reimport sign {environment} {line.id} --who "…" --text "…"')
-        for line in value.open
-    ]
+    commands = [TextLine(command) for command in _commands(value, environment)]
     return Page(
         "Sign-off before production",
         (
             TextLine(_summary(value), Tone.BAD if value.open else Tone.PLAIN),
             *([TextLine(before(spent_by))] if spent_by and value.open else []),
             _lines(value) if value.asked else folded(_lines(value), summary="The seven lines"),
-            *([TextLine("To sign a line, with your name and in your words:")] if commands else []),
+            *([TextLine(_HOW)] if commands else []),
             *commands,
         ),
     )
+
+
+def sheet_text(value: SignOff, environment: str, spent_by: str = "") -> str:
+    """The same for a terminal: line by line, and under each what proves it or who has signed."""
+    texts = [_summary(value)]
+    if spent_by and value.open:
+        texts.append(before(spent_by))
+    for line in value.lines:
+        claim, state, by, what, when = (cell_text(cell) for cell in _row(line))
+        texts.append(f"{claim}: {state}" + (f", {when}" if when else ""))
+        texts += [f"  {text}" for text in (what, by) if text]
+    if value.open:
+        texts += ["", _HOW, *_commands(value, environment)]
+    return "\n".join(texts)
+
+
+def _commands(value: SignOff, environment: str) -> list[str]:
+    return [
+        f'nexus-reimport sign {environment} {line.id} --who "…" --text "…"' for line in value.open
+    ]
 
 
 def _lines(value: SignOff) -> ShownTable:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from nexus_reimport.cli import output
+from nexus_reimport import show
+from nexus_reimport.cli import fitting, output
 from nexus_reimport.cli.output import give_error, give_outcomes
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.record import Verdict
@@ -109,3 +110,64 @@ def test_a_full_disk_ends_no_progress(
 def test_who_ends_the_input_has_typed_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     assert output.typed("the digest") == ""
+
+
+def test_a_terminal_gets_lines_that_it_can_show_and_each_word_of_them() -> None:
+    left_out = "patients: 1 without a name; appointments: 1 unknown patient, 159 without patient"
+    command = 'nexus-reimport sign prod S5 --who "…" --text "…"'
+    text = f"  left out      {left_out}\n{command}\n  next:  to sign a line, use {command} and look"
+    assert fitting.fitted(text, 60).splitlines() == [
+        "  left out      patients: 1 without a name; appointments: 1",
+        "                unknown patient, 159 without patient",
+        command,
+        "  next:  to sign a line, use",
+        f"         {command}",
+        "         and look",
+    ]
+    assert fitting.fitted(text, 30).splitlines()[-3:-1] == [
+        "  next:  to sign a line, use",
+        f"         {command}",
+    ]
+    assert fitting.fitted(text, 500).count("\n") == 2
+
+
+def test_a_table_on_a_terminal_keeps_its_columns_and_a_file_gets_it_whole() -> None:
+    rows = [("patients", 12, "one of the first, " * 9), ("some_long_name_of_a_column", 3, "no")]
+    whole = f"Title\n=====\n\n{show.table('', 'name | rows | what', rows).as_text()}\n\nthe end"
+    shown = fitting.fitted(whole, 80)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert shown.split() != whole.split(), "the rule under the head is shorter"
+    without_rule = [line for line in shown.splitlines() if not line.startswith("-")]
+    assert sorted(" ".join(without_rule).split()) == sorted(
+        word for word in whole.split() if set(word) != {"-"}
+    )
+    assert without_rule[4].startswith("patients                      12  one of the first,")
+    assert without_rule[5].startswith(f"{' ' * 34}first, one of the")
+    assert fitting.fitted(whole, 500).splitlines()[-1] == "the end"
+
+
+@pytest.mark.parametrize("width", range(1, 120, 7))
+def test_no_text_is_lost_however_narrow_a_terminal_is(width: int) -> None:
+    table = show.table("a caption", "a | b", [("x " * 50, "y" * 80), ("", "")]).as_text()
+    nothing = str.maketrans("", "", " -\n")
+    texts = ("", "\n\n", "a" * 150, f"  label   {'word ' * 40}", " " * 150, "-" * 130, table)
+    for text in texts:
+        shown = fitting.fitted(text, width)
+        assert sorted(shown.translate(nothing)) == sorted(text.translate(nothing))
+
+
+def test_only_a_terminal_gets_its_lines_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, other = os.openpty()
+    with os.fdopen(other, "w") as terminal, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", terminal)
+        patched.setenv("COLUMNS", "40")
+        output.write("word " * 20)
+        output.write(json.dumps(["word"] * 20), as_is=True)
+        terminal.flush()
+        shown = b""
+        while b"]" not in shown:
+            shown += os.read(ours, 4096)
+        lines = shown.decode().splitlines()
+    os.close(ours)
+    assert len(lines[0]) <= 40
+    assert json.loads(lines[-1]) == ["word"] * 20
