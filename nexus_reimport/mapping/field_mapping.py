@@ -31,6 +31,7 @@ class FieldMapping(Strict):
     # Columns that the application changes by itself (tokens, sessions, counters of sent mails).
     volatile: dict[str, tuple[str, ...]] = {}
     transient: tuple[str, ...] = ()
+    append_only: tuple[str, ...] = ()  # logs: rows come, none changes or goes
     digest: str = ""
     text: str = Field(default="", repr=False)  # of the file, to find the line of a problem
 

@@ -27,8 +27,8 @@ def of_nexus(mapping: FieldMapping) -> Iterator[tuple[Path, str, str]]:
     for name, kind in mapping.by_hand.items():
         yield from _in_by_hand(mapping, ("by_hand", name), kind)
     yield from _by_application(mapping)
-    for number, table in enumerate(mapping.transient):
-        yield ("transient", number), table, ""
+    for name, tables in (("transient", mapping.transient), ("append_only", mapping.append_only)):
+        yield from (((name, number), table, "") for number, table in enumerate(tables))
     for table, columns in mapping.volatile.items():
         yield from (
             (("volatile", table), table, "" if column == "*" else column) for column in columns

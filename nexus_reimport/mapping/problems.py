@@ -35,14 +35,7 @@ def find(mapping: FieldMapping) -> Iterator[Problem]:
     for name, kind in mapping.by_hand.items():
         yield from _of_by_hand(mapping, ("by_hand", name), name, kind)
     yield from _of_application(mapping, ("application", "calendar"))
-    for table in mapping.volatile.keys() & {*mapping.wiped_tables(), *mapping.link_tables()}:
-        yield (
-            ("volatile", table),
-            "the run writes this table, so none of its columns can be volatile",
-        )
-    for number, table in enumerate(mapping.transient):
-        if "*" not in mapping.volatile.get(table, ()):
-            yield ("transient", number), f'{table} is not volatile as a whole: {table} = ["*"]'
+    yield from _of_steady_tables(mapping)
 
 
 def refused(what: str, problems: Iterable[Problem], text: str, where: str = "") -> MappingError:
@@ -271,6 +264,27 @@ def _of_by_hand(mapping: FieldMapping, path: Path, name: str, kind: ByHand) -> I
         base, _, further = shown.partition(".")
         if fed is not None and further and (base not in fed or not fed[base].entity):
             yield (*path, "show"), f"{base} is not a column that leads to an entity"
+
+
+def _of_steady_tables(mapping: FieldMapping) -> Iterator[Problem]:
+    """What is said of tables that the run does not write."""
+    written = {*mapping.wiped_tables(), *mapping.link_tables()}
+    for table in mapping.volatile.keys() & written:
+        yield (
+            ("volatile", table),
+            "the run writes this table, so none of its columns can be volatile",
+        )
+    for number, table in enumerate(mapping.transient):
+        if "*" not in mapping.volatile.get(table, ()):
+            yield ("transient", number), f'{table} is not volatile as a whole: {table} = ["*"]'
+    for number, table in enumerate(mapping.append_only):
+        if "*" in mapping.volatile.get(table, ()):
+            yield (
+                ("append_only", number),
+                f"{table} is volatile as a whole: no row of it is compared",
+            )
+        if table in written:
+            yield ("append_only", number), f"the run itself changes rows of {table}"
 
 
 def _of_application(mapping: FieldMapping, path: Path) -> Iterator[Problem]:

@@ -283,10 +283,12 @@ def a_configuration_row_is_there_twice(scene: Scene) -> int:
 
 @kind(_VOLATILE)
 def a_row_of_a_volatile_table_is_lost(scene: Scene) -> int:
-    """A row is gone of a table that is only counted."""
-    return scene.first(
-        partial(scene.lose, table) for table, columns in _volatile(scene) if not columns
-    )
+    """A row is gone of a log, or of a table that is only counted."""
+    mapping = scene.database.mapping
+    counted = [table for table, columns in _volatile(scene) if not columns]
+    logs = [scene.database.table(name) for name in mapping.append_only]
+    steady = [table for table in (*logs, *counted) if table.name not in mapping.transient]
+    return scene.first(partial(scene.lose, table) for table in steady)
 
 
 @kind(_VOLATILE)

@@ -37,11 +37,10 @@ def problems(settings: Settings, environments: Path | None = None) -> Iterator[S
         if name == settings.name:
             continue
         theirs = _read(folder / f"{name}.toml")
-        both = f"{settings.name}.toml and {name}.toml name the same"
         bucket = _bucket(ours)
         if bucket == _bucket(theirs) and name not in settings.s3.shared_with:
             yield SettingsError(
-                f"{both} bucket: {bucket}",
+                f"{settings.name}.toml and {name}.toml name the same bucket: {bucket}",
                 where=str(folder),
                 next="correct bucket of [s3] in the file that is wrong; only if both environments"
                 f' really have one bucket: write shared_with = ["{name}"] into [s3] of'
@@ -50,7 +49,7 @@ def problems(settings: Settings, environments: Path | None = None) -> Iterator[S
         api = _api(ours)
         if api and api == _api(theirs):
             yield SettingsError(
-                f"{both} address of Nexus's API: {api}",
+                f"{settings.name}.toml and {name}.toml name the same address of Nexus's API: {api}",
                 where=str(folder),
                 next="correct url of [application] in the file that is wrong",
             )

@@ -49,7 +49,17 @@ PROTECTED = {
     ),
     "a log has lost a row": (
         "DELETE FROM xero_sync_logs WHERE id = (SELECT min(id::text)::uuid FROM xero_sync_logs)",
-        "xero_sync_logs: 1 row fewer",
+        "xero_sync_logs: rows 1 lost",
+    ),
+    "a log has lost a row and got one": (
+        "UPDATE xero_sync_logs SET id = gen_random_uuid()"
+        " WHERE id = (SELECT min(id::text)::uuid FROM xero_sync_logs)",
+        "xero_sync_logs: rows 1 lost",
+    ),
+    "a line of a log is written anew": (
+        "UPDATE django_admin_log SET user_id = (SELECT max(id) FROM auth_user), object_repr = '?'"
+        " WHERE id = (SELECT min(id) FROM django_admin_log)",
+        "django_admin_log: rows 1 changed",
     ),
     "a table is gone": ("DROP TABLE xero_item_mappings CASCADE", "no table xero_item_mappings"),
     "a column of a table is gone": (
