@@ -27,14 +27,17 @@ from botocore.configprovider import (
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionClosedError,
     ConnectTimeoutError,
     CredentialRetrievalError,
     EndpointConnectionError,
+    IncompleteReadError,
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
     ReadTimeoutError,
+    ResponseStreamingError,
     SSLError,
 )
 from botocore.handlers import BUILTIN_HANDLERS
@@ -50,6 +53,7 @@ _RIGHT = (
     "give the account s3:ListBucket on the bucket itself; s3:GetObject on its objects does not help"
 )
 _KEYS = "correct access_key and secret_key of [s3], or the secrets that they name"
+_LATER = "run again later"
 _OLD = "get new temporary credentials, with their session_token"
 _CAUSES = {
     "AccessDenied": ("this account may not list the bucket", _RIGHT),
@@ -75,9 +79,9 @@ _CAUSES = {
         "the clock of this machine and that of S3 are more than 15 minutes apart",
         "set this machine's clock (NTP)",
     ),
-    "SlowDown": ("too many requests", "run again later"),
-    "ServiceUnavailable": ("the service is busy", "run again later"),
-    "InternalError": ("the service failed", "run again later"),
+    "SlowDown": ("too many requests", _LATER),
+    "ServiceUnavailable": ("the service is busy", _LATER),
+    "InternalError": ("the service failed", _LATER),
     "NotImplemented": ("this server cannot list", "name an endpoint that supports S3"),
     "MethodNotAllowed": ("this server cannot list", "name an endpoint that supports S3"),
 }
@@ -174,10 +178,14 @@ def _look_at(
 
     Raises:
         ValueError: the size or the time of an object is none.
+        IncompleteReadError: there are fewer bytes than announced.
     """
     body = response_dict["body"]
     if response_dict["status_code"] != 200:
         return
+    announced = response_dict["headers"].get("content-length", "")
+    if announced.isdigit() and len(body) < int(announced):  # nobody else compares them
+        raise IncompleteReadError(actual_bytes=len(body), expected_bytes=int(announced))
     try:
         root = None if _DECLARATION.search(body) else ElementTree.fromstring(body)  # noqa: S314
     except ElementTree.ParseError:
@@ -309,7 +317,7 @@ def refused(
     error_of_s3 = StorageError(
         f"S3 refused {what_for} ({name}, HTTP {status}): {what}",
         where=where(place),
-        next=f"{todo}; then run again",
+        next=todo if todo == _LATER else f"{todo}; then run again",
     )
     is_refused = code in _CAUSES.keys() - _OF_THE_SERVER
     return as_kind(error_of_s3, StorageRefused) if is_refused else error_of_s3
@@ -338,6 +346,9 @@ _FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
     (ConnectTimeoutError, "S3 did not accept the connection in time", _NETWORK),
     (ReadTimeoutError, "S3 did not answer in time", _NETWORK),
     (EndpointConnectionError, "S3 could not be reached", _NETWORK),
+    (ConnectionClosedError, "the connection to S3 was closed before it answered", _NETWORK),
+    (ResponseStreamingError, "S3's answer broke off in the middle", _NETWORK),
+    (IncompleteReadError, "S3's answer broke off in the middle", _NETWORK),
     (BotoCoreError, "a request to S3 failed", _NETWORK),
     (Exception, "the endpoint or the region of S3 is not valid", _NETWORK),
 )

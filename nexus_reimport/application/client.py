@@ -100,8 +100,8 @@ class Api:
             what, todo = distrusted(str(error), "Nexus", "[application]")
             raise self.error(path, f"cannot be asked: {what}", todo) from None
         except requests.RequestException as error:
-            kind = type(error).__name__
-            raise self.error(path, f"could not be asked ({kind})", _REACH) from None
+            what = next((what for kind, what in _FAILURES if isinstance(error, kind)), "failed")
+            raise self.error(path, what, _REACH) from None
 
     def _once(self, method: str, path: str, more: Mapping[str, Any]) -> requests.Response:
         answer = self._session.request(
@@ -129,6 +129,12 @@ class Api:
         return as_kind(error, kind)
 
 
+_FAILURES: tuple[tuple[type[Exception], str], ...] = (
+    (requests.ConnectTimeout, "did not accept the connection in time"),
+    (requests.Timeout, "did not answer in time"),
+    (requests.exceptions.ChunkedEncodingError, "broke off in the middle of its answer"),
+    (requests.ConnectionError, "could not be reached"),
+)
 _LOOK = "look at Nexus's log"
 _REACH = "look at url of [application], and whether Nexus runs"
 _MAY_NOT = "the account of [application] must be able to see patients"
@@ -156,6 +162,8 @@ def _log_in(api: Api, access: ApplicationAccess, session: requests.Session) -> N
         raise api.error(access.login, f"has no form to log in (HTTP {form.status_code})", _LOGIN)
     field = _TOKEN.search(form.text)
     token = field[1] if field else session.cookies.get("csrftoken", "")
+    if not token:  # another service may answer here: it gets no password
+        raise api.error(access.login, "has no form to log in that is Django's", _LOGIN)
     known = set(session.cookies.keys())
     answer = api.ask(
         "POST",

@@ -19,6 +19,7 @@ from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.values import FromEnvironment
 from nexus_reimport.stages import verify
 from nexus_sandbox.nexus_api.api import NexusApi
+from support.answering import answering
 from support.clinic import Clinic
 
 PASSWORD = "a made-up password of the API"
@@ -148,7 +149,7 @@ def test_without_the_api_the_same_queries_are_asked_and_the_report_says_so(
     [
         ({"password": FromEnvironment("wrong")}, "did not let the account in"),
         ({"login": "/nowhere/"}, "has no form to log in (HTTP 403)"),
-        ({"url": "http://127.0.0.1:1"}, "could not be asked (ConnectionError)"),
+        ({"url": "http://127.0.0.1:1"}, "could not be reached"),
     ],
 )
 def test_an_api_that_cannot_be_asked_stops_the_run_and_says_why(
@@ -160,6 +161,26 @@ def test_an_api_that_cannot_be_asked_stops_the_run_and_says_why(
     assert found.blocks
     assert said in found.sample[0]
     assert PASSWORD not in str(found)
+
+
+ANSWERS = {
+    b"": "could not be reached",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n<html>": "broke off in the middle of its answer",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>": "has no form to log in that is Django's",
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_another_service_at_its_address_is_told_and_gets_no_password(answer: bytes) -> None:
+    with answering(answer) as (url, asked):
+        place = ApplicationAccess.model_validate(
+            {"url": url, "user": "u", "password": FromEnvironment(PASSWORD)}
+        )
+        with pytest.raises(ApplicationError) as told:
+            application.opened(place).__enter__()
+    assert told.value.what == f"Nexus's API {ANSWERS[answer]}"
+    assert told.value.exit_code == 3
+    assert {words[:4] for words in asked} == {b"GET "}
 
 
 def test_the_stand_in_asks_for_a_session_as_nexus_does(clinic: Clinic, api: NexusApi) -> None:

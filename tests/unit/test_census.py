@@ -16,6 +16,7 @@ from nexus_reimport.errors import StorageError
 from nexus_reimport.files import rowfile
 from nexus_reimport.settings.values import FromEnvironment
 from nexus_reimport.stages import census
+from support.answering import answering
 from support.listings import (
     WHOLE,
     Answer,
@@ -244,6 +245,28 @@ def test_a_refusal_without_a_word_is_told_by_its_status(tmp_path: Path) -> None:
         taken(lambda _: Reply("<html>Forbidden</html>", 403), tmp_path)
     with pytest.raises(StorageError, match=r"\(PermanentRedirect, HTTP 301\)"):
         taken(lambda _: Reply("", 301, {"Location": "http://127.0.0.1:9/"}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("sent", "what"),
+    [
+        (b"", "the connection to S3 was closed before it answered"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n<ListBucketResult>",
+            "S3's answer broke off in the middle",
+        ),
+    ],
+)
+def test_an_answer_that_is_cut_is_told_as_that(sent: bytes, what: str) -> None:
+    with answering(sent) as (url, _), pytest.raises(StorageError) as told:
+        census.ask(place(url))
+    assert (told.value.what, told.value.exit_code) == (what, 3)
+
+
+def test_a_server_that_is_busy_is_not_asked_twice_for_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as told:
+        taken(lambda _: error("ServiceUnavailable", 503), tmp_path)
+    assert told.value.next == "run again later"
 
 
 def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,27 @@
+"""A server that gives the same bytes to whoever asks."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def answering(sent: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """Its address, and what it was asked so far. Each connection is closed after ``sent``."""
+    asked: list[bytes] = []
+
+    def serve(listening: socket.socket) -> None:
+        with suppress(OSError):  # closed at the end
+            while True:
+                connection, _ = listening.accept()
+                with connection:
+                    asked.append(connection.recv(1 << 16))
+                    connection.sendall(sent)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, args=(listening,), daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", asked
+        listening.shutdown(socket.SHUT_RDWR)
