@@ -120,9 +120,17 @@ _FILE = "the environment's file"
 
 
 def _shared(settings: Settings) -> Iterator[Finding]:
-    """What it names of another environment."""
+    """What it names of another environment, and what comes from elsewhere than from its secrets."""
     for problem in environments.shared.problems(settings):
         yield Finding(_FILE, State.WRONG, problem.what, problem.next)
+    if names := environments.overridden(settings.name):
+        yield Finding(
+            _FILE,
+            State.REMARK,
+            f"exported in this terminal, so that .env.{settings.name} does not count:"
+            f" {wording.some(names)}",
+            "if that is not meant: unset them, or use a new terminal",
+        )
 
 
 def _waivers(settings: Settings) -> Iterator[Finding]:

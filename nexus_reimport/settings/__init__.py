@@ -34,6 +34,7 @@ from nexus_reimport.settings.loading import (
     load,
     names,
     of_run,
+    overridden,
 )
 from nexus_reimport.settings.servers import (
     S3,
@@ -84,5 +85,6 @@ __all__ = [
     "load",
     "names",
     "of_run",
+    "overridden",
     "shared",
 ]

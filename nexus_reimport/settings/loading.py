@@ -89,6 +89,11 @@ def load(environment: str, environments: Path | None = None) -> Settings:
     return checked(path, text, Secrets.read(path.parent / f".env.{name}"))
 
 
+def overridden(environment: str) -> tuple[str, ...]:
+    """The variables of ``.env.<environment>`` that have another value in this process."""
+    return Secrets.read(folder() / f".env.{environment}").overridden
+
+
 def checked(path: Path, text: str, secrets: Secrets) -> Settings:
     """The settings that the file ``path`` has, or will have, with this text and these secrets.
 

@@ -1,4 +1,4 @@
-"""What the files of two environments both name: then one of them may name what is the other's.
+"""What the files of two environments both name: then one may name what is the other's.
 
 A database carries a marker that says whose it is. A bucket and Nexus's own API carry none, and
 those of a copied installation look alike from inside. FileMaker is not compared: dev and prod read
@@ -46,6 +46,13 @@ def problems(settings: Settings, environments: Path | None = None) -> Iterator[S
                 f' really have one bucket: write shared_with = ["{name}"] into [s3] of'
                 f" {settings.name}.toml",
             )
+        if mixed := _mixed_folder(settings, folder, theirs):
+            yield SettingsError(
+                f"of {settings.name}.toml and {name}.toml, one keeps records where the other keeps"
+                f" patients' data: {mixed}",
+                where=str(folder),
+                next="correct [folders] in the file that is wrong: records are archived",
+            )
         api = _api(ours)
         if api and api == _api(theirs):
             yield SettingsError(
@@ -72,6 +79,17 @@ def _bucket(file: Mapping[str, Any]) -> str:
 
 def _api(file: Mapping[str, Any]) -> str:
     return _text(file, "application", "url").rstrip("/").lower()
+
+
+def _mixed_folder(settings: Settings, folder: Path, file: Mapping[str, Any]) -> Path | None:
+    """A folder of records in which, or above which, the other environment has private files."""
+    ours = settings.folders
+    for own, part in ((ours.runs, "private"), (ours.private, "runs")):
+        if text := _text(file, "folders", part):
+            other = (folder / text).resolve()
+            if own.is_relative_to(other) or other.is_relative_to(own):
+                return own
+    return None
 
 
 def _text(file: Mapping[str, Any], part: str, name: str) -> str:

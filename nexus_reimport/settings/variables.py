@@ -22,6 +22,7 @@ class Secrets:
     path: Path
     values: Mapping[str, str]
     unreadable: list[str]  # why the file cannot be used; then no variable is told as not set
+    overridden: tuple[str, ...] = ()  # variables that have another value in the file
     misnamed: list[str] = dataclasses.field(default_factory=list)
     unset: dict[str, None] = dataclasses.field(default_factory=dict)  # names of variables
     stand_ins: set[str] = dataclasses.field(default_factory=set)  # places in the file
@@ -31,7 +32,9 @@ class Secrets:
         """Environment variables, and the file at ``path`` for variables that are not set."""
         in_file: dict[str, str] = {}
         unreadable = list(credentials.read(path, in_file))
-        return cls(path, {**in_file, **environ.variables()}, unreadable)
+        exported = environ.variables()
+        overridden = [n for n, value in in_file.items() if exported.get(n, value) != value]
+        return cls(path, {**in_file, **exported}, unreadable, tuple(overridden))
 
     @property
     def file(self) -> str:

@@ -377,6 +377,32 @@ def test_an_api_that_two_environments_name_is_told(environment_files: Path) -> N
     assert "the same address of Nexus's API: https://nexus.example\n" in told
 
 
+@pytest.mark.parametrize(("part", "other"), [("private", "runs"), ("runs", "private/deep")])
+def test_no_environment_keeps_records_where_another_keeps_patients_data(
+    environment_files: Path, part: str, other: str
+) -> None:
+    change(environment_files, f'{part} = "../../{part}"', f'{part} = "../../{other}"')
+    if part == "private":
+        change(environment_files, 'runs = "../../runs"', 'runs = "../../elsewhere"')
+    else:
+        change(environment_files, 'private = "../../private"', 'private = "../../elsewhere"')
+    (told,) = shared(environment_files)
+    assert told.startswith(
+        "of sandbox-dev.toml and sandbox-prod.toml, one keeps records where the other keeps"
+        " patients' data: /"
+    )
+
+
+def test_an_exported_variable_that_overrides_the_file_of_secrets_is_known(
+    environment_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.FOLDER_VARIABLE, str(environment_files))
+    assert settings.overridden("sandbox-dev") == ()
+    monkeypatch.setenv("NEXUS_SANDBOX_PG_PORT", "1")
+    monkeypatch.setenv("NEXUS_SANDBOX_NOT_IN_THE_FILE", "1")
+    assert settings.overridden("sandbox-dev") == ("NEXUS_SANDBOX_PG_PORT",)
+
+
 def test_a_file_that_cannot_be_read_is_compared_with_none(environment_files: Path) -> None:
     """Its own mistakes are told to whoever uses it."""
     change(environment_files, "walk-nexus-dev", "walk-nexus-prod")
