@@ -32,34 +32,44 @@ def refuse(settings: Settings, environments: Path | None = None) -> None:
 def problems(settings: Settings, environments: Path | None = None) -> Iterator[SettingsError]:
     """What this environment's file and another one both name, each as an error."""
     folder = environments or loading.folder()
-    ours = settings.model_dump()
     for name in loading.names(folder):
-        if name == settings.name:
-            continue
-        theirs = _read(folder / f"{name}.toml")
-        bucket = _bucket(ours)
-        if bucket == _bucket(theirs) and name not in settings.s3.shared_with:
+        if name != settings.name:
+            yield from _both(settings, name, _read(folder / f"{name}.toml"), folder)
+
+
+def _both(
+    settings: Settings, name: str, theirs: Mapping[str, Any], folder: Path
+) -> Iterator[SettingsError]:
+    ours, files = settings.model_dump(), f"{settings.name}.toml and {name}.toml"
+    bucket = _bucket(ours, "s3")
+    if bucket == _bucket(theirs, "s3") and name not in settings.s3.shared_with:
+        yield SettingsError(
+            f"{files} name the same bucket: {bucket}",
+            where=str(folder),
+            next="correct bucket of [s3] in the file that is wrong; only if both environments"
+            f' really have one bucket: write shared_with = ["{name}"] into [s3] of'
+            f" {settings.name}.toml",
+        )
+    for one, other in ((ours, theirs), (theirs, ours)):
+        if (archive := _bucket(one, "record", "archive")) and archive == _bucket(other, "s3"):
             yield SettingsError(
-                f"{settings.name}.toml and {name}.toml name the same bucket: {bucket}",
+                f"{files} name one bucket for records and for documents and images: {archive}",
                 where=str(folder),
-                next="correct bucket of [s3] in the file that is wrong; only if both environments"
-                f' really have one bucket: write shared_with = ["{name}"] into [s3] of'
-                f" {settings.name}.toml",
+                next="name another bucket in [record.archive]: nothing is written beside documents",
             )
-        if mixed := _mixed_folder(settings, folder, theirs):
-            yield SettingsError(
-                f"of {settings.name}.toml and {name}.toml, one keeps records where the other keeps"
-                f" patients' data: {mixed}",
-                where=str(folder),
-                next="correct [folders] in the file that is wrong: records are archived",
-            )
-        api = _api(ours)
-        if api and api == _api(theirs):
-            yield SettingsError(
-                f"{settings.name}.toml and {name}.toml name the same address of Nexus's API: {api}",
-                where=str(folder),
-                next="correct url of [application] in the file that is wrong",
-            )
+    if mixed := _mixed_folder(settings, folder, theirs):
+        yield SettingsError(
+            f"{files} name one folder for records and for patients' data: {mixed}",
+            where=str(folder),
+            next="correct [folders] in the file that is wrong: records are archived",
+        )
+    url = _address(ours, "application", "url")
+    if url and url == _address(theirs, "application", "url"):
+        yield SettingsError(
+            f"{files} name the same address of Nexus's API: {url}",
+            where=str(folder),
+            next="correct url of [application] in the file that is wrong",
+        )
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -72,13 +82,13 @@ def _read(path: Path) -> Mapping[str, Any]:
     return file
 
 
-def _bucket(file: Mapping[str, Any]) -> str:
-    at = _text(file, "s3", "endpoint").rstrip("/").lower()
-    return _text(file, "s3", "bucket") + (f" at {at}" if at else "")
+def _bucket(file: Mapping[str, Any], *parts: str) -> str:
+    at = _address(file, *parts, "endpoint")
+    return _text(file, *parts, "bucket") + (f" at {at}" if at else "")
 
 
-def _api(file: Mapping[str, Any]) -> str:
-    return _text(file, "application", "url").rstrip("/").lower()
+def _address(file: Mapping[str, Any], *place: str) -> str:
+    return _text(file, *place).rstrip("/").lower()
 
 
 def _mixed_folder(settings: Settings, folder: Path, file: Mapping[str, Any]) -> Path | None:
@@ -92,6 +102,7 @@ def _mixed_folder(settings: Settings, folder: Path, file: Mapping[str, Any]) -> 
     return None
 
 
-def _text(file: Mapping[str, Any], part: str, name: str) -> str:
-    values = file.get(part)
-    return str(values.get(name, "")) if isinstance(values, Mapping) else ""
+def _text(file: Any, *place: str) -> str:
+    for name in place:
+        file = file.get(name) if isinstance(file, Mapping) else None
+    return "" if file is None else str(file)

@@ -360,6 +360,19 @@ def test_a_bucket_that_two_environments_name_is_told_with_both(environment_files
     assert shared(environment_files) == []
 
 
+def test_no_record_is_archived_among_the_documents_of_another_environment(
+    environment_files: Path,
+) -> None:
+    path = environment_files / "sandbox-dev.toml"
+    more = "[record.archive]\nbucket = 'walk-nexus-prod'\nregion = 'us-east-1'\ndays = 9\n"
+    for name in ("endpoint", "access_key", "secret_key"):
+        more += f'{name} = {{ env = "NEXUS_SANDBOX_S3_{name.upper()}" }}\n'
+    path.write_text(path.read_text() + more)
+    for name in ("sandbox-dev", "sandbox-prod"):
+        (told,) = shared(environment_files, name)
+        assert "name one bucket for records and for documents and images: walk-nexus-prod" in told
+
+
 def test_one_name_at_two_providers_is_two_buckets(environment_files: Path) -> None:
     change(environment_files, "walk-nexus-dev", "walk-nexus-prod")
     other = environment_files / ".env.sandbox-prod"
@@ -388,8 +401,7 @@ def test_no_environment_keeps_records_where_another_keeps_patients_data(
         change(environment_files, 'private = "../../private"', 'private = "../../elsewhere"')
     (told,) = shared(environment_files)
     assert told.startswith(
-        "of sandbox-dev.toml and sandbox-prod.toml, one keeps records where the other keeps"
-        " patients' data: /"
+        "sandbox-dev.toml and sandbox-prod.toml name one folder for records and for patients' data"
     )
 
 

@@ -62,8 +62,8 @@ def nothing_was_added_to_protected_tables(after: After) -> Finding:
     lines += [
         f"{table}: {wording.amount(n, 'row')} fewer, which come and go" for table, n in gone.items()
     ]
-    told = {table: c.added for table, c in compared if table in logs} | moved
-    changes = ", ".join(f"rows of {table}: {n:+,}" for table, n in told.items())
+    more = {table: c.added for table, c in compared if table in logs} | moved
+    changes = ", ".join(f"rows of {table}: {n:+,}" for table, n in more.items())
     return Finding(
         len(_protected(after)),
         lines,
