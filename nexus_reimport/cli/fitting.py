@@ -15,7 +15,7 @@ _NARROWEST = 12  # of a column of a table
 _GAP = "  "
 _RULE = re.compile(r"-+(?:  -+)*")  # under the head of a table: a dash for each character
 # What a line begins with, before its text: blanks, and a label that is set apart by blanks.
-_LABEL = re.compile(r" *(?:\S.{0,20}?  +(?=\S))?")
+_LABEL = re.compile(r" *(?:\S.{0,20}?  +(?=\S)|(?:where|state|next|fix): )?")
 # A command is pasted: it is broken nowhere. Its words are those that can be its own.
 _COMMAND = re.compile(
     r"nexus-reimport(?: \w[\w.…/-]*){1,3}(?: --?\S+(?: (?!-)(?:\"[^\"]*\"|\S+))?)*"

@@ -129,6 +129,9 @@ def test_a_terminal_gets_lines_that_it_can_show_and_each_word_of_them() -> None:
         f"         {command}",
     ]
     assert fitting.fitted(text, 500).count("\n") == 2
+    assert (
+        fitting.fitted("  where: one two and three", 20) == "  where: one two and\n         three"
+    )
 
 
 def test_a_table_on_a_terminal_keeps_its_columns_and_a_file_gets_it_whole() -> None:

@@ -360,6 +360,27 @@ def test_a_bucket_that_two_environments_name_is_told_with_both(environment_files
     assert shared(environment_files) == []
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("", "https://s3.ap-southeast-2.amazonaws.com", True),
+        ("https://s3.example", "https://S3.example:443/", True),
+        ("http://localhost:9000", "http://127.0.0.1:9000", True),
+        ("https://s3.example", "https://s3.example:9000", False),
+        ("", "https://s3.example", False),
+    ],
+)
+def test_an_endpoint_is_the_same_however_it_is_spelt(
+    environment_files: Path, one: str, other: str, is_same: bool
+) -> None:
+    for name, at in (("sandbox-dev", one), ("sandbox-prod", other)):
+        path = environment_files / f"{name}.toml"
+        text = path.read_text().replace('endpoint = { env = "NEXUS_SANDBOX_S3_ENDPOINT" }', "")
+        text = re.sub('bucket = ".*"', f'bucket = "clinic"\nendpoint = "{at}"', text)
+        path.write_text(text.replace("sandbox = true", "sandbox = false"))
+    assert len(shared(environment_files)) == is_same
+
+
 def test_no_record_is_archived_among_the_documents_of_another_environment(
     environment_files: Path,
 ) -> None:
