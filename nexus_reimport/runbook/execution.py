@@ -17,6 +17,7 @@ from nexus_reimport.model import (
 from nexus_reimport.planning import overtaken
 from nexus_reimport.record import statements
 from nexus_reimport.runbook.gates import Gated
+from nexus_reimport.runbook.opening import require_verifiable
 from nexus_reimport.stages import apply, approval, drift
 
 
@@ -53,8 +54,10 @@ class Execution(Gated):
                 sign-off is open, it is outside of the window, FileMaker was edited and must not be.
                 Nothing was written.
             SettingsError: name or reason cannot stand in a record. Nothing was written.
+            StorageError, ApplicationError: verification could not read. Nothing was written.
         """
         statements.refuse_unfit(self.settings, name, reason)
+        require_verifiable(self.settings)
         proposal = self.run.load(Proposal)
 
         def work() -> Approval:
@@ -75,12 +78,14 @@ class Execution(Gated):
         Raises:
             StopError, Busy, TargetError: the database is as it was. Also where something that was
                 approved, as the package, was changed since.
+            StorageError, ApplicationError: verification could not read. Nothing was written.
             InDoubt: the connection was lost at COMMIT, and the database cannot be asked now.
         """
         load = self.run.load
         proposal = load(Proposal)
 
         def gates() -> tuple[Gate, ...]:
+            require_verifiable(self.settings)
             return (
                 *approval.unchanged(self.settings, proposal, self.mapping.digest),
                 *self.window(),

@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 import psycopg
 
-from nexus_reimport import checks, progress, record
+from nexus_reimport import application, checks, progress, record
 from nexus_reimport import settings as environments
 from nexus_reimport.checks import (  # noqa: F401 - importing them declares their checks
     after,
@@ -20,7 +20,16 @@ from nexus_reimport.checks import (  # noqa: F401 - importing them declares thei
     rehearsed,
     rollback,
 )
-from nexus_reimport.errors import NOTHING_WRITTEN, Denied, ReimportError, StopError, TargetError
+from nexus_reimport.errors import (
+    NOTHING_WRITTEN,
+    ApplicationError,
+    Denied,
+    ReimportError,
+    StopError,
+    StorageError,
+    TargetError,
+    repair,
+)
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Scope
 from nexus_reimport.nexus import deployment, rights
@@ -32,6 +41,7 @@ from nexus_reimport.nexus.structure import fit
 from nexus_reimport.record import Run, Verdict, anchor, statements
 from nexus_reimport.runbook import lost, maintenance
 from nexus_reimport.settings import EnvironmentKind, Settings
+from nexus_reimport.stages import census
 
 Bar = Callable[[str], progress.Listener]
 
@@ -96,6 +106,26 @@ def require_ready(
         _require_rights(settings, mapping, task, connection, state)
         if fitting:
             require_fit(connection, mapping)
+
+
+def require_verifiable(settings: Settings, state: str = NOTHING_WRITTEN) -> None:
+    """Stop unless what verification reads besides the database answers: S3, and Nexus's own API.
+
+    Called before an execution: what is committed and cannot be verified keeps people out of Nexus.
+
+    Raises:
+        StorageError, ApplicationError: it does not. ``state`` is left.
+    """
+    try:
+        census.ask(settings.s3)
+        if settings.application is not None:
+            with application.opened(settings.application):
+                pass
+    except (StorageError, ApplicationError) as error:
+        error.state = state
+        todo = repair(error).removesuffix(application.AGAIN)
+        error.next = f"{todo}; verification needs it, so nothing is executed until it answers"
+        raise
 
 
 def require_fit(connection: Connection, mapping: FieldMapping) -> None:

@@ -125,6 +125,7 @@ def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
         mapping = mappings.load_for(settings, environments.folder())
         opening.require_ready(settings, mapping, TASKS[Scope(run.kind)], NOTHING_STARTED)
         approval.refuse(_refusals(run, consent.given.name))
+        opening.require_verifiable(settings, NOTHING_STARTED)
     else:
         kind = Scope.RELINK if consent.links_only else Scope.REIMPORT
         if say:

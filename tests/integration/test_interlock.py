@@ -16,13 +16,14 @@ from nexus_reimport import record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.checks.before.source import filemaker_is_the_file_of_the_record_before
 from nexus_reimport.cli import main
-from nexus_reimport.errors import SettingsError
-from nexus_reimport.model import Report, Snapshot
+from nexus_reimport.errors import ApplicationError, SettingsError, StorageRefused
+from nexus_reimport.model import Proposal, Report, Snapshot
 from nexus_reimport.nexus.connection.postgres import statement
 from nexus_reimport.record import Verdict
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.runner import notebook
-from nexus_reimport.settings import ENVIRONMENT_VARIABLE
+from nexus_reimport.settings import ENVIRONMENT_VARIABLE, ApplicationAccess
+from nexus_reimport.settings.values import FromEnvironment
 from nexus_sandbox.filemaker.simulator import Simulator
 from nexus_sandbox.postgres.server import PostgresServer
 from support.clinic import PASSWORD, ROLE, Clinic, make_database
@@ -279,6 +280,34 @@ def test_the_bucket_of_another_environment_is_refused_whatever_it_holds(
         reopened = runbook.resume(DEV, approved.run.id)
         assert "reads from was changed since" in refusal(reopened.apply)
     assert not clinic.simulator.requests, "FileMaker is not asked"
+
+
+def test_nothing_is_approved_that_could_not_be_verified(clinic: Clinic, rehearsed: Path) -> None:
+    """A key that was renewed since the preflight left a run committed, and nobody to verify it."""
+    book = clinic.approved(rehearsed)
+    digest = book.run.load(Proposal).digest
+    key = environments.load(DEV).s3.secret_key
+    assert key is not None
+    secret(clinic, "NEXUS_SANDBOX_S3_SECRET_KEY", "another")
+    with untouched(clinic, "dev"):
+        told = refusal(lambda: runbook.resume(DEV).approve(digest), StorageRefused, 2)
+        assert "the secret key is wrong" in told
+        assert "state: nothing was written" in told
+        assert "so nothing is executed until it answers" in told
+        assert "the secret key is wrong" in refusal(runbook.resume(DEV).apply, StorageRefused, 2)
+        (outcome,) = runner.run([DEV], approve=digest)
+        assert (outcome.exit_code, outcome.run) == (2, "")
+        assert "nothing was started" in outcome.error
+    secret(clinic, "NEXUS_SANDBOX_S3_SECRET_KEY", key.get_secret_value())
+    place = {"url": "http://127.0.0.1:1", "user": "u", "password": FromEnvironment("p")}
+    api = ApplicationAccess.model_validate(place)
+    book = replace(book, settings=book.settings.model_copy(update={"application": api}))
+    with untouched(clinic, "dev"):
+        told = refusal(lambda: book.approve(digest), ApplicationError, 3)
+    assert "Nexus's API could not be reached" in told
+    assert "state: nothing was written" in told
+    assert "03_verify" not in told
+    runbook.resume(DEV).approve(digest)
 
 
 def test_verification_looks_into_the_bucket_that_was_listed_before(
