@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from math import ceil
 from pathlib import Path
 
+from nexus_reimport import parts
 from nexus_reimport.files import rowfile
 from nexus_reimport.ids import Id
 from nexus_reimport.intake import IdPairs
@@ -68,9 +68,8 @@ class Ledger:
                 linked=_of(counts, Outcome.LINKED),
                 looked_up=_of(counts, Outcome.LOOKED_UP),
                 left_out=left_out,
-                # Rounded up: of a few records the part alone would allow less than one.
                 budgets={
-                    r: ceil(self._budget(source, entity, r) * counts.total()) for r in left_out
+                    r: parts.budget(self._part(source, entity, r), counts.total()) for r in left_out
                 },
             )
             for (source, entity), counts in self._counts.items()
@@ -79,7 +78,7 @@ class Ledger:
             ]
         )
 
-    def _budget(self, source: str, entity: str, rule: str) -> float:
+    def _part(self, source: str, entity: str, rule: str) -> float:
         """The part of the records that a rule may leave out."""
         spec = self._mapping.entities.get(entity)
         of_rules = {r.name: r.at_most for r in spec.left_out} if spec else {}

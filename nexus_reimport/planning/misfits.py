@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from math import ceil
 
+from nexus_reimport import parts
 from nexus_reimport.mapping import Entity
 from nexus_reimport.model import ColumnFit, Misfits
 
@@ -37,5 +37,6 @@ def fits(spec: Entity, held: Mapping[str, int], misfits: Sequence[Misfit]) -> It
         holds, most = held.get(name, 0), column.misfits_at_most
         if most is None and column.must_find:
             most = 0
-        budget = max(FEW, ceil(BUDGET * holds)) if most is None else ceil(most * holds)
+        usual = max(FEW, parts.budget(BUDGET, holds))
+        budget = usual if most is None else parts.budget(most, holds)
         yield ColumnFit(name, holds, counts[name], budget, most == 1)

@@ -164,7 +164,7 @@ def test_a_start_that_is_no_date_is_told_by_id_with_the_rule_to_paste(second: Se
     book, report = second.checked()
     found = result(report, NEEDED)
     assert found.sample == ("visits.starts would be empty: V3",)
-    line = '{ name = "starts_does_not_fit", at_most = 0.3334, misfit = "starts" }'
+    line = '{ name = "starts_does_not_fit", at_most = 0.3333, misfit = "starts" }'
     assert line in found.note
     with pytest.raises(StopError, match="V3") as told:
         book.rehearse()
@@ -205,7 +205,7 @@ def test_an_empty_start_is_told_with_the_rule_for_empty_fields(second: Second) -
     second.csv("Visits.csv", VISITS, *GOOD, ("V3", "P3", "", "", "", ""))
     found = result(second.checked()[1], NEEDED)
     assert found.sample == ("visits.starts would be empty: V3",)
-    assert '{ name = "without_starts", at_most = 0.3334, empty = ["Day"] }' in found.note
+    assert '{ name = "without_starts", at_most = 0.3333, empty = ["Day"] }' in found.note
 
 
 def test_a_time_without_its_date_is_told_as_a_value_that_does_not_fit(second: Second) -> None:

@@ -70,7 +70,7 @@ def test_a_check_that_fails_is_told_by_id_and_the_line_given_leads_to_complete(
     assert "PostgreSQL would refuse 1 planned row\n" in text
     assert "visits, constraint calm: V3" in text
     line = rule_in(text)
-    assert line == '{ name = "refused", at_most = 0.3334, records = ["V3"] }'
+    assert line == '{ name = "refused", at_most = 0.3333, records = ["V3"] }'
     second.edit(
         "second_installation.toml",
         'left_out = [{ name = "nobody"',
@@ -251,7 +251,7 @@ def test_characters_that_the_encoding_lacks_are_told_by_id_before_a_rehearsal(
         assert refused.sample == (encoding,)
         return
     assert refused.sample == ("visits.remark: V3",)
-    line = f'{{ name = "not_in_{encoding}", at_most = 0.3334, records = ["V3"] }}'
+    line = f'{{ name = "not_in_{encoding}", at_most = 0.3333, records = ["V3"] }}'
     assert line in refused.note
     second.csv("Visits.csv", VISITS, *ROWS[:2], (*more[:-1], "caf\xe9"))
     assert second.whole(dry=True).run.verdict() == "COMPLETE"

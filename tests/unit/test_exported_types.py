@@ -362,6 +362,20 @@ def test_a_number_cell_in_a_text_is_told_and_in_an_id_or_a_number_it_is_not(tmp_
     assert (first.repaired, second.repaired) == (0, 0)
 
 
+def test_a_number_cell_that_has_lost_digits_is_told(tmp_path):
+    """Of a number FileMaker keeps 400 digits, a cell fifteen: the others are not FileMaker's."""
+    written = ["123456789012345", "1234567890123456", "123456789012345678", "0.1234567890123456"]
+    wanted = ReadRequest("t.xlsx", "id", {"n": "number"})
+    workbook(tmp_path, ["id", "n"], *([str(n), float(text)] for n, text in enumerate(written)))
+    (part,) = files(tmp_path).records(wanted)
+    assert part.rows[2]["n"] != written[2]
+    assert part.remarks == tuple(Remark(row, "n", cells.ROUNDED) for row in (1, 2, 3))
+    lines(tmp_path, "id,n", *(f"{n},{text}" for n, text in enumerate(written)))
+    (part,) = files(tmp_path).records(ReadRequest("t.csv", "id", {"n": "number"}))
+    assert [row["n"] for row in part.rows] == written
+    assert part.remarks == ()
+
+
 def test_a_date_beyond_all_dates_is_counted_and_nobody_is_warned(tmp_path):
     """The library's warning would quote the cell into a notebook."""
     workbook(tmp_path, ["id", "d"], ["1", 1e9], formats={"B2": "d/mm/yyyy"})

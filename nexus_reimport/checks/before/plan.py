@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nexus_reimport import wording
+from nexus_reimport import parts, wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import LOADED, Before
 from nexus_reimport.files import columns
@@ -140,7 +140,7 @@ def no_more_is_purged_than_expected(before: Before) -> Finding:
     over = [
         f"{e.entity}: {e.purged:,} of {e.rows_before:,}"
         for e in entities
-        if e.purged > most * e.rows_before
+        if e.purged > parts.of(most, e.rows_before)
     ]
     return Finding(len(before.plan.entities), over)
 
@@ -153,7 +153,7 @@ def rows_are_recognised(before: Before) -> Finding:
         least = before.mapping.entities[name].matched_at_least
         matched = sum(plan.matched.values())
         # New records, and rows that only Nexus has, have no counterpart that could be found.
-        if matched < least * min(plan.loaded, plan.rows_before):
+        if matched < parts.of(least, min(plan.loaded, plan.rows_before)):
             known = min(plan.loaded, plan.rows_before)
             poor.append(f"{name}: {wording.part(matched, known)}, the mapping needs {least:.0%}")
     return Finding(sum(e.loaded for e in before.plan.entities.values()), poor)

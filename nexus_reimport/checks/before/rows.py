@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from math import ceil
 from typing import NamedTuple
 
-from nexus_reimport import wording
+from nexus_reimport import parts, wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import Before
 from nexus_reimport.convert.columns import NO_BOOLEAN
@@ -285,10 +284,5 @@ def left_out_line(entity: str, total: int, count: int, name: str, condition: str
     """The line of the mapping that leaves out ``count`` of the ``total`` records of an entity."""
     return (
         f"fix it in FileMaker, or paste into left_out of [entities.{entity}]:"
-        f" {{ {name}, at_most = {part(count, total)}, {condition} }}"
+        f" {{ {name}, at_most = {parts.proposed(count, total)}, {condition} }}"
     )
-
-
-def part(count: int, records: int) -> str:
-    """The smallest ``at_most`` of four digits whose budget is ``count`` of ``records``."""
-    return str(min(1.0, ceil(count / max(1, records) * 10_000) / 10_000))

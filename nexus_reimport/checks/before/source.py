@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from nexus_reimport import wording
+from nexus_reimport import parts, wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import Before
 from nexus_reimport.files import columns
@@ -76,7 +76,7 @@ def filemaker_is_the_file_of_the_record_before(before: Before) -> Finding:
     both = [name for name in now.extracts if name in then.extracts]
     for name in both:
         had, has = then.extracts[name].rows, now.extracts[name].rows
-        allowed = max(_FEW_RECORDS, int(before.settings.counts_may_differ * had))
+        allowed = max(_FEW_RECORDS, int(parts.of(before.settings.counts_may_differ, had)))
         if abs(has - had) > allowed:
             off.append(f"{name}: {had:,} then, {has:,} now; may differ by {allowed:,}")
     return Finding(1 + len(both), off, note=f"compared with {before.earlier_run}")
@@ -90,7 +90,7 @@ def _as_expected(before: Before, entity: str) -> Finding:
         note = f"the first import of {entity}: Nexus has none, and no run has loaded any"
         return Finding(plan.source_rows, note=note, empty=before.neither_side(entity))
     off = abs(plan.loaded - had)
-    allowed = int(before.settings.counts_may_differ * had)
+    allowed = int(parts.of(before.settings.counts_may_differ, had))
     note = (
         f"FileMaker brings {plan.loaded:,}, Nexus has {had:,} from FileMaker;"
         f" may differ by {allowed:,}"
@@ -121,8 +121,8 @@ def links_between_tables_resolve(before: Before) -> Finding:
         looked += 2 * bool(len(held))
         resolved = columns.count(held, wanted)
         covered = columns.count(wanted, held)
-        if resolved < link.resolves_at_least * len(held):
+        if resolved < parts.of(link.resolves_at_least, len(held)):
             poor.append(f"{name}.{link.field}: {resolved:,} of {len(held):,} resolve")
-        if covered < link.covers_at_least * len(wanted):
+        if covered < parts.of(link.covers_at_least, len(wanted)):
             poor.append(f"{name}: {covered:,} of {len(wanted):,} {link.to} have a record here")
     return Finding(looked, poor, empty="" if records else none)

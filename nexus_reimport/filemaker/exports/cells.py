@@ -54,6 +54,7 @@ _FROM_FILEMAKER = (
 _LONGEST_TIME = timedelta(hours=9_999)  # convert accepts hours of four digits at most
 UNCOMPUTED = "?"  # how FileMaker writes what it could not compute
 NUMBER_AS_TEXT = "a number in the spreadsheet: zeros or a plus before it may be lost"
+ROUNDED = f"a number of more than {_DIGITS_OF_A_NUMBER} digits: a spreadsheet keeps only that many"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,12 @@ def remark(cell: Cell, kind: str, forms: Forms, *, is_id: bool) -> str:
             return ""
         parts = cell.split(forms.between_repetitions) if forms.between_repetitions else [cell]
         return NO_VALUE if any(part.strip() == UNCOMPUTED for part in parts) else ""
-    is_number = kind == "text" and isinstance(cell, int | float) and not is_id
-    return NUMBER_AS_TEXT if is_number else ""
+    number = cell.number if isinstance(cell, Dressed) else cell
+    if is_id or not isinstance(number, int | float):
+        return ""
+    if kind == "number" and _digits(number) > _DIGITS_OF_A_NUMBER:
+        return ROUNDED
+    return NUMBER_AS_TEXT if kind == "text" else ""
 
 
 def _of_text(text: str, kind: str, forms: Forms) -> str | None:
