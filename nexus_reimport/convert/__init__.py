@@ -24,6 +24,7 @@ from nexus_reimport.convert.cards import (
 from nexus_reimport.convert.columns import (
     INSTANT,
     as_uuid,
+    derived_for_type,
     for_type,
     is_foretold,
     is_text,
@@ -75,6 +76,7 @@ __all__ = [
     "converters",
     "country",
     "dated",
+    "derived_for_type",
     "duration",
     "e164",
     "end_moment",

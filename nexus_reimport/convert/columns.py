@@ -7,11 +7,18 @@ from collections.abc import Callable
 from decimal import Context, Decimal
 from functools import cache, partial
 
-from nexus_reimport.convert.moments import iso_date, time_of_day, wall_clock
+from nexus_reimport.convert.moments import (
+    NO_TIME,
+    has_no_time,
+    iso_date,
+    time_of_day,
+    wall_clock,
+)
 from nexus_reimport.convert.outcome import ConversionError
 from nexus_reimport.convert.texts import identifier
 
 INSTANT = "timestamp with time zone"
+_WALL_CLOCK = "timestamp without time zone"
 # Bounded: an exponent of six digits would become a number of a million digits.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
 _LONGEST = 400  # characters of a number
@@ -84,6 +91,12 @@ def for_type(value: str, type_name: str) -> str:
     return value if of_type is None else of_type(value) or ""
 
 
+def derived_for_type(value: str, type_name: str) -> tuple[str, ...]:
+    """What ``for_type`` had to add to ``value``, in words: midnight, where it has no time of day."""
+    is_bare = type_name == _WALL_CLOCK and bool(value.strip()) and has_no_time(value)
+    return (NO_TIME,) if is_bare else ()
+
+
 def is_foretold(type_name: str) -> bool:
     """Whether ``for_type`` knows how PostgreSQL prints the values of this type."""
     return _form(type_name) is not None or _AS_PUT_IN.fullmatch(type_name) is not None
@@ -153,6 +166,6 @@ _OTHERS: dict[str, Callable[[str], str | None]] = {
     # All digits are kept, zeros at the end as well.
     "numeric": lambda value: format(number(value), "f"),
     "time without time zone": time_of_day,
-    "timestamp without time zone": wall_clock,
+    _WALL_CLOCK: wall_clock,
     "uuid": as_uuid,
 }

@@ -21,7 +21,7 @@ EARLIEST = date(1890, 1, 1)  # an earlier date is a typing error: no living pati
 _DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,6})?)?")
 # FileMaker takes 930, typed for half past nine, for 930 hours. Past midnight events do last.
 _TOO_LONG = timedelta(hours=48)
-_NO_TIME = "no time: set to midnight"  # on a calendar that looks like a time that was entered
+NO_TIME = "no time: set to midnight"  # on a calendar that looks like a time that was entered
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python would also accept 20250630 and 2025-W27-1
 _OFFSET = re.compile(r"([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)(?:Z|[+-][0-9]{2}:?[0-9]{2})$")
 
@@ -171,7 +171,7 @@ def timestamp(value: str, zone: ZoneInfo) -> Partial:
     if not value.strip():
         return Partial(None)
     at = _stamped(_wall(value), zone)
-    no_time = () if _parts(value)[1] else (_NO_TIME,)
+    no_time = (NO_TIME,) if has_no_time(value) else ()
     return Partial(at.value, derived=(*no_time, *at.derived))
 
 
@@ -180,6 +180,11 @@ def _wall(value: str) -> datetime:
         raise ConversionError(_no_date(value))
     day, clock = _parts(value)
     return datetime.combine(_date(day), time.min) + duration(clock or "00:00:00")
+
+
+def has_no_time(value: str) -> bool:
+    """Whether a date or timestamp has no time of day, so that it would be midnight."""
+    return not _parts(value)[1]
 
 
 def _parts(value: str) -> tuple[str, str]:
@@ -195,7 +200,7 @@ def moment(day: str, clock: str, zone: ZoneInfo) -> Partial:
             raise ConversionError("a time without a date")
         return Partial(None)
     at = _on_the_day(_wall_moment(day, clock), clock, zone)
-    no_time = () if clock.strip() else (_NO_TIME,)
+    no_time = () if clock.strip() else (NO_TIME,)
     return Partial(at.value, derived=(*no_time, *at.derived))
 
 
@@ -251,7 +256,7 @@ def dated(day: str, stamp: str, zone: ZoneInfo) -> Partial:
     date, clock, reasons = _date(day), time.min, tuple[str, ...]()
     try:
         clock = _wall(stamp).time() if stamp.strip() else clock
-        reasons = () if _parts(stamp)[1] else (_NO_TIME,)
+        reasons = (NO_TIME,) if has_no_time(stamp) else ()
     except ConversionError:
         reasons = ("a date beside a time that cannot be read: set to midnight",)
     at = _stamped(datetime.combine(date, clock), zone)

@@ -171,9 +171,11 @@ class ColumnConverter:
                 too_long = f"longer than {column.max_length} characters"
                 return Outcome(None, held, (*misfits, too_long), derived)
             try:
-                value = convert.for_type(value, column.stored_as)
+                stored = convert.for_type(value, column.stored_as)
             except ConversionError as error:
                 return Outcome(None, held, (*misfits, str(error)), derived)
+            derived += convert.derived_for_type(value, column.stored_as)
+            return Outcome(stored, held, misfits, derived)
         return Outcome(value, held, misfits, derived)
 
 

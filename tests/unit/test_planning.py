@@ -1,0 +1,525 @@
+"""What becomes of each value, worked out by hand: rows, misfits, differences, ledger and sums."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nexus_reimport.model import ColumnFit, Misfits
+from nexus_reimport.model.survey import Pointer
+from nexus_reimport.planning.misfits import BLOCKED, DERIVED, EMPTY, STAYS
+from nexus_reimport.settings import EntityDecisions
+from support.by_itself import Written
+
+MAPPING = """
+version = 1
+namespace = "0d0c1c5e-6f9b-5f7e-9a3c-2c1f6f3a7b11"
+[sources.people]
+table = "People"
+key = "id"
+[sources.people.fields]
+id = "text"
+name = "text"
+born = "date"
+sex = "text"
+site = "text"
+ward = "text"
+file = "text"
+seen = "timestamp"
+from = "date"
+to = "date"
+[sources.wards]
+table = "Wards"
+key = "id"
+fields = { id = "text", site = "text" }
+[sources.details]
+table = "Details"
+key = "id"
+links = [{ field = "of", to = "people" }]
+at_most = { owner_not_loaded = 0.5, holds_nothing = 0.25 }
+fields = { id = "text", of = "text", kind = "text", value = "text", label = "text", flag = "number" }
+[sources.visits]
+table = "Visits"
+key = "id"
+fields = { id = "text", of = "text", day = "date", time = "time", remark = "text" }
+
+[entities.people]
+table = "person"
+source = "people"
+filemaker_id = "fid"
+identity = [{ name = "its id", by = "filemaker_id" }]
+left_out = [
+  { name = "nameless", at_most = 0.25, empty = ["name", "born"] },
+  { name = "named here", at_most = 0.1, records = ["P9"] },
+  { name = "born wrongly", at_most = 0.5, misfit = "born" },
+]
+[entities.people.columns]
+fid = { from = "id" }
+name = { from = "name" }
+born = { from = "born", convert = "birth_date" }
+sex = { from = "sex", convert = "choice", choices = { f = ["female"], m = ["male"] } }
+site_id = { from = "site", convert = "lookup", lookup = [{ from = "site", table = "site", match = "label" }, { from = "ward", through = "wards", take = "site", table = "site", match = "label" }] }
+seen = { from = "seen" }
+starts = { from = "from", convert = "date" }
+ends = { from = "to", convert = "date", not_before = "starts" }
+"data.file" = { from = "file" }
+card = { gather = "details", convert = "contact_card", keys = ["phones", "emails", "email"], with = { kind = "kind", value = "value", label = "label", default_mobile = "flag", default_email = "flag" } }
+[entities.people.new]
+name = ""
+data = "{}"
+card = "{}"
+made = { rule = "from", from = "seen", convert = "timestamp" }
+
+[entities.visits]
+table = "visit"
+source = "visits"
+identity = [{ name = "person and start", by = ["person_id", "starts"] }]
+left_out = [
+  { name = "of nobody", at_most = 0.5, empty = ["of"] },
+  { name = "of somebody unknown", at_most = 0.5, unresolved = "person_id" },
+]
+overrides = [
+  { name = "past_scheduled", column = "status", was = "scheduled", becomes = "completed", past = "starts", asks = true },
+  { name = "noted", column = "kind", was = "plain", becomes = "noted", filled = "remark" },
+]
+[entities.visits.columns]
+person_id = { from = "of", convert = "entity", entity = "people" }
+starts = { from = "day", convert = "moment", with = { time = "time" } }
+remark = { from = "remark" }
+[entities.visits.new]
+kind = "plain"
+status = { rule = "completed_if_past", column = "starts", past = "completed", future = "scheduled" }
+told = { rule = "sent_if", column = "remark", past = "yes", future = "no" }
+made = { rule = "as_of" }
+
+[by_hand.sites]
+entity = "people"
+columns = { site_id = "site.label" }
+show = ["name"]
+ask = "Where?"
+
+[application]
+patient_name = ["name"]
+search = ["name"]
+calendar = { entity = "visits", start = "starts", end = "starts", patient = "person_id" }
+"""
+COLUMNS = {
+    "people": {
+        "id": "integer",
+        "fid": "text",
+        "name": "varchar(12)!",
+        "born": "date",
+        "sex": "text",
+        "site_id": "integer",
+        "seen": "timestamp",
+        "starts": "date",
+        "ends": "date",
+        "data": "jsonb",
+        "card": "jsonb",
+        "made": "timestamptz",
+        "own": "text",
+    },
+    "visits": {
+        "id": "uuid",
+        "person_id": "integer",
+        "starts": "timestamptz",
+        "remark": "text",
+        "kind": "text",
+        "status": "text",
+        "told": "text",
+        "made": "timestamptz",
+    },
+}
+SITES = [("1", "North"), ("2", "South"), ("3", "Twice"), ("4", " twice ")]
+
+
+def written(folder: Path, **more: Any) -> Written:
+    """The clinic of this file, with what a test puts into it."""
+    given: dict[str, Any] = {
+        "lookups": {"site.label": SITES},
+        "next_keys": {"people": (100, 2_000_000_000)},
+        "decisions": {"people": decided(), "visits": decided()},
+    }
+    return Written(folder, MAPPING, COLUMNS, **{**given, **more})
+
+
+def decided(**more: Any) -> EntityDecisions:
+    every = {"not_in_filemaker": "keep", "left_out_by_rule": "keep", "no_filemaker_id": "keep"}
+    return EntityDecisions.model_validate({**every, "when_different": {"*": "filemaker"}, **more})
+
+
+def person(number: int, **more: str) -> dict[str, str]:
+    return {"id": f"P{number}", "name": f"Person {number}", **more}
+
+
+def told(column: str, reason: str, record: str, became: str, entity: str = "people") -> Any:
+    return (entity, column, reason, record, became)
+
+
+NO_SEEN = "no seen: the time of the plan is used"
+
+
+# ---------------------------------------------------------------- values
+
+
+def test_each_value_of_a_new_row_is_converted(tmp_path: Path) -> None:
+    one = person(
+        1,
+        born="2026-03-01",  # in Sydney it is that day
+        sex=" Female ",
+        site="north ",
+        file="F1",
+        seen="2025-07-01 09:30:00",
+        **{"from": "2025-01-01", "to": "2025-01-01"},
+    )
+    card = [
+        {"id": "D2", "of": "P1", "kind": "phone", "value": "0401 234 567", "label": "Home"},
+        {"id": "D1", "of": "p1 ", "kind": "email", "value": "a@b.example"},
+    ]
+    made = written(tmp_path, records={"people": [one], "details": card}).planned()
+    (row,) = made.rows("people").values()
+    assert json.loads(row.pop("card") or "") == {
+        "email": "a@b.example",
+        "emails": [{"address": "a@b.example", "label": ""}],
+        "phones": [
+            {
+                "type": "phone",
+                "number": "0401 234 567",
+                "phone": "0401 234 567",
+                "label": "Home",
+                "e164": "+61401234567",
+            }
+        ],
+    }
+    assert row == {
+        "id": "100",
+        "fid": "P1",
+        "name": "Person 1",
+        "born": "2026-03-01",
+        "sex": "f",
+        "site_id": "1",
+        "seen": "2025-07-01 09:30:00",
+        "starts": "2025-01-01",
+        "ends": "2025-01-01",
+        "data": '{"file": "F1"}',
+        "made": "2025-06-30 23:30:00+00",
+        "own": None,
+    }
+    assert made.misfits == made.differences == []
+    held = {fit.column: fit.held for fit in made.plan.entities["people"].fits}
+    assert held == {**dict.fromkeys(held, 1), "card": 2}
+    assert made.ledger == [
+        ("people", "people", "new", None, "P1", "100"),
+        ("details", "people", "merged", None, "D2", "100"),
+        ("details", "people", "merged", None, "D1", "100"),
+    ]
+
+
+def test_a_value_that_does_not_fit_a_new_row_is_empty_or_its_default(tmp_path: Path) -> None:
+    wrong = {
+        "name": "thirteen long",
+        "sex": "x",
+        "site": "nowhere",
+        "seen": "2025-07-01 9h",
+        "from": "2025-01-02",
+        "to": "2025-01-01",
+    }
+    made = written(tmp_path, records={"people": [person(1) | wrong]}).planned()
+    (row,) = made.rows("people").values()
+    empty = ("sex", "site_id", "seen", "ends", "own", "born")
+    assert [row[column] for column in empty] == [None] * 6
+    assert (row["name"], row["starts"], row["made"]) == ("", "2025-01-02", "2026-03-01 02:00:00+00")
+    assert made.misfits == [
+        told("ends", "before starts", "P1", EMPTY),
+        told("made", "not a time: the time of the plan is used", "P1", DERIVED),
+        told("name", "longer than 12 characters", "P1", EMPTY),
+        told("seen", "not a time", "P1", EMPTY),
+        told("sex", "not one of the choices", "P1", EMPTY),
+        told("site_id", "names no row of site", "P1", EMPTY),
+    ]
+
+
+def test_a_value_that_does_not_fit_leaves_what_nexus_has(tmp_path: Path) -> None:
+    was = {"id": "7", "fid": "p1", "name": "Person 1", "sex": "m", "site_id": "2", "own": "x"}
+    was |= {"data": '{"file": "F0", "more": 1}', "card": "{}"}
+    wrong = person(1, sex="x", site="Twice", born="3.4.2019", file="")
+    made = written(tmp_path, records={"people": [wrong]}, rows={"people": [was]}).planned()
+    assert made.ledger == [("people", "people", "left out", "born wrongly", "P1", None)] + [
+        ("people", "people", "kept", "left_out_by_rule", "p1", "7")
+    ]
+    wrong["born"] = ""
+    made = written(tmp_path, records={"people": [wrong]}, rows={"people": [was]}).planned()
+    assert made.rows("people") == {"7": {**dict.fromkeys(COLUMNS["people"]), **was, "fid": "P1"}}
+    assert made.misfits == [
+        told("sex", "not one of the choices", "P1", STAYS),
+        told("site_id", "names several rows of site", "P1", STAYS),
+    ]
+    assert made.differences == [("people", "7", "fid", "p1", "P1")]
+    people = made.plan.entities["people"]
+    assert {c.column: c.kept for c in people.changes if c.kept} == {
+        "sex": 1,
+        "site_id": 1,
+        "data.file": 1,
+    }
+    assert Misfits("sex", "not one of the choices", 1, 0, 0, ("P1",)) in people.misfits
+    assert ColumnFit("sex", 1, 1, 5) in people.fits
+    assert ColumnFit("born", 0, 0, 5) in people.fits
+
+
+def test_a_date_in_a_column_with_a_time_is_midnight_and_derived(tmp_path: Path) -> None:
+    people = [person(1, seen="2025-07-01"), person(2, seen="2025-07-01T00:00:00"), person(3)]
+    people.append(person(4, seen="1066-10-14"))
+    made = written(tmp_path, records={"people": people}).planned()
+    seen = {row["fid"]: row["seen"] for row in made.rows("people").values()}
+    midnight = "2025-07-01 00:00:00"
+    assert seen == {"P1": midnight, "P2": midnight, "P3": None, "P4": None}
+    assert [line for line in made.misfits if line[1] == "seen"] == [
+        told("seen", "a date out of range", "P4", EMPTY),
+        told("seen", "no time: set to midnight", "P1", DERIVED),
+    ]
+    (fit,) = (f for f in made.plan.entities["people"].fits if f.column == "seen")
+    assert (fit.held, fit.misfits) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("site", "ward", "key", "reason"),
+    [
+        ("South", "", "2", ""),
+        ("SOUTH  ", "", "2", ""),
+        ("", "W1", "1", ""),
+        ("", "w1 ", "1", ""),
+        ("nowhere", "W1", "1", ""),
+        ("North", "W1", "1", ""),
+        ("South", "W1", "2", "names two different rows of site: the first is taken"),
+        ("Twice", "W1", "1", ""),
+        ("Twice", "", None, "names several rows of site"),
+        ("nowhere", "", None, "names no row of site"),
+        ("", "W9", None, "names no row of site"),
+        ("", "W2", None, "names no row of site"),
+        (" ", "", None, ""),
+        ("", "", None, ""),
+    ],
+)
+def test_a_row_is_looked_up_by_each_of_the_fields_in_turn(
+    tmp_path: Path, site: str, ward: str, key: str | None, reason: str
+) -> None:
+    wards = [{"id": "W1", "site": "North"}, {"id": "W2", "site": ""}]
+    records = {"people": [person(1, site=site, ward=ward, seen="2025-07-01 09:00")], "wards": wards}
+    made = written(tmp_path, records=records).planned()
+    (row,) = made.rows("people").values()
+    assert row["site_id"] == key
+    assert [line[1:3] for line in made.misfits] == ([("site_id", reason)] if reason else [])
+    (fit,) = (f for f in made.plan.entities["people"].fits if f.column == "site_id")
+    assert fit.held == bool((site + ward).strip())
+    # A ward is only looked up, and each of them has its line.
+    assert made.ledger[1:] == [("wards", "", "looked up", None, w, None) for w in ("W1", "W2")]
+
+
+def test_a_place_that_a_text_takes_in_nexus_is_told(tmp_path: Path) -> None:
+    was = {"id": "7", "fid": "P1", "name": "Person 1", "data": '"a text"', "card": "{}"}
+    both = person(1, file="F1"), person(2, seen="2025-07-01 09:00")
+    made = written(tmp_path, records={"people": [*both]}, rows={"people": [was]}).planned()
+    assert made.rows("people")["7"]["data"] == '"a text"'
+    assert made.misfits == [told("data.file", BLOCKED, "P1", STAYS)]
+    assert made.differences == [("people", "7", "data.file", "a text", "F1")]
+
+
+# ---------------------------------------------------------------- what is left out
+
+
+def test_each_record_has_its_line_and_its_sum(tmp_path: Path) -> None:
+    people = [
+        person(1, seen="2025-07-01 09:00"),
+        {"id": "P2", "name": " ", "born": ""},
+        {"id": "P9", "name": "x", "born": "2030-01-01"},
+        person(3, born="2030-01-01"),
+        {"id": "P4", "born": "1990-01-01", "seen": "2025-07-01 09:00"},
+    ]
+    details = [
+        {"id": "D1", "of": "P1", "kind": "phone", "value": "0401 234 567"},
+        {"id": "D2", "of": "P3", "kind": "phone", "value": "0401 234 567"},
+        {"id": "D3", "of": "", "kind": "phone", "value": "0401 234 567"},
+        {"id": "D4", "of": "P4", "kind": "phone", "value": ""},
+        {"id": "D5", "of": "P4", "kind": "phone", "value": "", "label": "a label alone"},
+        {"id": "D6", "of": "P2", "kind": "phone", "value": ""},
+    ]
+    made = written(tmp_path, records={"people": people, "details": details}).planned()
+    assert made.ledger == [
+        ("people", "people", "left out", "nameless", "P2", None),
+        ("people", "people", "left out", "born wrongly", "P3", None),
+        ("people", "people", "left out", "named here", "P9", None),
+        ("people", "people", "new", None, "P1", "100"),
+        ("people", "people", "new", None, "P4", "101"),
+        ("details", "people", "merged", None, "D1", "100"),
+        ("details", "people", "left out", "owner_not_loaded", "D2", None),
+        ("details", "people", "left out", "owner_not_loaded", "D3", None),
+        ("details", "people", "left out", "holds_nothing", "D4", None),
+        ("details", "people", "left out", "holds_nothing", "D5", None),
+        ("details", "people", "left out", "owner_not_loaded", "D6", None),
+    ]
+    people_sums, visits, of_details = made.plan.accounts
+    assert (people_sums.records, people_sums.loaded) == (5, 2)
+    assert people_sums.left_out == {"born wrongly": 1, "named here": 1, "nameless": 1}
+    assert people_sums.budgets == {"born wrongly": 3, "named here": 1, "nameless": 2}
+    assert (visits.source, visits.records) == ("visits", 0)
+    assert (of_details.records, of_details.merged, of_details.loaded) == (6, 1, 0)
+    assert of_details.left_out == {"holds_nothing": 2, "owner_not_loaded": 3}
+    assert of_details.budgets == {"holds_nothing": 2, "owner_not_loaded": 3}
+    # What does not fit of a record that is left out is no value that does not fit.
+    assert made.misfits == [told("card", "a label without a phone or an e-mail", "P4", EMPTY)]
+    entity = made.plan.entities["people"]
+    assert entity.left_out == {"born wrongly": 1, "named here": 1, "nameless": 1}
+    assert (entity.source_rows, entity.new, entity.replaced, entity.kept) == (5, 2, 0, 0)
+    held = {fit.column: fit.held for fit in entity.fits}
+    assert (held["name"], held["born"], held["card"]) == (1, 1, 2)
+
+
+# ---------------------------------------------------------------- links, times and rules
+
+
+def visit(number: int, of: str = "P1", day: str = "2025-07-01", **more: str) -> dict[str, str]:
+    return {"id": f"V{number}", "of": of, "day": day, "time": "09:00:00", **more}
+
+
+def of_visits(made: Any) -> dict[str | None, dict[str, str | None]]:
+    """The planned visits by FileMaker's id."""
+    ids = {line[5]: line[4] for line in made.ledger if line[0] == "visits"}
+    return {ids[key]: row for key, row in made.rows("visits").items()}
+
+
+ONE = person(1, seen="2025-07-01 09:00")
+
+
+def test_a_link_finds_its_row_in_any_case_or_leaves_its_record_out(tmp_path: Path) -> None:
+    visits = [visit(1), visit(2, "p1 "), visit(3, "P7"), visit(4, ""), visit(5, "P2"), visit(6, "P8")]
+    people = [ONE, {"id": "P2", "name": ""}]
+    kept = [{"id": "50", "fid": "P8", "name": "Kept", "data": "{}", "card": "{}"}]
+    made = written(
+        tmp_path, records={"people": people, "visits": visits}, rows={"people": kept}
+    ).planned()
+    owners = {key: row["person_id"] for key, row in of_visits(made).items()}
+    assert owners == {"V1": "100", "V2": "100", "V6": "50"}
+    left_out = {line[4]: line[3] for line in made.ledger if line[2] == "left out"}
+    unknown = "of somebody unknown"
+    assert left_out == {"P2": "nameless", "V3": unknown, "V4": "of nobody", "V5": unknown}
+    (account,) = (a for a in made.plan.accounts if a.source == "visits")
+    assert account.left_out == {"of nobody": 1, unknown: 2}
+    assert made.misfits == []
+
+
+@pytest.mark.parametrize(
+    ("day", "status", "more"),
+    [
+        ("2026-02-28", "completed", ()),
+        ("2026-03-01", "completed", ()),  # nine in the morning in Sydney, four hours ago
+        ("2026-03-02", "scheduled", ()),
+        ("", "scheduled", ("no starts: taken as still to come",)),
+    ],
+)
+def test_a_new_visit_is_over_or_still_to_come(
+    tmp_path: Path, day: str, status: str, more: tuple[str, ...]
+) -> None:
+    one = visit(1, day=day, remark="r") | ({} if day else {"time": ""})
+    records = {"people": [ONE], "visits": [one, visit(2, day="2026-03-02")]}
+    made = written(tmp_path, records=records).planned()
+    row = of_visits(made)["V1"]
+    # What is planned as scheduled and over is no case of the rule: nobody has decided it.
+    assert (row["status"], row["told"], row["kind"]) == (status, "yes", "noted")
+    assert row["made"] == "2026-03-01 02:00:00+00"
+    assert of_visits(made)["V2"]["told"] == "no"
+    assert [line[2] for line in made.misfits] == [*more]
+    rules = {o.rule: o.rows for o in made.plan.entities["visits"].overridden}
+    assert rules == {"past_scheduled": 0, "noted": 1}
+    assert made.lines(made.plan.overrides) == []  # of a new row nothing is overridden
+
+
+@pytest.mark.parametrize("decision", [None, "keep", "completed"])
+def test_a_rule_that_asks_changes_what_a_person_has_decided(
+    tmp_path: Path, decision: str | None
+) -> None:
+    person_row = {"id": "7", "fid": "P1", "name": "Person 1", "data": "{}", "card": "{}"}
+    key = "00000000-0000-4000-8000-00000000000{}"
+    times = {"1": "2025-06-30 23:00:00+00", "2": "2026-03-01 22:00:00+00", "3": None}
+    rows: list[dict[str, str | None]] = [
+        {"id": key.format(n), "person_id": "7", "starts": at, "status": "scheduled", "kind": "plain"}
+        for n, at in times.items()
+    ]
+    rows[0] |= {"remark": "Nexus's"}
+    records = {"people": [ONE], "visits": [visit(1), visit(2, day="2026-03-02")]}
+    decisions = {"people": decided(), "visits": decided(past_scheduled=decision)}
+    made = written(
+        tmp_path,
+        records=records,
+        rows={"people": [person_row], "visits": rows},
+        decisions=decisions,
+    ).planned()
+    status = [made.rows("visits")[key.format(n)]["status"] for n in times]
+    changed = decision == "completed"
+    assert status == ["completed" if changed else "scheduled", "scheduled", "scheduled"]
+    noted = ("visits", key.format(1), "kind", "noted")
+    past = ("visits", key.format(1), "status", "past_scheduled")
+    assert made.lines(made.plan.overrides) == [noted, *([past] if changed else [])]
+    counted = [(o.rule, o.rows, o.decision) for o in made.plan.entities["visits"].overridden]
+    assert counted == [("past_scheduled", 1, decision), ("noted", 1, None)]
+    assert made.plan.entities["visits"].matched == {"person and start": 2}
+
+
+# ---------------------------------------------------------------- what goes and what stays
+
+
+def gone(number: int, **more: str) -> dict[str, str | None]:
+    """A person of Nexus that FileMaker does not bring."""
+    row: dict[str, str | None] = {"id": str(number), "fid": f"G{number}", "name": f"Gone {number}"}
+    return {**row, "data": "{}", "card": "{}", **more}
+
+
+def test_what_is_purged_is_what_nothing_points_at(tmp_path: Path) -> None:
+    key = "00000000-0000-4000-8000-00000000000{}"
+    rows = [gone(5), gone(6), gone(7), gone(8), gone(9, fid="P2"), gone(10) | {"fid": None}]
+    visits = [
+        {"id": key.format(1), "person_id": "6"},  # is purged too
+        {"id": key.format(2), "person_id": "7"},  # stays: something points at it
+    ]
+    decisions = {
+        "people": decided(not_in_filemaker="purge"),
+        "visits": decided(no_filemaker_id="purge"),
+    }
+    pointer = Pointer("visit", ("person_id",), "foreign key", "people", 2, 0, ("id",))
+    made = written(
+        tmp_path,
+        records={"people": [ONE, {"id": "P2", "name": ""}], "visits": [visit(1)]},
+        rows={"people": rows, "visits": visits},
+        pointed_at=[("people", "8"), ("visits", key.format(2))],
+        pointers=(pointer, replace(pointer, table="elsewhere")),
+        decisions=decisions,
+        id_map=[("people", "G10", "10")],
+    ).planned()
+    assert sorted(made.rows("people"), key=int) == ["7", "8", "9", "100"]
+    assert {line[5]: line[2:5] for line in made.ledger if line[2] in ("kept", "purged")} == {
+        "5": ("purged", "not_in_filemaker", "G5"),
+        "6": ("purged", "not_in_filemaker", "G6"),
+        "7": ("kept", "not_in_filemaker, something points at it", "G7"),
+        "8": ("kept", "not_in_filemaker, something points at it", "G8"),
+        "9": ("kept", "left_out_by_rule", "P2"),
+        "10": ("purged", "not_in_filemaker", "G10"),
+        key.format(1): ("purged", "no_filemaker_id", None),
+        key.format(2): ("kept", "no_filemaker_id, something points at it", None),
+    }
+    people = made.plan.entities["people"]
+    assert (people.rows_before, people.kept, people.purged, people.new) == (6, 3, 3, 1)
+    assert [(u.cause, u.count, u.decision, u.kept_by_closure) for u in people.unmatched] == [
+        ("not_in_filemaker", 5, "purge", 2),
+        ("left_out_by_rule", 1, "keep", 0),
+    ]
+    new = made.rows("visits").keys() - {key.format(2)}
+    assert made.lines(made.plan.id_map) == [
+        ("people", "G7", "7"),
+        ("people", "G8", "8"),
+        ("people", "P1", "100"),
+        ("people", "P2", "9"),
+        ("visits", "V1", *new),
+    ]
