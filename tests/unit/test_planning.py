@@ -11,7 +11,7 @@ import pytest
 
 from nexus_reimport.model import ColumnFit, Misfits
 from nexus_reimport.model.survey import Pointer
-from nexus_reimport.planning.misfits import BLOCKED, DERIVED, EMPTY, STAYS
+from nexus_reimport.planning.misfits import BLOCKED, DERIVED, EMPTY, STAYS, sums
 from nexus_reimport.settings import EntityDecisions
 from support.by_itself import Written
 
@@ -328,6 +328,16 @@ def test_a_place_that_a_text_takes_in_nexus_is_told(tmp_path: Path) -> None:
     assert made.differences == [("people", "7", "data.file", "a text", "F1")]
 
 
+def test_misfits_are_summed_up_by_column_and_reason_with_the_first_ids() -> None:
+    lines = [("b", "why", f"P{n}", STAYS) for n in (7, 3, 5, 1, 6, 2, 4)]
+    lines += [("b", "why", "P1", DERIVED), ("a", "why", "P9", EMPTY), ("b", "else", "P9", EMPTY)]
+    assert [*sums(lines)] == [
+        Misfits("a", "why", 0, 1, 0, ("P9",)),
+        Misfits("b", "else", 0, 1, 0, ("P9",)),
+        Misfits("b", "why", 7, 0, 1, ("P1", "P2", "P3", "P4", "P5")),
+    ]
+
+
 # ---------------------------------------------------------------- what is left out
 
 
@@ -395,7 +405,14 @@ ONE = person(1, seen="2025-07-01 09:00")
 
 
 def test_a_link_finds_its_row_in_any_case_or_leaves_its_record_out(tmp_path: Path) -> None:
-    visits = [visit(1), visit(2, "p1 "), visit(3, "P7"), visit(4, ""), visit(5, "P2"), visit(6, "P8")]
+    visits = [
+        visit(1),
+        visit(2, "p1 "),
+        visit(3, "P7"),
+        visit(4, ""),
+        visit(5, "P2"),
+        visit(6, "P8"),
+    ]
     people = [ONE, {"id": "P2", "name": ""}]
     kept = [{"id": "50", "fid": "P8", "name": "Kept", "data": "{}", "card": "{}"}]
     made = written(
@@ -445,7 +462,13 @@ def test_a_rule_that_asks_changes_what_a_person_has_decided(
     key = "00000000-0000-4000-8000-00000000000{}"
     times = {"1": "2025-06-30 23:00:00+00", "2": "2026-03-01 22:00:00+00", "3": None}
     rows: list[dict[str, str | None]] = [
-        {"id": key.format(n), "person_id": "7", "starts": at, "status": "scheduled", "kind": "plain"}
+        {
+            "id": key.format(n),
+            "person_id": "7",
+            "starts": at,
+            "status": "scheduled",
+            "kind": "plain",
+        }
         for n, at in times.items()
     ]
     rows[0] |= {"remark": "Nexus's"}
