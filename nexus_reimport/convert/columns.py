@@ -92,7 +92,7 @@ def for_type(value: str, type_name: str) -> str:
 
 
 def derived_for_type(value: str, type_name: str) -> tuple[str, ...]:
-    """What ``for_type`` had to add to ``value``, in words: midnight, where it has no time of day."""
+    """What ``for_type`` adds to ``value``, in words: midnight, where it has no time of day."""
     is_bare = type_name == _WALL_CLOCK and bool(value.strip()) and has_no_time(value)
     return (NO_TIME,) if is_bare else ()
 

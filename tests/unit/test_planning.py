@@ -13,100 +13,9 @@ from nexus_reimport.model import ColumnFit, Misfits
 from nexus_reimport.model.survey import Pointer
 from nexus_reimport.planning.misfits import BLOCKED, DERIVED, EMPTY, STAYS, sums
 from nexus_reimport.settings import EntityDecisions
+from support import SUPPORT
 from support.by_itself import Written
 
-MAPPING = """
-version = 1
-namespace = "0d0c1c5e-6f9b-5f7e-9a3c-2c1f6f3a7b11"
-[sources.people]
-table = "People"
-key = "id"
-[sources.people.fields]
-id = "text"
-name = "text"
-born = "date"
-sex = "text"
-site = "text"
-ward = "text"
-file = "text"
-seen = "timestamp"
-from = "date"
-to = "date"
-[sources.wards]
-table = "Wards"
-key = "id"
-fields = { id = "text", site = "text" }
-[sources.details]
-table = "Details"
-key = "id"
-links = [{ field = "of", to = "people" }]
-at_most = { owner_not_loaded = 0.5, holds_nothing = 0.25 }
-fields = { id = "text", of = "text", kind = "text", value = "text", label = "text", flag = "number" }
-[sources.visits]
-table = "Visits"
-key = "id"
-fields = { id = "text", of = "text", day = "date", time = "time", remark = "text" }
-
-[entities.people]
-table = "person"
-source = "people"
-filemaker_id = "fid"
-identity = [{ name = "its id", by = "filemaker_id" }]
-left_out = [
-  { name = "nameless", at_most = 0.25, empty = ["name", "born"] },
-  { name = "named here", at_most = 0.1, records = ["P9"] },
-  { name = "born wrongly", at_most = 0.5, misfit = "born" },
-]
-[entities.people.columns]
-fid = { from = "id" }
-name = { from = "name" }
-born = { from = "born", convert = "birth_date" }
-sex = { from = "sex", convert = "choice", choices = { f = ["female"], m = ["male"] } }
-site_id = { from = "site", convert = "lookup", lookup = [{ from = "site", table = "site", match = "label" }, { from = "ward", through = "wards", take = "site", table = "site", match = "label" }] }
-seen = { from = "seen" }
-starts = { from = "from", convert = "date" }
-ends = { from = "to", convert = "date", not_before = "starts" }
-"data.file" = { from = "file" }
-card = { gather = "details", convert = "contact_card", keys = ["phones", "emails", "email"], with = { kind = "kind", value = "value", label = "label", default_mobile = "flag", default_email = "flag" } }
-[entities.people.new]
-name = ""
-data = "{}"
-card = "{}"
-made = { rule = "from", from = "seen", convert = "timestamp" }
-
-[entities.visits]
-table = "visit"
-source = "visits"
-identity = [{ name = "person and start", by = ["person_id", "starts"] }]
-left_out = [
-  { name = "of nobody", at_most = 0.5, empty = ["of"] },
-  { name = "of somebody unknown", at_most = 0.5, unresolved = "person_id" },
-]
-overrides = [
-  { name = "past_scheduled", column = "status", was = "scheduled", becomes = "completed", past = "starts", asks = true },
-  { name = "noted", column = "kind", was = "plain", becomes = "noted", filled = "remark" },
-]
-[entities.visits.columns]
-person_id = { from = "of", convert = "entity", entity = "people" }
-starts = { from = "day", convert = "moment", with = { time = "time" } }
-remark = { from = "remark" }
-[entities.visits.new]
-kind = "plain"
-status = { rule = "completed_if_past", column = "starts", past = "completed", future = "scheduled" }
-told = { rule = "sent_if", column = "remark", past = "yes", future = "no" }
-made = { rule = "as_of" }
-
-[by_hand.sites]
-entity = "people"
-columns = { site_id = "site.label" }
-show = ["name"]
-ask = "Where?"
-
-[application]
-patient_name = ["name"]
-search = ["name"]
-calendar = { entity = "visits", start = "starts", end = "starts", patient = "person_id" }
-"""
 COLUMNS = {
     "people": {
         "id": "integer",
@@ -144,7 +53,7 @@ def written(folder: Path, **more: Any) -> Written:
         "next_keys": {"people": (100, 2_000_000_000)},
         "decisions": {"people": decided(), "visits": decided()},
     }
-    return Written(folder, MAPPING, COLUMNS, **{**given, **more})
+    return Written(folder, (SUPPORT / "by_itself.toml").read_text(), COLUMNS, **{**given, **more})
 
 
 def decided(**more: Any) -> EntityDecisions:
@@ -248,8 +157,9 @@ def test_a_value_that_does_not_fit_leaves_what_nexus_has(tmp_path: Path) -> None
     was |= {"data": '{"file": "F0", "more": 1}', "card": "{}"}
     wrong = person(1, sex="x", site="Twice", born="3.4.2019", file="")
     made = written(tmp_path, records={"people": [wrong]}, rows={"people": [was]}).planned()
-    assert made.ledger == [("people", "people", "left out", "born wrongly", "P1", None)] + [
-        ("people", "people", "kept", "left_out_by_rule", "p1", "7")
+    assert made.ledger == [
+        ("people", "people", "left out", "born wrongly", "P1", None),
+        ("people", "people", "kept", "left_out_by_rule", "p1", "7"),
     ]
     wrong["born"] = ""
     made = written(tmp_path, records={"people": [wrong]}, rows={"people": [was]}).planned()
@@ -426,6 +336,20 @@ def test_a_link_finds_its_row_in_any_case_or_leaves_its_record_out(tmp_path: Pat
     (account,) = (a for a in made.plan.accounts if a.source == "visits")
     assert account.left_out == {"of nobody": 1, unknown: 2}
     assert made.misfits == []
+    assert made.plan.entities["visits"].fits[0] == ColumnFit("person_id", 3, 0, 0)
+
+
+def test_of_no_record_there_are_sums_of_nothing(tmp_path: Path) -> None:
+    made = written(tmp_path).planned()
+    fits = made.plan.entities["visits"].fits
+    assert fits[:2] == (ColumnFit("person_id", 0, 0, 0), ColumnFit("starts", 0, 0, 5))
+    assert [(a.source, a.entity, a.records) for a in made.plan.accounts] == [
+        ("people", "people", 0),
+        ("visits", "visits", 0),
+        ("details", "people", 0),
+    ]
+    assert made.rows("people") == made.rows("visits") == {}
+    assert made.lines(made.plan.id_map) == made.ledger == []
 
 
 @pytest.mark.parametrize(
