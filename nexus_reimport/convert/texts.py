@@ -63,11 +63,16 @@ def choice(value: str, choices: Mapping[str, tuple[str, ...]]) -> str | None:
     """The choice that has ``value`` as a spelling, with case, blanks and dots folded."""
     if not value.strip():
         return None
-    spelt = name_key(value.replace(".", ""))  # FileMaker has "Mr.", Nexus the choice "Mr"
+    spelt = spelling(value)
     for chosen, spellings in choices.items():
-        if spelt == name_key(chosen) or spelt in spellings:
+        if spelt in map(spelling, (chosen, *spellings)):
             return chosen
     raise ConversionError("not one of the choices")
+
+
+def spelling(word: str) -> str:
+    """A word in the form in which spellings compare: FileMaker has "Mr.", Nexus the choice "Mr"."""
+    return name_key(word.replace(".", ""))
 
 
 def flag(value: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainValidator, model_validator
 
-from nexus_reimport.convert import registry
+from nexus_reimport.convert import registry, texts
 from nexus_reimport.settings import Different, Strict
 
 
@@ -61,7 +61,12 @@ class ColumnSpec(Strict):
 
     @model_validator(mode="after")
     def _complete(self) -> ColumnSpec:
-        problems = [*self._lacking(), *self._without_effect(), *self._of_card()]
+        problems = [
+            *self._lacking(),
+            *self._without_effect(),
+            *self._ambiguous(),
+            *self._of_card(),
+        ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -102,6 +107,14 @@ class ColumnSpec(Strict):
                 )
         if self.may_miss and converter.takes != "entity":
             yield f"`may_miss` is for convert = {registry.taking('entity')}"
+
+    def _ambiguous(self) -> Iterator[str]:
+        """The words that two choices claim: the first would have them in silence."""
+        means: dict[str, str] = {}
+        for chosen, spellings in self.choices.items():
+            for word in (chosen, *spellings):
+                if means.setdefault(texts.spelling(word), chosen) != chosen:
+                    yield f"choices: {word} is a spelling of two of them"
 
     def _of_card(self) -> Iterator[str]:
         known = self.converter.parts

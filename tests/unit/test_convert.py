@@ -257,6 +257,11 @@ def test_a_choice_is_found_in_every_spelling(written: str, chosen: str) -> None:
     assert convert.choice(written, {"Mr": ("mr",), "Dr": ("dr", "doctor")}) == chosen
 
 
+@pytest.mark.parametrize("written", ["MÄNNLICH", "männl", "Männl.", "M", "m."])
+def test_a_spelling_of_the_mapping_may_have_capitals_and_dots(written: str) -> None:
+    assert convert.choice(written, {"f": ("Weibl.",), "M.": ("Männlich", "Männl.")}) == "M."
+
+
 def test_a_value_that_is_no_choice_does_not_fit() -> None:
     with pytest.raises(ConversionError, match="not one of the choices"):
         convert.choice("Sir", {"Mr": ("mr",)})

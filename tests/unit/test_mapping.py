@@ -226,6 +226,12 @@ MOBILE = 'keys = ["phones", "emails", "email"], replaces = ["phone", "mobile"]'
             "`with` does not know time",
         ),
         (
+            'Dr = ["dr", "doctor"]',
+            'Dr = ["dr", "doctor", "MR."]',
+            "entities.patients.columns.title",
+            "choices: MR. is a spelling of two of them",
+        ),
+        (
             'minutes = "30"',
             'minutes = "thirty"',
             "entities.appointments.columns.end_time",

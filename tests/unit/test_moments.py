@@ -142,7 +142,7 @@ def test_dates_and_instants_sort_by_time_whatever_their_years() -> None:
         "10000-01-01",
         "infinity",
     ]
-    assert sorted(ordered[::-1], key=convert.chronological) == ordered
+    assert sorted({*ordered}, key=convert.chronological) == ordered
     assert convert.chronological("no date") == convert.chronological("infinity")
 
 
