@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from nexus_reimport.convert.outcome import ConversionError, Partial
@@ -185,10 +186,11 @@ def _kind(detail: Detail) -> str:
     return "email" if "@" in value else "phone" if value.strip() else "address"
 
 
-def address_entry(detail: Detail) -> Partial | None:
+def address_entry(detail: Detail, *, in_australia: bool = True) -> Partial | None:
     """The address in a contact-detail record; None if it holds none.
 
-    Of a record of unknown kind ``contact`` says whether it is one of a phone or an e-mail.
+    Of a record of unknown kind ``contact`` says whether it is one of a phone or an e-mail. Of a
+    clinic that is not ``in_australia``, a postcode of three digits may be a whole one.
 
     Raises:
         ConversionError: it is in the record of something else, or only a label or a country.
@@ -215,7 +217,8 @@ def address_entry(detail: Detail) -> Partial | None:
     if declared and is_unknown:
         derived = (_OF_UNKNOWN_KIND.format(_AS["address"]),)
     # 0200 to 0999 (ACT, NT) lose their zero where a spreadsheet takes them for numbers.
-    if re.fullmatch(r"[2-9]\d\d", parts["postcode"]) and country(parts["country"]) in ("", HOME):
+    is_at_home = country(parts["country"]) in ("", HOME)
+    if in_australia and is_at_home and re.fullmatch(r"[2-9][0-9]{2}", parts["postcode"]):
         parts["postcode"] = f"0{parts['postcode']}"
         derived += ("a postcode of three digits: its leading zero was restored",)
     shown = [v for v in parts.values() if v]
@@ -239,10 +242,11 @@ def at_the_top(address: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in top.items() if value}
 
 
-def address_card(details: Iterable[Detail]) -> Partial:
+def address_card(details: Iterable[Detail], *, in_australia: bool = True) -> Partial:
     """The addresses of one person; the first one also at the top level, where Nexus reads it."""
+    take = partial(address_entry, in_australia=in_australia)
     misfits, derived, listed = list[str](), list[str](), list[dict[str, str]]()
-    for detail, entry in _taken(details, address_entry, misfits):
+    for detail, entry in _taken(details, take, misfits):
         if entry is not None:
             listed.append(entry.value)
             derived += entry.derived

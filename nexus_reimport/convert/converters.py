@@ -108,8 +108,7 @@ def _among_rows(given: Given) -> Any:
     is_json=True,
 )
 def _contact_card(given: Given) -> Partial:
-    in_australia = given.zone.key.startswith("Australia/")
-    return cards.contact_card(given.details, in_australia=in_australia)
+    return cards.contact_card(given.details, in_australia=_in_australia(given))
 
 
 @converter(
@@ -121,7 +120,11 @@ def _contact_card(given: Given) -> Partial:
     is_json=True,
 )
 def _address_card(given: Given) -> Partial:
-    return cards.address_card(given.details)
+    return cards.address_card(given.details, in_australia=_in_australia(given))
+
+
+def _in_australia(given: Given) -> bool:
+    return given.zone.key.startswith("Australia/")
 
 
 @converter("html_pages", needs=("opening",), keeps_text=True, is_json=True)

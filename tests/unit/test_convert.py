@@ -562,6 +562,18 @@ def test_a_postcode_is_text_and_gets_back_the_zero_that_a_number_lost() -> None:
     assert (abroad.value["postcode"], abroad.derived) == ("800", ())
 
 
+def test_a_postcode_of_three_digits_is_a_whole_one_in_another_country() -> None:
+    """Those of Iceland have three digits: 220 is Hafnarfjordur."""
+    of_iceland = details({"kind": "address", "line1": "Strandgata 1", "postcode": "220"})
+    in_iceland = Given(ZoneInfo("Atlantic/Reykjavik"), datetime.now(UTC), details=(*of_iceland,))
+    card = registry.of("address_card").make(in_iceland)
+    assert (card.value["postcode"], card.derived) == ("220", ())
+    assert (
+        registry.of("address_card").make(in_iceland._replace(zone=SYDNEY)).value["postcode"]
+        == "0220"
+    )
+
+
 def test_paragraphs_of_a_short_text_are_newlines_too() -> None:
     assert convert.text(" first\rsecond\x0bthird ") == "first\nsecond\nthird"
 
