@@ -83,8 +83,16 @@ def _choice(given: Given) -> str | None:
 def _phone(given: Given) -> Partial:
     """The number as written; where there is none, the one in the field ``else``."""
     number, other = texts.text(given.value), texts.text(given.beside("else"))
-    differ = number and other and _ending(number) != _ending(other)
+    differ = number and other and not _are_one(number, other)
     return Partial(number or other, derived=(_TWO_NUMBERS,) if differ else ())
+
+
+def _are_one(phone: str, other: str) -> bool:
+    """Whether both are one number; of one without its area code the rest is compared."""
+    of_phone, of_other = cards.e164(phone), cards.e164(other)
+    if of_phone and of_other:
+        return of_phone == of_other
+    return _ending(phone) == _ending(other)
 
 
 def _ending(phone: str) -> str:

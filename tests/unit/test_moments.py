@@ -165,6 +165,12 @@ def test_what_is_before_now_is_over(value: str | None, is_over: bool) -> None:
     assert convert.is_over(value, NOW, SYDNEY) is is_over
 
 
+def test_a_day_that_is_not_over_on_the_clinics_calendar_is_not_over() -> None:
+    at = datetime(2026, 3, 1, 2, tzinfo=UTC)  # in New York it is still the day before
+    assert not convert.is_over("2026-02-28", at, ZoneInfo("America/New_York"))
+    assert convert.is_over("2026-02-27", at, ZoneInfo("America/New_York"))
+
+
 def test_an_instant_is_shown_on_the_clinics_clock_if_python_can_hold_it() -> None:
     assert convert.on_the_clock("2026-02-28 20:00:00+00", SYDNEY) == "2026-03-01 07:00"
     for value in ("infinity", "0044-03-15 10:00:00 BC", "9999-12-31 23:00:00+00"):

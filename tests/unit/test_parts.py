@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -65,8 +66,28 @@ def test_a_rule_has_no_budget_of_one_record_more_than_its_part(part: float, tmp_
 
 
 def test_a_column_has_no_budget_of_one_value_more_than_its_part() -> None:
-    columns = {"sex": {"from": "Sex", "misfits_at_most": 0.07}, "name": {"from": "Name"}}
+    link = {"from": "Of", "convert": "entity", "entity": "people"}
+    columns: dict[str, Any] = {
+        "sex": {"from": "Sex", "misfits_at_most": 0.07},
+        "name": {"from": "Name"},
+        "text": {"from": "Text"},
+        "area": {"from": "Area", "misfits_at_most": 1},
+        "none": {"from": "None", "misfits_at_most": 0},
+        "of": link,
+        "of_some": {**link, "misfits_at_most": 0.5},
+        "may_be_of": {**link, "may_miss": True},
+    }
     named = {"table": "t", "source": "s", "identity": [], "columns": columns}
-    spec = Entity.model_validate(named)
-    sex, name = misfits.fits(spec, {"sex": 100, "name": 500}, [])
-    assert (sex.budget, name.budget) == (7, 5)
+    held = dict.fromkeys(columns, 100) | {"text": 501}
+    fits = {f.column: f for f in misfits.fits(Entity.model_validate(named), held, [])}
+    assert {name: fit.budget for name, fit in fits.items()} == {
+        "sex": 7,
+        "name": 5,
+        "text": 6,
+        "area": 100,
+        "none": 0,
+        "of": 0,
+        "of_some": 50,
+        "may_be_of": 5,
+    }
+    assert [name for name, fit in fits.items() if fit.any_number] == ["area"]

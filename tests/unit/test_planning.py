@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
-from nexus_reimport.model import ColumnFit, Misfits
+from nexus_reimport.errors import StopError
+from nexus_reimport.model import ByHand, ColumnFit, Misfits
 from nexus_reimport.model.survey import Pointer
+from nexus_reimport.planning import manual, overtaken
+from nexus_reimport.planning.manual.sheet import Cell
 from nexus_reimport.planning.misfits import BLOCKED, DERIVED, EMPTY, STAYS, sums
 from nexus_reimport.settings import EntityDecisions
 from support import SUPPORT
-from support.by_itself import Written
+from support.by_itself import NOW, Written
 
 COLUMNS = {
     "people": {
@@ -470,3 +473,186 @@ def test_what_is_purged_is_what_nothing_points_at(tmp_path: Path) -> None:
         ("people", "P2", "9"),
         ("visits", "V1", *new),
     ]
+
+
+def test_a_row_that_a_purged_row_points_at_goes_and_one_that_a_saved_row_points_at_stays(
+    tmp_path: Path,
+) -> None:
+    """Person 5 is kept for a visit, which is kept for person 6, which is kept for a visit, ..."""
+    key = "00000000-0000-4000-8000-00000000000{}"
+    visits = [{"id": key.format(n), "person_id": str(n)} for n in (5, 6, 7, 8)]
+    visits[3] |= {"remark": "of nobody else"}
+    to_visit = Pointer("person", ("own",), "a foreign key", "visits", 3, 0, ("id",))
+    people: list[dict[str, str | None]] = [
+        gone(5, own=key.format(6)),
+        gone(6, own=key.format(7)),
+        gone(7),
+        gone(8, own=key.format(8)),
+    ]
+    made = written(
+        tmp_path,
+        rows={"people": people, "visits": visits},
+        pointed_at=[("visits", key.format(5))],
+        pointers=(
+            Pointer("visit", ("person_id",), "foreign key", "people", 4, 0, ("id",)),
+            to_visit,
+        ),
+        decisions={
+            "people": decided(not_in_filemaker="purge"),
+            "visits": decided(no_filemaker_id="purge"),
+        },
+    ).planned()
+    assert [*made.rows("people")] == ["5", "6", "7"]
+    assert [*made.rows("visits")] == [key.format(n) for n in (5, 6, 7)]
+    assert made.rows("people")["5"] == {**dict.fromkeys(COLUMNS["people"]), **people[0]}
+    sums = {
+        n: (e.kept, e.purged, e.unmatched[0].kept_by_closure) for n, e in made.plan.entities.items()
+    }
+    assert sums == {"people": (3, 1, 3), "visits": (3, 1, 3)}
+    filled = {
+        c.column: (c.filled_before, c.filled_after) for c in made.plan.entities["people"].changes
+    }
+    assert (filled["fid"], filled["name"], filled["born"]) == ((4, 3), (4, 3), (0, 0))
+
+
+def test_a_row_that_the_last_run_loaded_is_found_again(tmp_path: Path) -> None:
+    key = "00000000-0000-4000-8000-00000000000{}"
+    rows = [
+        {"id": key.format(n), "person_id": "7", "starts": "2020-01-01 00:00:00+00", "remark": "old"}
+        for n in (1, 2)
+    ]
+    people: list[dict[str, str | None]] = [
+        {"id": "7", "fid": "P1", "name": "Person 1", "data": "{}", "card": "{}"}
+    ]
+    records = {"people": [ONE], "visits": [visit(1, remark="new")]}
+    id_map = [("visits", "v1", key.format(2)), ("visits", "V7", key.format(1))]
+    made = written(
+        tmp_path, records=records, rows={"people": people, "visits": rows}, id_map=id_map
+    ).planned()
+    assert made.plan.entities["visits"].matched == {"remembered": 1}
+    assert made.rows("visits")[key.format(2)]["remark"] == "new"
+    assert made.differences == [
+        ("visits", key.format(2), "starts", "2020-01-01 00:00:00+00", "2025-06-30 23:00:00+00"),
+        ("visits", key.format(2), "remark", "old", "new"),
+    ]
+    # The other one is of a record that FileMaker does not have any more.
+    assert made.ledger[-1] == ("visits", "visits", "kept", "not_in_filemaker", "V7", key.format(1))
+    assert ("visits", "V7", key.format(1)) in made.lines(made.plan.id_map)
+
+
+# ---------------------------------------------------------------- values by hand
+
+
+def by_hand(*cells: tuple[str, str, str], mark: str = "", untouched: bool = False) -> manual.Given:
+    """Sites that a person gave: key of the row, the name that the sheet showed, and the site."""
+    given = manual.Given("of the sheet")
+    for number, (key, shown, value) in enumerate(cells, 2):
+        line = manual.SheetRow(key, (shown,), {})
+        place = f"sheet sites, line {number}"
+        given.cells["sites", key, "site_id"] = Cell(value, mark or line.mark, place, untouched)
+    return given
+
+
+def with_people(folder: Path, **more: Any) -> Written:
+    """P1 has a site, P2 and the person 5 of Nexus alone have none; 6 goes, and 7 nearly."""
+    key = "00000000-0000-4000-8000-000000000001"
+    one = {"id": "1", "fid": "P1", "name": "Person 1", "site_id": "1", "data": "{}", "card": "{}"}
+    two = {"id": "2", "fid": "P2", "name": "Person 2", "data": "{}", "card": "{}"}
+    five: dict[str, str | None] = {**gone(5), "fid": None}
+    given: dict[str, Any] = {
+        "records": {"people": [person(1), person(2)]},
+        "rows": {
+            "people": [one, two, five, gone(6), gone(7)],
+            "visits": [{"id": key, "person_id": "7"}],
+        },
+        "pointers": (Pointer("visit", ("person_id",), "foreign key", "people", 1, 0, ("id",)),),
+        "decisions": {"people": decided(not_in_filemaker="purge"), "visits": decided()},
+    }
+    return written(folder, **given | more)
+
+
+def test_only_an_empty_value_is_filled_by_hand_and_each_is_counted(tmp_path: Path) -> None:
+    clinic = with_people(tmp_path)
+    made = clinic.planned()
+    assert [*made.rows("people")] == ["1", "2", "5", "7"]
+    assert made.plan.by_hand == (ByHand("sites", "people", 3, 0, 0, 0),)
+    assert made.plan.sheet == ""
+    given = by_hand(("1", "Person 1", "1"), ("2", "Person 2", "2"), ("7", "Gone 7", "1"))
+    given.cells |= by_hand(("6", "Gone 6", "1"), untouched=True).cells
+    made = clinic.planned(given)
+    assert made.plan.sheet == "of the sheet"
+    assert made.plan.by_hand == (ByHand("sites", "people", 1, 4, 2, 1, 1),)
+    sites = {key: row["site_id"] for key, row in made.rows("people").items()}
+    assert sites == {"1": "1", "2": "2", "5": None, "7": "1"}
+    filled = ("people", "2", "site_id", "by hand"), ("people", "7", "site_id", "by hand")
+    assert made.lines(made.plan.overrides) == [*filled]
+    changes = {
+        c.column: (c.filled_before, c.filled_after) for c in made.plan.entities["people"].changes
+    }
+    assert (changes["site_id"], changes["name"]) == ((1, 3), (5, 4))
+    assert not [*tmp_path.glob("draft_*")]
+
+
+def test_a_value_that_nexus_has_got_since_is_not_needed(tmp_path: Path) -> None:
+    given = by_hand(("1", "Person 1", "2"), untouched=True)
+    made = with_people(tmp_path).planned(given)
+    assert made.plan.by_hand == (ByHand("sites", "people", 3, 1, 0, 1),)
+    assert made.rows("people")["1"]["site_id"] == "1"
+    assert made.lines(made.plan.overrides) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (by_hand(("9", "Person 9", "1")), "there is no such row"),
+        (by_hand(("6", "Gone 6", "1")), "there is no such row"),  # it goes
+        (by_hand(("2", "Another", "1")), "stale: the row shows different values now"),
+        (by_hand(("2", "Person 2", "1"), mark="-"), "stale: the row shows different values now"),
+        (by_hand(("1", "Person 1", "2")), "the row holds a different value now; only an empty"),
+    ],
+)
+def test_a_value_that_may_be_meant_for_another_row_stops(
+    tmp_path: Path, given: manual.Given, problem: str
+) -> None:
+    with pytest.raises(StopError) as stopped:
+        with_people(tmp_path).planned(given)
+    assert f"sheet sites, line 2: Site: {problem}" in str(stopped.value)
+
+
+# ---------------------------------------------------------------- what time overtakes
+
+
+@pytest.mark.parametrize("decision", ["keep", "completed"])
+def test_what_is_over_since_the_plan_is_counted_where_a_rule_decides_it(
+    tmp_path: Path, decision: str
+) -> None:
+    key = "00000000-0000-4000-8000-00000000000{}"
+    people: list[dict[str, str | None]] = [
+        {"id": "7", "fid": "P1", "name": "Person 1", "data": "{}", "card": "{}"}
+    ]
+    at_noon, plain = "2026-03-01 12:00:00+00", {"status": "scheduled", "kind": "plain"}
+    rows = [
+        {"id": key.format(1), "person_id": "7", "starts": at_noon, **plain},  # is brought
+        {"id": key.format(2), "person_id": "7", "starts": "2026-03-01 11:15:00+00", **plain},
+    ]
+    visits = [visit(1, day="2026-03-01", time="23:00:00")]  # of 12:00 in UTC
+    visits += [visit(n, day="2026-03-01", time=f"{n:02}:00:00") for n in (12, 13, 14, 22)]
+    made = written(
+        tmp_path,
+        records={"people": [ONE], "visits": visits},
+        rows={"people": people, "visits": rows},
+        decisions={"people": decided(), "visits": decided(past_scheduled=decision)},
+    )
+    planned = made.planned()
+    assert planned.plan.entities["visits"].replaced == 1
+
+    def overtaken_at(hour: int, minute: int = 0) -> dict[str, int]:
+        now = NOW.replace(hour=hour, minute=minute)
+        return overtaken.rows(planned.plan, planned.intake, made.settings, now)
+
+    # Those of twelve and one o'clock in Sydney are over as of the plan, or begin at it.
+    assert overtaken_at(2) == {}
+    assert overtaken_at(2, 1) == {"visits": 1}
+    assert overtaken_at(3, 1) == {"visits": 2}
+    assert overtaken_at(11, 30) == {"visits": 3}  # the row of Nexus alone is nobody's
+    assert overtaken_at(12, 1) == {"visits": 3 + (decision == "completed")}
