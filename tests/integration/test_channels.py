@@ -19,7 +19,7 @@ from nexus_reimport import runbook, settings, show
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.intake import Intake
-from nexus_reimport.model import Drift, Survey
+from nexus_reimport.model import Drift, Plan, Survey
 from nexus_reimport.planning import plan
 from nexus_reimport.stages import snapshot
 from nexus_sandbox.clinic import generate
@@ -28,6 +28,7 @@ from nexus_sandbox.filemaker.file import Record
 from nexus_sandbox.filemaker.simulator import Simulator
 from support.channels import DEV, EXPORTS, read_by
 from support.clinic import PASSWORD, Clinic
+from support.odd_clinic import make_odd
 
 BY = 'channel = "data_api"\nchannels = { notes = "odata", messages = "odata" }'
 CHANNELS = ("data_api", "odata", "exports")
@@ -46,11 +47,9 @@ def surveyed(clinic: Clinic) -> runbook.Runbook:
     return book
 
 
-def test_the_same_clinic_gives_the_same_plan_by_each_channel(
-    clinic: Clinic, surveyed: runbook.Runbook
-) -> None:
-    survey = surveyed.run.load(Survey)
-    digests = {}
+def plans(clinic: Clinic, surveyed: runbook.Runbook) -> dict[str, Plan]:
+    """The plan by each channel."""
+    survey, plans = surveyed.run.load(Survey), {}
     for channel in CHANNELS:
         read_by(clinic, f'channel = "{channel}"', EXPORTS)
         now = settings.load(DEV)
@@ -59,10 +58,34 @@ def test_the_same_clinic_gives_the_same_plan_by_each_channel(
         assert {e.channel for e in read.extracts.values()} == {channel}
         assert [c.channel for c in read.channels] == [channel]
         intake = Intake(surveyed.mapping, read, survey, surveyed.folder)
-        made = plan.make(intake, now, as_of=survey.taken_at)
-        assert sum(e.loaded for e in made.entities.values()) > 700
-        digests[channel] = made.digest
-    assert len(set(digests.values())) == 1, digests
+        plans[channel] = plan.make(intake, now, as_of=survey.taken_at)
+    return plans
+
+
+def test_the_same_clinic_gives_the_same_plan_by_each_channel(
+    clinic: Clinic, surveyed: runbook.Runbook
+) -> None:
+    made = plans(clinic, surveyed)
+    assert sum(e.loaded for e in made["odata"].entities.values()) > 700
+    assert len({one.digest for one in made.values()}) == 1
+
+
+def test_odd_values_give_the_same_plan_by_each_channel_and_are_counted(
+    clinic: Clinic, surveyed: runbook.Runbook
+) -> None:
+    with clinic.simulator.edit() as tables:
+        make_odd(tables)
+    folder = clinic.folder.parent / "exports"
+    exports.export([*clinic.simulator.tables.values()], folder)
+    made = plans(clinic, surveyed)
+    told = {
+        channel: {(m.column, m.reason): m.count for m in one.entities["patients"].misfits}
+        for channel, one in made.items()
+    }
+    assert told["data_api"] == told["odata"] == told["exports"]
+    assert told["odata"]["dob", "a date out of range"] == 4
+    assert told["odata"]["dob", "a birth date in the future"] == 1
+    assert len({one.digest for one in made.values()}) == 1
 
 
 def test_each_table_may_come_by_a_channel_of_its_own_and_the_page_says_so(
