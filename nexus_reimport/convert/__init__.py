@@ -35,6 +35,7 @@ from nexus_reimport.convert.moments import (
     as_text,
     birth_date,
     chronological,
+    clock,
     dated,
     duration,
     end_moment,
@@ -42,6 +43,7 @@ from nexus_reimport.convert.moments import (
     iso_date,
     moment,
     on_the_clock,
+    stamp,
     timestamp,
 )
 from nexus_reimport.convert.outcome import ConversionError, Partial
@@ -71,6 +73,7 @@ __all__ = [
     "birth_date",
     "choice",
     "chronological",
+    "clock",
     "contact_card",
     "contact_entry",
     "converters",
@@ -94,6 +97,7 @@ __all__ = [
     "on_the_clock",
     "paragraphs",
     "registry",
+    "stamp",
     "text",
     "timestamp",
     "whole",

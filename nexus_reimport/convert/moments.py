@@ -119,6 +119,18 @@ def wall_clock(value: str) -> str | None:
     return _printed(_wall(value)) if value.strip() else None
 
 
+def stamp(value: str) -> str:
+    """A timestamp for a text: what the clock shows, in one form, whatever the channel."""
+    shown = _printed(_wall(value))
+    return shown.partition(" ")[0] if has_no_time(value) else shown
+
+
+def clock(value: str) -> str:
+    """A time for a text: as FileMaker has it."""
+    duration(value)
+    return value.strip()
+
+
 def time_of_day(value: str) -> str | None:
     """A time as PostgreSQL prints it, of no more than 24 hours."""
     if not value.strip():

@@ -124,7 +124,7 @@ class ColumnConverter:
     def _outcome(self, record: Record) -> Outcome:
         held = any(map(str.strip, record.values()))
         try:
-            self._refuse_unreadable(record)
+            record = self._in_one_form(record)
             if self.spec.lookup:
                 return self._fitting(self.lookups.find(self.spec, record), held)
             return self._fitting(self.spec.converter.make(self._given(record)), held)
@@ -136,17 +136,16 @@ class ColumnConverter:
         value = record[spec.source_field]
         return Given(self.zone, self.as_of, value, record, spec.with_, spec.choices)
 
-    def _refuse_unreadable(self, record: Mapping[str, str]) -> None:
-        """Check that a date or time for a text column is one.
+    def _in_one_form(self, record: Record) -> Record:
+        """``record``; for a text column each date and time as every channel's would be written.
 
         A channel passes on a value that does not fit its type with a remark after it, which must
         not end up in a text.
         """
-        if self.spec.converter.keeps_text:
-            for name, text in record.items():
-                parse = _PARSERS.get(self.types[name])
-                if parse and text.strip():
-                    parse(text)
+        if not self.spec.converter.keeps_text:
+            return record
+        forms = {name: _WRITTEN.get(self.types[name], str) for name in record}
+        return Record({n: (forms[n](t) or "") if t.strip() else t for n, t in record.items()})
 
     def _entity(self, record: Record, key: str | None) -> Outcome:
         held = any(map(str.strip, record.values()))
@@ -179,9 +178,8 @@ class ColumnConverter:
         return Outcome(value, held, misfits, derived)
 
 
-_PARSERS: dict[str, Callable[[str], object]] = {
+_WRITTEN: dict[str, Callable[[str], str | None]] = {
     "date": convert.iso_date,
-    "time": convert.duration,
-    # Any zone will do: all that is asked is whether the text is a timestamp.
-    "timestamp": lambda raw: convert.timestamp(raw, ZoneInfo("UTC")),
+    "time": convert.clock,
+    "timestamp": convert.stamp,
 }

@@ -28,6 +28,8 @@ COLUMNS = {
         "sex": "text",
         "site_id": "integer",
         "seen": "timestamp",
+        "stamp": "text",
+        "plan": "text",
         "starts": "date",
         "ends": "date",
         "data": "jsonb",
@@ -40,6 +42,8 @@ COLUMNS = {
         "person_id": "integer",
         "starts": "timestamptz",
         "remark": "text",
+        "clock": "text",
+        "with_id": "integer",
         "kind": "text",
         "status": "text",
         "told": "text",
@@ -115,6 +119,8 @@ def test_each_value_of_a_new_row_is_converted(tmp_path: Path) -> None:
         "sex": "f",
         "site_id": "1",
         "seen": "2025-07-01 09:30:00",
+        "stamp": "2025-07-01 09:30:00",
+        "plan": "2025-01-01",
         "starts": "2025-01-01",
         "ends": "2025-01-01",
         "data": '{"file": "F1"}',
@@ -152,6 +158,7 @@ def test_a_value_that_does_not_fit_a_new_row_is_empty_or_its_default(tmp_path: P
         told("seen", "not a time", "P1", EMPTY),
         told("sex", "not one of the choices", "P1", EMPTY),
         told("site_id", "names no row of site", "P1", EMPTY),
+        told("stamp", "not a time", "P1", EMPTY),
     ]
 
 
@@ -196,6 +203,32 @@ def test_a_date_in_a_column_with_a_time_is_midnight_and_derived(tmp_path: Path) 
     ]
     (fit,) = (f for f in made.plan.entities["people"].fits if f.column == "seen")
     assert (fit.held, fit.misfits) == (3, 1)
+
+
+def test_a_date_or_a_time_in_a_text_has_one_form_or_does_not_fit(tmp_path: Path) -> None:
+    """What a channel remarks of a value must not come into a text."""
+    people = [
+        person(1, seen="2025-07-01T09:30:00+10:00", **{"from": "2025-07-01"}),
+        person(2, seen="31/02/2025 9h (not d/m/y and a time)", **{"from": "1/13/2025 (not d/m/y)"}),
+        person(3, seen=" ", **{"from": " "}),
+        person(4, seen="2025-07-01 09:30:00", **{"from": "2025-07-01 "}),
+        person(5, seen="2025-07-01"),
+    ]
+    visits = [visit(1, time="24:00:00"), visit(2, time="9h (not a time)"), visit(3, time="")]
+    made = written(tmp_path, records={"people": people, "visits": visits}).planned()
+    texts = {row["fid"]: (row["stamp"], row["plan"]) for row in made.rows("people").values()}
+    empty = (None, None)
+    # Each channel writes a timestamp in a form of its own: the text is the same.
+    both = ("2025-07-01 09:30:00", "2025-07-01")
+    day = ("2025-07-01", None)
+    assert texts == {"P1": both, "P2": empty, "P3": empty, "P4": both, "P5": day}
+    assert {key: row["clock"] for key, row in of_visits(made).items()} == {
+        "V1": "24:00:00",
+        "V2": None,
+        "V3": None,
+    }
+    places = {(line[1], line[3]) for line in made.misfits if line[1] in ("stamp", "plan", "clock")}
+    assert places == {("stamp", "P2"), ("plan", "P2"), ("clock", "V2")}
 
 
 @pytest.mark.parametrize(
@@ -340,6 +373,21 @@ def test_a_link_finds_its_row_in_any_case_or_leaves_its_record_out(tmp_path: Pat
     assert account.left_out == {"of nobody": 1, unknown: 2}
     assert made.misfits == []
     assert made.plan.entities["visits"].fits[0] == ColumnFit("person_id", 3, 0, 0)
+
+
+def test_a_link_that_may_miss_is_empty_and_told_if_it_names_somebody(tmp_path: Path) -> None:
+    others = {"V1": "", "V2": " ", "V3": "p1", "V4": "P9", "V5": "P7"}
+    visits = [visit(n, **{"with": others[f"V{n}"]}) for n in range(1, 6)]
+    people = [ONE, person(9)]
+    made = written(tmp_path, records={"people": people, "visits": visits}).planned()
+    found = {key: row["with_id"] for key, row in of_visits(made).items()}
+    assert found == {**dict.fromkeys(others), "V3": "100"}
+    reason = "names no row of people"
+    assert made.misfits == [
+        told("with_id", reason, "V4", EMPTY, "visits"),
+        told("with_id", reason, "V5", EMPTY, "visits"),
+    ]
+    assert ColumnFit("with_id", 3, 2, 5) in made.plan.entities["visits"].fits
 
 
 def test_of_no_record_there_are_sums_of_nothing(tmp_path: Path) -> None:
