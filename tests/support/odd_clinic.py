@@ -70,6 +70,15 @@ ODD: dict[tuple[str, str], tuple[object, ...]] = {
         "",
     ),
     ("API_Messages", "SMSCredits"): (1, 2.5, 0, -1, 10_000_000_000),
+    ("API_Replies", "ReplyMessageBody"): NAMES,
+    ("API_Replies", "SenderPhoneMobileIntFormat"): PHONES,
+    ("API_Replies", "Timestamp"): ("2025-10-05 02:30:00", "2025-04-06 02:30:00.5", ""),
+    ("@Letters", "Title"): NAMES[::-1],
+    ("@Letters", "Body"): NAMES,
+    ("@Letters", "Date"): ("", "0202-01-01", "2025-10-05"),
+    ("@ Dates to Connect", "Funding"): ("", 'a, "b"', "x\ry"),
+    ("@ Dates to Connect", "End_Date"): ("", "", "2025-10-05", "3000-01-01"),
+    ("@ Dates to Connect", "To_Contact_Date"): ("2025-10-05", "", "1066-10-14"),
 }
 LINKS = {"API_event": "id_Contact", "API_Notes": "id_Key", "API_Contact_Details": "id.key"}
 

@@ -162,6 +162,12 @@ def test_a_value_that_does_not_fit_a_new_row_is_empty_or_its_default(tmp_path: P
     ]
 
 
+def test_a_text_may_be_as_long_as_its_column(tmp_path: Path) -> None:
+    people = [person(n, name=name) for n, name in enumerate(("twelve chars", "🙂" * 12, "🙂" * 13))]
+    made = written(tmp_path, records={"people": people}).planned()
+    assert [row["name"] for row in made.rows("people").values()] == ["twelve chars", "🙂" * 12, ""]
+
+
 def test_a_value_that_does_not_fit_leaves_what_nexus_has(tmp_path: Path) -> None:
     was = {"id": "7", "fid": "p1", "name": "Person 1", "sex": "m", "site_id": "2", "own": "x"}
     was |= {"data": '{"file": "F0", "more": 1}', "card": "{}"}
