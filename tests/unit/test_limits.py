@@ -176,6 +176,7 @@ def test_a_whole_number_fits_up_to_the_last_that_its_type_holds(
         ("numeric(4,1)", "-999.9", "1000"),
         ("numeric(4,1)", "0.10", "0.01"),
         ("numeric", "9" * 400, "9" * 401),
+        ("numeric(1000,700)", "9" * 300, "9" * 301),
     ],
 )
 def test_a_number_fits_with_every_digit_or_not_at_all(kind: str, fits: str, beyond: str) -> None:

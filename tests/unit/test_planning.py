@@ -95,6 +95,7 @@ def test_each_value_of_a_new_row_is_converted(tmp_path: Path) -> None:
     card = [
         {"id": "D2", "of": "P1", "kind": "phone", "value": "0401 234 567", "label": "Home"},
         {"id": "D1", "of": "p1 ", "kind": "email", "value": "a@b.example"},
+        {"id": "D0", "of": "P1", "kind": "phone", "value": "13 12 34"},  # in the order of ids
     ]
     made = written(tmp_path, records={"people": [one], "details": card}).planned()
     (row,) = made.rows("people").values()
@@ -102,6 +103,7 @@ def test_each_value_of_a_new_row_is_converted(tmp_path: Path) -> None:
         "email": "a@b.example",
         "emails": [{"address": "a@b.example", "label": ""}],
         "phones": [
+            {"type": "phone", "number": "13 12 34", "phone": "13 12 34", "label": ""},
             {
                 "type": "phone",
                 "number": "0401 234 567",
@@ -129,11 +131,12 @@ def test_each_value_of_a_new_row_is_converted(tmp_path: Path) -> None:
     }
     assert made.misfits == made.differences == []
     held = {fit.column: fit.held for fit in made.plan.entities["people"].fits}
-    assert held == {**dict.fromkeys(held, 1), "card": 2}
+    assert held == {**dict.fromkeys(held, 1), "card": 3}
     assert made.ledger == [
         ("people", "people", "new", None, "P1", "100"),
         ("details", "people", "merged", None, "D2", "100"),
         ("details", "people", "merged", None, "D1", "100"),
+        ("details", "people", "merged", None, "D0", "100"),
     ]
 
 
