@@ -185,6 +185,30 @@ def test_a_number_fits_with_every_digit_or_not_at_all(kind: str, fits: str, beyo
         convert.for_type(beyond, kind)
 
 
+def test_a_fraction_is_no_whole_number_and_no_zero_has_a_sign() -> None:
+    for value in ("2.5", "-0.1", "1e-1"):
+        with pytest.raises(ConversionError, match="not a whole number"):
+            convert.whole(value)
+        with pytest.raises(ConversionError, match="not a whole number"):
+            convert.for_type(value, "integer")
+    assert [convert.whole(value) for value in ("-0", "7.0", " 1e2 ")] == ["0", "7", "100"]
+    assert convert.for_type("-0.00", "numeric") == "0.00"
+    assert convert.for_type("-0.0", "double precision") == "0"
+
+
+def test_a_value_is_foretold_of_the_types_whose_print_is_known() -> None:
+    known = (
+        *("smallint", "integer", "bigint", "real", "double precision", "boolean", "uuid"),
+        *("numeric", "numeric(4,1)", "text", "bpchar", "character(3)", "character varying"),
+        *("character varying(5)", "date", "time without time zone", convert.INSTANT),
+        "timestamp without time zone",
+    )
+    others = ("interval", "bytea", "text[]", "jsonb", "time with time zone", "inet", "")
+    assert [one for one in (*known, *others) if convert.is_foretold(one)] == [*known]
+    of_text = [one for one in (*known, *others) if convert.is_text(one)]
+    assert of_text == ["text", "bpchar", "character(3)", "character varying", known[13]]
+
+
 @pytest.mark.parametrize(
     "value",
     ["1_0", "NaN", "Infinity", "\u0661\u0662", "0x10", "1e100", "1,5", "1.234,5", ".", "e5", "+"],

@@ -110,7 +110,7 @@ def test_each_value_of_a_new_row_is_converted(tmp_path: Path) -> None:
                 "phone": "0401 234 567",
                 "label": "Home",
                 "e164": "+61401234567",
-            }
+            },
         ],
     }
     assert row == {
