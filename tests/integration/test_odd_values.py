@@ -180,6 +180,17 @@ def test_a_channel_of_tables_knows_no_layout_and_hides_no_repetition(
         assert told == Cleaned("Remark", MORE, 1, ("V1",))
 
 
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_timestamp_in_a_text_is_the_same_whichever_channel_it_came_by(
+    small: Open, channel: str
+) -> None:
+    mapping = (('family = { from = "Family" }', 'family = { from = "Changed" }'),)
+    with small(channel, mapping=mapping) as place:
+        rows = place.planned().rows("people")
+        brought = {row["legacy_no"]: row["family"] for row in rows if row["legacy_no"]}
+        assert brought == {f"P{n}": f"2025-10-0{n} 08:00:00" for n in (1, 2, 3)}
+
+
 # ---------------------------------------------------------------- what a channel cannot give
 
 

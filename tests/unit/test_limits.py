@@ -196,6 +196,11 @@ def test_a_fraction_is_no_whole_number_and_no_zero_has_a_sign() -> None:
     assert convert.for_type("-0.0", "double precision") == "0"
 
 
+def test_a_text_has_blanks_at_its_end_where_its_column_has_a_length() -> None:
+    assert convert.for_type("ab", "character(4)") == "ab  "
+    assert convert.for_type("ab", "character varying(4)") == convert.for_type("ab", "text") == "ab"
+
+
 def test_a_value_is_foretold_of_the_types_whose_print_is_known() -> None:
     known = (
         *("smallint", "integer", "bigint", "real", "double precision", "boolean", "uuid"),

@@ -301,7 +301,7 @@ def test_each_record_has_its_line_and_its_sum(tmp_path: Path) -> None:
         person(1, seen="2025-07-01 09:00"),
         {"id": "P2", "name": " ", "born": ""},
         {"id": "P9", "name": "x", "born": "2030-01-01"},
-        person(3, born="2030-01-01"),
+        person(3, born="2030-01-01", seen="2025-07-01"),
         {"id": "P4", "born": "1990-01-01", "seen": "2025-07-01 09:00"},
     ]
     details = [
