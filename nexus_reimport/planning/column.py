@@ -144,8 +144,9 @@ class ColumnConverter:
         """
         if not self.spec.converter.keeps_text:
             return record
-        forms = {name: _WRITTEN.get(self.types[name], str) for name in record}
-        return Record({n: (forms[n](t) or "") if t.strip() else t for n, t in record.items()})
+        dated = [n for n, text in record.items() if self.types[n] in _WRITTEN and text.strip()]
+        written = {name: _WRITTEN[self.types[name]](record[name]) or "" for name in dated}
+        return Record(record | written) if written else record
 
     def _entity(self, record: Record, key: str | None) -> Outcome:
         held = any(map(str.strip, record.values()))
