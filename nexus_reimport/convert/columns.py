@@ -149,8 +149,6 @@ def _numeric(precision: int, scale: int, value: str) -> str:
 def _floating(digits: int, value: str) -> str:
     """A number that a binary fraction gives back, digit by digit, as the shortest that does."""
     given = _EXACT.normalize(number(value))
-    if not given:
-        return "0"
     power = given.adjusted()
     # The column would hold another number in silence.
     if len(given.as_tuple().digits) > digits or not _TINIEST <= power < digits:

@@ -193,7 +193,7 @@ def test_a_fraction_is_no_whole_number_and_no_zero_has_a_sign() -> None:
             convert.for_type(value, "integer")
     assert [convert.whole(value) for value in ("-0", "7.0", " 1e2 ")] == ["0", "7", "100"]
     assert convert.for_type("-0.00", "numeric") == "0.00"
-    assert convert.for_type("-0.0", "double precision") == "0"
+    assert [convert.for_type(v, "real") for v in ("-0.0", "0e99", "0.000")] == ["0", "0", "0"]
 
 
 def test_a_text_has_blanks_at_its_end_where_its_column_has_a_length() -> None:

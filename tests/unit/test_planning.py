@@ -47,6 +47,7 @@ COLUMNS = {
         "kind": "text",
         "status": "text",
         "told": "text",
+        "first": "text",
         "made": "timestamptz",
     },
 }
@@ -430,7 +431,7 @@ def test_a_new_visit_is_over_or_still_to_come(
     row = of_visits(made)["V1"]
     # What is planned as scheduled and over is no case of the rule: nobody has decided it.
     assert (row["status"], row["told"], row["kind"]) == (status, "yes", "noted")
-    assert row["made"] == "2026-03-01 02:00:00+00"
+    assert (row["made"], row["first"]) == ("2026-03-01 02:00:00+00", "P1")
     assert of_visits(made)["V2"]["told"] == "no"
     assert [line[2] for line in made.misfits] == [*more]
     rules = {o.rule: o.rows for o in made.plan.entities["visits"].overridden}
