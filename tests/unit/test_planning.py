@@ -487,7 +487,8 @@ def gone(number: int, **more: str) -> dict[str, str | None]:
 
 def test_what_is_purged_is_what_nothing_points_at(tmp_path: Path) -> None:
     key = "00000000-0000-4000-8000-00000000000{}"
-    rows = [gone(5), gone(6), gone(7), gone(8), gone(9, fid="P2"), gone(10) | {"fid": None}]
+    rows = [gone(5), gone(6), gone(7), gone(8, fid="G0"), gone(9, fid="P2")]
+    rows.append(gone(10) | {"fid": None})
     visits = [
         {"id": key.format(1), "person_id": "6"},  # is purged too
         {"id": key.format(2), "person_id": "7"},  # stays: something points at it
@@ -511,7 +512,7 @@ def test_what_is_purged_is_what_nothing_points_at(tmp_path: Path) -> None:
         "5": ("purged", "not_in_filemaker", "G5"),
         "6": ("purged", "not_in_filemaker", "G6"),
         "7": ("kept", "not_in_filemaker, something points at it", "G7"),
-        "8": ("kept", "not_in_filemaker, something points at it", "G8"),
+        "8": ("kept", "not_in_filemaker, something points at it", "G0"),
         "9": ("kept", "left_out_by_rule", "P2"),
         "10": ("purged", "not_in_filemaker", "G10"),
         key.format(1): ("purged", "no_filemaker_id", None),
@@ -525,8 +526,8 @@ def test_what_is_purged_is_what_nothing_points_at(tmp_path: Path) -> None:
     ]
     new = made.rows("visits").keys() - {key.format(2)}
     assert made.lines(made.plan.id_map) == [
+        ("people", "G0", "8"),
         ("people", "G7", "7"),
-        ("people", "G8", "8"),
         ("people", "P1", "100"),
         ("people", "P2", "9"),
         ("visits", "V1", *new),
