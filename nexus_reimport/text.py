@@ -42,7 +42,7 @@ _UNSEEN = re.compile(
 # The same in UTF-8, which has no surrogates.
 _CONTROL_BYTES = bytes({*range(0x20)} - {*b"\t\n\x0b\r"})
 _NO_CHARACTERS = ("\ufffe".encode(), "\uffff".encode())
-# A numeric id that went through a spreadsheet comes back as 7.0.
+# A number that went through a spreadsheet comes back as 7.0.
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
 # Signs without a look of their own (variation selectors): being marks, `fold` would keep them.
 _VARIANTS = re.compile("[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
@@ -114,8 +114,13 @@ def id_key(value: str) -> str:
     text = caseless(value)
     if "." not in text and JOINT not in text:  # nearly every id, of which there are many
         return text.strip()
-    parts = (part.strip() for part in text.split(JOINT))
-    return JOINT.join(whole[1] if (whole := _WHOLE.fullmatch(part)) else part for part in parts)
+    return JOINT.join(without_point(part.strip()) for part in text.split(JOINT))
+
+
+def without_point(value: str) -> str:
+    """``value`` without the ``.0`` that a spreadsheet gives a number."""
+    whole = _WHOLE.fullmatch(value)
+    return whole[1] if whole else value
 
 
 def is_clean(values: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from nexus_reimport.convert.outcome import ConversionError, Partial
 from nexus_reimport.convert.registry import Detail
 from nexus_reimport.convert.texts import flag, is_flag, text
-from nexus_reimport.text import LINE_ENDS, name_key, visible
+from nexus_reimport.text import LINE_ENDS, name_key, visible, without_point
 
 T = TypeVar("T")
 _KINDS = frozenset({"phone", "mobile", "email", "address"})
@@ -23,6 +23,7 @@ _IN_AN_ADDRESS = "a phone or an e-mail in the record of an address"
 _NO_FLAG = "a default that is neither yes nor no: taken as no"
 _ONLY_A_LABEL = "a label without a phone or an e-mail"
 _NO_LINE = "an address that is a label or a country alone"
+_POINT = "a postcode with .0, as a spreadsheet writes numbers: taken without it"
 _NO_KIND = "a label or a country alone, of unknown kind"
 _COUNTRY_OF_A_PHONE = "a country in the record of a phone or an e-mail: it is not taken"
 _BESIDE_A_PHONE = "an address in the record of a phone or an e-mail"
@@ -50,7 +51,7 @@ def e164(value: str) -> str | None:
 
     Source: ITU-T E.164; Australian Communications and Media Authority, "Phone number types".
     """
-    digits = _FORMAT.sub("", visible(value))
+    digits = _FORMAT.sub("", without_point(visible(value).strip()))
     # Areas begin with 2, 3, 7 or 8, mobiles with 4; the 0 in +61 (0)4 is not dialled from abroad.
     national = re.fullmatch(r"(?:(?:\+|00|0011)?610?|0)([2-478][0-9]{8})", digits)
     if national:
@@ -217,6 +218,9 @@ def address_entry(detail: Detail, *, in_australia: bool = True) -> Partial | Non
     if declared and is_unknown:
         derived = (_OF_UNKNOWN_KIND.format(_AS["address"]),)
     # 0200 to 0999 (ACT, NT) lose their zero where a spreadsheet takes them for numbers.
+    if (bare := without_point(parts["postcode"])) != parts["postcode"]:
+        parts["postcode"] = bare
+        derived += (_POINT,)
     is_at_home = country(parts["country"]) in ("", HOME)
     if in_australia and is_at_home and re.fullmatch(r"[2-9][0-9]{2}", parts["postcode"]):
         parts["postcode"] = f"0{parts['postcode']}"

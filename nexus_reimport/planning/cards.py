@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from nexus_reimport import convert, strict_json
-from nexus_reimport.text import LINE_ENDS, folded, name_key, visible
+from nexus_reimport.text import LINE_ENDS, folded, name_key, visible, without_point
 
 Card = Mapping[str, Any]
 Keys = Sequence[str]  # the JSON keys that hold a part, its list of entries first
@@ -422,7 +422,7 @@ def _folded(text: str) -> str:
 
     What nobody sees does not count: pasted numbers and addresses have marks around them.
     """
-    text = visible(text) or text
+    text = without_point(visible(text) or text)
     digits = re.sub(r"\D", "", text)
     if len(digits) >= _DIGITS_OF_A_PHONE and not re.search(r"[^\W\d_]|@", text):
         # Service numbers (13, 1300) have no E.164 form: their digits are compared.

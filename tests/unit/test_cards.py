@@ -255,6 +255,16 @@ def test_a_mobile_whose_zero_a_spreadsheet_has_removed_is_spelt_as_filemaker_spe
     assert (again.card, again.of("phones").respelt) == (made.card, 0)
 
 
+@pytest.mark.parametrize("written", ["491570001.0", "0491570001.0"])
+def test_a_phone_that_a_spreadsheet_wrote_as_a_number_is_no_other_one(written: str) -> None:
+    held = {"phones": [{"number": MUM, "phone": MUM, "label": "Mum"}]}
+    made = Side(held, [mobile(written)], {"card": "filemaker"})
+    assert made.card == held
+    assert (made.of("phones").same, made.of("phones").different) == (1, 0)
+    home = {"phones": [{"number": "55501234", "phone": "55501234", "label": ""}]}
+    assert Side(home, [mobile("55501234.0")], {"card": "filemaker"}).card == home
+
+
 def test_a_mobile_that_lacks_its_zero_on_both_sides_is_left_alone() -> None:
     held = {"phones": [{"number": "491570001", "phone": "491570001", "label": ""}]}
     made = Side(held, [mobile("491570001")])

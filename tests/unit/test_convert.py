@@ -377,6 +377,9 @@ def test_the_default_mobile_comes_first_and_carries_both_keys() -> None:
         ("61491570006", "+61491570006"),
         ("0011 61 491 570 006", "+61491570006"),
         ("491570006", "+61491570006"),  # a spreadsheet took the zero
+        ("491570006.0", "+61491570006"),
+        ("+61491570006.00", "+61491570006"),
+        ("0491.570.0", None),
         ("+44 20 7946 0958", "+442079460958"),
         ("1300 555 012", None),
         ("13 11 14", None),
@@ -560,6 +563,25 @@ def test_a_postcode_is_text_and_gets_back_the_zero_that_a_number_lost() -> None:
     assert made.derived == ("a postcode of three digits: its leading zero was restored",)
     abroad = convert.address_card(details({**address, "postcode": "800", "country": "Iceland"}))
     assert (abroad.value["postcode"], abroad.derived) == ("800", ())
+
+
+@pytest.mark.parametrize(
+    ("written", "postcode", "is_bare"), [("2000.0", "2000", True), ("2000", "2000", False)]
+)
+def test_a_postcode_that_a_spreadsheet_wrote_as_a_number_is_taken_without_its_point(
+    written: str, postcode: str, is_bare: bool
+) -> None:
+    (told,) = {convert.address_card(details({"line1": "1 St", "postcode": written})).derived}
+    card = convert.address_card(details({"line1": "1 St", "postcode": written})).value
+    assert (card["postcode"], card["addresses"][0]["full_address"]) == (
+        postcode,
+        f"1 St, {postcode}",
+    )
+    reason = "a postcode with .0, as a spreadsheet writes numbers: taken without it"
+    assert told == ((reason,) if is_bare else ())
+    both = convert.address_card(details({"line1": "1 St", "postcode": "800.0"}))
+    assert both.value["postcode"] == "0800"
+    assert len(both.derived) == 2
 
 
 def test_a_postcode_of_three_digits_is_a_whole_one_in_another_country() -> None:

@@ -51,7 +51,7 @@ COLUMNS = {
         "made": "timestamptz",
     },
 }
-SITES = [("1", "North"), ("2", "South"), ("3", "Twice"), ("4", " twice ")]
+SITES = [("1", "North"), ("2", "South"), ("3", "Twice"), ("4", " twice "), ("5", "  ")]
 
 
 def written(folder: Path, **more: Any) -> Written:
@@ -222,7 +222,7 @@ def test_a_date_or_a_time_in_a_text_has_one_form_or_does_not_fit(tmp_path: Path)
         person(2, seen="31/02/2025 9h (not d/m/y and a time)", **{"from": "1/13/2025 (not d/m/y)"}),
         person(3, seen=" ", **{"from": " "}),
         person(4, seen="2025-07-01 09:30:00", **{"from": "2025-07-01 "}),
-        person(5, seen="2025-07-01"),
+        person(5, seen="2025-07-01", to="2020-01-01"),  # no start that it could be before
     ]
     visits = [visit(1, time="24:00:00"), visit(2, time="9h (not a time)"), visit(3, time="")]
     made = written(tmp_path, records={"people": people, "visits": visits}).planned()
@@ -237,6 +237,7 @@ def test_a_date_or_a_time_in_a_text_has_one_form_or_does_not_fit(tmp_path: Path)
         "V2": None,
         "V3": None,
     }
+    assert {row["ends"] for row in made.rows("people").values()} == {None, "2020-01-01"}
     places = {(line[1], line[3]) for line in made.misfits if line[1] in ("stamp", "plan", "clock")}
     assert places == {("stamp", "P2"), ("plan", "P2"), ("clock", "V2")}
 
