@@ -600,6 +600,21 @@ def test_a_row_that_the_last_run_loaded_is_found_again(tmp_path: Path) -> None:
     assert ("visits", "V7", key.format(1)) in made.lines(made.plan.id_map)
 
 
+def test_of_two_rows_that_were_loaded_as_one_record_the_other_is_not_its_row_any_more(
+    tmp_path: Path,
+) -> None:
+    key = "00000000-0000-4000-8000-00000000000{}"
+    rows = [{"id": key.format(n), "starts": "2020-01-01 00:00:00+00"} for n in (1, 2)]
+    id_map = [("visits", "V1", key.format(1)), ("visits", "v1", key.format(2))]
+    records = {"people": [ONE], "visits": [visit(1)]}
+    made = written(tmp_path, records=records, rows={"visits": rows}, id_map=id_map).planned()
+    assert made.ledger[1:] == [
+        ("visits", "visits", "replaced", None, "V1", key.format(1)),
+        ("visits", "visits", "kept", "not_in_filemaker", "v1", key.format(2)),
+    ]
+    assert made.lines(made.plan.id_map)[1:] == [("visits", "V1", key.format(1))]
+
+
 # ---------------------------------------------------------------- values by hand
 
 
