@@ -30,6 +30,7 @@ OF_UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
     "value",
     [
         "1234",
+        "A" * len(OF_UUID),
         "0f8f_d5b-d9cb-469f-a165-70867728950e",
         "0x8fad5bd9cb469fa16570867728950e",
         "+f8fad5bd9cb469fa16570867728950e",

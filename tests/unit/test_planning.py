@@ -501,7 +501,8 @@ def test_what_is_purged_is_what_nothing_points_at(tmp_path: Path) -> None:
     pointer = Pointer("visit", ("person_id",), "foreign key", "people", 2, 0, ("id",))
     made = written(
         tmp_path,
-        records={"people": [ONE, {"id": "P2", "name": ""}], "visits": [visit(1)]},
+        # FileMaker's own visit does not keep a person of whom only the visit knows.
+        records={"people": [ONE, {"id": "P2", "name": ""}], "visits": [visit(1), visit(2, "G5")]},
         rows={"people": rows, "visits": visits},
         pointed_at=[("people", "8"), ("visits", key.format(2))],
         pointers=(pointer, replace(pointer, table="elsewhere")),
@@ -519,6 +520,7 @@ def test_what_is_purged_is_what_nothing_points_at(tmp_path: Path) -> None:
         key.format(1): ("purged", "no_filemaker_id", None),
         key.format(2): ("kept", "no_filemaker_id, something points at it", None),
     }
+    assert ("visits", "visits", "left out", "of somebody unknown", "V2", None) in made.ledger
     people = made.plan.entities["people"]
     assert (people.rows_before, people.kept, people.purged, people.new) == (6, 3, 3, 1)
     assert [(u.cause, u.count, u.decision, u.kept_by_closure) for u in people.unmatched] == [
@@ -541,7 +543,6 @@ def test_a_row_that_a_purged_row_points_at_goes_and_one_that_a_saved_row_points_
     """Person 5 is kept for a visit, which is kept for person 6, which is kept for a visit, ..."""
     key = "00000000-0000-4000-8000-00000000000{}"
     visits = [{"id": key.format(n), "person_id": str(n)} for n in (5, 6, 7, 8)]
-    visits[3] |= {"remark": "of nobody else"}
     to_visit = Pointer("person", ("own",), "a foreign key", "visits", 3, 0, ("id",))
     people: list[dict[str, str | None]] = [
         gone(5, own=key.format(6)),
@@ -556,6 +557,8 @@ def test_a_row_that_a_purged_row_points_at_goes_and_one_that_a_saved_row_points_
         pointers=(
             Pointer("visit", ("person_id",), "foreign key", "people", 4, 0, ("id",)),
             to_visit,
+            # No row points by this one: not even where nothing is on either side.
+            replace(to_visit, columns=("born",), to=("remark",)),
         ),
         decisions={
             "people": decided(not_in_filemaker="purge"),
