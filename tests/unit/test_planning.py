@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nexus_reimport.errors import StopError
+from nexus_reimport.files import rowfile
 from nexus_reimport.model import ByHand, ColumnFit, Misfits
 from nexus_reimport.model.survey import Pointer
 from nexus_reimport.planning import manual, overtaken
@@ -345,6 +346,14 @@ def test_each_record_has_its_line_and_its_sum(tmp_path: Path) -> None:
     assert (held["name"], held["born"], held["card"]) == (1, 1, 2)
 
 
+def test_after_a_page_of_records_that_are_left_out_the_next_one_is_read(tmp_path: Path) -> None:
+    visits = [{"id": f"V{n}", "of": ""} for n in range(rowfile.BATCH)]
+    records = {"people": [person(1, seen="2025-07-01 09:00")], "visits": [*visits, visit(99_999)]}
+    made = written(tmp_path, records=records).planned()
+    (account,) = (a for a in made.plan.accounts if a.source == "visits")
+    assert (account.loaded, account.left_out) == (1, {"of nobody": rowfile.BATCH})
+
+
 # ---------------------------------------------------------------- links, times and rules
 
 
@@ -549,6 +558,7 @@ def test_a_row_that_a_purged_row_points_at_goes_and_one_that_a_saved_row_points_
         gone(6, own=key.format(7)),
         gone(7),
         gone(8, own=key.format(8)),
+        gone(9) | {"fid": None},
     ]
     made = written(
         tmp_path,
@@ -565,17 +575,17 @@ def test_a_row_that_a_purged_row_points_at_goes_and_one_that_a_saved_row_points_
             "visits": decided(no_filemaker_id="purge"),
         },
     ).planned()
-    assert [*made.rows("people")] == ["5", "6", "7"]
+    assert [*made.rows("people")] == ["5", "6", "7", "9"]
     assert [*made.rows("visits")] == [key.format(n) for n in (5, 6, 7)]
     assert made.rows("people")["5"] == {**dict.fromkeys(COLUMNS["people"]), **people[0]}
     sums = {
         n: (e.kept, e.purged, e.unmatched[0].kept_by_closure) for n, e in made.plan.entities.items()
     }
-    assert sums == {"people": (3, 1, 3), "visits": (3, 1, 3)}
+    assert sums == {"people": (4, 1, 3), "visits": (3, 1, 3)}
     filled = {
         c.column: (c.filled_before, c.filled_after) for c in made.plan.entities["people"].changes
     }
-    assert (filled["fid"], filled["name"], filled["born"]) == ((4, 3), (4, 3), (0, 0))
+    assert (filled["fid"], filled["name"], filled["born"]) == ((4, 3), (5, 4), (0, 0))
 
 
 def test_a_row_that_the_last_run_loaded_is_found_again(tmp_path: Path) -> None:
