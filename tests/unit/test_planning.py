@@ -278,12 +278,24 @@ def test_a_row_is_looked_up_by_each_of_the_fields_in_turn(
 
 
 def test_a_place_that_a_text_takes_in_nexus_is_told(tmp_path: Path) -> None:
-    was = {"id": "7", "fid": "P1", "name": "Person 1", "data": '"a text"', "card": "{}"}
-    both = person(1, file="F1"), person(2, seen="2025-07-01 09:00")
-    made = written(tmp_path, records={"people": [*both]}, rows={"people": [was]}).planned()
-    assert made.rows("people")["7"]["data"] == '"a text"'
-    assert made.misfits == [told("data.file", BLOCKED, "P1", STAYS)]
-    assert made.differences == [("people", "7", "data.file", "a text", "F1")]
+    was = {"data": '"a text"', "card": "{}"}
+    rows = [
+        {"id": "7", "fid": "P2", "name": "Old", **was},
+        {"id": "8", "fid": "P1", "name": "Person 1", **was},
+    ]
+    both = person(1, file="F1"), person(2, file="F2"), person(3, seen="2025-07-01 09:00")
+    made = written(tmp_path, records={"people": [*both]}, rows={"people": [*rows]}).planned()
+    assert [made.rows("people")[key]["data"] for key in ("7", "8", "100")] == [
+        *['"a text"'] * 2,
+        "{}",
+    ]
+    assert made.misfits == [told("data.file", BLOCKED, p, STAYS) for p in ("P1", "P2")]
+    # Each once, in the order of FileMaker's ids.
+    assert made.differences == [
+        ("people", "8", "data.file", "a text", "F1"),
+        ("people", "7", "name", "Old", "Person 2"),
+        ("people", "7", "data.file", "a text", "F2"),
+    ]
 
 
 def test_misfits_are_summed_up_by_column_and_reason_with_the_first_ids() -> None:
