@@ -498,6 +498,45 @@ def test_a_rule_that_asks_changes_what_a_person_has_decided(
     assert made.plan.entities["visits"].matched == {"person and start": 2}
 
 
+def test_what_becomes_of_a_value_that_does_not_fit_is_told_of_each_row(tmp_path: Path) -> None:
+    key = "00000000-0000-4000-8000-00000000000{}"
+    at = "2025-06-30 23:00:00+00"
+    people: list[dict[str, str | None]] = [
+        {"id": "7", "fid": "P1", "name": "Person 1", "data": "{}", "card": '{"emails": ["a@b"]}'},
+        {
+            "id": "8",
+            "fid": "P2",
+            "name": "Person 2",
+            "data": "{}",
+            "card": '{"phones": ["131234"]}',
+        },
+    ]
+    visits: list[dict[str, str | None]] = [
+        {"id": key.format(1), "person_id": "7", "starts": at, "kind": "odd", "status": "x"},
+        {"id": key.format(2), "person_id": "8", "starts": at, "kind": None, "status": "x"},
+    ]
+    no_email = [{"id": f"D{n}", "of": f"P{n}", "kind": "email", "value": "1"} for n in (1, 2, 3)]
+    seen = {"seen": "2025-07-01 09:00"}
+    records = {
+        "people": [person(1), person(2), person(3, **seen)],
+        "details": no_email,
+        "visits": [visit(n, f"P{n}", kind="a poem") for n in (1, 2, 3)],
+    }
+    made = written(tmp_path, records=records, rows={"people": people, "visits": visits}).planned()
+    reason, no_choice = "an e-mail without @", "not one of the choices"
+    default = f"{no_choice}: the default of a new row is used"
+    assert made.misfits == [
+        told("card", reason, "P1", STAYS),
+        told("card", reason, "P2", EMPTY),  # it has a phone, and no e-mail
+        told("card", reason, "P3", EMPTY),
+        told("kind", no_choice, "V1", STAYS, "visits"),
+        told("kind", no_choice, "V2", EMPTY, "visits"),
+        told("kind", default, "V3", EMPTY, "visits"),
+    ]
+    kinds = {key: row["kind"] for key, row in of_visits(made).items()}
+    assert kinds == {"V1": "odd", "V2": None, "V3": "plain"}
+
+
 # ---------------------------------------------------------------- what goes and what stays
 
 
