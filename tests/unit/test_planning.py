@@ -732,6 +732,16 @@ def test_only_an_empty_value_is_filled_by_hand_and_each_is_counted(tmp_path: Pat
     assert not [*tmp_path.glob("draft_*")]
 
 
+def test_where_nothing_is_purged_values_are_filled_and_counted_too(tmp_path: Path) -> None:
+    seen = {"seen": "2025-07-01 09:00"}
+    people = [person(1, site="North", **seen), person(2, **seen), person(3, **seen)]
+    clinic = written(tmp_path, records={"people": people})
+    assert clinic.planned().plan.by_hand == (ByHand("sites", "people", 2, 0, 0, 0),)
+    made = clinic.planned(by_hand(("101", "Person 2", "2")))
+    assert made.plan.by_hand == (ByHand("sites", "people", 1, 1, 1, 0),)
+    assert [row["site_id"] for row in made.rows("people").values()] == ["1", "2", None]
+
+
 def test_a_value_that_nexus_has_got_since_is_not_needed(tmp_path: Path) -> None:
     given = by_hand(("1", "Person 1", "2"), untouched=True)
     made = with_people(tmp_path).planned(given)
