@@ -32,6 +32,7 @@ class Past:
     at: datetime | None
     kind: str
     verdict: Verdict
+    headline: str
     tone: str
     approval: Approval | None
     waited: float | None  # seconds that writers waited
@@ -56,12 +57,14 @@ def past(run: Run, undone: dict[str, str], *, is_at_work: bool = False) -> Past:
     """One run as the list shows it."""
     entries = run.events()
     verdict = Verdict.RUNNING if is_at_work else run.standing()  # also between two stages
+    is_running = verdict is Verdict.RUNNING
     done: Applied | Undone | None = run.loaded(Applied) or run.loaded(Undone)
     return Past(
         run=run,
         at=entries[0].at if entries else None,
         kind=kind_of(run, entries),
         verdict=verdict,
+        headline="RUNNING: a process is at work on it" if is_running else run.headline(),
         tone=_TONES.get(verdict, "bad"),
         approval=run.loaded(Approval),
         waited=done.writers_waited if done and done.committed else None,

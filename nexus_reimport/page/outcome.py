@@ -172,37 +172,18 @@ def patients_after(run: Run, settings: Settings) -> int:
 
 # ---------------------------------------------------------------- the headline
 
-_HEADLINES = {
-    Verdict.COMPLETE: ("COMPLETE: reimported and verified", "good"),
-    Verdict.STOPPED: ("NO-GO: it was stopped; nothing was written", "bad"),
-    Verdict.FAILED: ("FAILED: nothing was written", "bad"),
-    Verdict.KILLED: ("KILLED: it was interrupted; nothing was written", "bad"),
-    Verdict.PARTIAL: ("NOT USED: it was given up; nothing was written", "attention"),
-    Verdict.COMMITTED_UNVERIFIED: ("COMMITTED, NOT VERIFIED: a person must decide", "bad"),
-    Verdict.IN_DOUBT: ("IN DOUBT: its journal does not say whether it was committed", "bad"),
-    Verdict.UNDONE: ("UNDONE: committed, and taken back since", "attention"),
-}
-
-
-_OF_A_ROLLBACK = {
-    Verdict.COMPLETE: "COMPLETE: taken back and verified",
-    Verdict.STOPPED: "STOPPED: nothing was taken back",
-    Verdict.FAILED: "FAILED: nothing was taken back",
-    Verdict.KILLED: "KILLED: it was interrupted; nothing was taken back",
-    Verdict.COMMITTED_UNVERIFIED: "TAKEN BACK, NOT VERIFIED: a person must decide",
-    Verdict.IN_DOUBT: "IN DOUBT: its journal does not say whether the run was taken back",
+_TONES = {
+    Verdict.COMPLETE: "good",
+    Verdict.PARTIAL: "attention",
+    Verdict.UNDONE: "attention",
 }
 
 
 def _headline(
     run: Run, verdict: Verdict, refusals: tuple[Refusal, ...], damaged: tuple[str, ...]
 ) -> tuple[str, str]:
-    if run.kind == "rollback" and verdict in _OF_A_ROLLBACK:
-        return _OF_A_ROLLBACK[verdict], _HEADLINES[verdict][1]
-    if verdict is Verdict.STOPPED and run.has(Approval):  # it was a GO
-        return "STOPPED: nothing was written", "bad"
     if verdict is not Verdict.WAITING:
-        return _HEADLINES.get(verdict, (str(verdict), "attention"))
+        return run.headline(), _TONES.get(verdict, "bad")
     if damaged:
         return "NO-GO: its record was changed; it cannot be approved", "bad"
     if refusals:

@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from nexus_reimport import disks
+from nexus_reimport import disks, naming, wording
 from nexus_reimport.errors import ReimportError, file_failure, file_of, is_ours
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
@@ -344,6 +344,24 @@ def last_failure(entries: Sequence[Entry]) -> Entry | None:
         elif last and entry.stage == last.stage:
             last = None
     return last
+
+
+def broken_off(entries: Sequence[Entry]) -> list[str]:
+    """The stages in which a kill has ended the run: no later line says how they ended, or why."""
+    failures = [n for n, entry in enumerate(entries) if entry.event is Event.FAILED]
+    since = entries[failures[-1] + 1 if failures else 0 :]
+    without_end = unfinished(entries)
+    begun = (entry.stage for entry in only(since, Event.STARTED) if entry.stage in without_end)
+    return list(dict.fromkeys(begun))
+
+
+def ended_by(entries: Sequence[Entry]) -> str:
+    """What has broken the run off, in one line: a kill, else its last failure; "" for neither."""
+    if stages := broken_off(entries):
+        names = wording.some(f"“{naming.stage(stage)}”" for stage in stages)
+        return f"it was killed, or its machine stopped, during {names}"
+    failed = last_failure(entries)
+    return failed.headline if failed else ""
 
 
 def settlement(entries: Sequence[Entry], failed: Entry) -> bool | None:

@@ -13,7 +13,7 @@ from nexus_reimport import model, naming, wording
 from nexus_reimport.errors import Busy, RecordError, RecordGone, ReimportError, begun_anew
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import journal, lock, values, verdict
+from nexus_reimport.record import headline, journal, lock, values, verdict
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.notebooks import marks
 from nexus_reimport.record.sealed import bag, chain, check, seal
@@ -247,6 +247,16 @@ class Run:
         """What the journal says became of the run."""
         entries = self.events()
         return verdict.judge(entries, is_cut=self._is_cut(entries))
+
+    def headline(self) -> str:
+        """The verdict and what it means, in one line."""
+        entries = self.events()
+        return headline.of(entries, is_cut=self._is_cut(entries))
+
+    def meaning(self) -> str:
+        """What the verdict means for this run."""
+        entries = self.events()
+        return headline.sentence(entries, is_cut=self._is_cut(entries))
 
     def standing(self) -> Verdict:
         """The verdict; RUNNING while a process is at work on the run, whatever the journal says."""

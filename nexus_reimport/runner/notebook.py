@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,9 @@ from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.interrupt import passed_on
 from nexus_reimport.record import Run, State, Verdict, journal
+from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.notebooks import marks, pages
+from nexus_reimport.record.verdict import UNFINISHED
 from nexus_reimport.runbook import steps
 from nexus_reimport.runner import kernels
 
@@ -163,12 +165,16 @@ def latest(run: Run, page: str) -> str:
 def last_error(run: Run) -> str:
     """The last error that was not made good since, in its four lines; "" where there is none.
 
-    A doubt is told as long as it is one: once the database was asked, what it said is told.
+    A doubt is told as long as it is one: once the database was asked, what it said is told. A kill
+    has no line of its own in the journal: a stage without an end, on which nobody works, is one.
     """
     events = run.events()
-    failed = journal.last_failure(events)
+    failed, verdict = journal.last_failure(events), run.verdict()
+    if journal.broken_off(events) and verdict is not Verdict.COMPLETE:
+        return "" if run.workers() else told_of(run, journal.ended_by(events))
     if failed is None:
-        return ""
+        is_left = run.is_open and verdict in (*UNFINISHED, Verdict.PARTIAL) and not run.workers()
+        return told_of(run, _left_off(events)) if is_left else ""
     error = failed.line
     settled = journal.settlement(events, failed)
     if failed.text("kind") == "InDoubt" and settled is not None:
@@ -182,6 +188,13 @@ def last_error(run: Run) -> str:
         # True of the step that failed, as of a mapping that cannot be read, and not of the run.
         lines["state"] = f"the database is {_left(run)}; this step wrote nothing"
     return str(ReimportError(str(error["what"]), **lines))
+
+
+def _left_off(events: Sequence[Entry]) -> str:
+    """That a run has come to no end, and after which of its steps nobody went on with it."""
+    ended = [entry.stage for entry in events if entry.event is Event.FINISHED]
+    last = f"its last step that ended is “{naming.stage(ended[-1])}”" if ended else "it has no step"
+    return f"nobody is at work on it, and it is not finished: {last}"
 
 
 def _papermill(page: Path, output: Path, parameters: Parameters, starts: int = STARTS) -> None:

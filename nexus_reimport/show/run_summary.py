@@ -59,6 +59,7 @@ def summary(run: Run) -> str:
     verdict = run.standing()
     code = "" if verdict is Verdict.RUNNING else f", exit code {run.exit_code()}"
     code += front.of_pages(run.events()) if run.is_sealed else ""
+    code += "" if verdict is Verdict.RUNNING else f": {run.meaning()}"
     shown = [*facts(run), ("verdict", f"{verdict}{code}"), ("record", str(run.bag))]
     if run.is_sealed:
         shown.append(("seal", run.seal_digest()))

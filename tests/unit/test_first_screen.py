@@ -302,7 +302,7 @@ def test_a_rollback_whose_check_failed_does_not_say_that_all_is_as_before(record
     journal.append(record, Event.ROLLBACK, undoes="20260228T020000Z-ab12")
     journal.append(record, Event.COMMITTING)
     screen = first_screen.read(record)
-    assert screen.headline == "IN DOUBT: nobody knows yet whether the rollback was committed"
+    assert screen.headline == "IN DOUBT: its journal does not say whether the run was taken back"
     assert line(screen, "next") == "nexus-reimport settle dev asks the database"
     journal.append(record, Event.COMMITTED)
     has(record, undone)

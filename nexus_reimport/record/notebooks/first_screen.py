@@ -33,7 +33,7 @@ from nexus_reimport.model import (
     Undone,
 )
 from nexus_reimport.model.approval import short
-from nexus_reimport.record import journal, verdict
+from nexus_reimport.record import headline, journal, verdict
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.notebooks import attention
 from nexus_reimport.record.sealed import front
@@ -48,12 +48,6 @@ _TONES = {
     Verdict.UNDONE: "look",
 }
 _ENDED = (Verdict.STOPPED, Verdict.FAILED, Verdict.KILLED)  # nothing was written, nor will be
-_HEADLINES = {
-    Verdict.COMPLETE: "COMPLETE: deleted, imported and verified",
-    Verdict.KILLED: "KILLED: it was interrupted; nothing was written",
-    Verdict.IN_DOUBT: "IN DOUBT: nobody knows yet whether it was committed",
-    Verdict.UNDONE: "UNDONE: it was committed, and taken back since",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +197,11 @@ def _headline(seen: _Record) -> tuple[str, str]:
             return _go(seen)
         case Verdict.PARTIAL:
             return _under_way(seen), tone
-        case Verdict.COMPLETE if seen.is_rollback:
-            return f"COMPLETE: run {journal.undoes(seen.entries)} was undone, and verified", tone
         case Verdict.STOPPED | Verdict.FAILED:
             return _stopped(seen), tone
         case Verdict.COMMITTED_UNVERIFIED:
             return _unverified(seen)
-    headline = _HEADLINES[seen.verdict]
-    return headline.replace("it was", "the rollback was") if seen.is_rollback else headline, tone
+    return headline.of(seen.entries), tone
 
 
 def _go(seen: _Record) -> tuple[str, str]:

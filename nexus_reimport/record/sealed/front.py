@@ -18,9 +18,9 @@ from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Applied, Approval, Plan, Scope, Undone
 from nexus_reimport.model.approval import short
-from nexus_reimport.record import journal, values, verdict
+from nexus_reimport.record import headline, journal, values, verdict
 from nexus_reimport.record.sealed import bag
-from nexus_reimport.record.verdict import State
+from nexus_reimport.record.verdict import State, Verdict
 
 T = TypeVar("T")
 _WITHOUT_COUNTS = {
@@ -39,6 +39,7 @@ class Front:
     environment: str
     kind: str
     verdict: str
+    meaning: str  # of the verdict, for this run
     sequence: str
     began: datetime | None
     ended: datetime | None
@@ -56,20 +57,21 @@ def read(folder: Path) -> Front:
     payload, info = folder / bag.PAYLOAD, bag.info(folder)
     entries = _entries(payload)
     opened = next(iter(journal.only(entries, Event.OPENED)), None)
-    failed = journal.last_failure(entries)
     done = done_of(payload)
     is_cut = verdict.is_cut(entries, is_sealed=bag.is_sealed(folder))
+    is_complete = verdict.judge(entries, is_cut=is_cut) is Verdict.COMPLETE
     return Front(
         run=folder.name,
         environment=info.get("Environment", folder.parent.name),
         kind=info.get("Kind", journal.kind(entries)),
         verdict=info.get("Verdict", ""),
+        meaning=headline.sentence(entries, is_cut=is_cut),
         sequence=info.get("Sequence", ""),
         began=_at(entries[0]) if entries else None,
         ended=_at(entries[-1]) if entries else None,
         who=opened.text("who") if opened else "",
         approval=value(Approval, payload),
-        failure=failed.headline if failed else "",
+        failure="" if is_complete else journal.ended_by(entries),
         changed=_changed(payload, done, verdict.state(entries, is_cut=is_cut)),
         waited=done.writers_waited if done else None,
         pages=_pages(payload),
@@ -86,7 +88,7 @@ def readme(front: Front) -> str:
     """``README.txt``: what this is, what happened, and how to check it, in plain words."""
     lines = [
         "This folder is the record of one run that reimports patient data into Nexus.",
-        f"{_name(front)}, {when(front)}: {front.verdict}{front.of_pages}.",
+        f"{_name(front)}, {when(front)}: {front.verdict}{front.of_pages}: {front.meaning}.",
         approved(front),
         _happened(front),
         f"To read it, open: {', '.join(front.pages) or 'data/journal.jsonl; it has no pages'}.",
