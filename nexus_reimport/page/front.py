@@ -114,6 +114,11 @@ class Front:
         return self.outcome is not None and self.outcome.run.must_be_finished
 
     @property
+    def must_close(self) -> bool:
+        """Whether that run has come to its end, and its record is still open."""
+        return self.outcome is not None and self.outcome.run.must_be_closed
+
+    @property
     def blocks_the_way_back(self) -> bool:
         """Whether that run would stop a rollback, too: in doubt, or a rollback itself."""
         if not self.must_finish or self.outcome is None:
@@ -135,7 +140,9 @@ class Front:
             return gates.DECIDE
         if self.waiting:
             return next((gate.place for gate in self.gates.closed[:1]), "") or "reimport"
-        return gates.CONNECTIONS if self._broken else "dry-run"
+        if self._broken:
+            return gates.CONNECTIONS
+        return way_back.PLACE if self._was_not_taken_back else "dry-run"
 
     @property
     def now(self) -> Standing:
@@ -166,6 +173,13 @@ class Front:
         shut = (gate for gate in self.gates.closed if gate.state is State.CLOSED)
         return next((gate for gate in shut if gate.place == gates.CONNECTIONS), None)
 
+    @property
+    def _was_not_taken_back(self) -> bool:
+        """Whether the last run was a rollback that came to nothing."""
+        return self.outcome is not None and bool(
+            self.outcome.run.undoes and not self.outcome.is_committed
+        )
+
     def _of_what_stops_a_run(self) -> str:
         """What is next where no run begins before it."""
         if self.away:
@@ -177,6 +191,10 @@ class Front:
 
     def _of_nothing(self) -> str:
         """What is next while nothing is at work, waits, or must be decided."""
+        if self.must_close and self.outcome and self.outcome.verdict is Verdict.COMPLETE:
+            return "Close its record: the button stands below."
+        if self._was_not_taken_back:
+            return "The last run was not taken back. If it still has to be, look again."
         if self.outcome and self.outcome.is_rollback:
             return "Find out why the last run was taken back, then start a dry run."
         if self.outcome and self.outcome.verdict is Verdict.COMPLETE:

@@ -14,6 +14,7 @@ from nexus_reimport.runbook import rollback
 from nexus_reimport.settings import Settings
 from nexus_reimport.show.rollback import links_decided
 
+PLACE = "way-back"  # of it, on the page
 OPTIONS = {NewerDecision.KEEP: ("--keep-newer",), NewerDecision.DISCARD: ("--discard-newer",)}
 
 

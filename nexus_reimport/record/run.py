@@ -275,6 +275,11 @@ class Run:
         """Whether it is open, and unverified or in doubt: no new run begins beside it."""
         return self.is_open and self.verdict() in verdict.UNFINISHED
 
+    @property
+    def must_be_closed(self) -> bool:
+        """Whether nothing is left to do in it but to close its record."""
+        return self.is_open and not self.workers() and self.verdict() in verdict.ENDED
+
     def exit_code(self) -> int:
         """The exit code of the command that made this run."""
         entries = self.events()

@@ -43,6 +43,13 @@ EXIT_CODES = {
 
 
 UNFINISHED = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT)  # a person must decide
+ENDED = (  # nothing is left to do in the run but to close its record
+    Verdict.COMPLETE,
+    Verdict.STOPPED,
+    Verdict.FAILED,
+    Verdict.KILLED,
+    Verdict.UNDONE,
+)
 
 
 class State(StrEnum):

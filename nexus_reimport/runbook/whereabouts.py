@@ -76,15 +76,21 @@ def _after(last: Run, refusals: Sequence[Refusal], who: str) -> str:
         return f"its record was changed after the seal: nexus-reimport record check {name}"
     if verdict is Verdict.COMMITTED_UNVERIFIED:
         return f"its record was closed without verification: nexus-reimport run {name} verifies all"
-    if verdict is Verdict.COMPLETE and last.kind == "rollback":
-        return f"find out why it was taken back, then: nexus-reimport run {name}"
     if verdict is Verdict.COMPLETE:
-        return "nothing"
+        return _after_complete(last)
     if last.is_sealed or verdict is not Verdict.WAITING:
-        return f"{_before_another(last, verdict)}nexus-reimport run {name}"
+        return f"{_before_another(last, verdict)}{last.again}"
     digest = short(last.load(Proposal).digest)
     approve = f"read its 01_preflight, then: nexus-reimport run {name} --approve {digest}{who}"
     return refusals[0].next if refusals else approve
+
+
+def _after_complete(last: Run) -> str:
+    if last.must_be_closed:
+        return f"nexus-reimport seal {last.environment} --run {last.id}"
+    if last.kind == "rollback":
+        return f"find out why it was taken back, then: nexus-reimport run {last.environment}"
+    return "nothing"
 
 
 def _before_another(last: Run, verdict: Verdict) -> str:
@@ -95,7 +101,8 @@ def _before_another(last: Run, verdict: Verdict) -> str:
         return f"{show}: fix it, then: " if stopped else ""
     # One that was in doubt, and not committed, takes no second approval.
     approved = last.has(Approval) and not journal.was_executed(last.events())
-    return "it is approved: go on with 02_execute; or begin again: " if approved else ""
+    page = "90_rollback" if last.undoes else "02_execute"
+    return f"it is approved: go on with {page}; or begin again: " if approved else ""
 
 
 def of(settings: Settings) -> Whereabouts:

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nexus_reimport import wording
-from nexus_reimport.record import Verdict
 from nexus_reimport.runbook.whereabouts import Whereabouts
 from nexus_reimport.show.sign_off import before, counted
-
-# After these nothing is left to do in a run but to close its record.
-_ENDED = (Verdict.COMPLETE, Verdict.STOPPED, Verdict.FAILED, Verdict.KILLED, Verdict.UNDONE)
 
 
 def whereabouts(value: Whereabouts) -> str:
@@ -31,7 +27,7 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     is_beside = first is not None and first != last
     if first and is_beside:
         yield "unfinished", f"{first.id}, {first.kind}, {first.standing()}"
-    if last and not last.is_sealed and not value.is_busy and last.verdict() in _ENDED:
+    if last and last.must_be_closed and not value.is_busy:
         which = f"{value.environment} --run {last.id}" if is_beside else value.environment
         todo = f"nexus-reimport seal {which} closes it, or says what prevents that"
         yield "record", f"not sealed: {todo}"
