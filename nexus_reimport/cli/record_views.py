@@ -14,6 +14,7 @@ from nexus_reimport.cli.output import give, say_left_out, write
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 from nexus_reimport.model import Plan, Report
 from nexus_reimport.record import Run, Verdict, anchor, redaction, runs
+from nexus_reimport.record.run import without_journal
 from nexus_reimport.record.sealed import archive, bag, check, compared
 from nexus_reimport.record.sealed.check import Checked
 from nexus_reimport.record.search.sweep import Hit
@@ -43,6 +44,11 @@ def list_runs(environment: str, *, as_json: bool) -> None:
         (settings.name, folder.name, "", "", "of a former version", "")
         for settings in chosen
         for folder, _ in runs.former(settings)
+    ]
+    rows += [
+        (settings.name, folder.name, "", "", "its journal is missing", "")
+        for settings in chosen
+        for folder in runs.without_journal(settings)
     ]
     values = [
         {
@@ -322,14 +328,17 @@ def _named_or_latest(settings: Settings, run_id: str) -> Run:
         return listed[-1]
     run = next((r for r in listed if r.id == run_id), None)
     if run is None:
-        raise _no_such_run(settings.name, run_id)
+        lost = next((f for f in runs.without_journal(settings) if run_id in ("", f.name)), None)
+        raise without_journal(settings.name, lost) if lost else _no_such_run(settings.name, run_id)
     return run
 
 
 def _no_such_run(environment: str, run: str) -> SettingsError:
     return SettingsError(
         f"{environment} has no run {run}".rstrip() if environment else f"no environment has {run}",
-        next=f"nexus-reimport record list {environment}".rstrip() + " lists the runs",
+        next=f"nexus-reimport record list {environment}".rstrip()
+        + f" lists the runs, and nexus-reimport record check {environment}".rstrip()
+        + " asks the database which it knows",
     )
 
 

@@ -29,8 +29,8 @@ from nexus_reimport.page.signing import Signing
 from nexus_reimport.page.standing import Standing
 from nexus_reimport.page.status import Status
 from nexus_reimport.page.way_back import WayBack
-from nexus_reimport.page.work import Work
-from nexus_reimport.record import Run, Verdict, signatures
+from nexus_reimport.page.work import Failed, Work
+from nexus_reimport.record import Run, Verdict, runs, signatures
 from nexus_reimport.record.verdict import UNFINISHED
 from nexus_reimport.runbook import connections, lost
 from nexus_reimport.runbook.connections import Connections, LastSync
@@ -73,9 +73,10 @@ class Front:
     way_back: Gates | None
     past: list[Past]
     older: int
+    damaged: tuple[str, ...]  # runs whose journals are not there
     lines: list[Line]
     lines_of: str  # the run that they are of
-    failed: list[Command]
+    failed: list[Failed]
     cancelled: Command | None
     form: Form
     asks_who_begins: bool  # a dry run without a name could not be approved from the same account
@@ -142,7 +143,7 @@ class Front:
             return next((gate.place for gate in self.gates.closed[:1]), "") or "reimport"
         if self._broken:
             return gates.CONNECTIONS
-        return way_back.PLACE if self._was_not_taken_back else "dry-run"
+        return way_back.PLACE if self._was_not_taken_back and not self.away else "dry-run"
 
     @property
     def now(self) -> Standing:
@@ -271,6 +272,7 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
         way_back=way_back.gates(look, busy=at_work is not None) if look else None,
         past=past,
         older=older,
+        damaged=tuple(folder.name for folder in runs.without_journal(settings)),
         lines=work.last_lines(of),
         lines_of=of.id if of else "",
         failed=[] if at_work else work.failed_commands(settings),

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from nexus_reimport import naming, record
 from nexus_reimport.model import Applied, Approval, Scope, Undone
-from nexus_reimport.record import Run, Verdict
+from nexus_reimport.record import Run, Verdict, runs
 from nexus_reimport.record.journal import JOURNAL, Entry, was_executed
+from nexus_reimport.record.run import without_journal
 from nexus_reimport.settings import Settings
 
 SHOWN = 20  # of all runs, the newest
@@ -42,10 +43,10 @@ class Past:
 
 def of(settings: Settings, at_work: Run | None) -> tuple[list[Past], int]:
     """The newest runs, newest first, and how many more there are; ``at_work`` has not ended."""
-    runs = record.every(settings)
-    undone = record.taken_back(runs)
-    newest = [past(run, undone, is_at_work=run == at_work) for run in reversed(runs[-SHOWN:])]
-    return newest, max(0, len(runs) - SHOWN)
+    listed = record.every(settings)
+    undone = record.taken_back(listed)
+    newest = [past(run, undone, is_at_work=run == at_work) for run in reversed(listed[-SHOWN:])]
+    return newest, max(0, len(listed) - SHOWN)
 
 
 def taken_back(settings: Settings) -> dict[str, str]:
@@ -81,7 +82,14 @@ def kind_of(run: Run, entries: Sequence[Entry]) -> str:
 
 
 def find(settings: Settings, run_id: str) -> Run | None:
-    """The run of that name."""
+    """The run of that name; None where there is none.
+
+    Raises:
+        RecordError: there is its folder, without a journal.
+    """
+    for folder in runs.without_journal(settings):
+        if folder.name == run_id:
+            raise without_journal(settings.name, folder)
     return next((run for run in record.every(settings) if run.id == run_id), None)
 
 

@@ -100,6 +100,7 @@ class Outcome:
     undo_wait: float | None = None
     pages: tuple[str, ...] = field(default=())
     damaged: tuple[str, ...] = ()  # values of its record that are there and cannot be read back
+    journal: tuple[str, ...] = ()  # what is wrong with its journal
 
     @property
     def is_rollback(self) -> bool:
@@ -153,6 +154,7 @@ def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
         undo_wait=rehearsed.undo_waited if rehearsed else None,
         pages=tuple(sorted((p.name for p in run.folder.rglob("*.html")), key=naming.turn)),
         damaged=damaged,
+        journal=tuple(run.journal_problems()),
     )
 
 

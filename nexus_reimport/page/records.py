@@ -14,6 +14,7 @@ from nexus_reimport import show
 from nexus_reimport.page import front, history, log
 from nexus_reimport.page.handlers import PATH, Nothing, PageHandler
 from nexus_reimport.record import Run
+from nexus_reimport.record.run import gone
 from nexus_reimport.runner import notebook
 
 PAUSE = 1.0  # second between two looks at the journal
@@ -38,8 +39,15 @@ class OneRun(PageHandler):
         """The run of that name."""
         run = history.find(self.desk.settings, run_id)
         if run is None:
+            self._refuse_lost(run_id)
             raise web.HTTPError(404)
         return run
+
+    def _refuse_lost(self, run_id: str) -> None:
+        """Say of a run that the database knows, and whose record is not here, that it is so."""
+        seen, settings = self.desk.status.value, self.desk.settings
+        if seen and run_id in seen.away:
+            raise gone(settings.name, settings.records_folder / run_id)
 
     def _page(self, run: Run) -> str:
         settings = self.desk.settings

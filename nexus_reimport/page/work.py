@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from nexus_reimport import record
+from nexus_reimport import naming, record
 from nexus_reimport.events import Event
 from nexus_reimport.page import commands, log
 from nexus_reimport.page.commands import Command
@@ -18,6 +19,7 @@ from nexus_reimport.settings import Settings
 
 SHOWN = 8  # lines of the log, from its end
 # Of clocks; and a killed run's last line may be younger than what was said of it.
+_BEGUN = re.compile(rf": [0-9]{{2}}_[a-z]+, run ({naming.RUN.pattern})")  # said by a runner
 _SLACK = timedelta(seconds=5)
 
 
@@ -72,20 +74,46 @@ def last_lines(run: Run | None) -> list[Line]:
     return log.lines(run.events())[-SHOWN:][::-1] if run else []
 
 
-def failed_commands(settings: Settings) -> list[Command]:
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A command of which no run tells how it ended, and what is known of that."""
+
+    command: Command
+    how: str
+
+
+def failed_commands(settings: Settings) -> list[Failed]:
     """The commands that have ended without a run that tells how: refused, or never begun.
 
     The last one of each kind, the newest first, until somebody has seen it or, here or elsewhere,
     one of its kind went well.
     """
     return [
-        command
+        Failed(command, _how(settings, command))
         for command in commands.latest_of_each(settings)
         if not command.is_at_work
         and command.seen_by is None
         and not _is_told(command, runs := _written_since(settings, command.at))
         and not _is_superseded(command, runs)
     ]
+
+
+def _how(settings: Settings, command: Command) -> str:
+    """How a command has ended of which no run tells it."""
+    begun = _BEGUN.findall(command.whole_text())
+    if begun:
+        run = begun[-1]
+        is_here = any(one.id == run for one in record.every(settings))
+        lost = "ends earlier than the command" if is_here else "is not in the folder of the records"
+        return (
+            f"it had begun run {run}, and how that ended is not known here: its journal {lost}."
+            f" Bring the record back; nexus-reimport record check {settings.name} says what of it"
+            f" is damaged or missing"
+        )
+    if command.cancelled_by is None:
+        return "refused, or ended before it had begun"
+    by = f" by {command.cancelled_by}" if command.cancelled_by else ""
+    return f"cancelled{by} before it had begun"
 
 
 def _written_since(settings: Settings, at: datetime) -> list[Run]:

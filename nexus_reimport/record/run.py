@@ -46,6 +46,17 @@ def gone(environment: str, place: Path) -> RecordGone:
     )
 
 
+def without_journal(environment: str, folder: Path) -> RecordError:
+    """What is told of a record whose journal is not there, so that nothing says what became."""
+    return RecordError(
+        f"the record of run {folder.name} has no journal: it was moved, or deleted",
+        where=f"environment {environment}, {folder / bag.PAYLOAD}",
+        state="what the run has left in the database is not known without its journal",
+        next="bring the journal back, from an archive or a backup; then:"
+        f" nexus-reimport status {environment}, and nexus-reimport record check {environment}",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run of one environment: where its record and its private files lie."""
@@ -96,7 +107,12 @@ class Run:
         read = journal.scan(self.folder)
         notes = [text for text in (read.cut_note(), read.broken_note()) if text]
         if not notes and self._is_cut(read.entries):
-            notes.append(f"{journal.JOURNAL}: its end is missing: the record was sealed after it")
+            lost = (
+                "its end is missing: the record was sealed after it"
+                if self.is_sealed
+                else "its beginning is missing: bring the journal back from a backup"
+            )
+            notes.append(f"{journal.JOURNAL}: {lost}")
         return notes
 
     @property

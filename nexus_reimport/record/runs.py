@@ -14,8 +14,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nexus_reimport import naming, wording
 from nexus_reimport import settings as environments
-from nexus_reimport import wording
 from nexus_reimport.errors import NotClean, OnlySealed, RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
@@ -229,6 +229,13 @@ def every(settings: Settings) -> list[Run]:
 def folders(settings: Settings) -> list[Path]:
     """The folders of all records of the environment, whatever lies in them."""
     return chain.records(settings.records_folder)
+
+
+def without_journal(settings: Settings) -> list[Path]:
+    """The folders of runs whose journals are not there: nothing says what became of them."""
+    known = {one.id for one in every(settings)} | {folder.name for folder, _ in former(settings)}
+    named = (folder for folder in folders(settings) if naming.RUN.fullmatch(folder.name))
+    return [folder for folder in named if folder.name not in known]
 
 
 def _order(folder: Path) -> tuple[int, bool, str]:

@@ -211,11 +211,13 @@ def _walked(table: Mapping[S, Mapping[Sign, S]], entries: Sequence[Entry], start
 
 
 def is_cut(entries: Sequence[Entry], *, is_sealed: bool) -> bool:
-    """Whether a journal has lost its end: the seal of its record is the last that it says.
+    """Whether a journal has lost what says the most, so that it has no COMMIT says nothing.
 
-    What it has lost may have been the COMMIT, so that it has none says nothing.
+    The seal of a record is the last line of its journal, and that the run was opened the first. An
+    open run that has lost it is one again once the database was asked what became of it.
     """
-    return is_sealed and not any(entry.event is Event.SEALED for entry in entries)
+    needed = {Event.SEALED} if is_sealed else {Event.OPENED, Event.SETTLED}
+    return not any(entry.event in needed for entry in entries)
 
 
 def judge(entries: Sequence[Entry], *, is_cut: bool = False) -> Verdict:

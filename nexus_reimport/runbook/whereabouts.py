@@ -16,7 +16,7 @@ from nexus_reimport.model import Approval, Plan, Proposal, Refusal, Scope, SignO
 from nexus_reimport.model.approval import short
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.connection.postgres import connected
-from nexus_reimport.record import Run, Verdict, anchor, journal, lock, signatures
+from nexus_reimport.record import Run, Verdict, anchor, journal, lock, runs, signatures
 from nexus_reimport.runbook import book, lost
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.settings import Settings
@@ -44,6 +44,7 @@ class Whereabouts:
     away: int = 0  # runs whose records are not here, where the latest the database knows is one
     place: str = ""  # where the records are
     is_taken_back: bool = False  # the dev run, by a rollback since
+    damaged: tuple[str, ...] = ()  # runs whose journals are not there
     signed_run: str = ""  # the latest committed one that relied on signatures
 
     @property
@@ -134,6 +135,7 @@ def of(settings: Settings) -> Whereabouts:
         away=away,
         place=str(settings.records_folder),
         is_taken_back=is_taken_back,
+        damaged=tuple(folder.name for folder in runs.without_journal(settings)),
         signed_run=signatures.spent_by(settings),
     )
 

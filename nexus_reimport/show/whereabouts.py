@@ -23,6 +23,9 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     if value.away:
         known = wording.amount(value.away, "run")
         yield "records", f"of {known} that the database knows, none is in {value.place}"
+    if value.damaged:
+        names, show = wording.some(value.damaged), f"nexus-reimport record show {value.environment}"
+        yield "records", f"without a journal: {names}; {show} --run {value.damaged[-1]} says more"
     first = value.unfinished
     is_beside = first is not None and first != last
     if first and is_beside:

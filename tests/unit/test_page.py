@@ -6,6 +6,7 @@ import asyncio
 import errno
 import fcntl
 import os
+import shutil
 import re
 import signal
 import subprocess
@@ -637,7 +638,7 @@ def refused(settings: Settings, action: str) -> commands.Command:
 
 
 def told(settings: Settings) -> list[str]:
-    return [command.action for command in work.failed_commands(settings)]
+    return [failed.command.action for failed in work.failed_commands(settings)]
 
 
 def test_a_refused_command_is_told_until_somebody_has_seen_it(settings: Settings) -> None:
@@ -688,6 +689,30 @@ def test_a_command_whose_run_tells_how_it_ended_is_told_there(settings: Settings
     run.journal(Event.FAILED, stage="drift")
     os.utime(command.log)
     assert told(settings) == []
+
+
+def test_a_command_whose_run_is_lost_is_not_told_as_one_that_has_begun_nothing(
+    settings: Settings,
+) -> None:
+    """It was told as "refused, or ended before it had begun", also where it had committed."""
+    run = record.create(settings)
+    command = refused(settings, "execute")
+
+    def how() -> str:
+        (failed,) = work.failed_commands(settings)
+        return failed.how
+
+    assert how() == "refused, or ended before it had begun"
+    with command.log.open("a") as log:
+        log.write(f"sandbox-dev: 02_execute, run {run.id}\n")
+    begun = f"it had begun run {run.id}, and how that ended is not known here: its journal"
+    assert how().startswith(f"{begun} ends earlier than the command")
+    journal = run.folder / "journal.jsonl"
+    journal.rename(journal.with_name("aside"))
+    assert how().startswith(f"{begun} is not in the folder of the records")
+    shutil.rmtree(run.bag)
+    assert how().startswith(f"{begun} is not in the folder of the records")
+    assert "nexus-reimport record check sandbox-dev" in how()
 
 
 @pytest.mark.parametrize("lacking", ["a program", "a process", "a folder"])
