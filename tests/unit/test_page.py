@@ -6,8 +6,8 @@ import asyncio
 import errno
 import fcntl
 import os
-import shutil
 import re
+import shutil
 import signal
 import subprocess
 import sys
