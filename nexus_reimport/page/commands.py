@@ -248,13 +248,22 @@ def why_not_cancelled(command: Command | None, run: Run | None) -> str:
     return ""
 
 
-def cancel(settings: Settings, run: Run | None, by: str) -> None:
+def cancel(settings: Settings, run: Run | None, by: str, seen: str = "") -> None:
     """End the command that is at work, as Ctrl-C does: what was not committed is rolled back.
 
+    ``seen`` is the one that the person saw at work, as its log is called.
+
     Raises:
-        StopError: nothing is at work, or it cannot be cancelled. Nothing was done.
+        StopError: nothing is at work, or another one, or it cannot be cancelled. Nothing was done.
     """
     command = at_work(settings)
+    if command is not None and seen and seen != command.log.stem:
+        raise StopError(
+            f"it was not cancelled: what is at work now, {command.name}, is not what your page"
+            " showed",
+            state="it goes on",
+            next="look at the page as it is now, and cancel it there if it is to be cancelled",
+        )
     if command is None and not lock.is_taken(settings):
         raise StopError("nothing is at work", state="nothing was done", next="look at the page")
     why = why_not_cancelled(command, run)

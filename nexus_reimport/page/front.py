@@ -133,6 +133,11 @@ class Front:
         return signing.by_a_person(self.sheet)
 
     @property
+    def signatures_seen(self) -> str:
+        """Which signatures the page shows: a form of an older page is refused."""
+        return signing.seen_of(self.sheet)
+
+    @property
     def next_place(self) -> str:
         """The part of the page where that is done; "" where nothing has to be."""
         if self.work:

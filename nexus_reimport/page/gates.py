@@ -22,7 +22,7 @@ DECIDE = "decide"  # where the page tells of a run that a person must decide abo
 CONNECTIONS = "connections"  # where the page tells of each server
 _BRING = "bring the folder of the records back"
 _WAIT, _FINISH = "wait until what is at work has ended", "finish the earlier run first"
-_SERVERS = "FileMaker, PostgreSQL and S3 answer, and every right is there"
+_SERVERS = "every server under Connections answers, and every right is there"
 
 
 class State(StrEnum):

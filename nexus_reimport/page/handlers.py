@@ -15,7 +15,7 @@ from nexus_reimport import runbook
 from nexus_reimport.errors import SettingsError, StopError
 from nexus_reimport.model import NewerDecision, Proposal
 from nexus_reimport.model.approval import short
-from nexus_reimport.page import commands, front, identity, signing, way_back, work
+from nexus_reimport.page import commands, front, identity, signing, status, way_back, work
 from nexus_reimport.page.confirmation import Confirmation
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.page.error_page import OwnErrors
@@ -173,11 +173,22 @@ class DryRun(Starts):
 
     @web.authenticated
     async def post(self) -> None:
-        """Start it."""
+        """Start it, unless another one waits than the page showed: that would be given up."""
+        await self.refuse_second()
+        await asyncio.to_thread(self._refuse_unseen, self.get_body_argument("waiting", None))
         name = self.user_name or statements.tidy(self.get_body_argument("name", ""))
         who = [f"--who={name}"] if name else []
         await self.start("dry-run", ["run", self.desk.environment, *who], name)
         self.back("dry-run")
+
+    def _refuse_unseen(self, seen: str | None) -> None:
+        waiting = status.waiting(self.desk.settings)
+        if seen is not None and waiting is not None and waiting.id != seen:
+            raise StopError(
+                f"run {waiting.id} waits for its approval, which your page did not show",
+                state="nothing was started",
+                next="look at what it says; another dry run would replace it",
+            )
 
 
 class Execute(Starts):
@@ -225,10 +236,12 @@ class Cancel(PageHandler):
     async def post(self) -> None:
         """Until COMMIT."""
 
+        seen = self.get_body_argument("command", "")
+
         def cancel() -> None:
             settings = self.desk.settings
             at_work = work.now(settings)
-            commands.cancel(settings, at_work.run if at_work else None, self.user_name)
+            commands.cancel(settings, at_work.run if at_work else None, self.user_name, seen)
 
         await asyncio.to_thread(cancel)
         self.back("dry-run")
@@ -254,7 +267,7 @@ class Sign(PageHandler):
     @web.authenticated
     async def post(self) -> None:
         """Write it, lead back; or show the form again with what is wrong."""
-        names = ("line", "who", "text", "do")
+        names = ("line", "who", "text", "do", "seen")
         given = Signing.of({name: self.get_body_argument(name, "") for name in names})
         problems = await asyncio.to_thread(signing.sign, self.desk.settings, given)
         if problems:

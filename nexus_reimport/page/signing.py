@@ -23,12 +23,13 @@ class Signing:
     who: str = ""
     text: str = ""
     takes_back: bool = False
+    seen: str = ""  # the signatures that the page showed, as ``seen_of`` has them; "" for none
 
     @classmethod
     def of(cls, given: Mapping[str, str]) -> Signing:
         """The form of a request."""
         line, who, text = (given.get(name, "") for name in ("line", "who", "text"))
-        return cls(line, who, text, given.get("do") == "withdraw")
+        return cls(line, who, text, given.get("do") == "withdraw", given.get("seen", ""))
 
 
 def read(settings: Settings) -> SignOff:
@@ -45,6 +46,18 @@ def by_a_person(sheet: SignOff) -> tuple[SheetLine, ...]:
     )
 
 
+def seen_of(sheet: SignOff) -> str:
+    """Each line with the number of its signature: a form that is older is told by it."""
+    return " ".join(f"{line.id}:{line.signed.number if line.signed else 0}" for line in sheet.lines)
+
+
+def _is_old(settings: Settings, given: Signing) -> bool:
+    """Whether the line was signed, or a signature taken back, since the form was shown."""
+    seen = dict(part.split(":", 1) for part in given.seen.split() if ":" in part)
+    now = signatures.standing(settings).get(given.line)
+    return given.line in seen and seen[given.line] != str(now.number if now else 0)
+
+
 def _is_open(line: SheetLine) -> bool:
     return line.state is LineState.OPEN
 
@@ -56,6 +69,11 @@ def sign(settings: Settings, given: Signing) -> dict[str, str]:
     """
     if problems := _problems(given):
         return problems
+    if _is_old(settings, given):
+        return {
+            "sign-line": "somebody has signed this line, or taken its signature back, since your"
+            " page was shown: look again"
+        }
     act = runner.withdraw if given.takes_back else runner.sign
     try:
         act(settings.name, given.line, given.who, given.text)

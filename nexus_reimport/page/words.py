@@ -52,9 +52,9 @@ def day(at: datetime, zone: ZoneInfo) -> str:
 
 
 def lately(at: datetime, zone: ZoneInfo, now: datetime | None = None) -> str:
-    """The time of the day; with the day and the zone where that is not today."""
+    """The time of the day and its zone; with the day where that is not today."""
     is_today = day(at, zone) == day(now or datetime.now(UTC), zone)
-    return clock(at, zone) if is_today else moment(at, zone)
+    return f"{at.astimezone(zone):%H:%M:%S %Z}" if is_today else moment(at, zone)
 
 
 def moment(at: datetime, zone: ZoneInfo) -> str:

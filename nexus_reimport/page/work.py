@@ -35,6 +35,7 @@ class Work:
     stages: list[Stage]
     why_not_cancelled: str
     cancelled_by: str | None  # who has pressed Cancel; None: nobody
+    command: str = ""  # the one that was started here, as its log is called
 
 
 def now(settings: Settings) -> Work | None:
@@ -56,6 +57,7 @@ def now(settings: Settings) -> Work | None:
         stages=log.stages(entries, of) if run else [],
         why_not_cancelled=commands.why_not_cancelled(command, run),
         cancelled_by=command.cancelled_by if command else None,
+        command=command.log.stem if command else "",
     )
 
 

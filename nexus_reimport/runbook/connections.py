@@ -1,4 +1,4 @@
-"""T2: FileMaker, PostgreSQL and S3: connected or not and why, as asked just now."""
+"""T2: FileMaker, PostgreSQL, S3, Nexus's API: connected or not and why, as asked just now."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
+from nexus_reimport import application, record, wording
 from nexus_reimport import mapping as mappings
-from nexus_reimport import record, wording
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import ReimportError, SettingsError, StopError, unforeseen
+from nexus_reimport.errors import (
+    ApplicationError,
+    ReimportError,
+    SettingsError,
+    StopError,
+    unforeseen,
+)
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.filemaker.http import RetryPolicy
 from nexus_reimport.mapping import FieldMapping
@@ -110,26 +116,29 @@ class LastSync:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """All three, as they answered."""
+    """All of them, as they answered."""
 
     filemaker: tuple[Connection, ...]  # one for each channel
     tables: tuple[TableRead, ...]
     postgres: Connection
     s3: Connection
+    application: Connection | None = None  # Nexus's own API, where verification asks it
 
     @property
     def every(self) -> tuple[Connection, ...]:
         """Each server that a run needs."""
-        return (*self.filemaker, self.postgres, self.s3)
+        api = (self.application,) if self.application else ()
+        return (*self.filemaker, self.postgres, self.s3, *api)
 
 
 def read(settings: Settings) -> Connections:
     """Ask every server, all at a time; one that does not answer is told, and no error here."""
     mapping = mappings.load_for(settings, environments.folder())
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
         nexus, files = pool.submit(_postgres, settings, mapping), pool.submit(_s3, settings)
+        api = pool.submit(_application, settings)
         channels, tables = filemaker(settings.filemaker, mapping)
-        return Connections(channels, tables, nexus.result(), files.result())
+        return Connections(channels, tables, nexus.result(), files.result(), api.result())
 
 
 def last_sync(settings: Settings, committed: Container[str] | None = None) -> LastSync | None:
@@ -255,7 +264,7 @@ def _table(channels: Channels, source: str) -> TableRead:
     return TableRead(source, place.table, unread.channel, records, spent, error)
 
 
-# ---------------------------------------------------------------- PostgreSQL and S3
+# ---------------------------------------------------------------- PostgreSQL, S3, Nexus's API
 
 
 def _postgres(settings: Settings, mapping: FieldMapping) -> Connection:
@@ -291,6 +300,24 @@ def _s3(settings: Settings) -> Connection:
     answered = _asked("S3", where, ask)
     # "Not connected, but 8 files were missing" would be read as if both were known of now.
     return replace(answered, warning=_files_missing(settings) if answered.is_connected else "")
+
+
+def _application(settings: Settings) -> Connection | None:
+    """A login, as verification makes it: after COMMIT is too late to learn that none answers."""
+    if settings.application is None:
+        return None
+    place = settings.application.model_copy(update={"timeout": QUICKLY.read})
+
+    def ask() -> _Answer:
+        began = time.monotonic()
+        try:
+            with application.opened(place):
+                return _Answer("", (f"{place.user} is let in",), time.monotonic() - began)
+        except ApplicationError as error:
+            todo = error.next.removesuffix(application.AGAIN)
+            raise type(error)(error.what, where=error.where, next=todo) from None
+
+    return _asked("Nexus's API", place.url, ask)
 
 
 def _files_missing(settings: Settings) -> str:

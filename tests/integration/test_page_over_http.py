@@ -480,7 +480,76 @@ def test_a_refused_command_stays_on_the_page_until_somebody_says_that_they_have_
         command.log.with_suffix(".json").unlink()
 
 
+def hidden(text: str, name: str) -> str:
+    """The value of a hidden field, as a page that is still open has it."""
+    match = re.search(rf'name="{name}" value="([^"]*)"', text)
+    assert match, f"no form has {name}"
+    return match[1]
+
+
+def test_a_dry_run_that_an_older_page_does_not_show_is_not_replaced_by_it(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    """It was given up, with its approval, by whoever pressed Start dry run in a second tab."""
+    seen = hidden(session.get(page.url, timeout=60).text, "waiting")
+    run = shown.proposed().run
+    before = started(shown)
+    try:
+        refused = page.post(session, "dry-run", waiting=seen)
+        assert refused.status_code == 409
+        text = words(refused.text)
+        assert f"run {run.id} waits for its approval, which your page did not show" in text
+        assert started(shown) == before
+        assert run.verdict() is Verdict.WAITING
+        now = session.get(page.url, timeout=60).text
+        assert hidden(now, "waiting") == run.id
+        assert "another one replaces the one that waits" in words(now)
+    finally:
+        shutil.rmtree(run.bag)
+        shutil.rmtree(run.private)
+
+
+def test_cancel_on_an_older_page_ends_no_other_command_than_it_showed(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    settings = settings_of(shown)
+    shown.simulator.latency_ms = 30_000
+    try:
+        page.post(session, "dry-run")
+        command = commands.at_work(settings)
+        assert command is not None
+        assert hidden(session.get(page.url, timeout=60).text, "command") == command.log.stem
+        refused = page.post(session, "cancel", command="20260101T000000000000Z-dry-run")
+        assert refused.status_code == 409
+        assert "what is at work now, Dry run, is not what your page showed" in words(refused.text)
+        known = commands.at_work(settings)
+        assert known is not None
+        assert known.cancelled_by is None
+        until(lambda: page.post(session, "cancel", command=command.log.stem).status_code == 200)
+        until(lambda: commands.at_work(settings) is None)
+    finally:
+        shown.simulator.latency_ms = 0
+
+
 # ---------------------------------------------------------------- the sign-off
+
+
+def test_a_line_that_was_signed_since_is_not_signed_nor_taken_back_by_an_older_page(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    """The second of two tabs took back the signature of somebody else, whom it did not show."""
+    old = hidden(session.get(page.url, timeout=60).text, "seen")
+    given = {"line": "S6", "text": "agreed", "do": "sign"}
+    assert page.post(session, "sign", who="Ada", seen=old, **given).status_code == 200
+    for action in ("sign", "withdraw"):
+        refused = page.post(session, "sign", who="Ben", seen=old, **given | {"do": action})
+        assert refused.status_code == 422
+        assert "somebody has signed this line" in words(refused.text)
+        assert signatures.standing(settings_of(shown))["S6"].who == "Ada"
+    again = hidden(refused.text, "seen")
+    taken_back = given | {"do": "withdraw"}
+    assert page.post(session, "sign", who="Ada", seen=again, **taken_back).status_code == 200
+    assert "S6" not in signatures.standing(settings_of(shown))
 
 
 def test_a_line_is_signed_and_taken_back_and_the_register_keeps_both(

@@ -334,7 +334,7 @@ def test_a_time_that_is_not_of_today_has_its_day() -> None:
     """A run lasts over midnight, and so does a page that is left open."""
     zone = ZoneInfo("Australia/Sydney")
     now = datetime(2026, 4, 4, 14, 5, tzinfo=UTC)  # five past one in Sydney
-    assert words.lately(now, zone, now) == "01:05:00"
+    assert words.lately(now, zone, now) == "01:05:00 AEDT"
     assert words.lately(now - timedelta(hours=2), zone, now) == "2026-04-04 23:05 AEDT"
     lines = [log.Line(now - timedelta(hours=n), "apply", "begins", "", None) for n in range(4)]
     text = rendered("log.html", it=SimpleNamespace(lines=lines, lines_of="x"), zone=zone, front="")

@@ -37,7 +37,7 @@
     const since = new Date();
     waiting = setTimeout(() => {
       const clock = since.toLocaleTimeString("en-GB", { timeZone: page.dataset.zone });
-      silent.querySelector("time").textContent = clock;
+      silent.querySelector("time").textContent = `${clock} (${page.dataset.zone})`;
       silent.hidden = false;
     }, PATIENCE);
   });
