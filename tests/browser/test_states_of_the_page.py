@@ -13,6 +13,7 @@ from selenium import webdriver
 from nexus_reimport import record, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import SourceError
+from nexus_reimport.events import Event
 from nexus_reimport.model import Plan
 from nexus_reimport.record import Verdict
 from nexus_reimport.record.journal import JOURNAL
@@ -76,6 +77,36 @@ def unverified(clinic: Clinic, rehearsed: Path) -> None:
     clinic.approved(rehearsed).apply()
 
 
+def killed(clinic: Clinic, rehearsed: Path) -> None:
+    """Committed; its verification was killed."""
+    book = clinic.approved(rehearsed)
+    book.apply()
+    book.run.journal(Event.STARTED, stage="checks_after")
+
+
+def killed_before_it(clinic: Clinic, rehearsed: Path) -> None:
+    """Its execution was killed before it had written anything."""
+    clinic.approved(rehearsed).run.journal(Event.STARTED, stage="drift")
+
+
+def not_closed(clinic: Clinic, rehearsed: Path) -> None:
+    """Complete; a kill has kept its record from being sealed."""
+    book = clinic.approved(rehearsed)
+    book.apply()
+    book.verify()
+    book.sign_off()
+
+
+def emptied_journal(clinic: Clinic, rehearsed: Path) -> None:
+    book = clinic.approved(rehearsed)
+    book.apply()
+    (book.run.folder / JOURNAL).write_bytes(b"")
+
+
+def no_journal(clinic: Clinic) -> None:
+    (clinic.executed().run.folder / JOURNAL).unlink()
+
+
 def rolled_back(clinic: Clinic) -> None:
     back = clinic.way_back()
     back.undo()
@@ -137,6 +168,25 @@ STATES: dict[Callable[..., None], tuple[str, ...]] = {
         "A no check has failed: the verification was broken off",
         "or, on this page, under Way back",
     ),
+    killed: (
+        "COMMITTED, NOT VERIFIED: a person must decide",
+        "during “checks after”",
+        "the database is reimported, and not verified yet",
+    ),
+    killed_before_it: (
+        "KILLED: it was interrupted; nothing was written",
+        "the database is as it was",
+        "Its record is still open",
+    ),
+    not_closed: ("Next: Close its record: the button stands below.", "Its record is still open"),
+    emptied_journal: (
+        "IN DOUBT: its journal does not say whether it was committed",
+        "its beginning is missing: bring the journal back from a backup",
+    ),
+    no_journal: (
+        "of 1 run that the database knows, no record is here",
+        "has no journal: what became of it is not known here",
+    ),
     rolled_back: ("was undone, and verified", "nothing is left to take back"),
     no_filemaker: ("FileMaker could not be reached",),
     no_database: ("nothing listens at this host and port",),
@@ -153,7 +203,16 @@ SPELLED = """
         .filter(one => one.scrollHeight > 5 * one.clientWidth).map(one => one.innerText);
 """
 OPEN = "document.querySelectorAll('details').forEach(one => one.open = true)"
-MAY_LOOK_BACK = {complete, cut_journal, unverified, no_filemaker, emptied_table}
+MAY_LOOK_BACK = {
+    complete,
+    cut_journal,
+    unverified,
+    killed,
+    killed_before_it,
+    not_closed,
+    no_filemaker,
+    emptied_table,
+}
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda one: one.__name__)

@@ -1,0 +1,113 @@
+"""A command that is killed as by ``kill -9``, its kernel too: what people are told of its run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nexus_reimport import record, show
+from nexus_reimport import settings as environments
+from nexus_reimport.page import front, outcome
+from nexus_reimport.page.desk import Desk
+from nexus_reimport.record import Run, Verdict
+from nexus_reimport.runbook import whereabouts
+from nexus_reimport.runner import notebook
+from support.clinic import Clinic
+from support.running import DEV, stage_pid, until
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def killed_at(stage: str, *command: str) -> Run:
+    """The run of a command that was killed as soon as that stage had begun."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nexus_reimport.cli", *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        until(lambda: process.poll() is not None or stage_pid(stage), 240)
+        assert process.poll() is None, "it ended by itself"
+        kernel = stage_pid(stage)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    os.kill(kernel, signal.SIGKILL)
+    run = record.every(environments.load(DEV))[-1]
+    until(lambda: not run.workers())
+    return run
+
+
+def status() -> str:
+    return show.whereabouts(whereabouts.of(environments.load(DEV)))
+
+
+def test_of_a_killed_preflight_the_stage_the_state_and_what_is_next_are_told(
+    clinic: Clinic,
+) -> None:
+    before = clinic.state()
+    run = killed_at("survey_and_backup", "run", DEV)
+    assert run.verdict() is Verdict.KILLED
+    what, _, state, todo = outcome.of(run).error.splitlines()
+    assert what == "it was killed, or its machine stopped, during “read Nexus and back it up”"
+    assert state == "  state: the database is as it was"
+    assert "nexus-reimport run sandbox-dev begins a new run" in todo
+    assert "next      nexus-reimport run sandbox-dev" in status()
+    it = front.gather(Desk(DEV))
+    assert it.now.text.startswith("KILLED: it was interrupted; nothing was written (dry run, ")
+    assert (it.must_close, it.next) == (True, "Start a dry run.")
+    assert clinic.state() == before
+
+
+def test_of_a_killed_verification_it_is_told_that_the_data_is_there_and_how_to_go_on(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    """The page showed the choices, and not that the verification had been killed."""
+    clinic.approved(rehearsed).apply()
+    run = killed_at("checks_after", "finish", DEV)
+    assert run.verdict() is Verdict.COMMITTED_UNVERIFIED
+    what, _, state, todo = notebook.last_error(run).splitlines()
+    assert what == "it was killed, or its machine stopped, during “checks after”"
+    assert state == "  state: the database is reimported, and not verified yet"
+    assert todo == "  next:  nexus-reimport finish sandbox-dev verifies and seals it"
+    it = front.gather(Desk(DEV))
+    assert it.must_decide
+    assert it.outcome is not None
+    assert it.outcome.error == notebook.last_error(run)
+    assert "next      nexus-reimport finish sandbox-dev" in status()
+
+
+def test_after_a_killed_rollback_the_rollback_is_next_and_no_dry_run(clinic: Clinic) -> None:
+    """`Start a dry run` stood there, and `go on with 02_execute` on a terminal."""
+    done = clinic.executed().run
+    run = killed_at("back_up", "rollback", done.id, "--approve-rehearsed")
+    assert (run.kind, run.verdict()) == ("rollback", Verdict.KILLED)
+    it = front.gather(Desk(DEV))
+    assert it.now.text.startswith("KILLED: it was interrupted; nothing was taken back (rollback, ")
+    assert it.next == "The last run was not taken back. If it still has to be, look again."
+    assert it.next_place == "way-back"
+    assert f"next      nexus-reimport rollback {done.id}" in status()
+
+
+def test_a_record_that_was_not_closed_is_next(clinic: Clinic, rehearsed: Path) -> None:
+    """After a kill while it was sealed, the page said that nothing was left to do."""
+    book = clinic.approved(rehearsed)
+    book.apply()
+    book.verify()
+    book.sign_off()
+    run = book.run
+    assert run.verdict() is Verdict.COMPLETE
+    it = front.gather(Desk(DEV))
+    assert (it.must_close, it.next) == (True, "Close its record: the button stands below.")
+    assert f"next      nexus-reimport seal sandbox-dev --run {run.id}" in status()
+    book.seal()
+    it = front.gather(Desk(DEV))
+    assert (it.must_close, it.next) == (False, "Nothing. To reimport, start with a dry run.")
+    assert "next      nothing" in status()
