@@ -36,7 +36,7 @@ from nexus_reimport.runner.lab import prepare
 from nexus_reimport.settings import FOLDER_VARIABLE, Settings
 from nexus_sandbox import process
 from support.clinic import ROLE, Clinic
-from support.pages import PATH, TOKEN, Page, words
+from support.pages import PATH, TOKEN, Page, served, words
 from support.running import until
 
 ACTIONS = ("dry-run", "execute", "roll-back", "cancel", "finish", "look", "sign", "log-out")
@@ -488,25 +488,22 @@ def hidden(text: str, name: str) -> str:
 
 
 def test_a_dry_run_that_an_older_page_does_not_show_is_not_replaced_by_it(
-    page: Page, session: requests.Session, shown: Clinic
+    clinic: Clinic, tmp_path: Path
 ) -> None:
     """It was given up, with its approval, by whoever pressed Start dry run in a second tab."""
-    seen = hidden(session.get(page.url, timeout=60).text, "waiting")
-    run = shown.proposed().run
-    before = started(shown)
-    try:
-        refused = page.post(session, "dry-run", waiting=seen)
+    with served("sandbox-dev", clinic.folder, tmp_path / "jupyter") as own:
+        session = own.signed_in()
+        seen = hidden(session.get(own.url, timeout=60).text, "waiting")
+        run = clinic.proposed().run
+        refused = own.post(session, "dry-run", waiting=seen)
         assert refused.status_code == 409
         text = words(refused.text)
         assert f"run {run.id} waits for its approval, which your page did not show" in text
-        assert started(shown) == before
+        assert started(clinic) == ""
         assert run.verdict() is Verdict.WAITING
-        now = session.get(page.url, timeout=60).text
+        now = session.get(own.url, timeout=60).text
         assert hidden(now, "waiting") == run.id
         assert "another one replaces the one that waits" in words(now)
-    finally:
-        shutil.rmtree(run.bag)
-        shutil.rmtree(run.private)
 
 
 def test_cancel_on_an_older_page_ends_no_other_command_than_it_showed(
