@@ -31,6 +31,7 @@ from nexus_reimport.page.status import Status
 from nexus_reimport.page.way_back import WayBack
 from nexus_reimport.page.work import Failed, Work
 from nexus_reimport.record import Run, Verdict, runs, signatures
+from nexus_reimport.record.sealed import register
 from nexus_reimport.record.verdict import UNFINISHED
 from nexus_reimport.runbook import connections, lost
 from nexus_reimport.runbook.connections import Connections, LastSync
@@ -68,6 +69,7 @@ class Front:
     waiting: Run | None
     patients_after: int
     sheet: SignOff
+    register: str  # why no signature counts: it is not as it was written; "" where it is
     signed_run: str  # the latest committed one that relied on signatures
     gates: Gates
     way_back: Gates | None
@@ -272,6 +274,7 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
         waiting=waiting,
         patients_after=outcome.patients_after(waiting, settings) if waiting else 0,
         sheet=signing.read(settings),
+        register=register.contradiction(settings.records_folder),
         signed_run=signatures.spent_by(settings),
         gates=gates_now,
         way_back=way_back.gates(look, busy=at_work is not None) if look else None,

@@ -17,6 +17,7 @@ from nexus_reimport.model.approval import short
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.record import Run, Verdict, anchor, journal, lock, runs, signatures
+from nexus_reimport.record.sealed import register
 from nexus_reimport.runbook import book, lost
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.settings import Settings
@@ -45,6 +46,7 @@ class Whereabouts:
     place: str = ""  # where the records are
     is_taken_back: bool = False  # the dev run, by a rollback since
     damaged: tuple[str, ...] = ()  # runs whose journals are not there
+    register: str = ""  # why no signature counts
     signed_run: str = ""  # the latest committed one that relied on signatures
 
     @property
@@ -136,6 +138,7 @@ def of(settings: Settings) -> Whereabouts:
         place=str(settings.records_folder),
         is_taken_back=is_taken_back,
         damaged=tuple(folder.name for folder in runs.without_journal(settings)),
+        register=register.contradiction(settings.records_folder),
         signed_run=signatures.spent_by(settings),
     )
 

@@ -38,14 +38,21 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
         yield "undecided", wording.some(value.undecided)
     if value.needs_dev:
         yield "dev", _dev_run(value)
-    yield "sign-off", counted(value.sheet)
-    if value.signed_run and value.sheet.open:
-        yield "", before(value.signed_run)
+    yield from _of_sign_off(value)
     if value.window:
         yield "window", f"{value.window}, {'open' if value.is_open else 'closed'} now"
     for refusal in value.refusals:
         yield "refused", refusal.what.partition("\n")[0]
     yield "next", value.next
+
+
+def _of_sign_off(value: Whereabouts) -> Iterator[tuple[str, str]]:
+    yield "sign-off", counted(value.sheet)
+    if value.register:
+        check = f"nexus-reimport record check {value.environment}"
+        yield "", f"the register does not count: {value.register}; {check} says more"
+    if value.signed_run and value.sheet.open:
+        yield "", before(value.signed_run)
 
 
 def _dev_run(value: Whereabouts) -> str:

@@ -13,8 +13,9 @@ from nexus_reimport.errors import RecordError, SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.page import front, history, outcome
 from nexus_reimport.page.desk import Desk
-from nexus_reimport.record import Run, State, Verdict, runs
+from nexus_reimport.record import Run, State, Verdict, runs, signatures
 from nexus_reimport.record.journal import JOURNAL
+from nexus_reimport.record.sealed import register
 from nexus_reimport.runbook import whereabouts
 from nexus_reimport.runner import notebook
 from nexus_reimport.settings import FOLDER_VARIABLE, Settings
@@ -99,3 +100,16 @@ def test_a_run_that_is_not_here_is_said_to_be_asked_for_in_the_database(
     with pytest.raises(SettingsError, match="has no run") as error:
         record_views.show_run(DEV, committed.id, as_json=False)
     assert "nexus-reimport record check sandbox-dev asks the database" in error.value.next
+
+
+def test_a_register_that_does_not_count_is_told_beside_the_signatures_that_are_missing(
+    committed: Run, known: Settings
+) -> None:
+    """Signatures that were there looked as if nobody had ever given them."""
+    signatures.sign(known, "S5", "Ada", "agreed")
+    assert front.gather(Desk(DEV)).register == ""
+    (known.records_folder / register.FOLDER / register.LAST).write_bytes(b"")
+    assert "S5" not in signatures.standing(known)
+    why = front.gather(Desk(DEV)).register
+    assert "missing or damaged" in why
+    assert f"the register does not count: {why}" in show.whereabouts(whereabouts.of(known))
