@@ -334,9 +334,8 @@ def _named_or_latest(settings: Settings, run_id: str) -> Run:
 
 
 def _no_such_run(environment: str, run: str) -> SettingsError:
-    listing, check = (
-        f"nexus-reimport record {word} {environment}".rstrip() for word in ("list", "check")
-    )
+    listing = f"nexus-reimport record list {environment}".rstrip()
+    check = f"nexus-reimport record check {environment}".rstrip()
     return SettingsError(
         f"{environment} has no run {run}".rstrip() if environment else f"no environment has {run}",
         next=f"{listing} lists the runs; {check} asks the database which it knows",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nexus_reimport import record, saboteur, wording
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import ReimportError, StopError
+from nexus_reimport.errors import RecordError, ReimportError, StopError
+from nexus_reimport.events import Event
 from nexus_reimport.model import (
     Gate,
     Proposal,
@@ -35,7 +36,9 @@ class Gated(Steps):
         names = ("checks_before", "checks_rehearsal")
         reports = tuple(self.run.load(Report, n) for n in names if self.run.has(Report, n))
         rehearsed = self.run.load(Rehearsal) if self.run.has(Rehearsal) else None
-        evidence = sign_off.Evidence(reports, rehearsed, journal.proven_at(self.run.events()))
+        entries, evidence = self.run.events(), None
+        if entries:  # else nothing says when anything was proven
+            evidence = sign_off.Evidence(reports, rehearsed, journal.proven_at(entries))
         return sign_off.sheet(self.settings, evidence, signatures.standing(self.settings))
 
     def refusals(self, name: str | None = None) -> tuple[Refusal, ...]:
@@ -70,8 +73,18 @@ class Gated(Steps):
         return approval.gates(self.settings, proposal, self.mapping.digest, dev_run)
 
     def begun_by(self) -> Preparer:
-        """Who began this run."""
-        opened = self.run.events()[0]
+        """Who began this run.
+
+        Raises:
+            RecordError: its journal has lost its beginning, which says so. Nothing was written.
+        """
+        opened = next(iter(journal.only(self.run.events(), Event.OPENED)), None)
+        if opened is None:
+            raise RecordError(
+                f"the journal of run {self.run.id} does not say who began it",
+                where=f"environment {self.run.environment}",
+                next=f"bring its journal back from a backup; or begin a new run: {self.run.again}",
+            )
         return Preparer(opened.text("name"), opened.text("who"))
 
     def _dev_run(self) -> Run | None:

@@ -208,7 +208,6 @@ MAY_LOOK_BACK = {
     cut_journal,
     unverified,
     killed,
-    killed_before_it,
     not_closed,
     no_filemaker,
     emptied_table,

@@ -11,6 +11,7 @@ from nexus_reimport import record, show
 from nexus_reimport.cli import record_views
 from nexus_reimport.errors import RecordError, SettingsError
 from nexus_reimport.events import Event
+from nexus_reimport.model import LineState, Proposal
 from nexus_reimport.page import front, history, outcome
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.record import Run, State, Verdict, runs, signatures
@@ -55,6 +56,18 @@ def test_an_open_run_whose_journal_is_empty_is_in_doubt_until_the_database_was_a
     (committed.folder / JOURNAL).write_bytes(b"")
     committed.journal(Event.SETTLED, committed=True)
     assert committed.verdict() is Verdict.COMMITTED_UNVERIFIED
+
+
+def test_an_open_run_whose_journal_is_empty_spoils_neither_page_nor_sign_off(
+    committed: Run,
+) -> None:
+    """The whole page was an error, also its list of runs."""
+    names = ("environment", "snapshot", "mapping", "code", "schema", "decisions", "plan")
+    committed.save(Proposal(**dict.fromkeys(names, "x"), before={}, after={}))
+    (committed.folder / JOURNAL).write_bytes(b"")
+    it = front.gather(Desk(DEV))
+    assert it.now.text.startswith("IN DOUBT")
+    assert all(line.state is LineState.NOT_ASKED for line in it.sheet.lines)
 
 
 @pytest.mark.parametrize("part", range(0, 100, 10))
