@@ -18,8 +18,8 @@ from nexus_reimport.record.moment import Moment
 from nexus_reimport.settings import Settings
 
 SHOWN = 8  # lines of the log, from its end
-# Of clocks; and a killed run's last line may be younger than what was said of it.
 _BEGUN = re.compile(rf": [0-9]{{2}}_[a-z]+, run ({naming.RUN.pattern})")  # said by a runner
+# Of clocks; and a killed run's last line may be younger than what was said of it.
 _SLACK = timedelta(seconds=5)
 
 
