@@ -273,7 +273,7 @@ class Settings(Strict):
             yield f"PostgreSQL on {self.postgres.host}"
         if self.filemaker.url and not credentials.is_local(self.filemaker.url):
             yield f"FileMaker at {self.filemaker.url}"
-        if not credentials.is_local(self.s3.endpoint):
+        if not self.s3.is_local:
             yield f"S3 at {self.s3.endpoint or 'the provider'}"
 
     @model_validator(mode="after")

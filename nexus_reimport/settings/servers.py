@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from nexus_reimport.forms import DateForm, DecimalSign
-from nexus_reimport.settings.credentials import LOOPBACK
+from nexus_reimport.settings import credentials
 from nexus_reimport.settings.values import Address, Authority, Host, Name, Secret, Strict
 from nexus_reimport.text import composed
 
@@ -38,7 +38,7 @@ class Postgres(Strict):
     @property
     def is_local(self) -> bool:
         """Whether the connection never leaves this machine."""
-        return self.host in LOOPBACK or self.host.startswith("/")
+        return self.host in credentials.LOOPBACK or self.host.startswith("/")
 
     @model_validator(mode="after")
     def _encrypted(self) -> Postgres:
@@ -161,6 +161,11 @@ class S3(Strict):
     ca_file: Authority | None = None  # of the authority that signed the endpoint's certificate
     sample: int = Field(default=50, ge=0, le=100_000)  # objects read in full, before and after
     shared_with: tuple[str, ...] = ()  # environments that really have the same bucket
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine."""
+        return credentials.is_local(self.endpoint)
 
     @model_validator(mode="after")
     def _signed_in_one_way(self) -> S3:

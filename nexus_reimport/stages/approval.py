@@ -128,7 +128,9 @@ def decisions_digest(settings: Settings) -> str:
     """The digest of what a plan is made with: what the file decides, waives and reads from."""
     decisions = {name: d.model_dump(mode="json") for name, d in sorted(settings.decisions.items())}
     waivers = [waiver.model_dump(mode="json") for waiver in settings.waivers]
-    read = (settings.filemaker.database, settings.s3.bucket, settings.s3.endpoint)
+    # A server of the sandbox gets another port where its own is taken when it starts again.
+    endpoint = "" if settings.s3.is_local else settings.s3.endpoint
+    read = (settings.filemaker.database, settings.s3.bucket, endpoint)
     return digest([decisions, waivers, read])
 
 
