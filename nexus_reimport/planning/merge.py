@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TypeGuard
+from typing import Any
 
 from nexus_reimport import convert, strict_json
 from nexus_reimport.mapping import ColumnSpec, Entity
@@ -243,18 +243,19 @@ class Merger:
         tally, keys, name = part.tally, part.keys, part.keys[0]
         ours, theirs = cards.entries(card, name, keys), cards.entries(new, name, keys)
         if not theirs:
-            return self._without(key, part, card, ours)
+            if not ours or part.spec.when_empty == "keep":
+                tally.kept += bool(ours)
+                return card
+            tally.cleared += 1
+            self._give_up(key, part, ours, theirs)
+            return {k: v for k, v in card.items() if k not in keys}
         gone = cards.extra_details(ours, theirs)
-        first, leads = _first_that_changes(card, new, keys), cards.leading(card, keys, ours)
+        first = _first_that_changes(card, new, keys)
         is_same = bool(ours) and all(cards.is_known(entry, ours) for entry in theirs)
         stays = is_same and cards.is_of_the_newer_shape(card, name, keys)
-        # The application shows the first address alone: which it is, a person decides.
-        is_moved = name == "addresses" and leads not in gone and _is_another(leads, theirs[0])
-        moves = is_moved and part.decision == "filemaker"
-        if gone or first or moves or not stays:  # then FileMaker's entries take over Nexus's
+        if gone or first or not stays:  # then FileMaker's entries take over those of Nexus
             gone += [e for e in cards.crowded_out(ours, theirs) if e not in gone]
         is_right = bool(gone or first)  # FileMaker is right, unless a person decides otherwise
-        is_moved = is_moved and not is_right  # else it is listed with what goes
         if existed and is_right:
             tally.different += 1
             if first:
@@ -264,40 +265,31 @@ class Merger:
                 self._list(key, part, gone or (ours[:1] if not is_same else []), theirs)
                 return card
             self._give_up(key, part, gone, theirs)
-        elif existed and is_moved:
-            tally.different += 1
-            self._list_first(key, part, leads, theirs[0])
-        after = (
-            cards.readable(card, name)
-            if stays and not (is_right or moves)
-            else cards.put(
-                card, ours, new, keys, filemaker_is_right=is_right, keeps_first=not moves
-            )
-        )
-        if existed and is_same and not (is_right or is_moved):
+        elif existed and is_same:
             tally.same += 1
-            tally.respelt += after != card
-        elif existed:
-            held, stayed = cards.entries(after, name, keys), [e for e in ours if e not in gone]
-            leads_then = cards.leading(after, keys, held)
-            is_listed = is_moved or leads in gone
-            moves = not is_listed and self._list_first(key, part, leads, leads_then)
-            if not (is_right or is_moved):
-                tally.different += moves
-                tally.filled += not moves
-            self.differences += [(key, part.name, *pair) for pair in cards.renamed(stayed, held)]
+            card_after = (
+                cards.readable(card, name)
+                if stays
+                else cards.put(card, ours, new, keys, filemaker_is_right=is_right)
+            )
+            tally.respelt += card_after != card
+            return card_after
+        # The application shows the first address alone: which it is can be decided.
+        decides = name == "addresses" and part.decision == "filemaker"
+        after = cards.put(
+            card, ours, new, keys, filemaker_is_right=is_right, keeps_first=not decides
+        )
+        if not existed:
+            return after
+        held, leads = cards.entries(after, name, keys), cards.leading(card, keys, ours)
+        leads_then = cards.leading(after, keys, held)
+        moves = leads not in gone and self._list_first(key, part, leads, leads_then)
+        if not is_right:
+            tally.different += moves
+            tally.filled += not moves
+        stayed = [entry for entry in ours if entry not in gone]
+        self.differences += [(key, part.name, *pair) for pair in cards.renamed(stayed, held)]
         return after
-
-    def _without(
-        self, key: str, part: _Decided, card: dict[str, Any], ours: list[Entry]
-    ) -> dict[str, Any]:
-        """``card`` where FileMaker has nothing of ``part``, of which Nexus has ``ours``."""
-        if not ours or part.spec.when_empty == "keep":
-            part.tally.kept += bool(ours)
-            return card
-        part.tally.cleared += 1
-        self._give_up(key, part, ours, [])
-        return {k: v for k, v in card.items() if k not in part.keys}
 
     def _give_up(self, key: str, part: _Decided, gone: list[Entry], theirs: list[Entry]) -> None:
         part.tally.gone += len(gone)
@@ -305,7 +297,7 @@ class Merger:
 
     def _list_first(self, key: str, part: _Decided, was: Entry | None, now: Entry | None) -> bool:
         """List the first phone, or address, if it is not the first one any more."""
-        if part.keys[0] == "emails" or now is None or not _is_another(was, now):
+        if part.keys[0] == "emails" or was is None or now is None or was.is_in(now):
             return False
         self.differences.append((key, part.name, f"first: {was.text}", f"first: {now.text}"))
         return True
@@ -343,11 +335,6 @@ def _first_that_changes(card: Card, new: Card, keys: Keys) -> tuple[str, str] | 
     was, first = cards.first_email(card), cards.first_email(new)
     changes = "email" in keys and was and first and was != first
     return (f"first: {was}", f"first: {first}") if changes else None
-
-
-def _is_another(was: Entry | None, now: Entry) -> TypeGuard[Entry]:
-    """Whether there was one, and ``now`` does not say what it said."""
-    return was is not None and not was.is_in(now)
 
 
 def _at(document: Any, keys: tuple[str, ...]) -> tuple[Any, bool]:
