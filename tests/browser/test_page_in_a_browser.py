@@ -225,7 +225,9 @@ def test_a_page_whose_server_has_stopped_says_that_it_is_old_until_the_server_is
         own.stop()
         until_given(chromium, is_old, "nothing is said", 60)
         told = text_of(chromium, "silent")
-        assert re.match(r"This page is no longer kept up to date, since \d\d:\d\d:\d\d:", told)
+        assert re.match(
+            r"This page is no longer kept up to date, since \d\d:\d\d:\d\d \(\S+\):", told
+        )
         assert found_by_axe(chromium) == []
         own.start()
         until_given(chromium, lambda: not is_old(), "it stays old", 60)

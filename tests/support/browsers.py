@@ -56,6 +56,8 @@ def started(folder: Path, *more: str, scripts: bool = True) -> Iterator[webdrive
     driver = webdriver.Chrome(options, service)
     try:
         driver.set_page_load_timeout(60)
+        # Else no page of a browser without a screen may count as the one in front.
+        driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
         yield driver
     finally:
         driver.quit()
