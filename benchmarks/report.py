@@ -84,10 +84,9 @@ def kept(path: Path) -> dict[str, Any]:
 
 def write(results: Path = RESULTS, page: Path = PAGE) -> None:
     """Write the page and its picture from the figures of ``results``."""
-    figures = kept(results)
+    figures, picture = kept(results), page.parent / PICTURE
+    picture.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(page_of(figures), encoding="utf-8")
-    picture = page.parent / PICTURE
-    picture.parent.mkdir(exist_ok=True)
     _draw(_costs(figures), picture)
 
 
