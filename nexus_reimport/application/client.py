@@ -16,7 +16,6 @@ import tenacity
 
 from nexus_reimport import wording
 from nexus_reimport.errors import (
-    COMMITTED_BEFORE,
     ApplicationError,
     ApplicationRefused,
     as_kind,
@@ -24,7 +23,6 @@ from nexus_reimport.errors import (
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.certificates import distrusted
 
-AGAIN = "; then run 03_verify again"  # a run asks after its COMMIT
 _CONNECT = 10.0  # seconds
 _TRIES = 3
 # Django's hidden field of a form: it refuses a POST without its value.
@@ -123,8 +121,7 @@ class Api:
         error = ApplicationError(
             f"Nexus's API {what}",
             where=f"{self._access.url}{path}",
-            state=COMMITTED_BEFORE,
-            next=f"{todo}{AGAIN}",
+            next=todo,
         )
         return as_kind(error, kind)
 

@@ -217,10 +217,10 @@ def address_entry(detail: Detail, *, in_australia: bool = True) -> Partial | Non
     derived: tuple[str, ...] = ()
     if declared and is_unknown:
         derived = (_OF_UNKNOWN_KIND.format(_AS["address"]),)
-    # 0200 to 0999 (ACT, NT) lose their zero where a spreadsheet takes them for numbers.
     if (bare := without_point(parts["postcode"])) != parts["postcode"]:
         parts["postcode"] = bare
         derived += (_POINT,)
+    # 0200 to 0999 (ACT, NT) lose their zero where a spreadsheet takes them for numbers.
     is_at_home = country(parts["country"]) in ("", HOME)
     if in_australia and is_at_home and re.fullmatch(r"[2-9][0-9]{2}", parts["postcode"]):
         parts["postcode"] = f"0{parts['postcode']}"

@@ -75,8 +75,7 @@ def away_from(connection: Connection, settings: Settings) -> tuple[str, ...]:
 def _away(committed: Sequence[Committed], settings: Settings) -> tuple[str, ...]:
     """The runs whose records are not mounted, or lost, and not said to be lost for good."""
     known = [row.run for row in committed]
-    here = {folder.name for folder in runs.folders(settings)}
-    here -= {folder.name for folder in runs.without_journal(settings)}
+    here = runs.with_journal(settings)
     lost = register.lost(settings.records_folder)
     missing = tuple(run for run in known if run not in here | lost)
     return missing if missing[:1] == tuple(known[:1]) else ()

@@ -231,9 +231,14 @@ def folders(settings: Settings) -> list[Path]:
     return chain.records(settings.records_folder)
 
 
+def with_journal(settings: Settings) -> set[str]:
+    """The runs whose journals are there, those of an older version too."""
+    return {one.id for one in every(settings)} | {folder.name for folder, _ in former(settings)}
+
+
 def without_journal(settings: Settings) -> list[Path]:
     """The folders of runs whose journals are not there: nothing says what became of them."""
-    known = {one.id for one in every(settings)} | {folder.name for folder, _ in former(settings)}
+    known = with_journal(settings)
     named = (folder for folder in folders(settings) if naming.RUN.fullmatch(folder.name))
     return [folder for folder in named if folder.name not in known]
 

@@ -13,7 +13,6 @@ from nexus_reimport import application, record, wording
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
-    ApplicationError,
     ReimportError,
     SettingsError,
     StopError,
@@ -310,12 +309,8 @@ def _application(settings: Settings) -> Connection | None:
 
     def ask() -> _Answer:
         began = time.monotonic()
-        try:
-            with application.opened(place):
-                return _Answer("", (f"{place.user} is let in",), time.monotonic() - began)
-        except ApplicationError as error:
-            todo = error.next.removesuffix(application.AGAIN)
-            raise type(error)(error.what, where=error.where, next=todo) from None
+        with application.opened(place):
+            return _Answer("", (f"{place.user} is let in",), time.monotonic() - began)
 
     return _asked("Nexus's API", place.url, ask)
 

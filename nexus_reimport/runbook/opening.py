@@ -123,7 +123,7 @@ def require_verifiable(settings: Settings, state: str = NOTHING_WRITTEN) -> None
                 pass
     except (StorageError, ApplicationError) as error:
         error.state = state
-        todo = repair(error).removesuffix(application.AGAIN)
+        todo = repair(error)
         error.next = f"{todo}; verification needs it, so nothing is executed until it answers"
         raise
 

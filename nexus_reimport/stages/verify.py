@@ -241,7 +241,7 @@ def _ask_api(
         with application.opened(settings.application) as api:
             return application.ask(api, shown[0])
     except ApplicationError as error:
-        return Unread(f"{error.what} at {error.where}: {error.next}")
+        return Unread(f"{error.what} at {error.where}: {error.next}; then run 03_verify again")
 
 
 class _Reader:

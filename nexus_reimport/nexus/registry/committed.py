@@ -23,7 +23,6 @@ from nexus_reimport.nexus.registry.undo import UndoData
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 
 _ADDED = {"kind": "reimport", "undo": None, "undone_by": ""}  # by later versions
-_UNKNOWN = "unknown"  # the run of undo data that no row names
 _FIXED = ("run", "environment", "digest", "approved_by", "before", "after", "committed_at", *_ADDED)
 
 
@@ -61,11 +60,6 @@ class UndoSize:
     committed_at: datetime | None
     bytes_stored: int
     undone_by: str
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the run that made it has a row."""
-        return self.run != _UNKNOWN
 
 
 def was_committed(connection: Connection, run: str) -> bool:
@@ -200,6 +194,13 @@ def seal(connection: Connection, run: str) -> str:
     return str(scalar(connection, query, (run,)) or "")
 
 
+def undo_of_no_run(connection: Connection, every: Iterable[Committed]) -> list[str]:
+    """The schemas of undo data that none of ``every`` run has made."""
+    known = {run.undo.schema for run in every if run.undo}
+    query = "SELECT nspname FROM pg_catalog.pg_namespace WHERE starts_with(nspname, %s) ORDER BY 1"
+    return [name for (name,) in connection.execute(query, (UNDO_PREFIX,)) if name not in known]
+
+
 def undo_sizes(connection: Connection) -> list[UndoSize]:
     """The undo data that is kept: what can be undone first of it comes first.
 
@@ -213,7 +214,7 @@ def undo_sizes(connection: Connection) -> list[UndoSize]:
         run = by_schema.get(schema)
         sizes.append(
             UndoSize(
-                run=run.run if run else _UNKNOWN,
+                run=run.run if run else "unknown",
                 schema=schema,
                 committed_at=run.committed_at if run else None,
                 bytes_stored=int(size),

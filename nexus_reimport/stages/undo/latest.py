@@ -25,8 +25,8 @@ def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
             Nothing was written.
     """
     connection = database.connection
-    _refuse_what_is_of_no_run(connection)
     every = registry.runs(connection)
+    _refuse_what_is_of_no_run(connection, every)
     # a rollback has no undo data: it cannot be undone itself
     standing = [r for r in every if r.kind != "rollback" and not r.undone_by]
     if run and (not standing or run != standing[0].run):
@@ -51,10 +51,9 @@ def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
     return last, last.undo
 
 
-def _refuse_what_is_of_no_run(connection: Connection) -> None:
+def _refuse_what_is_of_no_run(connection: Connection, every: Sequence[Committed]) -> None:
     """Stop if a run has left undo data and no row: an older one would be undone below it."""
-    lost = [size.schema for size in registry.undo_sizes(connection) if not size.is_known]
-    if lost:
+    if lost := registry.undo_of_no_run(connection, every):
         raise StopError(
             f"undo data is here whose run is not: {wording.some(lost)}",
             where=f"{registry.OWN_SCHEMA}.{registry.RUNS_NAME} has no row of that run: somebody has"
