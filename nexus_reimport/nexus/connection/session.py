@@ -72,6 +72,8 @@ ALLOWED = {
 }
 # A prepared statement is missing, or exists already: this is another session than before.
 OF_ANOTHER_SESSION = ("26000", "42P05")
+OLDEST = 14  # PostgreSQL's major version: what is asked of the catalog is not all there before
+MAINTAIN_SINCE = 170_000  # server_version_num: from then on there is this privilege
 # Without synchronous_commit a crash loses what was answered as committed; with another
 # session_replication_role foreign keys are not checked.
 AT_COMMIT = ("synchronous_commit", "session_replication_role")
@@ -146,9 +148,12 @@ def require(
     ``another`` opens one more session: with two of them it shows whether a pooler swaps them.
 
     Raises:
-        TargetError: a setting does not apply, or a pooler lends sessions for one transaction.
-            ``state`` is left.
+        TargetError: the server is too old, a setting does not apply, or a pooler lends sessions for
+            one transaction. ``state`` is left.
     """
+    if connection.info.server_version < OLDEST * 10_000:
+        version = connection.info.parameter_status("server_version") or "unknown"
+        raise _too_old(version, where, state)
     pid, values = _read(connection)
     wrong = _wrong(values)
     for name in wrong:
@@ -247,6 +252,17 @@ def swapped(where: str, state: str) -> TargetError:
         state=state,
         next="name PostgreSQL's own host and port in [postgres], or a pool in session mode:"
         " locks, settings and a dump's snapshot belong to one session",
+    )
+
+
+def _too_old(version: str, where: str, state: str) -> TargetError:
+    return TargetError(
+        f"PostgreSQL {version} is too old: version {OLDEST} is the oldest that this package"
+        " can work with",
+        where=where,
+        state=state,
+        next=f"move the database to a server of version {OLDEST} or later (pg_upgrade), or name"
+        " one that holds it: [postgres] host and port",
     )
 
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import registry
 from nexus_reimport.nexus.connection.postgres import Connection, statement
+from nexus_reimport.nexus.connection.session import MAINTAIN_SINCE
 from nexus_reimport.nexus.registry import OWN_SCHEMA
 from nexus_reimport.nexus.rights.rules import RULES, Right
 from nexus_reimport.nexus.structure import sequences
 
 # TRUNCATE, since it lets LOCK TABLE pass; a run never truncates, which keeps readers out.
 OF_A_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
-MAINTAIN_SINCE = 170000  # server_version_num: PostgreSQL 17 introduced the privilege
 
 
 @dataclass(frozen=True, slots=True)

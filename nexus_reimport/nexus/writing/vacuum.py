@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import psycopg
 from psycopg import sql
 
-from nexus_reimport.nexus.connection.postgres import scalar, statement, table_name
+from nexus_reimport.nexus.connection.postgres import Connection, scalar, statement, table_name
+from nexus_reimport.nexus.connection.session import MAINTAIN_SINCE
 from nexus_reimport.nexus.writing.transaction import Transaction
 
 
@@ -17,15 +18,13 @@ def vacuum(transaction: Transaction, tables: Iterable[str]) -> Iterator[str]:
     The server would skip a table of another owner with only a notice, so the right is asked first.
     """
     connection = transaction.connection
+    by_owner: dict[str, list[str]] = {}
     for table in tables:
         place = table_name(transaction.schema, table)
         asked = {"table": place.as_string(connection)}
         if not scalar(connection, statement("may_vacuum"), asked):
-            owner = scalar(connection, statement("table_owner"), asked)
-            yield (
-                f"VACUUM (ANALYZE) {table} was not done: it needs MAINTAIN on the table, or"
-                f" its owner {owner}; autovacuum will do it later"
-            )
+            owner = str(scalar(connection, statement("table_owner"), asked))
+            by_owner.setdefault(owner, []).append(table)
             continue
         try:
             # of a large table it may take longer than the session's limit for a statement
@@ -37,3 +36,15 @@ def vacuum(transaction: Transaction, tables: Iterable[str]) -> Iterator[str]:
             yield f"VACUUM (ANALYZE) {table} failed: {why}; run it by hand"
             if connection.closed:
                 return  # autovacuum will do the other tables
+    for owner, others in by_owner.items():
+        yield _not_ours(connection, owner, others)
+
+
+def _not_ours(connection: Connection, owner: str, tables: Sequence[str]) -> str:
+    who = f"{'its' if len(tables) == 1 else 'their'} owner {owner}"
+    if connection.info.server_version >= MAINTAIN_SINCE:
+        who = f"MAINTAIN, or {who}"
+    return (
+        f"VACUUM (ANALYZE) was not done of {', '.join(tables)}: it needs {who}; autovacuum will do"
+        " it later"
+    )
