@@ -16,7 +16,7 @@ from nexus_reimport.model import Approval, Plan, Proposal, Refusal, Scope, SignO
 from nexus_reimport.model.approval import short
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.connection.postgres import connected
-from nexus_reimport.record import Run, Verdict, anchor, journal, lock, runs, signatures
+from nexus_reimport.record import Run, Verdict, anchor, lock, runs, signatures
 from nexus_reimport.record.sealed import register
 from nexus_reimport.runbook import book, lost
 from nexus_reimport.runbook.opening import last_complete
@@ -82,10 +82,13 @@ def _after(last: Run, refusals: Sequence[Refusal], who: str) -> str:
     if verdict is Verdict.COMPLETE:
         return _after_complete(last)
     if last.is_sealed or verdict is not Verdict.WAITING:
-        return f"{_before_another(last, verdict)}{last.again}"
-    digest = short(last.load(Proposal).digest)
-    approve = f"read its 01_preflight, then: nexus-reimport run {name} --approve {digest}{who}"
-    return refusals[0].next if refusals else approve
+        return f"{_before_another(last, verdict, who)}{last.again}"
+    return refusals[0].next if refusals else f"read its 01_preflight, then: {_approve(last, who)}"
+
+
+def _approve(run: Run, who: str) -> str:
+    """The command that approves an open run, and executes it."""
+    return f"nexus-reimport run {run.environment} --approve {short(run.load(Proposal).digest)}{who}"
 
 
 def _after_complete(last: Run) -> str:
@@ -96,16 +99,18 @@ def _after_complete(last: Run) -> str:
     return "nothing"
 
 
-def _before_another(last: Run, verdict: Verdict) -> str:
+def _before_another(last: Run, verdict: Verdict, who: str) -> str:
     """What is to be done, or could be, before another run is begun; "" if nothing."""
     if last.is_sealed:
         stopped = verdict in (Verdict.STOPPED, Verdict.FAILED)
         show = f"nexus-reimport record show {last.environment} says what stopped the last one"
         return f"{show}: fix it, then: " if stopped else ""
-    # One that was in doubt, and not committed, takes no second approval.
-    approved = last.has(Approval) and not journal.was_executed(last.events())
-    page = "90_rollback" if last.undoes else "02_execute"
-    return f"it is approved: go on with {page}; or begin again: " if approved else ""
+    # What has ended a run before its COMMIT is told with what is next: to begin again.
+    if verdict is not Verdict.PARTIAL or not last.has(Approval):
+        return ""
+    if last.undoes:
+        return "it is approved: go on with 90_rollback; or begin again: "
+    return f"it is approved: go on with 02_execute, or with {_approve(last, who)}; or begin again: "
 
 
 def of(settings: Settings) -> Whereabouts:

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import record, show
+from nexus_reimport import record, runner, show
 from nexus_reimport import settings as environments
+from nexus_reimport.model import Proposal
 from nexus_reimport.page import front, outcome
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runbook import whereabouts
 from nexus_reimport.runner import notebook
 from support.clinic import Clinic
-from support.running import DEV, stage_pid, until
+from support.commands import command
+from support.running import DEV, digest_of, stage_pid, until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -111,3 +113,31 @@ def test_a_record_that_was_not_closed_is_next(clinic: Clinic, rehearsed: Path) -
     it = front.gather(Desk(DEV))
     assert (it.must_close, it.next) == (False, "Nothing. To reimport, start with a dry run.")
     assert "next      nothing" in status()
+
+
+def test_after_a_kill_that_has_committed_nothing_what_is_next_is_the_same_everywhere(
+    clinic: Clinic,
+) -> None:
+    """`go on with 02_execute` stood in `status`, and a new run in the error and on the page."""
+    book = clinic.proposed()
+    run = killed_at("apply", "run", DEV, "--approve", digest_of(book))
+    assert run.verdict() is Verdict.IN_DOUBT
+    assert "next      nexus-reimport finish sandbox-dev" in status()
+    runner.settle(DEV)
+    assert run.verdict() is Verdict.KILLED
+    assert notebook.last_error(run).endswith(f"--run {run.id} shows what became of this one")
+    assert "nexus-reimport run sandbox-dev begins a new run" in notebook.last_error(run)
+    assert status().splitlines()[-1] == "  next      nexus-reimport run sandbox-dev"
+    assert front.gather(Desk(DEV)).next == "Start a dry run."
+
+
+def test_what_is_offered_of_an_approved_run_works_as_it_is_written(
+    clinic: Clinic, rehearsed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A page of the runbook stood there alone: who has no JupyterLab could not go on."""
+    run = clinic.approved(rehearsed).run
+    offered = f"nexus-reimport run {DEV} --approve {run.load(Proposal).digest[:12]}"
+    last = status().splitlines()[-1]
+    assert last.endswith(f"go on with 02_execute, or with {offered}; or begin again: {run.again}")
+    assert command(capsys, *offered.split()[1:])[0] == 0
+    assert run.verdict() is Verdict.COMPLETE

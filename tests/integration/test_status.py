@@ -134,7 +134,7 @@ with record.at_work(settings.load("{DEV}")):
 def test_each_point_of_the_way_has_one_thing_to_do_next(clinic: Clinic, rehearsed: Path) -> None:
     assert next_of() == f"nexus-reimport run {DEV}"
     book = clinic.approved(rehearsed)
-    assert next_of().startswith("it is approved: go on with 02_execute; or begin again: nexus-rei")
+    assert next_of().startswith("it is approved: go on with 02_execute, or with nexus-reimport run")
     book.run.forget(("approval",))
     folder = book.run.folder
     lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
