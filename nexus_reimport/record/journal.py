@@ -306,13 +306,18 @@ def only(entries: Sequence[Entry], *events: Event) -> list[Entry]:
 
 def kind(entries: Sequence[Entry]) -> str:
     """What the run is for: reimport, relink or rollback."""
-    opened = next(iter(only(entries, Event.OPENED)), None)
-    return (opened.text("kind") if opened else "") or "reimport"
+    return _first(entries, "kind", Event.OPENED) or "reimport"
 
 
 def undoes(entries: Sequence[Entry]) -> str:
     """The run that this one takes back; "" where it takes back none."""
-    return next((e.text("undoes") for e in only(entries, Event.ROLLBACK)), "")
+    return _first(entries, "undoes", Event.ROLLBACK)
+
+
+def _first(entries: Sequence[Entry], fact: str, event: Event) -> str:
+    """A fact of the first lines; where those are lost, as it was noted when the run was settled."""
+    lines = only(entries, event, Event.SETTLED)
+    return next((text for entry in lines if (text := entry.text(fact))), "")
 
 
 def closed(entries: Sequence[Entry]) -> str:
@@ -327,12 +332,11 @@ def closed(entries: Sequence[Entry]) -> str:
     )
 
 
-def again(entries: Sequence[Entry], environment: str) -> str:
+def again(kind: str, undoes: str, environment: str) -> str:
     """The command that begins such a run again, as a new one."""
-    if undone := undoes(entries):
-        return f"nexus-reimport rollback {undone}"
-    word = "relink" if kind(entries) == "relink" else "run"
-    return f"nexus-reimport {word} {environment}"
+    if undoes:
+        return f"nexus-reimport rollback {undoes}"
+    return f"nexus-reimport {'relink' if kind == 'relink' else 'run'} {environment}"
 
 
 def last_failure(entries: Sequence[Entry]) -> Entry | None:

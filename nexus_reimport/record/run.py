@@ -13,6 +13,7 @@ from nexus_reimport import model, naming, wording
 from nexus_reimport.errors import Busy, RecordError, RecordGone, ReimportError, begun_anew
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
+from nexus_reimport.model import Backup, Plan, RollbackPreview
 from nexus_reimport.record import headline, journal, lock, values, verdict
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.notebooks import marks
@@ -74,12 +75,24 @@ class Run:
     @property
     def kind(self) -> str:
         """What the run is for: reimport, relink or rollback."""
-        return journal.kind(self.events())
+        entries = self.events()
+        return self._kind_by_values() if verdict.is_cut(entries, is_sealed=False) else journal.kind(entries)
 
     @property
     def undoes(self) -> str:
         """The run that this one takes back; "" where it takes back none."""
-        return journal.undoes(self.events())
+        entries = self.events()
+        if verdict.is_cut(entries, is_sealed=False) and self.has(RollbackPreview):
+            look = self.loaded(RollbackPreview)
+            return look.undoes if look else ""
+        return journal.undoes(entries)
+
+    def _kind_by_values(self) -> str:
+        """What the run is for, by what its stages have left: its journal's beginning is lost."""
+        if self.has(Backup, "rollback_backup"):
+            return "rollback"
+        plan = self.loaded(Plan) if self.has(Plan) else None
+        return str(plan.scope) if plan else journal.kind(self.events())
 
     # -------------------------------------------------------------- journal
 
@@ -149,7 +162,7 @@ class Run:
     @property
     def again(self) -> str:
         """The command that begins such a run again, as a new one."""
-        return journal.again(self.events(), self.environment)
+        return journal.again(self.kind, self.undoes, self.environment)
 
     def as_told(self, error: ReimportError) -> ReimportError:
         """The error as it is told of this run: under the runner nobody can run a step again."""

@@ -210,8 +210,11 @@ class Steps:
             StopError: the database belongs to another environment; the run stays in doubt.
         """
         require_own_database(self.settings, "not known yet")
-        committed = apply.settle(self.settings.postgres, self.run.id)
-        self.run.journal(Event.SETTLED, committed=committed)
+        known = apply.settle(self.settings.postgres, self.run.id)
+        # What the run is for stands in the first lines of its journal, which may be lost.
+        kind, undoes = known or (self.run.kind, self.run.undoes)
+        committed = known is not None
+        self.run.journal(Event.SETTLED, committed=committed, kind=kind, undoes=undoes)
         return committed
 
     def seal(self, *, as_saved: bool = True) -> str:

@@ -108,8 +108,10 @@ def _before_another(last: Run, verdict: Verdict, who: str) -> str:
     # What has ended a run before its COMMIT is told with what is next: to begin again.
     if verdict is not Verdict.PARTIAL or not last.has(Approval):
         return ""
-    if last.undoes:
+    if last.kind == "rollback":
         return "it is approved: go on with 90_rollback; or begin again: "
+    if not last.loaded(Proposal):
+        return ""
     return f"it is approved: go on with 02_execute, or with {_approve(last, who)}; or begin again: "
 
 

@@ -16,6 +16,7 @@ from nexus_reimport.model import Proposal
 from nexus_reimport.page import front, outcome
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.record import Run, Verdict
+from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.runbook import whereabouts
 from nexus_reimport.runner import notebook
 from support.clinic import Clinic
@@ -141,3 +142,22 @@ def test_what_is_offered_of_an_approved_run_works_as_it_is_written(
     assert last.endswith(f"go on with 02_execute, or with {offered}; or begin again: {run.again}")
     assert command(capsys, *offered.split()[1:])[0] == 0
     assert run.verdict() is Verdict.COMPLETE
+
+
+def test_an_emptied_journal_makes_no_reimport_of_a_rollback(clinic: Clinic) -> None:
+    """It was told as one, and `finish` looked in it for the plan of a reimport."""
+    way = clinic.way_back()
+    way.undo()
+    run, undone = way.run, way.undoes
+    (run.folder / JOURNAL).write_bytes(b"")
+    assert (run.kind, run.undoes, run.again) == ("rollback", undone, f"nexus-reimport rollback {undone}")
+    assert f"last run  {run.id}, rollback, IN_DOUBT" in status()
+    assert front.gather(Desk(DEV)).now.text.startswith("IN DOUBT")
+    (run.folder / "look.json").unlink()
+    runner.settle(DEV)
+    assert (run.kind, run.undoes, run.verdict()) == (
+        "rollback",
+        undone,
+        Verdict.COMMITTED_UNVERIFIED,
+    )
+    assert run.headline().startswith("TAKEN BACK, NOT VERIFIED")

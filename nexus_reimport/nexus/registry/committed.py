@@ -70,6 +70,17 @@ def was_committed(connection: Connection, run: str) -> bool:
     return bool(scalar(connection, query, (run,)))
 
 
+def purpose(connection: Connection, run: str) -> tuple[str, str] | None:
+    """What a committed ``run`` was for: its kind, and the run that it has undone, "" for none.
+
+    None if it was not committed.
+    """
+    every = runs(connection) if was_committed(connection, run) else []
+    kind = next((row.kind for row in every if row.run == run), None)
+    undone = next((row.run for row in every if row.undone_by == run), "")
+    return (kind, undone) if kind is not None else None
+
+
 def written(row: RunRow) -> dict[str, Any]:
     """What the row of a run holds when it is committed, its time left out: column -> value."""
     return {

@@ -435,7 +435,8 @@ def _next(seen: _Record) -> Iterator[Line]:
         case Verdict.UNDONE:  # what the failed checks asked for is settled
             return
         case Verdict.KILLED:  # its last failure, if it has one, is of a step before
-            remedy = f"{journal.again(seen.entries, environment)} begins it anew"
+            kind, undoes = journal.kind(seen.entries), journal.undoes(seen.entries)
+            remedy = f"{journal.again(kind, undoes, environment)} begins it anew"
         case Verdict.IN_DOUBT:
             remedy = f"nexus-reimport settle {environment} asks the database"
         case Verdict.COMMITTED_UNVERIFIED if not remedy:

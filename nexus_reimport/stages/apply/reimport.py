@@ -88,8 +88,10 @@ def apply(
         return work.after_commit(applied) if commit else applied
 
 
-def settle(target: Postgres, run: str) -> bool:
-    """Whether ``run`` was committed; the database is asked once the run's session has ended.
+def settle(target: Postgres, run: str) -> tuple[str, str] | None:
+    """What ``run`` was for, if it was committed: its kind, and the run that it has undone.
+
+    None if it was not. The database is asked once the run's session has ended.
 
     Raises:
         TargetError: the database cannot be reached, or that session is still there; the run stays
@@ -97,7 +99,7 @@ def settle(target: Postgres, run: str) -> bool:
     """
     with connected(target, "not known yet") as connection:
         wait_for_run_lock(connection, target.lock_wait)
-        return registry.was_committed(connection, run)
+        return registry.purpose(connection, run)
 
 
 def _refuse_second(connection: Connection, request: ApplyRequest) -> None:
