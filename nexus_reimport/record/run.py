@@ -76,7 +76,11 @@ class Run:
     def kind(self) -> str:
         """What the run is for: reimport, relink or rollback."""
         entries = self.events()
-        return self._kind_by_values() if verdict.is_cut(entries, is_sealed=False) else journal.kind(entries)
+        return (
+            self._kind_by_values()
+            if verdict.is_cut(entries, is_sealed=False)
+            else journal.kind(entries)
+        )
 
     @property
     def undoes(self) -> str:
@@ -103,10 +107,13 @@ class Run:
     def events(self) -> list[Entry]:
         """The journal's lines that count: whole ones, each following on the one before.
 
+        Of one that is not the one that was sealed, what can make a verdict worse.
+
         Raises:
             RecordGone: there is no journal, as there is of every run from its beginning on.
         """
-        entries = journal.read(self.folder)
+        read = journal.scan(self.folder)
+        entries = list(journal.distrusted(read).entries if self._is_forged else read.entries)
         if not entries and not (self.folder / journal.JOURNAL).is_file():
             raise gone(self.environment, self.bag)
         return entries
@@ -117,6 +124,8 @@ class Run:
 
     def journal_problems(self) -> list[str]:
         """What is wrong with the journal: lines that were cut, or do not follow on each other."""
+        if self._is_forged:
+            return [f"{journal.JOURNAL}: it is not the one that was sealed"]
         read = journal.scan(self.folder)
         notes = [text for text in (read.cut_note(), read.broken_note()) if text]
         if not notes and self._is_cut(read.entries):
@@ -127,6 +136,11 @@ class Run:
             )
             notes.append(f"{journal.JOURNAL}: {lost}")
         return notes
+
+    @property
+    def _is_forged(self) -> bool:
+        """Whether the record is sealed, and its journal another one than was sealed."""
+        return bag.is_changed(self.bag, f"{bag.PAYLOAD}/{journal.JOURNAL}")
 
     @property
     def was_changed(self) -> bool:

@@ -74,9 +74,12 @@ def _spent(settings: Settings) -> set[int]:
 
 
 def _relied_on(settings: Settings) -> Iterator[tuple[str, list[int]]]:
-    """Each committed run, the latest first, and the signatures on which it has relied."""
+    """Each committed run, the latest first, and the signatures on which it has relied.
+
+    One whose record was changed, so that nobody knows whether it was, has spent them too.
+    """
     for run in reversed(runs.every(settings)):
-        if run.is_committed() and run.has(SignOff):
+        if (run.is_committed() or run.was_changed) and run.has(SignOff):
             lines = run.load(SignOff).lines
             yield run.id, [line.signed.number for line in lines if line.signed]
 

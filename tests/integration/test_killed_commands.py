@@ -150,7 +150,11 @@ def test_an_emptied_journal_makes_no_reimport_of_a_rollback(clinic: Clinic) -> N
     way.undo()
     run, undone = way.run, way.undoes
     (run.folder / JOURNAL).write_bytes(b"")
-    assert (run.kind, run.undoes, run.again) == ("rollback", undone, f"nexus-reimport rollback {undone}")
+    assert (run.kind, run.undoes, run.again) == (
+        "rollback",
+        undone,
+        f"nexus-reimport rollback {undone}",
+    )
     assert f"last run  {run.id}, rollback, IN_DOUBT" in status()
     assert front.gather(Desk(DEV)).now.text.startswith("IN DOUBT")
     (run.folder / "look.json").unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import itertools
+import json
 import re
 import shutil
 import subprocess
@@ -20,10 +21,13 @@ from nexus_reimport.errors import Busy, RecordError, unforeseen
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Outlook
+from nexus_reimport.page import front as page
+from nexus_reimport.page.desk import Desk
 from nexus_reimport.record import State, Verdict, closing, runs
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.record.sealed import bag, chain, check, crate, front, index
 from nexus_reimport.record.verdict import EXIT_CODES
+from nexus_reimport.runner.advice import advice
 from support.records import complete, stopped
 from support.running import killed_after
 
@@ -111,10 +115,68 @@ def test_a_sealed_record_whose_journal_has_lost_its_end_is_never_told_as_one_tha
         (run.folder / JOURNAL).write_bytes(b"".join(whole.splitlines(keepends=True)[:lines]))
         assert (run.verdict(), run.state()) == (Verdict.IN_DOUBT, State.UNKNOWN)
         assert run.exit_code() == EXIT_CODES[Verdict.IN_DOUBT]
-        assert "its end is missing" in " ".join(run.journal_problems())
+        assert run.journal_problems() == ["journal.jsonl: it is not the one that was sealed"]
         assert "not known" in front.read(run.bag).changed
         checked = check.of_record(run.bag)
         assert (checked.verdict, checked.state) == (Verdict.IN_DOUBT, State.UNKNOWN)
+
+
+def forged_to_complete(run: record.Run) -> None:
+    """Every line follows on the one before, and they say what was not so."""
+    path = run.folder / JOURNAL
+    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+    last = lines.pop() | {"verdict": "COMPLETE"}
+    kept = [line for line in lines if line["event"] != "failed"]
+    forged = [{"event": one, "at": last["at"]} for one in ("committing", "committed", "verified")]
+    written: list[bytes] = []
+    for number, line in enumerate([*kept, *forged, last], 1):
+        before = private.sha256(written[-1]) if written else ""
+        written.append(json.dumps(line | {"n": number, "before": before}).encode())
+    path.write_bytes(b"".join(line + b"\n" for line in written))
+
+
+@pytest.mark.parametrize("also_the_manifest", [False, True])
+def test_a_journal_that_was_forged_after_the_seal_makes_no_complete_run(
+    known: settings.Settings,
+    environment_files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    also_the_manifest: bool,
+) -> None:
+    """The page, `status`, `record list` and `record show` told it; `record check` alone did not."""
+    monkeypatch.setenv(settings.FOLDER_VARIABLE, str(environment_files))
+    run = stopped(known)
+    forged_to_complete(run)
+    if also_the_manifest:
+        path, name = run.bag / bag.MANIFEST, f"{bag.PAYLOAD}/{JOURNAL}"
+        before, after = (
+            bag.hashes(run.bag, bag.MANIFEST)[0][name],
+            private.sha256_of(run.folder / JOURNAL),
+        )
+        path.write_text(path.read_text().replace(before, after))
+    assert (run.verdict(), run.state()) == (Verdict.IN_DOUBT, State.UNKNOWN)
+    assert run.was_changed
+    assert run.journal_problems() == ["journal.jsonl: it is not the one that was sealed"]
+    assert advice(run.verdict(), run).startswith(
+        "The record was sealed, and its journal was changed"
+    )
+    it = page.gather(Desk(known.name))
+    assert it.now.text.startswith("IN DOUBT: ")
+    assert it.must_decide
+    assert [past.verdict for past in it.past] == [Verdict.IN_DOUBT]
+
+
+def test_a_record_that_was_changed_is_told_so_in_the_list_of_records(
+    known: settings.Settings,
+) -> None:
+    """The list is made again at each seal, and repeated what was forged."""
+    first, second = stopped(known), stopped(known)
+    forged_to_complete(first)
+    path = second.bag / bag.INFO
+    path.write_text(path.read_text().replace("STOPPED", "COMPLETE"))
+    stopped(known)
+    text = (known.records_folder / index.FILE).read_text()
+    assert "COMPLETE" not in text
+    assert text.count("CHANGED AFTER THE SEAL") == 2
 
 
 def test_the_readme_says_in_ten_lines_what_happened(known: settings.Settings) -> None:

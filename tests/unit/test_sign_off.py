@@ -165,6 +165,19 @@ def test_a_signature_is_spent_by_the_committed_run_that_relied_on_it(prod: Setti
     assert signatures.standing(prod)["S5"].number == 2
 
 
+def test_a_signature_stays_spent_where_the_record_of_that_run_was_changed(prod: Settings) -> None:
+    """Who cut the journal of the last run had its signatures again, for the next one."""
+    first = signatures.sign(prod, "S5", WHO, WORDS)
+    run = record.create(prod)
+    run.save(sign_off.sheet(prod, evidence(), {"S5": first}))
+    for event in (Event.COMMITTING, Event.COMMITTED, Event.VERIFIED):
+        run.journal(event)
+    run.seal()
+    path = run.folder / journal.JOURNAL
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    assert signatures.standing(prod) == {}
+
+
 def test_after_a_run_the_open_lines_are_said_to_be_those_of_the_next(prod: Settings) -> None:
     assert "next run" not in str(show.whereabouts(whereabouts.of(prod)))
     first = signatures.sign(prod, "S5", WHO, WORDS)

@@ -211,6 +211,18 @@ def _unescaped(name: str) -> str:
     return name
 
 
+def is_changed(bag: Path, *files: str) -> bool:
+    """Whether the record is sealed, and one of these files of it is not the one that was."""
+    return is_sealed(bag) and not all(_is_vouched_for(bag, name) for name in files)
+
+
+def _is_vouched_for(bag: Path, name: str) -> bool:
+    manifest = MANIFEST if name.startswith(f"{PAYLOAD}/") else TAG_MANIFEST
+    expected = hashes(bag, manifest)[0].get(name)
+    is_same = _is_file(bag / name) and private.sha256_of(bag / name) == expected
+    return is_same and (manifest == TAG_MANIFEST or _is_vouched_for(bag, manifest))
+
+
 def problems(bag: Path) -> list[str]:
     """What of a sealed bag is not as it was sealed: changed, missing, added, odd."""
     if not is_sealed(bag):

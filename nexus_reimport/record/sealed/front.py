@@ -23,6 +23,7 @@ from nexus_reimport.record.sealed import bag
 from nexus_reimport.record.verdict import State, Verdict
 
 T = TypeVar("T")
+CHANGED = "CHANGED AFTER THE SEAL"
 _WITHOUT_COUNTS = {
     State.AS_IT_WAS: "Nothing was written to the database.",
     State.UNKNOWN: "It is not known whether anything was written to the database.",
@@ -55,7 +56,9 @@ class Front:
 def read(folder: Path) -> Front:
     """The front of the record in ``folder``."""
     payload, info = folder / bag.PAYLOAD, bag.info(folder)
-    entries = _entries(payload)
+    # What was changed since says nothing: a list that is made again must not repeat it.
+    is_changed = bag.is_changed(folder, bag.INFO, f"{bag.PAYLOAD}/{journal.JOURNAL}")
+    entries = [] if is_changed else _entries(payload)
     opened = next(iter(journal.only(entries, Event.OPENED)), None)
     done = done_of(payload)
     is_cut = verdict.is_cut(entries, is_sealed=bag.is_sealed(folder))
@@ -64,7 +67,7 @@ def read(folder: Path) -> Front:
         run=folder.name,
         environment=info.get("Environment", folder.parent.name),
         kind=info.get("Kind", journal.kind(entries)),
-        verdict=info.get("Verdict", ""),
+        verdict=CHANGED if is_changed and "Verdict" in info else info.get("Verdict", ""),
         meaning=headline.sentence(entries, is_cut=is_cut),
         sequence=info.get("Sequence", ""),
         began=_at(entries[0]) if entries else None,
