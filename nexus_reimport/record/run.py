@@ -242,7 +242,7 @@ class Run:
         """
         file = values.file_name(kind, name)
         try:
-            return model.load(kind, self.folder / file)
+            kept = model.load(kind, self.folder / file)
         except FileNotFoundError:
             value = Path(file).stem
             page = values.page_of(value, self.kind)
@@ -251,6 +251,13 @@ class Run:
                 where=f"environment {self.environment}",
                 next=f"run {page} from the top, which gives it; then this page from the top",
             ) from None
+        if bag.is_changed(self.bag, f"{bag.PAYLOAD}/{file}"):
+            raise RecordError(
+                f"{file} was changed after the seal",
+                where=f"environment {self.environment}, run {self.id}",
+                next=f"nexus-reimport record check {self.environment} says what else was",
+            )
+        return kept
 
     def loaded(self, kind: type[T], name: str = "") -> T | None:
         """As ``load``; None where the value is not there, or cannot be read back."""

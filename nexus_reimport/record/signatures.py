@@ -14,6 +14,7 @@ from nexus_reimport.files import private
 from nexus_reimport.model import Signature, SignOff
 from nexus_reimport.record import runs, statements
 from nexus_reimport.record.journal import Entry
+from nexus_reimport.record.run import Run
 from nexus_reimport.record.sealed import register
 from nexus_reimport.settings import Settings
 
@@ -80,8 +81,17 @@ def _relied_on(settings: Settings) -> Iterator[tuple[str, list[int]]]:
     """
     for run in reversed(runs.every(settings)):
         if (run.is_committed() or run.was_changed) and run.has(SignOff):
-            lines = run.load(SignOff).lines
-            yield run.id, [line.signed.number for line in lines if line.signed]
+            sheet = run.loaded(SignOff)
+            # One that was changed says nothing: every signature before its seal is spent.
+            until = 0 if sheet else _signed_until(run)
+            lines = sheet.lines if sheet else ()
+            yield run.id, [*range(1, until + 1), *(n.signed.number for n in lines if n.signed)]
+
+
+def _signed_until(run: Run) -> int:
+    """No signature with a higher number was there when ``run`` was sealed; of an open one, ever."""
+    at_most = register.size(run.bag.parent)  # each line has more bytes than one
+    return min(at_most, register.held(run.bag)[0]) if run.is_sealed else at_most
 
 
 def problems(who: str, text: str) -> dict[str, str]:

@@ -916,6 +916,17 @@ def test_a_value_that_was_changed_is_told_and_takes_neither_the_page_nor_the_way
     assert status.waiting(settings) is None
 
 
+def test_a_value_that_was_forged_after_the_seal_is_told_and_not_shown(planned: record.Run) -> None:
+    """It could be read back, and the page told its numbers as those of the run."""
+    planned.seal()
+    assert "cannot be read back" not in dry_run(planned)
+    forged = replace(planned.load(Rehearsal), writers_waited=77.7)
+    model.save(forged, planned.folder / "rehearsal.json")
+    text = dry_run(planned)
+    assert "cannot be read back: rehearsal.json. What it would tell is missing here." in text
+    assert "77.7" not in text
+
+
 def dry_run(run: record.Run) -> str:
     """What the page says of a run under Dry run."""
     shown = SimpleNamespace(outcome=outcome.of(run))

@@ -165,7 +165,10 @@ def test_a_signature_is_spent_by_the_committed_run_that_relied_on_it(prod: Setti
     assert signatures.standing(prod)["S5"].number == 2
 
 
-def test_a_signature_stays_spent_where_the_record_of_that_run_was_changed(prod: Settings) -> None:
+@pytest.mark.parametrize("file", [journal.JOURNAL, "sign_off_sheet.json"])
+def test_a_signature_stays_spent_where_the_record_of_that_run_was_changed(
+    prod: Settings, file: str
+) -> None:
     """Who cut the journal of the last run had its signatures again, for the next one."""
     first = signatures.sign(prod, "S5", WHO, WORDS)
     run = record.create(prod)
@@ -173,7 +176,7 @@ def test_a_signature_stays_spent_where_the_record_of_that_run_was_changed(prod: 
     for event in (Event.COMMITTING, Event.COMMITTED, Event.VERIFIED):
         run.journal(event)
     run.seal()
-    path = run.folder / journal.JOURNAL
+    path = run.folder / file
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
     assert signatures.standing(prod) == {}
 

@@ -265,10 +265,10 @@ def problems(runs: Path, sealed: Iterable[Path]) -> Iterator[str]:
         yield f"{FOLDER}/{name}: {bag.LINKED}"
     hashes = [private.sha256(line) for line in now.lines]
     for folder in sealed:
-        number, held = _held(folder)
+        number, line = held(folder)
         if not number and bag.info(folder).get(LINE, bag.NOTHING) != bag.NOTHING:
             yield f"{FOLDER}: {folder.name} does not say which line it was sealed with"
-        if number and hashes[number - 1 : number] != [held]:
+        if number and hashes[number - 1 : number] != [line]:
             yield f"{FOLDER}: line {number} is not the one that {folder.name} was sealed with"
 
 
@@ -296,12 +296,12 @@ def remarks(runs: Path, sealed: Iterable[Path]) -> Iterator[str]:
         if line.get("event") == Event.FOUND_CHANGED:
             remark = f"the register was found changed: {line.get('why')}"
             yield f"{FOLDER}: line {number}, by {line.get('who')}, {line.get('at')}: {remark}"
-    since = len(lines) - max((number for number, _ in map(_held, sealed)), default=0)
+    since = len(lines) - max((number for number, _ in map(held, sealed)), default=0)
     if since > 0:
         yield f"{FOLDER}: {wording.amount(since, 'line')} since the last seal; no record holds them"
 
 
-def _held(folder: Path) -> tuple[int, str]:
+def held(folder: Path) -> tuple[int, str]:
     """Number and hash of the line that the record in ``folder`` was sealed with; 0 for none."""
     match = _HELD.fullmatch(bag.info(folder).get(LINE, bag.NOTHING))
     return (int(match[1]), match[2]) if match else (0, "")
