@@ -45,7 +45,8 @@ LINKED = "it has another name elsewhere (a hard link), by which it can be change
 UNSEEN = "what was made anew as a whole, seal and all, would not be found"
 SEALING = 60  # seconds that a seal may take
 MEMBERS = {"settled": "committed", "void": "of", "redacted": "places"}  # what such lines must say
-COMMITTED = {"COMPLETE", "COMMITTED_UNVERIFIED", "UNDONE"}
+COMMITTED = ("COMPLETE", "COMMITTED_UNVERIFIED", "UNDONE")
+NOT_COMMITTED = ("STOPPED", "FAILED", "KILLED", "PARTIAL", "IN_DOUBT")
 
 
 def sha256(path):
@@ -219,6 +220,26 @@ def check_names(bag, events, problems):
     sealed = [line.get("verdict") for event, line in events if event == "sealed"]
     if not sealed or sealed[-1] != written[2]:
         problems.append("data/journal.jsonl: it was sealed with another verdict, or not at all")
+    else:
+        check_verdict(written[2], events, problems)
+
+
+def check_verdict(verdict, events, problems):
+    """Whether the journal says what the verdict says: that the run was committed, and verified."""
+    if verdict not in COMMITTED + NOT_COMMITTED:
+        problems.append("data/verdict.json: it is none of the verdicts that there are")
+        return
+    happened = {event for event, line in events if event != "settled" or line["committed"]}
+    committed = bool(happened & {"committed", "settled"})
+    if committed != (verdict in COMMITTED):
+        is_not = "" if committed else " not"
+        problems.append(
+            f"data/verdict.json: it is {verdict}, and by the journal the run was{is_not} committed"
+        )
+    elif verdict == "COMPLETE" and "verified" not in happened:
+        problems.append("data/verdict.json: it is COMPLETE, and the journal has no verification")
+    elif verdict == "UNDONE" and "undone" not in happened:
+        problems.append("data/verdict.json: it is UNDONE, and by the journal nobody has undone it")
 
 
 def digest_of(value):
@@ -354,6 +375,8 @@ def check_record(bag, signers=None):
         check_approved(bag, events, problems)
         if any(event == "sealed" for event, _ in events):
             problems.append("its seal was cut short, or taken away")
+        if not problems and not any(event in ("opened", "settled") for event, _ in events):
+            problems.append("journal.jsonl: its beginning is missing: bring it back from a backup")
         return False, problems, remarks
     check_files(bag, problems)
     if not problems:  # what was changed after the seal is named already
@@ -593,8 +616,11 @@ def check_all(folder, place, single, seals, signers, say):
             is_sealed, problems, remarks = False, [f"cannot be read ({type(error).__name__})"], []
         sealed += is_sealed
         wrong = wrong or bool(problems)
-        of = info_of(place / name).get("Environment", "unknown") if is_sealed else ""
-        state = f"as sealed, of {of}, seal {seal_of(place / name)}" if is_sealed else "open"
+        state = "open"
+        if is_sealed:
+            facts = info_of(place / name)
+            of, verdict = (facts.get(label, "unknown") for label in ("Environment", "Verdict"))
+            state = f"as sealed, of {of}, {verdict}, seal {seal_of(place / name)}"
         say(f"{name}: {'; '.join(problems) or state}")
         for remark in remarks:
             say(f"  {remark}")

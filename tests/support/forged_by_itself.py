@@ -136,6 +136,41 @@ def another_verdict(run: Run) -> None:
     _verdict_says(run, verdict="COMPLETE")
 
 
+def _says_everywhere(run: Run, verdict: str, *events: str) -> None:
+    """All that tells the verdict tells this one; the journal has these events too, before its end.
+
+    Each line follows on the one before.
+    """
+    _says(run, Verdict=verdict)
+    _verdict_says(run, verdict=verdict)
+    path = run.folder / journal.JOURNAL
+    *lines, last = [json.loads(line) for line in path.read_bytes().splitlines()]
+    added = [{"event": event, "at": last["at"]} for event in events]
+    written: list[bytes] = []
+    for number, line in enumerate([*lines, *added, last | {"verdict": verdict}], 1):
+        before = private.sha256(written[-1]) if written else ""
+        written.append(json.dumps(line | {"n": number, "before": before}).encode())
+    path.write_bytes(b"".join(line + b"\n" for line in written))
+
+
+def a_commit_that_no_verdict_tells(run: Run) -> None:
+    """The database's list has no run that wrote nothing: nobody would look for it there."""
+    _says_everywhere(run, "STOPPED", "committing", "committed", "verified")
+
+
+def a_verdict_without_its_commit(run: Run) -> None:
+    _says_everywhere(run, "COMPLETE")
+
+
+def a_verdict_without_its_verification(run: Run) -> None:
+    _says_everywhere(run, "COMPLETE", "committing", "committed")
+
+
+def a_verdict_in_letters_that_look_the_same(run: Run) -> None:
+    """A person reads COMPLETE, and no program takes it for a run that must be in the database."""
+    _says_everywhere(run, "\u0421OMPLETE", "committing", "committed", "verified")
+
+
 BY_ITSELF: list[Callable[[Run], None]] = [
     line_ends_of_windows_in_the_manifest,
     a_line_of_the_manifest_twice,
@@ -160,11 +195,19 @@ BY_ITSELF: list[Callable[[Run], None]] = [
     the_verdict_of_another_run,
     the_verdict_of_another_environment,
     another_verdict,
+    a_commit_that_no_verdict_tells,
+    a_verdict_without_its_commit,
+    a_verdict_without_its_verification,
+    a_verdict_in_letters_that_look_the_same,
 ]
 OF_THE_PAYLOAD = (  # which the seal is made anew for
     the_verdict_of_another_run,
     the_verdict_of_another_environment,
     another_verdict,
+    a_commit_that_no_verdict_tells,
+    a_verdict_without_its_commit,
+    a_verdict_without_its_verification,
+    a_verdict_in_letters_that_look_the_same,
     a_fact_of_the_journal_told_twice,
     the_last_line_of_the_journal_cut,
     the_last_line_of_the_journal_with_another_verdict,

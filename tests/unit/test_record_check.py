@@ -272,6 +272,21 @@ def test_an_open_run_beside_sealed_ones_is_told_and_is_no_problem(
     assert "open" in out
 
 
+def test_an_open_run_whose_journal_has_lost_its_beginning_is_a_problem(
+    known: settings.Settings, tool: ModuleType
+) -> None:
+    """Who emptied it had an open run of which nothing was told."""
+    stopped(known)
+    run = record.create(known)
+    assert wrong(checked(known, [])) == {}
+    (run.folder / "journal.jsonl").write_bytes(b"")
+    lost = "journal.jsonl: its beginning is missing: bring it back from a backup"
+    assert wrong(checked(known, [])) == {run.id: (lost,)}
+    told: list[str] = []
+    assert not tool.check(known.records_folder, None, None, told.append)
+    assert f"{run.id}: {lost}" in told
+
+
 def test_what_is_no_sealed_record_says_what_it_is(sealed: Sealed) -> None:
     for run, gone in zip(sealed.runs, (bag.TAG_MANIFEST, "data/journal.jsonl"), strict=False):
         (run.bag / gone).unlink()

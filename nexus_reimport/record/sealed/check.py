@@ -123,7 +123,7 @@ def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked
     )
     as_approved = approved.problems(payload, read.entries)
     if checked.kind == OPEN:
-        return checked.with_problems(*_of_open(read.entries), *as_approved)
+        return checked.with_problems(*_of_open(read), *as_approved)
     findings = bag.problems(folder)
     return checked.with_problems(
         *(findings or [*_second_opinion(folder), *as_approved]),
@@ -163,9 +163,11 @@ def _of_signature(folder: Path, checked: Checked, signers: Path | None) -> Check
     return checked.with_remarks(f"signed by {who}")
 
 
-def _of_open(entries: Sequence[journal.Entry]) -> Iterator[str]:
-    if journal.only(entries, Event.SEALED):
+def _of_open(read: journal.Reading) -> Iterator[str]:
+    if journal.only(read.entries, Event.SEALED):
         yield "its seal was cut short, or taken away: its journal says that it was sealed"
+    elif not read.broken and verdict.is_cut(read.entries, is_sealed=False):
+        yield f"{journal.JOURNAL}: its beginning is missing: bring it back from a backup"
 
 
 def _second_opinion(folder: Path) -> list[str]:
