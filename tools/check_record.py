@@ -262,6 +262,18 @@ def value_of(path):
     return value if isinstance(value, dict) else {}
 
 
+def is_approved(events):
+    """Whether what was proposed last was approved, and nothing has made that void since."""
+    approved = False
+    for event, line in events:
+        stage = line.get("stage") if event == "finished" else ""
+        if stage in ("approval", "proposal", "rollback_proposal"):
+            approved = stage == "approval"
+        elif event == "void" and "approval" in line["of"]:
+            approved = False
+    return approved
+
+
 def check_approved(bag, events, problems):
     """Whether plan, snapshot and schema are those of the digest that a person has approved."""
     redacted = {
@@ -273,7 +285,13 @@ def check_approved(bag, events, problems):
     payload = bag / PAYLOAD
     back = is_file(payload / "rollback_proposal.json")
     name = "rollback_proposal.json" if back else "proposal.json"
-    if not is_file(payload / "approval.json") or redacted & {"approval.json", name}:
+    if not is_file(payload / "approval.json") or "approval.json" in redacted:
+        return
+    if any(event == "opened" for event, _ in events) and not is_approved(events):
+        problems.append(
+            "approval.json: the journal does not say that what was proposed last was approved"
+        )
+    if name in redacted:
         return
     proposal = value_of(payload / name)
     digest = own_digest(proposal)

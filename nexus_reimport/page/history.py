@@ -76,7 +76,7 @@ def past(run: Run, undone: dict[str, str], *, is_at_work: bool = False) -> Past:
 
 def kind_of(run: Run, entries: Sequence[Entry]) -> str:
     """What it was for; a reimport that nobody has approved was a dry run."""
-    if run.kind == Scope.REIMPORT and not run.has(Approval) and not was_executed(entries):
+    if run.kind == Scope.REIMPORT and not run.loaded(Approval) and not was_executed(entries):
         return "dry run"
     return KINDS.get(run.kind, run.kind)
 

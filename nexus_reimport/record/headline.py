@@ -63,15 +63,16 @@ def _of_what_did_nothing(entries: Sequence[Entry]) -> str:
     """Of a run that came to no end of its own: its record alone tells whether it will."""
     if journal.only(entries, Event.SEALED):
         return f"it was given up; {_NOTHING}"
-    is_approved = any(
-        entry.event is Event.FINISHED and entry.stage == "approval" for entry in entries
+    return (
+        f"approved, not executed; {_NOTHING}"
+        if journal.is_approved(entries)
+        else f"not finished; {_NOTHING}"
     )
-    return f"approved, not executed; {_NOTHING}" if is_approved else f"not finished; {_NOTHING}"
 
 
 def _is_no_go(entries: Sequence[Entry], judged: Verdict) -> bool:
     """Whether it was stopped before there was anything to approve."""
-    is_go = any(e.event is Event.FINISHED and e.stage in verdict.PROPOSALS for e in entries)
+    is_go = any(e.event is Event.FINISHED and e.stage in journal.PROPOSALS for e in entries)
     return judged is Verdict.STOPPED and not is_go and not _is_rollback(entries)
 
 

@@ -33,6 +33,8 @@ _MEMBERS: Mapping[str, set[str]] = {
     Event.VOID: {"of"},
     Event.REDACTED: {"places"},
 }
+APPROVAL = "approval"
+PROPOSALS = frozenset({"proposal", "rollback_proposal"})  # what approval is asked for
 CHECKED = frozenset({"checks_after", "checks_rollback", "sign_off"})  # after a COMMIT
 
 
@@ -407,6 +409,17 @@ def seconds(entries: Iterable[Entry]) -> dict[str, float]:
 def was_executed(entries: Sequence[Entry]) -> bool:
     """Whether COMMIT was sent, or was about to be."""
     return bool(only(entries, Event.COMMITTING, Event.COMMITTED))
+
+
+def is_approved(entries: Sequence[Entry]) -> bool:
+    """Whether what was proposed last was approved, and nothing has made that void since."""
+    approved = False
+    for entry in only(entries, Event.FINISHED, Event.VOID):
+        if entry.event is Event.VOID:
+            approved = approved and APPROVAL not in entry.line["of"]
+        elif entry.stage in (APPROVAL, *PROPOSALS):
+            approved = entry.stage == APPROVAL
+    return approved
 
 
 def came_to_checks_inside(entries: Sequence[Entry]) -> bool:

@@ -13,7 +13,7 @@ from nexus_reimport import model, naming, wording
 from nexus_reimport.errors import Busy, RecordError, RecordGone, ReimportError, begun_anew
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.model import Backup, Plan, RollbackPreview
+from nexus_reimport.model import Approval, Backup, Plan, RollbackPreview
 from nexus_reimport.record import headline, journal, lock, values, verdict
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.notebooks import marks
@@ -257,7 +257,23 @@ class Run:
                 where=f"environment {self.environment}, run {self.id}",
                 next=f"nexus-reimport record check {self.environment} says what else was",
             )
+        if kind is Approval:
+            self._require_given(file)
         return kept
+
+    def _require_given(self, file: str) -> None:
+        """Raise RecordError if the journal does not say that this approval was given.
+
+        One from another run, or for an earlier plan, must not pass for one of this plan. Once the
+        run is committed, what was approved is for ``record check`` to judge.
+        """
+        entries = self.events()
+        if not journal.is_approved(entries) and not verdict.is_committed(entries):
+            raise RecordError(
+                f"{file}: the journal does not say that what was proposed last was approved",
+                where=f"environment {self.environment}, run {self.id}",
+                next="find out who wrote that file, take it away, and approve what is proposed",
+            )
 
     def loaded(self, kind: type[T], name: str = "") -> T | None:
         """As ``load``; None where the value is not there, or cannot be read back."""

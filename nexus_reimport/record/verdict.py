@@ -7,11 +7,18 @@ from enum import StrEnum
 from typing import TypeVar
 
 from nexus_reimport.events import Event
-from nexus_reimport.record.journal import CHECKED, WRITING, Entry, last_failure, unfinished
+from nexus_reimport.record.journal import (
+    APPROVAL,
+    CHECKED,
+    PROPOSALS,
+    WRITING,
+    Entry,
+    last_failure,
+    unfinished,
+)
 
 S = TypeVar("S")
 FILE = "verdict.json"  # holds it in a sealed record
-PROPOSALS = frozenset({"proposal", "rollback_proposal"})  # what approval is asked for
 
 
 class Verdict(StrEnum):
@@ -101,7 +108,7 @@ def signs(entry: Entry) -> Iterator[Sign]:
             yield Sign.COMMITTED if entry.is_commit else Sign.NOT_THERE
         case Event.FINISHED if entry.stage in PROPOSALS:
             yield Sign.PROPOSED
-        case Event.FINISHED if entry.stage == "approval":
+        case Event.FINISHED if entry.stage == APPROVAL:
             yield Sign.APPROVED
         case Event.VOID if PROPOSALS.intersection(entry.line["of"]):
             yield Sign.WITHDRAWN

@@ -106,7 +106,7 @@ def _before_another(last: Run, verdict: Verdict, who: str) -> str:
         show = f"nexus-reimport record show {last.environment} says what stopped the last one"
         return f"{show}: fix it, then: " if stopped else ""
     # What has ended a run before its COMMIT is told with what is next: to begin again.
-    if verdict is not Verdict.PARTIAL or not last.has(Approval):
+    if verdict is not Verdict.PARTIAL or not last.loaded(Approval):
         return ""
     if last.kind == "rollback":
         return "it is approved: go on with 90_rollback; or begin again: "

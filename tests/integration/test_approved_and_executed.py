@@ -13,6 +13,8 @@ from nexus_reimport import runbook
 from nexus_reimport.errors import Busy, ReimportError, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Approval, Proposal
+from nexus_reimport.page import front
+from nexus_reimport.page.desk import Desk
 from nexus_reimport.progress import heard_by
 from nexus_reimport.record import Verdict
 from nexus_reimport.stages import apply, approval
@@ -54,6 +56,25 @@ def test_what_was_changed_since_the_approval_is_not_executed(
     assert clinic.state() == before
     clinic.edit(DEV, 'past_scheduled = "completed"', 'past_scheduled = "keep"')
     assert runbook.resume(DEV, book.run.id).apply().committed
+
+
+def test_an_approval_of_another_run_is_none_of_this_one(clinic: Clinic, rehearsed: Path) -> None:
+    """With its digest written into it, the run was executed, and its record was as it should be."""
+    run, before = clinic.approved(rehearsed).run, clinic.state()
+    given = run.folder / "approval.json"
+    kept = given.read_bytes()
+    runbook.resume(DEV, run.id).propose()
+    assert not given.exists()
+    given.write_bytes(kept)
+    assert run.damaged() == ("approval.json",)
+    assert "it cannot be approved" in front.gather(Desk(DEV)).now.text
+    told = refused(runbook.resume(DEV, run.id).apply)
+    assert told.what == (
+        "approval.json: the journal does not say that what was proposed last was approved"
+    )
+    assert clinic.state() == before
+    runbook.resume(DEV, run.id).approve(rehearsed=True)
+    assert runbook.resume(DEV, run.id).apply().committed
 
 
 def test_a_package_that_was_changed_since_the_approval_takes_nothing_back(

@@ -428,6 +428,33 @@ def test_what_was_approved_is_bound_by_its_digest_before_the_seal_too(
     assert problem in tool.check_record(run.bag)[1]
 
 
+@pytest.mark.parametrize(
+    "later",
+    [
+        [(Event.FINISHED, {"stage": "proposal"})],
+        [(Event.VOID, {"of": ["approval"], "by": "plan"})],
+        [(Event.VOID, {"of": ["approval"]}), (Event.FINISHED, {"stage": "proposal"})],
+    ],
+)
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_an_approval_that_was_given_before_what_it_approves_is_none(
+    known: settings.Settings,
+    tool: ModuleType,
+    later: list[tuple[Event, dict[str, Any]]],
+    is_sealed: bool,
+) -> None:
+    """The file of an earlier approval was put beside a later proposal of the same digest."""
+    run = committed(known)
+    for event, facts in later:
+        run.journal(event, **facts)
+    if is_sealed:
+        run.journal(Event.VERIFIED)
+        run.seal()
+    problem = "approval.json: the journal does not say that what was proposed last was approved"
+    assert problem in wrong(checked(known, [row(run)]))[run.id]
+    assert problem in tool.check_record(run.bag)[1]
+
+
 @pytest.mark.parametrize("name", ["proposal.json", "plan.json", "snapshot.json", "survey.json"])
 def test_a_value_that_says_nothing_any_more_is_not_what_was_approved(
     known: settings.Settings, tool: ModuleType, name: str
@@ -453,6 +480,8 @@ def test_a_rollback_and_the_database_say_the_same_of_what_it_undid(
     for name in values.files_of_committed("rollback") | {"undone.json"}:
         (back.folder / name).write_text("{}")
     approve(back, "rollback_proposal")
+    for stage in ("rollback_proposal", "approval"):
+        back.journal(Event.FINISHED, stage=stage)
     back.journal(Event.STARTED, stage="undo", pid=1)
     back.journal(Event.COMMITTED)
     back.journal(Event.FINISHED, stage="undo")

@@ -31,6 +31,9 @@ def problems(payload: Path, entries: Sequence[Entry]) -> Iterator[str]:
     if not (payload / _APPROVAL).is_file() or _APPROVAL in redacted:
         return
     name = _OF_ROLLBACK if (payload / _OF_ROLLBACK).is_file() else "proposal.json"
+    # A journal that has lost its beginning says nothing of it, and that is told already.
+    if journal.only(entries, Event.OPENED) and not journal.is_approved(entries):
+        yield f"{_APPROVAL}: the journal does not say that what was proposed last was approved"
     if name in redacted:
         return
     proposal = _read(payload / name)
