@@ -272,6 +272,19 @@ def test_an_open_run_beside_sealed_ones_is_told_and_is_no_problem(
     assert "open" in out
 
 
+def test_a_list_of_records_that_says_something_else_is_told(known: settings.Settings) -> None:
+    """Who reads `index.html` alone reads what anybody has written there."""
+    run = stopped(known)
+    page = run.bag.parent / "index.html"
+    assert check.of_folder(run.bag.parent)[-1].remarks == ()
+    page.write_text(page.read_text().replace("■ STOPPED", "● COMPLETE"))
+    found = check.of_folder(run.bag.parent)[-1]
+    assert found.problems == ()
+    assert [remark.partition(":")[0] for remark in found.remarks] == ["index.html"]
+    stopped(known)
+    assert check.of_folder(run.bag.parent)[-1].remarks == ()
+
+
 def test_an_open_run_whose_journal_has_lost_its_beginning_is_a_problem(
     known: settings.Settings, tool: ModuleType
 ) -> None:

@@ -19,7 +19,16 @@ from nexus_reimport.files import private
 from nexus_reimport.model import Approval, Proposal, SignOff
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.record import journal, values, verdict
-from nexus_reimport.record.sealed import approved, archived, bag, chain, front, register, signature
+from nexus_reimport.record.sealed import (
+    approved,
+    archived,
+    bag,
+    chain,
+    front,
+    index,
+    register,
+    signature,
+)
 from nexus_reimport.record.sealed.chain import Link
 from nexus_reimport.record.verdict import State, Verdict
 
@@ -27,7 +36,6 @@ SEALED, OPEN, FORMER, DAMAGED, FOLDER = "sealed", "open", "former", "damaged", "
 UNSEEN = "what was made anew as a whole, seal and all, would not be found"
 ALONE = "not compared with the seal that the database holds"
 _ALWAYS = ("environment.json", journal.JOURNAL, verdict.FILE)
-_INDEX = "index.html"  # and drafts of it
 Prints = Mapping[str, Fingerprint]  # table -> of its rows
 
 
@@ -303,6 +311,11 @@ def _of_folder(runs: Path, environment: str, signers: Path | None) -> list[Check
     several = sorted({e for n in records if (e := bag.info(runs / n).get("Environment", ""))})
     if len(several) > 1:
         whole = whole.with_problems(f"records of several environments: {', '.join(several)}")
+    if not index.is_as_written(runs):
+        whole = whole.with_remarks(
+            f"{index.FILE}: it does not say what the records say: a former version made it, or"
+            " somebody has changed it; nothing vouches for it, and the next seal makes it again"
+        )
     try:
         whole = _of_register(runs, whole, records)
     except Exception as error:  # as with a record: it must not keep these from being told
@@ -365,7 +378,7 @@ def _strays(runs: Path) -> Iterator[str]:
             yield f"{path.name}: a symbolic link"
         elif path.name == chain.LAST and private.has_other_name(path):
             yield f"{path.name}: {bag.LINKED}"
-        elif not path.is_dir() and not path.name.startswith((".", _INDEX)):
+        elif not path.is_dir() and not path.name.startswith((".", index.FILE)):
             yield f"{path.name}: not a record"
 
 

@@ -1,7 +1,7 @@
 """``index.html`` over all records of an environment, made anew at each seal, from the disk.
 
 After a kill between the two, the next command that works on a run makes it. It is a view, not a
-record: nothing vouches for it, and ``record check`` does not look at it.
+record: nothing vouches for it, and that it says something else is a remark of ``record check``.
 """
 
 from __future__ import annotations
@@ -62,17 +62,8 @@ def write(runs: Path) -> None:
     Raises:
         OnlySealed: there is no room for it, or no right to write it.
     """
-    title = f"Records of {runs.name}"
     try:
-        body = "\n".join(_body(runs))
-    # The list is for convenience: the records that it lists are sealed, whatever becomes of it.
-    except Exception as error:
-        body = (
-            f"<p>This page could not be made ({type(error).__name__}). The records are whole.</p>"
-        )
-    page = _PAGE.format(title=escape(title), style=_STYLE, body=body)
-    try:
-        private.replace(runs / FILE, page.encode())
+        private.replace(runs / FILE, _page(runs, runs.name))
     except OSError as error:
         why, fix = refused(error)
         raise OnlySealed(
@@ -81,6 +72,33 @@ def write(runs: Path) -> None:
             state="the record is sealed and whole",
             next=f"{fix}; the next seal writes the list again",
         ) from None
+
+
+def is_as_written(runs: Path) -> bool:
+    """Whether the index says what it would say if it were made now; or there is none.
+
+    A copy of the records may lie in a folder of another name.
+    """
+    try:
+        written = (runs / FILE).read_bytes()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    of = {bag.info(folder).get("Environment", "") for folder in chain.records(runs)}
+    return any(written == _page(runs, name) for name in {runs.name, *of})
+
+
+def _page(runs: Path, name: str) -> bytes:
+    title = f"Records of {name}"
+    try:
+        body = "\n".join(_body(runs, name))
+    # The list is for convenience: the records that it lists are sealed, whatever becomes of it.
+    except Exception as error:
+        body = (
+            f"<p>This page could not be made ({type(error).__name__}). The records are whole.</p>"
+        )
+    return _PAGE.format(title=escape(title), style=_STYLE, body=body).encode()
 
 
 def lists(folder: Path) -> bool:
@@ -92,12 +110,12 @@ def lists(folder: Path) -> bool:
         return False
 
 
-def _body(runs: Path) -> Iterator[str]:
+def _body(runs: Path, name: str) -> Iterator[str]:
     sealed = sorted(filter(bag.is_sealed, chain.records(runs)), key=_number, reverse=True)
     yield (
         f"<p>{len(sealed):,} sealed, the newest first. {_as_of(sealed)}Nothing vouches"
         " for this page. To check all records:</p>"
-        f"<p><code>nexus-reimport record check {escape(runs.name)}</code></p>"
+        f"<p><code>nexus-reimport record check {escape(name)}</code></p>"
     )
     yield from (_article(folder) for folder in sealed)
 
