@@ -632,6 +632,9 @@ def test_an_archived_page_is_shown_as_it_lies_there_and_can_do_nothing(
     planted = run.folder / "planted.html"
     planted.write_text("<script>alert(1)</script>")
     try:
+        listed = words(session.get(f"{page.url}/runs/{run.id}", timeout=60).text)
+        assert "planted.html (not as it was sealed)" in listed
+        assert listed.count("not as it was sealed") == 2, "among the pages, and among all files"
         answer = session.get(f"{page.url}/runs/{run.id}/files/planted.html", timeout=60)
         assert answer.text == planted.read_text()
         policy = answer.headers["Content-Security-Policy"]
@@ -701,7 +704,7 @@ def test_the_page_of_a_run_whose_record_is_damaged_says_so_and_stands(
         text = told()
         assert "IN DOUBT" in text
         assert "nothing was written" not in text
-        assert "journal.jsonl: its end is missing" in text
+        assert "journal.jsonl: it is not the one that was sealed" in text
     finally:
         journal.write_bytes(kept)
 
