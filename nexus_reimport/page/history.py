@@ -12,6 +12,7 @@ from nexus_reimport.model import Applied, Approval, Scope, Undone
 from nexus_reimport.record import Run, Verdict, runs
 from nexus_reimport.record.journal import JOURNAL, Entry, was_executed
 from nexus_reimport.record.run import without_journal
+from nexus_reimport.record.sealed import bag
 from nexus_reimport.settings import Settings
 
 SHOWN = 20  # of all runs, the newest
@@ -101,6 +102,11 @@ def files(run: Run) -> tuple[str, ...]:
         if path.is_file() and not _has_link(run.folder, path)
     )
     return tuple(sorted(paths, key=_place))
+
+
+def changed(run: Run) -> frozenset[str]:
+    """Those of ``files`` that are not as they were sealed; none of an open record."""
+    return frozenset(n for n in files(run) if bag.is_changed(run.bag, f"{bag.PAYLOAD}/{n}"))
 
 
 def _place(name: str) -> tuple[bool, bool, tuple[str, int]]:

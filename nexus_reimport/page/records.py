@@ -60,6 +60,7 @@ class OneRun(PageHandler):
             error=notebook.last_error(run),
             lines=log.lines(run.events()),
             files=history.files(run),
+            changed=history.changed(run),
         )
 
 
