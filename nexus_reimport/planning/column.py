@@ -16,11 +16,12 @@ from nexus_reimport.convert import ConversionError, Partial
 from nexus_reimport.convert.registry import Given
 from nexus_reimport.ids import Id
 from nexus_reimport.intake import IdPairs, Page, Record
-from nexus_reimport.mapping import ColumnSpec
+from nexus_reimport.mapping.columns import ColumnSpec, Lookup
 from nexus_reimport.nexus.structure.catalog import Column
 from nexus_reimport.planning.gathered import Detail
 
 Resolver = Mapping[str, IdPairs]  # entity -> the ids of its rows
+_FIRST, _NEXT = "the first field that names one row counts", "the next field counts"
 
 
 class Outcome(NamedTuple):
@@ -46,32 +47,33 @@ class Lookups:
     joined: Mapping[tuple[str, str], Mapping[Id, str]]  # source and field -> id -> value
 
     def find(self, column: ColumnSpec, record: Record) -> Partial:
-        """The id of the row that ``record`` names.
+        """The id of the row that ``record`` names: the first field that names one row counts.
 
-        Its fields may name two rows, such as the id of one clinic and the name of another: then the
-        first one counts, and is marked as derived.
+        What another field says is told where it contradicts that, such as the name of another
+        clinic; and where a field before it names no row, such as the id of an unknown clinic.
         """
-        has_value = several = False
-        named: list[str] = []
-        for step in column.lookup:
-            value = record[step.source_field]
-            if step.through:
-                value = self.joined[step.through, step.take].get(
-                    record.id_in(step.source_field), ""
-                )
-            has_value = has_value or bool(record[step.source_field].strip())
-            keys = self.tables[f"{step.table}.{step.match}"].get(ids.looked_up(value), ())
-            if len(keys) == 1:  # two rows of one name: neither is chosen
-                named.append(keys[0])
-            several = several or len(keys) > 1
         table = column.lookup[0].table
-        if named:
-            differ = len(set(named)) > 1
-            derived = (f"names two different rows of {table}: the first is taken",)
-            return Partial(named[0], derived=derived if differ else ())
-        if several:
-            return Partial(None, misfits=(f"names several rows of {table}",))
-        return Partial(None, misfits=(f"names no row of {table}",) if has_value else ())
+        steps = [(step.source_field, self._keys(step, record)) for step in column.lookup]
+        # Two rows of one name: neither is chosen.
+        place = next((n for n, (_, keys) in enumerate(steps) if len(keys) == 1), len(steps))
+        naming = {field for field, keys in steps if keys}
+        is_lost = any(record[f].strip() for f, _ in steps[:place] if f not in naming)
+        if place == len(steps):
+            why = f"names several rows of {table}" if naming else f"names no row of {table}"
+            return Partial(None, misfits=(why,) if naming or is_lost else ())
+        key = steps[place][1][0]
+        if any(keys and key not in keys for _, keys in steps):
+            return Partial(key, derived=(f"names different rows of {table}: {_FIRST}",))
+        derived = (f"names no row of {table} in one field: {_NEXT}",) if is_lost else ()
+        return Partial(key, derived=derived)
+
+    def _keys(self, step: Lookup, record: Record) -> Sequence[str]:
+        """The ids of the rows that one field names."""
+        value = record[step.source_field]
+        if step.through:
+            joined = self.joined[step.through, step.take]
+            value = joined.get(record.id_in(step.source_field), "")
+        return self.tables[f"{step.table}.{step.match}"].get(ids.looked_up(value), ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from nexus_reimport.planning.column import Resolver
 from nexus_reimport.planning.feed import Converted, RecordConverter
 from nexus_reimport.planning.matching import Matches
 from nexus_reimport.planning.merge import Merger, Row
-from nexus_reimport.planning.misfits import BLOCKED, DERIVED, EMPTY, STAYS, Misfit
+from nexus_reimport.planning.misfits import BESIDE, BLOCKED, DERIVED, EMPTY, STAYS, Misfit
 from nexus_reimport.planning.spooled import ConvertedRecord, SpooledRecords, SpooledRows
 from nexus_reimport.settings import Cause, EntityDecisions
 
@@ -307,11 +307,13 @@ class EntityPlanner:
     ) -> None:
         """Note the values that did not fit, and what the column holds instead."""
         for column, reason in fed.misfits:
-            card_part = self._spec.columns[column].converter.misfits_in.get(reason)
-            holds = self._merger.holds(row, f"{column}.{card_part}" if card_part else column)
-            became = STAYS if holds and existed else EMPTY
+            spec = self._spec.columns[column]
+            part = spec.converter.misfits_in.get(reason)
+            holds = self._merger.holds(row, f"{column}.{part}" if part else column)
+            stays = BESIDE if spec.gather else STAYS if existed else EMPTY
+            became = stays if holds else EMPTY
             # A new row has no value that could stay.
-            is_default = holds and not existed and not self._spec.columns[column].gather
+            is_default = holds and not existed and not spec.gather
             why = f"{reason}: the default of a new row is used" if is_default else reason
             self._misfits.append((column, why, filemaker_id, became))
         self._misfits += [(column, why, filemaker_id, DERIVED) for column, why in fed.derived]

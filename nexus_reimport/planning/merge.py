@@ -139,9 +139,8 @@ class Merger:
             one.tally.filled_after = 0
 
     def holds(self, row: Row, name: str) -> bool:
-        """Whether ``row`` holds a value in a column, or a part of one, that FileMaker feeds."""
-        one = self._decided.get(name)
-        return one is not None and self._has(row, one)
+        """Whether ``row`` holds a value in a column, a part of one, or any part of a card."""
+        return any(self._has(row, o) for o in self._decided.values() if name in (o.name, o.base))
 
     def _held(self, row: Row) -> Iterator[_Decided]:
         """All that ``row`` holds a value for."""

@@ -10,6 +10,7 @@ from nexus_reimport.mapping import Entity
 from nexus_reimport.model import ColumnFit, Misfits
 
 STAYS, EMPTY, DERIVED = "Nexus's value stays", "empty", "derived"
+BESIDE = "the card has its other values"  # whichever side they are of
 BLOCKED = "Nexus has a value of another kind where this key belongs"
 Misfit = tuple[str, str, str, str]  # column, reason, FileMaker id, what became of it
 SAMPLE = 5
@@ -27,7 +28,8 @@ def sums(misfits: Sequence[Misfit]) -> Iterator[Misfits]:
     for (column, reason), cases in sorted(by_reason.items()):
         counts = Counter(became for _, became in cases)
         sample = tuple(sorted({filemaker_id for filemaker_id, _ in cases})[:SAMPLE])
-        yield Misfits(column, reason, counts[STAYS], counts[EMPTY], counts[DERIVED], sample)
+        stays = counts[STAYS] + counts[BESIDE]
+        yield Misfits(column, reason, stays, counts[EMPTY], counts[DERIVED], sample)
 
 
 def fits(spec: Entity, held: Mapping[str, int], misfits: Sequence[Misfit]) -> Iterator[ColumnFit]:

@@ -209,7 +209,7 @@ def misfits(entities: tuple[EntityPlan, ...]) -> ShownTable:
     ]
     return table(
         "Values of FileMaker that do not fit, and what is stored instead",
-        "entity | column | reason | Nexus's value stays | empty | derived | for example",
+        "entity | column | reason | another value stays | empty | derived | for example",
         rows,
     )
 

@@ -15,7 +15,7 @@ from nexus_reimport.model import ByHand, ColumnFit, Misfits
 from nexus_reimport.model.survey import Pointer
 from nexus_reimport.planning import manual, overtaken
 from nexus_reimport.planning.manual.sheet import Cell
-from nexus_reimport.planning.misfits import BLOCKED, DERIVED, EMPTY, STAYS, sums
+from nexus_reimport.planning.misfits import BESIDE, BLOCKED, DERIVED, EMPTY, STAYS, sums
 from nexus_reimport.settings import EntityDecisions
 from support import SUPPORT
 from support.by_itself import NOW, Written
@@ -243,6 +243,9 @@ def test_a_date_or_a_time_in_a_text_has_one_form_or_does_not_fit(tmp_path: Path)
     assert places == {("stamp", "P2"), ("plan", "P2"), ("clock", "V2")}
 
 
+DIFFERENT = "names different rows of site: the first field that names one row counts"
+
+
 @pytest.mark.parametrize(
     ("site", "ward", "key", "reason"),
     [
@@ -250,10 +253,13 @@ def test_a_date_or_a_time_in_a_text_has_one_form_or_does_not_fit(tmp_path: Path)
         ("SOUTH  ", "", "2", ""),
         ("", "W1", "1", ""),
         ("", "w1 ", "1", ""),
-        ("nowhere", "W1", "1", ""),
+        ("nowhere", "W1", "1", "names no row of site in one field: the next field counts"),
         ("North", "W1", "1", ""),
-        ("South", "W1", "2", "names two different rows of site: the first is taken"),
-        ("Twice", "W1", "1", ""),
+        ("North", "W9", "1", ""),  # nothing is lost: a fallback that is not needed
+        ("South", "W1", "2", DIFFERENT),
+        ("South", "W3", "2", DIFFERENT),
+        ("Twice", "W1", "1", DIFFERENT),
+        ("Twice", "W4", "4", ""),  # one of the two that are called so
         ("Twice", "", None, "names several rows of site"),
         ("nowhere", "", None, "names no row of site"),
         ("", "W9", None, "names no row of site"),
@@ -265,16 +271,18 @@ def test_a_date_or_a_time_in_a_text_has_one_form_or_does_not_fit(tmp_path: Path)
 def test_a_row_is_looked_up_by_each_of_the_fields_in_turn(
     tmp_path: Path, site: str, ward: str, key: str | None, reason: str
 ) -> None:
-    wards = [{"id": "W1", "site": "North"}, {"id": "W2", "site": ""}]
+    sites = {"W1": "North", "W2": "", "W3": "Twice", "W4": "Fourth"}
+    wards = [{"id": ward, "site": site} for ward, site in sites.items()]
     records = {"people": [person(1, site=site, ward=ward, seen="2025-07-01 09:00")], "wards": wards}
-    made = written(tmp_path, records=records).planned()
+    lookups = {"site.label": [*SITES, ("4", "Fourth")]}
+    made = written(tmp_path, records=records, lookups=lookups).planned()
     (row,) = made.rows("people").values()
     assert row["site_id"] == key
     assert [line[1:3] for line in made.misfits] == ([("site_id", reason)] if reason else [])
     (fit,) = (f for f in made.plan.entities["people"].fits if f.column == "site_id")
     assert fit.held == bool((site + ward).strip())
     # A ward is only looked up, and each of them has its line.
-    assert made.ledger[1:] == [("wards", "", "looked up", None, w, None) for w in ("W1", "W2")]
+    assert made.ledger[1:] == [("wards", "", "looked up", None, ward, None) for ward in sites]
 
 
 def test_a_place_that_a_text_takes_in_nexus_is_told(tmp_path: Path) -> None:
@@ -301,8 +309,9 @@ def test_a_place_that_a_text_takes_in_nexus_is_told(tmp_path: Path) -> None:
 def test_misfits_are_summed_up_by_column_and_reason_with_the_first_ids() -> None:
     lines = [("b", "why", f"P{n}", STAYS) for n in (7, 3, 5, 1, 6, 2, 4)]
     lines += [("b", "why", "P1", DERIVED), ("a", "why", "P9", EMPTY), ("b", "else", "P9", EMPTY)]
+    lines += [("a", "why", "P9", BESIDE)]
     assert [*sums(lines)] == [
-        Misfits("a", "why", 0, 1, 0, ("P9",)),
+        Misfits("a", "why", 1, 1, 0, ("P9",)),
         Misfits("b", "else", 0, 1, 0, ("P9",)),
         Misfits("b", "why", 7, 0, 1, ("P1", "P2", "P3", "P4", "P5")),
     ]
@@ -526,7 +535,7 @@ def test_what_becomes_of_a_value_that_does_not_fit_is_told_of_each_row(tmp_path:
     reason, no_choice = "an e-mail without @", "not one of the choices"
     default = f"{no_choice}: the default of a new row is used"
     assert made.misfits == [
-        told("card", reason, "P1", STAYS),
+        told("card", reason, "P1", BESIDE),
         told("card", reason, "P2", EMPTY),  # it has a phone, and no e-mail
         told("card", reason, "P3", EMPTY),
         told("kind", no_choice, "V1", STAYS, "visits"),
@@ -535,6 +544,30 @@ def test_what_becomes_of_a_value_that_does_not_fit_is_told_of_each_row(tmp_path:
     ]
     kinds = {key: row["kind"] for key, row in of_visits(made).items()}
     assert kinds == {"V1": "odd", "V2": None, "V3": "plain"}
+
+
+@pytest.mark.parametrize(
+    ("held", "beside", "became"),
+    [
+        ("{}", {}, EMPTY),
+        ('{"phones": ["131234"]}', {}, BESIDE),  # Nexus's own
+        ("{}", {"kind": "phone", "value": "13 12 34"}, BESIDE),  # another one of FileMaker's
+        (None, {"kind": "email", "value": "a@b.example"}, BESIDE),  # of a new row
+        (None, {}, EMPTY),
+    ],
+)
+def test_a_card_that_lacks_a_value_is_empty_only_if_it_has_no_other(
+    tmp_path: Path, held: str | None, beside: dict[str, str], became: str
+) -> None:
+    details = [{"id": "D1", "of": "P1", "kind": "phone", "label": "Home"}]
+    details += [{"id": "D2", "of": "P1", **beside}] if beside else []
+    row: Any = {"id": "7", "fid": "P1", "name": "Person 1", "data": "{}", "card": held}
+    records = {"people": [ONE], "details": details}
+    made = written(tmp_path, records=records, rows={"people": [row] if held else []}).planned()
+    reason = "a label without a phone or an e-mail"
+    assert made.misfits == [told("card", reason, "P1", became)]
+    (of_card,) = made.plan.entities["people"].misfits
+    assert (of_card.stays, of_card.empty) == (became == BESIDE, became == EMPTY)
 
 
 # ---------------------------------------------------------------- what goes and what stays

@@ -71,7 +71,7 @@ patients  contact_json.phones          5              3  FileMaker's value      
 patients  clinic_id                   86              4  Nexus's value stays        0            0                         1  2,739
 
 Values of FileMaker that do not fit, and what is stored instead
-entity    column    reason                              Nexus's value stays  empty  derived  for example
+entity    column    reason                              another value stays  empty  derived  for example
 --------  --------  ----------------------------------  -------------------  -----  -------  --------------
 patients  dob       no date                                               1      1        0  F-1, F-2
 patients  end_time  no end: 30 minutes after the start                    0      0        9  F-3 and 8 more
