@@ -118,7 +118,7 @@ def sheet(plan: Plan, intake: Intake, settings: Settings, path: Path) -> None:
         entity = kind.spec.entity
         for key, row in rows.rows(entity):
             by_hand = given.get((entity, key), set()).intersection(kind.columns)
-            is_over = manual.is_over(kind.spec, row, as_of)
+            is_over = manual.is_over(kind.spec, row, as_of, settings.zone)
             is_asked = settings.manual.past or not is_over
             if by_hand or (is_asked and manual.lacks(kind.spec, row)):
                 rows.keep(entity, key, row)

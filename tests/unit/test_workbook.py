@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, time
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -31,6 +32,7 @@ from support.other_programs import as_excel, as_libreoffice, rewritten, since_19
 from support.values_of_lists import GUARDED, PLAIN
 
 SECRET = "Quillfeather"
+SYDNEY = ZoneInfo("Australia/Sydney")
 CONTROLS = "".join(map(chr, (*range(32), 0x7F, 0xFFFE, 0xFFFF, 0xD83D)))
 
 # ---------------------------------------------------------------- texts in cells
@@ -212,9 +214,11 @@ def test_what_is_over_is_known_by_the_column_that_the_mapping_names() -> None:
     now = datetime(2026, 3, 1, tzinfo=UTC)
     cases = {"2026-02-28 23:59:59+00": True, "2026-03-01 01:00:00+01": False, "infinity": False}
     cases |= {"2026-03-01 00:00:01+00": False, "": False}
+    # A date is over when the clinic's own day is; a year may be one that Python cannot hold.
+    cases |= {"2026-02-28": True, "2026-03-01": False, "0044-03-15 00:00:00+00 BC": True}
     for value, is_over in cases.items():
-        assert manual.is_over(booked().spec, {"start_time": value}, now) is is_over, value
-    assert not manual.is_over(kind().spec, {"start_time": "2020-01-01 00:00:00+00"}, now)
+        assert manual.is_over(booked().spec, {"start_time": value}, now, SYDNEY) is is_over, value
+    assert not manual.is_over(kind().spec, {"start_time": "2020-01-01 00:00:00+00"}, now, SYDNEY)
 
 
 def test_choices_that_show_alike_are_told_apart(tmp_path: Path) -> None:
@@ -268,6 +272,52 @@ def test_columns_may_be_moved_added_and_hidden_and_lines_filtered(tmp_path: Path
     book.save(path)
     with pytest.raises(StopError, match="sheet sites: several columns are called Site"):
         manual.read(path, [one])
+
+
+def moved_up(sheet: Any) -> None:
+    """A line is deleted as far as it is seen, without the hidden cells at both ends."""
+    sheet.move_range("B3:C3", rows=-1)
+
+
+def sorted_without_the_hidden(sheet: Any) -> None:
+    for column in "BC":
+        first, last = sheet[f"{column}2"], sheet[f"{column}3"]
+        first.value, last.value = last.value, first.value
+
+
+def without_a_name(sheet: Any) -> None:
+    sheet["B3"].value = None
+
+
+@pytest.mark.parametrize("change", [moved_up, sorted_without_the_hidden, without_a_name])
+def test_a_value_beside_another_patients_name_is_refused(
+    tmp_path: Path, change: Callable[[Any], None]
+) -> None:
+    """The hidden cells say whose line it is, and a person reads the others."""
+    one = kind({"North": "1"})
+    path = written(tmp_path, one, "Winter", "Summer")
+    fill(path, None, "North")
+    book = load_workbook(path)
+    change(book["sites"])
+    book.save(path)
+    with pytest.raises(StopError, match=r"line [23]: Site: the line shows other values than") as no:
+        manual.read(path, [one])
+    assert "Summer" not in str(no.value)
+
+
+def test_what_a_line_shows_may_be_respelt_noted_beside_moved_or_removed(tmp_path: Path) -> None:
+    one = kind({"North": "1"})
+    path = written(tmp_path, one, "Ida  Winter", "")
+    fill(path, "North", "North", B2="a note where nothing was shown", B3=" Ida Winter ")
+    assert len(manual.read(path, [one]).cells) == 2
+    book = load_workbook(path)
+    sheet = book["sites"]
+    sheet.move_range("B1:B3", cols=6)  # to the end
+    book.save(path)
+    assert len(manual.read(path, [one]).cells) == 2
+    sheet.delete_cols(8)
+    book.save(path)
+    assert len(manual.read(path, [one]).cells) == 2
 
 
 FILLED = {("c", "clinic_id"): "1", ("c", "seen_on"): "2026-01-31", ("a", "remark"): "12"}

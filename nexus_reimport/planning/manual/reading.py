@@ -16,16 +16,19 @@ from nexus_reimport.planning.manual.sheet import (
     EXPLAINED,
     KEY,
     MARK,
+    SHOWN,
     ByHandSheet,
     Cell,
     Given,
     SheetRow,
     Unusable,
+    Written,
     content_hash,
     content_of,
     read_mark,
     sheet_name,
     titles_asked,
+    titles_shown,
 )
 from nexus_reimport.settings import SHEET
 from nexus_reimport.text import name_key
@@ -101,11 +104,12 @@ def _read_kind(
     for number, cells in enumerate(lines, 2):
         if not cells:
             continue
-        line = {t: content_of(cells[n]) if n < len(cells) else None for t, n in places.items()}
+        line = {t: _content(cells, n) for t, n in places.items()}
         place = f"sheet {sheet_name(kind)}, line {number}"
         key = convert.identifier(str(line[KEY] or ""))
         mark, written = read_mark(key, str(line[MARK] or ""))
         filled = {c: line[c] for c in kind.columns if line[c] not in (None, "")}
+        is_moved = bool(filled) and _shows_others(kind, header, cells, written)
         if filled and not key:
             yield f"{place}: has no {KEY}"
             continue
@@ -114,12 +118,37 @@ def _read_kind(
             if result is None:
                 continue
             value, problem, untouched = result
-            if problem:
+            if problem := problem or (_MOVED if is_moved and not untouched else ""):
                 yield f"{place}: {titles[column]}: {problem}"
                 continue
             if values.setdefault((kind.spec.entity, key, column), value) != value:
                 yield f"{place}: {titles[column]}: another line of this row has a different value"
             given.cells[kind.name, key, column] = Cell(value, mark, place, untouched)
+
+
+_MOVED = (
+    "the line shows other values than were written into it, so it may be another row's:"
+    " fill in the run's sheet anew"
+)
+
+
+def _shows_others(
+    kind: ByHandSheet, header: Sequence[str], cells: Sequence[Any], written: Written
+) -> bool:
+    """Whether a cell that shows whose line it is holds something else than we wrote.
+
+    The cells that say it are hidden: a line that is sorted or deleted without them is another
+    row's, and a person has read what is shown. A column that was removed shows nothing.
+    """
+    heads = map(name_key, titles_shown(kind))
+    each = zip(heads, written.get(SHOWN, ()), strict=False)
+    places = [(header.index(h), was) for h, was in each if was and header.count(h) == 1]
+    return any(was != content_hash(_content(cells, n)) for n, was in places)
+
+
+def _content(cells: Sequence[Any], place: int) -> Any:
+    """The content of one cell of a line; nothing beyond its last cell."""
+    return content_of(cells[place]) if place < len(cells) else None
 
 
 def _read_cell(

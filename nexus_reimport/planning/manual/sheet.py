@@ -166,22 +166,20 @@ def lacks(spec: ByHand, row: Row) -> bool:
     return is_asked and any(not row.get(column) for column in spec.columns)
 
 
-def is_over(spec: ByHand, row: Row, as_of: datetime) -> bool:
+def is_over(spec: ByHand, row: Row, as_of: datetime, zone: ZoneInfo) -> bool:
     """Whether the row is of the past, by the column that the mapping names for that."""
-    value = row.get(spec.future) if spec.future else None
-    try:
-        return bool(value) and datetime.fromisoformat(value or "") < as_of
-    except (ValueError, TypeError):  # no instant, or one that Python's years cannot hold
-        return False
+    return bool(spec.future) and convert.is_over(row.get(spec.future), as_of, zone)
 
 
 def titles_of(kind: ByHandSheet) -> tuple[str, ...]:
     """The heads of a sheet's columns: the key, what is shown, what is asked for, the mark."""
-    shown = [
-        f"{in_words(kind, place)} (as it is)" if place in kind.columns else in_words(kind, place)
-        for place in kind.spec.show
-    ]
-    return (KEY, *shown, *titles_asked(kind).values(), MARK)
+    return (KEY, *titles_shown(kind), *titles_asked(kind).values(), MARK)
+
+
+def titles_shown(kind: ByHandSheet) -> tuple[str, ...]:
+    """The heads of what is shown."""
+    words = ((place, in_words(kind, place)) for place in kind.spec.show)
+    return tuple(f"{word} (as it is)" if p in kind.columns else word for p, word in words)
 
 
 def titles_asked(kind: ByHandSheet) -> dict[str, str]:
@@ -213,7 +211,9 @@ def label_of(kind: ByHandSheet, column: str, value: str | None) -> str:
 
 
 # Column -> the hash of the text that we wrote into its cell, and the value if it was given before.
+# SHOWN -> the hashes of the cells that show whose line it is, "" of an empty one.
 Written = Mapping[str, Sequence[str]]
+SHOWN = ""
 
 
 def content_hash(cell: Any) -> str:

@@ -19,6 +19,7 @@ from nexus_reimport.files import private, workbook
 from nexus_reimport.planning.manual.sheet import (
     CHOICES,
     EXPLAINED,
+    SHOWN,
     ByHandSheet,
     SheetRow,
     content_hash,
@@ -180,7 +181,10 @@ def _write_kind(
             _text(sheet, last, number, value)
         for number, value in enumerate(line.shown, 2):
             _as_date(sheet, last, number, value)
-        written: dict[str, Sequence[str]] = {}
+        cells = ((value, sheet.cell(last, n)) for n, value in enumerate(line.shown, 2))
+        written: dict[str, Sequence[str]] = {
+            SHOWN: [content_hash(content_of(cell)) if value else "" for value, cell in cells]
+        }
         for number, column in enumerate(kind.columns, 2 + len(line.shown)):
             cell, held = sheet.cell(last, number), line.row.get(column)
             cell.fill = yellow
