@@ -96,12 +96,14 @@ def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
             a label without a value.
     """
     # Phones, mobiles and e-mails are all in one field; the kind says which of them it is.
-    kind, value, label = _kind(detail), text(detail["value"]), text(detail["label"]) or ""
+    value, label, kind = text(detail["value"]), text(detail["label"]) or "", _declared(detail)
     if not value:
         # A record of an address has a label too: `address_entry` judges it.
-        if label and _declared(detail) in _KINDS - {"address"}:
+        if label and kind in _KINDS - {"address"}:
             raise ConversionError(_ONLY_A_LABEL)
         return None
+    if kind not in _KINDS:
+        kind = "email" if "@" in value else "phone"
     if kind == "address":
         # Left over, or the phone of that place: the layout of an address need not show it.
         raise ConversionError(_IN_AN_ADDRESS)
@@ -179,14 +181,6 @@ def _declared(detail: Detail) -> str:
     return name_key(detail["kind"]).replace("-", "")
 
 
-def _kind(detail: Detail) -> str:
-    declared = _declared(detail)
-    if declared in _KINDS:
-        return declared
-    value = detail.get("value", "")
-    return "email" if "@" in value else "phone" if value.strip() else "address"
-
-
 def address_entry(detail: Detail, *, in_australia: bool = True) -> Partial | None:
     """The address in a contact-detail record; None if it holds none.
 
@@ -198,7 +192,7 @@ def address_entry(detail: Detail, *, in_australia: bool = True) -> Partial | Non
     """
     declared = _declared(detail)
     is_unknown = declared not in _KINDS
-    is_of_contact = is_unknown and text(detail.get("contact", "")) is not None
+    is_of_contact = text(detail.get("contact", "")) is not None
     parts = {
         name: (text(detail[name]) or "")
         for name in ("line1", "line2", "suburb", "state", "postcode", "country")

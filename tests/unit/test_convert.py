@@ -252,9 +252,10 @@ def test_folding_again_changes_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "chosen"), [("Mr.", "Mr"), (" mr ", "Mr"), ("MR", "Mr"), ("doctor", "Dr")]
+    ("written", "chosen"),
+    [("Mr.", "Mr"), (" mr ", "Mr"), ("MR", "Mr"), ("doctor", "Dr"), (" ", None)],
 )
-def test_a_choice_is_found_in_every_spelling(written: str, chosen: str) -> None:
+def test_a_choice_is_found_in_every_spelling(written: str, chosen: str | None) -> None:
     assert convert.choice(written, {"Mr": ("mr",), "Dr": ("dr", "doctor")}) == chosen
 
 
@@ -287,6 +288,7 @@ def details(*given: dict[str, str]) -> list[dict[str, str]]:
         ("Europe/Berlin", "0401 234 567", None),  # of Hamburg
         ("Europe/Stockholm", "+46 40 123 45 67", "+46401234567"),
         ("Europe/Stockholm", "0061 401 234 567", "+61401234567"),
+        ("Europe/Berlin", "\u202a(+61) 401 234 567", "+61401234567"),  # as it was pasted
     ],
 )
 def test_a_number_of_another_country_is_no_australian_one(
@@ -320,7 +322,7 @@ def test_an_address_that_is_a_label_or_a_country_alone_is_told(says: dict[str, s
     nothing = dict.fromkeys(("line1", "line2", "suburb", "state", "postcode", "country"), "")
     made = convert.address_card(details({**nothing, "kind": "Address", **says}))
     assert (made.value, made.misfits) == ({}, ("an address that is a label or a country alone",))
-    home = {**nothing, "kind": "Address", "country": "Australia"}
+    home = {**nothing, "kind": "Address", "country": "Australia", "label": " "}
     assert convert.address_card(details(home, {**nothing, "kind": "Phone", **says})).misfits == ()
 
 
@@ -337,7 +339,7 @@ def test_a_default_that_is_neither_yes_nor_no_is_told(typed: str) -> None:
 
 
 @pytest.mark.parametrize("no", ["0", "no", "N", "false", "Off"])
-@pytest.mark.parametrize("yes", ["1", "yes", "Y", "true", "On"])
+@pytest.mark.parametrize("yes", ["1", "yes", "Y", "true", " On "])
 def test_a_default_may_be_any_word_for_yes_or_no(yes: str, no: str) -> None:
     made = convert.contact_card(
         details(
@@ -428,6 +430,7 @@ def test_a_phone_stays_as_written_and_has_an_international_form_where_its_shape_
         "0491 570 006 & 007",
         "mob 0491 570 006 home (02) 5550 1234",
         "0491570006 mum 131234",
+        "131234 mum 555012",
         "0491 570 006 0491 570 007",
         "+61 491 570 006 +64 21 123 456",
     ],
@@ -507,8 +510,9 @@ def test_what_is_in_the_record_of_another_kind_is_not_taken_and_told() -> None:
     made = convert.address_card(details(*every))
     assert len(made.value["addresses"]) == 2  # that of an address, and that of no kind
     assert made.misfits == ("an address in the record of a phone or an e-mail",) * 3
-    country = convert.address_card(details({"kind": "Mobile", "country": "Australia"}))
-    assert (country.value, country.misfits) == ({}, ())
+    for home in ("Australia", "AU", "aus", ""):
+        of_a_phone = details({"kind": "Mobile", "country": home})
+        assert convert.address_card(of_a_phone) == Partial({})
 
 
 @pytest.mark.parametrize("kind", ["Phone", "Mobile", "E-mail", "Fax", ""])
@@ -556,12 +560,30 @@ def test_an_email_of_no_known_kind_is_taken_as_one() -> None:
     assert made.derived == ("of unknown kind: taken as an e-mail, judged by its value",)
 
 
+def test_the_first_address_stands_at_the_top_as_far_as_it_has_parts() -> None:
+    first = {"line1": " 1 Made Up St ", "line2": "Unit 2", "suburb": "Kyneton", "label": " Home "}
+    second = {"suburb": "Perth", "state": "WA", "postcode": "6000", "country": "Australia"}
+    made = convert.address_card(details({**first, "state": "VIC"}, second))
+    empty = dict.fromkeys(("line1", "line2", "suburb", "state", "postcode", "country", "label"), "")
+    top = {"street": "1 Made Up St", "street2": "Unit 2", "suburb": "Kyneton", "state": "VIC"}
+    assert made.value == top | {
+        "addresses": [
+            empty
+            | {"line1": "1 Made Up St", "line2": "Unit 2", "suburb": "Kyneton", "state": "VIC"}
+            | {"label": "Home", "full_address": "1 Made Up St, Unit 2, Kyneton, VIC"},
+            empty | second | {"full_address": "Perth, WA, 6000, Australia"},
+        ]
+    }
+
+
 def test_a_postcode_is_text_and_gets_back_the_zero_that_a_number_lost() -> None:
     address = {"kind": "Address", "line1": "1 Made Up St", "postcode": "0800"}
     assert convert.address_card(details(address)).value["postcode"] == "0800"
     made = convert.address_card(details({**address, "postcode": "800"}))
     assert made.value["postcode"] == "0800"
     assert made.derived == ("a postcode of three digits: its leading zero was restored",)
+    at_home = convert.address_card(details({**address, "postcode": "800", "country": "AUS"}))
+    assert at_home.value["postcode"] == "0800"
     abroad = convert.address_card(details({**address, "postcode": "800", "country": "Iceland"}))
     assert (abroad.value["postcode"], abroad.derived) == ("800", ())
 
@@ -601,6 +623,7 @@ def test_paragraphs_of_a_short_text_are_newlines_too() -> None:
     assert convert.text(" first\rsecond\x0bthird ") == "first\nsecond\nthird"
 
 
-def test_a_letter_is_escaped() -> None:
+def test_a_letter_is_its_opening_and_its_body_escaped_line_by_line() -> None:
     assert convert.html_pages("a < b\rc & d", "") == ["<p>a &lt; b</p><p>c &amp; d</p>"]
+    assert convert.html_pages(" a\r \rb ", "Dear Ann,\r") == ["<p>Dear Ann,</p><p>a</p><p>b</p>"]
     assert convert.html_pages(" ", "") == []
