@@ -65,6 +65,15 @@ def written(folder: Path, **more: Any) -> Written:
     return Written(folder, (SUPPORT / "by_itself.toml").read_text(), COLUMNS, **{**given, **more})
 
 
+def declared(folder: Path, *lines: tuple[str, str], **more: Any) -> Written:
+    """The clinic of this file with other lines in its mapping."""
+    clinic = written(folder, **more)
+    for line, instead in lines:
+        assert line in clinic.mapping
+        clinic.mapping = clinic.mapping.replace(line, instead)
+    return clinic
+
+
 def decided(**more: Any) -> EntityDecisions:
     every = {"not_in_filemaker": "keep", "left_out_by_rule": "keep", "no_filemaker_id": "keep"}
     return EntityDecisions.model_validate({**every, "when_different": {"*": "filemaker"}, **more})
@@ -317,6 +326,57 @@ def test_misfits_are_summed_up_by_column_and_reason_with_the_first_ids() -> None
     ]
 
 
+def test_a_time_that_cannot_be_read_does_not_cost_the_date_beside_it(tmp_path: Path) -> None:
+    dated = 'own = { from = "from", convert = "dated", with = { timestamp = "seen" } }'
+    one = person(1, seen="1/7/2025 9h (not d/m/y and a time)", **{"from": "2025-07-01"})
+    clinic = declared(
+        tmp_path,
+        ("[entities.people.new]", f"{dated}\n[entities.people.new]"),
+        records={"people": [one]},
+    )
+    made = clinic.planned()
+    assert made.rows("people")["100"]["own"] == "2025-06-30 14:00:00+00"
+    reason = "a date beside a time that cannot be read: set to midnight"
+    assert told("own", reason, "P1", DERIVED) in made.misfits
+
+
+def test_a_new_row_counts_as_no_change_and_has_of_a_rule_only_what_filemaker_lacks(
+    tmp_path: Path,
+) -> None:
+    first = ("[entities.visits.new]", 'first = { from = "remark" }\n[entities.visits.new]')
+    visits = [visit(1, remark="FileMaker's own"), visit(2)]
+    clinic = declared(tmp_path, first, records={"people": [ONE], "visits": visits})
+    made = clinic.planned()
+    assert {key: row["first"] for key, row in of_visits(made).items()} == {
+        "V1": "FileMaker's own",
+        "V2": "P1",
+    }
+    for entity in made.plan.entities.values():
+        changes = [
+            (c.filled, c.different, c.cleared, c.kept, c.same, c.gone) for c in entity.changes
+        ]
+        assert {*changes} == {(0,) * 6}
+
+
+def test_how_many_values_may_not_fit_is_declared_for_a_column_also_for_a_link(
+    tmp_path: Path,
+) -> None:
+    of_half = (
+        'convert = "entity", entity = "people" }\nstarts',
+        'convert = "entity", entity = "people", misfits_at_most = 0.5 }\nstarts',
+    )
+    of_all = ('m = ["male"] } }', 'm = ["male"] }, misfits_at_most = 1 }')
+    no_rule = ('  { name = "of somebody unknown", at_most = 0.5, unresolved = "person_id" },\n', "")
+    visits = [visit(n, of) for n, of in enumerate(("P1", "p1", "P7"))]
+    people = [ONE | {"sex": "x"}]
+    clinic = declared(
+        tmp_path, of_half, of_all, no_rule, records={"people": people, "visits": visits}
+    )
+    fits = {name: entity.fits for name, entity in clinic.planned().plan.entities.items()}
+    assert ColumnFit("person_id", 3, 1, 2) in fits["visits"]
+    assert ColumnFit("sex", 1, 1, 1, True) in fits["people"]
+
+
 # ---------------------------------------------------------------- what is left out
 
 
@@ -414,6 +474,13 @@ def test_a_link_finds_its_row_in_any_case_or_leaves_its_record_out(tmp_path: Pat
     assert account.left_out == {"of nobody": 1, unknown: 2}
     assert made.misfits == []
     assert made.plan.entities["visits"].fits[0] == ColumnFit("person_id", 3, 0, 0)
+
+
+def test_a_link_that_is_empty_is_unresolved_as_well(tmp_path: Path) -> None:
+    no_rule = ('  { name = "of nobody", at_most = 0.5, empty = ["of"] },\n', "")
+    records = {"people": [ONE], "visits": [visit(1, ""), visit(2, " ")]}
+    made = declared(tmp_path, no_rule, records=records).planned()
+    assert made.plan.entities["visits"].left_out == {"of somebody unknown": 2}
 
 
 def test_a_link_that_may_miss_is_empty_and_told_if_it_names_somebody(tmp_path: Path) -> None:
