@@ -58,7 +58,7 @@ class Entry:
     def is_in(self, other: Entry) -> bool:
         """Whether ``other`` says all that this one says, and names no other country."""
         countries = {self.country, other.country} - {""}
-        is_placed = not (self.places and other.places) or self.places <= other.places
+        is_placed = not other.places or self.places <= other.places
         return self.says <= other.says and is_placed and len(countries) < 2
 
     def shown(self) -> str:

@@ -231,6 +231,27 @@ def test_of_two_entries_that_become_one_what_only_the_second_says_is_counted(sha
     assert (same.of("phones").same, same.of("phones").gone) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "both"),
+    [
+        ({"note": "her"}, {"note": ""}, {"note": "her"}),
+        ({"note": None}, {"note": "her"}, {"note": "her"}),
+        ({"seen": [], "n": {}}, {"seen": 7, "n": 1}, {"seen": 7, "n": 1}),
+        ({"label": "Mum"}, {"label": "MUM"}, {"label": "Mum"}),
+        ({"type": "fax"}, {"type": "Fax"}, {"type": "fax"}),
+    ],
+)
+def test_of_two_entries_that_become_one_nothing_goes_where_they_agree(
+    first: dict[str, Any], second: dict[str, Any], both: dict[str, Any]
+) -> None:
+    held = {"phones": [{"number": MUM, **first}, {"number": "0491570001", **second}]}
+    made = Side(held, [mobile(MUM), mobile(HOME)], {"*": "filemaker"})
+    assert (made.of("phones").filled, made.of("phones").gone) == (1, 0)
+    assert made.merger.differences == []
+    assert len(made.card["phones"]) == 2
+    assert both.items() <= made.card["phones"][0].items()
+
+
 def test_of_two_addresses_that_become_one_what_only_the_second_says_is_counted() -> None:
     held = {"addresses": [{"line1": "1 Made Up St", "parking": where} for where in "ab"]}
     made = Side(held, [address("1 Made Up St", "Suva")], {"*": "filemaker"})
@@ -238,6 +259,8 @@ def test_of_two_addresses_that_become_one_what_only_the_second_says_is_counted()
     assert '"parking": "b"' in made.listed("addresses")[0]
     agreed = {"addresses": [{"line1": "1 Made Up St", "parking": "a"}, {"line1": "1 Made Up St"}]}
     assert Side(agreed, [address("1 Made Up St", "Suva")]).of("addresses").gone == 0
+    home = {"addresses": [{"line1": "1 Made Up St", "country": c} for c in ("AU", "Australia", "")]}
+    assert Side(home, [address("1 Made Up St", "Suva")]).of("addresses").gone == 0
 
 
 @pytest.mark.parametrize("cut", [491570001, "491570001", 491570001.0])
@@ -464,6 +487,25 @@ def test_another_default_email_of_the_older_shape_is_a_difference() -> None:
     assert made.listed("emails") == ["first: c@d.example"]
     assert (made.of("emails").different, made.of("emails").gone) == (1, 0)
     assert Side(held, [both[0], email("c@d.example", default_email="1")]).of("emails").same == 1
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"emails": [{"address": "Ann@B.example"}], "email": "Ann@B.example"},
+        {"email": {"home": {"value": "Ann@B.example", "default": True}}},
+    ],
+)
+def test_the_first_email_is_the_same_in_capitals(held: dict[str, Any]) -> None:
+    made = Side(held, [email("ann@b.example")])
+    assert (made.of("emails").same, made.merger.differences) == (1, [])
+
+
+def test_an_email_in_an_address_is_a_part_of_the_address() -> None:
+    held = "1 Made Up St, c/o ann@b.example"
+    assert Side(held, [], line1=True).of("addresses").kept == 1
+    made = Side(held, [address("2 Made Up Rd")], {"*": "filemaker"})
+    assert (made.of("addresses").gone, made.listed("addresses")) == (1, [held])
 
 
 def test_an_email_beside_a_misfit_goes_only_where_it_is_counted() -> None:

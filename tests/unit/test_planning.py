@@ -435,6 +435,17 @@ def test_after_a_page_of_records_that_are_left_out_the_next_one_is_read(tmp_path
     assert (account.loaded, account.left_out) == (1, {"of nobody": rowfile.BATCH})
 
 
+def test_of_the_rules_that_leave_a_record_out_the_first_counts(tmp_path: Path) -> None:
+    unknown = '  { name = "of somebody unknown", at_most = 0.5, unresolved = "person_id" },\n'
+    odd = '  { name = "on no day", at_most = 0.5, misfit = "starts" },\n'
+    visits = [visit(1, "P7", day="9h (not d/m/y)"), visit(2, day="9h (not d/m/y)")]
+    records = {"people": [ONE, {"id": "P9", "name": ""}], "visits": visits}
+    made = declared(tmp_path, (unknown, unknown + odd), records=records).planned()
+    assert made.plan.entities["people"].left_out == {"nameless": 1}
+    assert made.plan.entities["visits"].left_out == {"of somebody unknown": 1, "on no day": 1}
+    assert made.misfits == []
+
+
 # ---------------------------------------------------------------- links, times and rules
 
 
