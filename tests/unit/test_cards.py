@@ -311,6 +311,9 @@ def test_labels_types_flags_and_own_keys_are_no_difference_and_are_not_given_up(
     (mum,) = right.card["phones"]
     assert (mum["label"], mum["sms_ok"]) == ("Daughter", False)
     assert right.listed("phones") == [f"{HOME} (Me)", f"label of {MUM}: Mum"]
+    assert right.merger.differences[-1][3] == f"label of {MUM}: Daughter"
+    respelt = Side(held, [mobile(MUM, label="MUM")], {"*": "filemaker"})
+    assert respelt.listed("phones") == [f"{HOME} (Me)"]
 
 
 def test_a_type_of_nexus_stays_while_nothing_of_its_part_goes_and_else_it_is_listed() -> None:
@@ -334,6 +337,9 @@ def test_of_one_number_with_two_labels_or_types_what_goes_is_counted(name: str) 
     assert (made.of("phones").different, made.of("phones").gone) == (1, lost)
     kept = Side(held, [mobile(MUM, label="home"), mobile(HOME)], {"*": "nexus"})
     assert kept.card == held
+    if name == "label":  # where FileMaker has none, the first one stays
+        unnamed = Side(held, [mobile(MUM), mobile(HOME)], {"*": "filemaker"})
+        assert (unnamed.card["phones"][0]["label"], unnamed.of("phones").gone) == ("home", 1)
     same = Side(held, [mobile(MUM)])
     assert (same.of("phones").same, len(same.card["phones"])) == (1, 2)
 
@@ -520,6 +526,16 @@ def test_an_email_beside_a_misfit_goes_only_where_it_is_counted() -> None:
     alone = Side(held, [email("no address"), mobile(MUM)])
     assert alone.card["emails"] == held["emails"]
     assert alone.of("emails").kept == 1
+
+
+def test_each_phone_of_a_list_becomes_one_that_the_application_can_read() -> None:
+    """SMS reads the number of an entry, the calendar its phone, and no screen a text."""
+    texts = Side({"phones": [{"number": HOME, "phone": HOME}, MUM]}, [mobile(HOME), mobile(MUM)])
+    assert [one["phone"] for one in texts.card["phones"]] == [HOME, MUM]
+    half = {"phones": [{"phone": MUM}, {"number": HOME}]}
+    both = {"phones": [{"phone": n, "number": n} for n in (MUM, HOME)]}
+    made = Side(half, [mobile(MUM), mobile(HOME)])
+    assert (made.card, made.of("phones").respelt) == (both, 1)
 
 
 def test_a_phone_under_two_keys_that_differ_keeps_both() -> None:
