@@ -297,7 +297,7 @@ class EntityPlanner:
         for name, rule in self._rules.items():
             if not row.get(name):
                 text = one.converted.fields.get(rule.source_field, "")
-                default = self._converter.new_value(rule, text, row)
+                default = self._converter.new_value((self._name, name), rule, text, row)
                 row[name] = default.value
                 self._misfits += [(name, w, one.written, DERIVED) for w in default.derived]
         return row

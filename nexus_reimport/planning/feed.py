@@ -11,8 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from nexus_reimport import convert, ids
-from nexus_reimport.convert import ConversionError, Partial, registry
-from nexus_reimport.convert.registry import Given
+from nexus_reimport.convert import ConversionError, Partial
 from nexus_reimport.files import rowfile
 from nexus_reimport.ids import Id
 from nexus_reimport.intake import Intake, Page
@@ -78,11 +77,18 @@ class RecordConverter:
         }
         self._lookups = Lookups(tables, self._read_joined())
         self._columns = {
-            name: self._of_entity(name, e) for name, e in self._mapping.entities.items()
+            name: self._of_entity(name, e, e.columns) for name, e in self._mapping.entities.items()
+        }
+        # A field that a rule reads for a new row is converted like any other.
+        self._of_new = {
+            name: self._of_entity(name, e, _read_for_new(e))
+            for name, e in self._mapping.entities.items()
         }
         self._gathered: dict[str, Gathered] = {}
 
-    def _of_entity(self, name: str, entity: Entity) -> dict[str, ColumnConverter]:
+    def _of_entity(
+        self, name: str, entity: Entity, specs: Mapping[str, ColumnSpec]
+    ) -> dict[str, ColumnConverter]:
         holds = {column.name: column for column in self._intake.survey.columns.get(name, ())}
         fields = self._mapping.sources[entity.source].fields
         types = {field: spec.type for field, spec in fields.items()}
@@ -90,7 +96,7 @@ class RecordConverter:
             column: ColumnConverter(
                 spec, types, holds.get(column), self._lookups, self._zone, self._as_of
             )
-            for column, spec in entity.columns.items()
+            for column, spec in specs.items()
         }
 
     def convert(self, entity: str, records: Page, known: Resolver) -> Converted:
@@ -133,21 +139,23 @@ class RecordConverter:
             holds_nothing = [not any(of_cards) for of_cards in entries]
             yield records[KEY], records.ids(link), holds_nothing
 
-    def new_value(self, spec: DefaultRule, text: str, row: Mapping[str, Any]) -> Partial:
-        """The value that a named rule gives a new row; ``text`` is that of the field it reads."""
+    def new_value(
+        self, place: tuple[str, str], spec: DefaultRule, text: str, row: Mapping[str, Any]
+    ) -> Partial:
+        """The value that a named rule gives a new row; ``text`` is that of the field it reads.
+
+        ``place`` are the entity and the column.
+        """
         as_of = convert.as_text(self._as_of)
         if spec.rule == "as_of":
             return Partial(as_of)
         if spec.rule == "from":
-            try:
-                given = Given(self._zone, self._as_of, text)
-                value = registry.of(spec.convert).make(given)
-                default = value if isinstance(value, Partial) else Partial(value)
-                if default.value:
-                    return default
-                why = f"no {spec.source_field}"
-            except ConversionError as error:
-                why = str(error)
+            entity, column = place
+            records = Page({spec.source_field: [text]})
+            (default,) = self._of_new[entity][column].of_records(records, {})
+            if default.value:
+                return Partial(default.value, derived=default.derived)
+            why = "; ".join(default.misfits) or f"no {spec.source_field}"
             return Partial(as_of, derived=(f"{why}: the time of the plan is used",))
         value = row.get(spec.column)
         if spec.rule == "sent_if":
@@ -181,6 +189,15 @@ class RecordConverter:
     def release(self) -> None:
         """Give up the gathered records; they are read again if they are asked for again."""
         self._gathered.clear()
+
+
+def _read_for_new(entity: Entity) -> dict[str, ColumnSpec]:
+    """The columns that a new row gets from a field, by a rule."""
+    rules = {n: r for n, r in entity.new.items() if isinstance(r, DefaultRule) and r.source_field}
+    return {
+        name: ColumnSpec.model_validate({"from": rule.source_field, "convert": rule.convert})
+        for name, rule in rules.items()
+    }
 
 
 def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, list[str]]:

@@ -358,6 +358,26 @@ def test_a_new_row_counts_as_no_change_and_has_of_a_rule_only_what_filemaker_lac
         assert {*changes} == {(0,) * 6}
 
 
+@pytest.mark.parametrize(
+    ("day", "first", "derived"),
+    [
+        ("2025-07-01", "2025-07-01", ()),
+        ("31/02/2025 (not d/m/y)", None, ("not a date",)),  # a remark is no part of a text
+        ("", None, ("no day",)),
+    ],
+)
+def test_a_rule_that_reads_a_field_gives_what_its_column_would_hold(
+    tmp_path: Path, day: str, first: str | None, derived: tuple[str, ...]
+) -> None:
+    of_day = ('first = { rule = "from", from = "of" }', 'first = { rule = "from", from = "day" }')
+    records = {"people": [person(1)], "visits": [visit(1, day=day, time="")]}
+    made = declared(tmp_path, of_day, records=records).planned()
+    assert of_visits(made)["V1"]["first"] == (first or "2026-03-01 02:00:00+00")
+    told_of = [line[2] for line in made.misfits if line[1] == "first"]
+    assert told_of == [f"{why}: the time of the plan is used" for why in derived]
+    assert told("made", NO_SEEN, "P1", DERIVED) in made.misfits
+
+
 def test_how_many_values_may_not_fit_is_declared_for_a_column_also_for_a_link(
     tmp_path: Path,
 ) -> None:
