@@ -236,12 +236,13 @@ def _has_cut_numbers(phones: Any, part: str) -> bool:
 
 
 def readable(card: dict[str, Any], part: str) -> dict[str, Any]:
-    """``card`` with each phone under both keys: SMS reads ``number``, the calendar ``phone``."""
-    phones = card.get("phones")
-    if part != "phones" or not isinstance(phones, list):
+    """A card of the newer shape with each phone under both keys.
+
+    SMS reads ``number``, the calendar ``phone``.
+    """
+    if part != "phones":
         return card
-    both = [_both_keys(phone) if isinstance(phone, dict) else phone for phone in phones]
-    return card if both == phones else {**card, "phones": both}
+    return {**card, "phones": [_both_keys(phone) for phone in card["phones"]]}
 
 
 def put(
@@ -266,7 +267,7 @@ def put(
     def is_led(one: Any) -> bool:
         return leads is not None and any(map(leads.is_in, entries({part: [one]}, part, keys)))
 
-    if leads and keeps_first and part != "emails" and not filemaker_is_right:
+    if keeps_first and part != "emails" and not filemaker_is_right:
         joined.sort(key=lambda one: not is_led(one))
     beside = {k: v for k, v in card.items() if k not in keys}
     if part != "addresses":

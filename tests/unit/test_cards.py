@@ -454,6 +454,9 @@ def test_a_label_of_the_first_address_that_its_entry_has_otherwise_is_not_lost()
     fed = [address("2 New Street", "Hill"), address("1 Old Road", "Ferrin")]
     made = Side(held, fed, {"*": "filemaker"})
     assert (made.card["label"], made.card["addresses"][1]["label"]) == ("Work", "Post")
+    for same in ({}, {"label": "Work"}):
+        made = Side({**held, "addresses": [{**old, "label": "", **same}]}, fed, {"*": "filemaker"})
+        assert ("label" in made.card, made.card["addresses"][1]["label"]) == (False, "Work")
 
 
 def test_where_filemaker_is_right_another_first_phone_or_address_is_listed() -> None:
@@ -526,6 +529,42 @@ def test_an_email_beside_a_misfit_goes_only_where_it_is_counted() -> None:
     alone = Side(held, [email("no address"), mobile(MUM)])
     assert alone.card["emails"] == held["emails"]
     assert alone.of("emails").kept == 1
+
+
+A, B, NEW = ({"address": f"{name}@b.example", "label": ""} for name in ("a", "b", "new"))
+
+
+@pytest.mark.parametrize(
+    ("beside", "label"),
+    [
+        ("b@b.example", ""),  # the list lacks it
+        ({"home": {"value": "b@b.example"}}, "home"),  # no screen reads such a one
+    ],
+)
+def test_emails_beside_their_list_come_into_it(beside: Any, label: str) -> None:
+    made = Side({"emails": [A], "email": beside}, [email("b@b.example"), email("a@b.example")])
+    assert made.card == {"emails": [B | {"label": label}, A], "email": "b@b.example"}
+    assert (made.of("emails").same, made.of("emails").gone) == (1, 0)
+
+
+def test_an_email_that_is_added_stands_where_filemaker_has_it() -> None:
+    fed = [email("b@b.example", default_email="1"), email("a@b.example"), email("new@b.example")]
+    made = Side({"emails": [A, B]}, fed)
+    assert made.card == {"emails": [B, A, NEW], "email": "b@b.example"}
+    assert (made.of("emails").filled, made.of("emails").different) == (1, 0)
+
+
+def test_phones_of_an_older_shape_beside_the_list_become_one_list() -> None:
+    entry = {"number": MUM, "phone": MUM}
+    for held in (
+        {"phones": [entry], "mobile": MUM},
+        {"phones": [{**entry, "phone": 491570001}]},
+        {"phones": [{**entry, "number": 491570001}]},
+    ):
+        made = Side(held, [mobile(MUM)])
+        (phone,) = made.card["phones"]
+        assert (phone["number"], phone["phone"], [*made.card]) == (MUM, MUM, ["phones"])
+        assert (made.of("phones").same, made.of("phones").gone) == (1, 0)
 
 
 def test_each_phone_of_a_list_becomes_one_that_the_application_can_read() -> None:
