@@ -873,6 +873,31 @@ def test_where_nothing_is_purged_values_are_filled_and_counted_too(tmp_path: Pat
     assert [row["site_id"] for row in made.rows("people").values()] == ["1", "2", None]
 
 
+@pytest.mark.parametrize("kinds", [("sites",), ("owns",), ("sites", "owns")])
+def test_of_two_kinds_of_one_entity_each_value_is_filled(
+    tmp_path: Path, kinds: tuple[str, ...]
+) -> None:
+    owns = '[by_hand.owns]\nentity = "people"\ncolumns = { own = "" }\nshow = ["name"]\nask = "?"\n'
+    two = person(2, seen="2025-07-01 09:00")
+    clinic = declared(
+        tmp_path, ("[application]", f"{owns}[application]"), records={"people": [ONE, two]}
+    )
+    line = manual.SheetRow("101", ("Person 2",), {})
+    cells = {"sites": ("site_id", "2"), "owns": ("own", "x")}
+    given = manual.Given("of the sheet")
+    for kind in kinds:
+        column, value = cells[kind]
+        given.cells[kind, "101", column] = Cell(value, line.mark, f"sheet {kind}, line 2")
+    made = clinic.planned(given)
+    row = made.rows("people")["101"]
+    assert {k: row[c] for k, (c, _) in cells.items() if row[c]} == {k: cells[k][1] for k in kinds}
+    assert made.plan.by_hand == tuple(
+        ByHand(kind, "people", 2 - used, used, used, 0)
+        for kind in cells
+        for used in [int(kind in kinds)]
+    )
+
+
 def test_a_value_that_nexus_has_got_since_is_not_needed(tmp_path: Path) -> None:
     given = by_hand(("1", "Person 1", "2"), untouched=True)
     made = with_people(tmp_path).planned(given)
