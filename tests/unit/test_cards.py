@@ -711,6 +711,7 @@ def test_the_home_country_is_no_difference_and_neither_is_none(ours: str, theirs
     ("ours", "same", "other"),
     [
         ("1300 975 707", "1300-975-707", "1300 975 708"),  # service numbers have no E.164 form
+        ("13 12 34", "131234", "13 12 35"),
         (MUM, "+61 491 570 001", "0491 570 002"),
     ],
 )
@@ -732,6 +733,8 @@ def test_a_phone_is_the_same_in_another_format_and_another_by_its_last_digit(
         {"phones": [{"number": "", "e164": "+61491570001", "label": "Mum"}]},
         {"phones": [{"number": "", "label": MUM}]},
         {"phone": {"type": MUM}},
+        {"phone": {"type": "", "Mum": MUM}},
+        {"phone": {"type": "home", "Mum": MUM}},  # home is no number
     ],
 )
 def test_a_number_that_stands_where_a_label_does_goes_only_where_it_is_counted(held: Any) -> None:
@@ -754,14 +757,38 @@ def test_a_number_that_stands_where_a_label_does_goes_only_where_it_is_counted(h
         {"addresses": {"home": {"street": "2 Other Rd"}}},
         {"addresses": [{"full_address": "2 Other Rd, Perth"}]},
         {"street": "2 Other Rd", "addresses": [{"line1": "1 Made Up St"}]},
+        {"addresses": [[{"line1": "2 Other Rd"}], {"line1": "1 Made Up St"}]},
+        {"addresses": {"a": {"street": "2 Other Rd"}, "b": {"street": "1 Made Up St"}}},
+        {"addresses": [{"note": "2 Other Rd"}]},
+        {"addresses": [{"note": {"left": "2 Other Rd"}}]},
+        {"home_address": {"street": "2 Other Rd"}},
     ],
 )
 def test_an_address_in_any_shape_goes_only_where_it_is_counted(held: Any) -> None:
-    made = Side(held, [address("1 Made Up St")], {"*": "filemaker"})
+    older = {"replaces": ["home_address"]}
+    made = Side(held, [address("1 Made Up St")], {"*": "filemaker"}, **older)
     assert (made.of("addresses").different, made.of("addresses").gone) == (1, 1)
     assert "2 Other Rd" in made.listed("addresses")[0]
-    kept = Side(held, [address("1 Made Up St")], {"card.addresses": "nexus"})
+    assert "1 Made Up St" not in made.listed("addresses")[0]
+    assert "2 Other Rd" not in json.dumps(made.card)
+    kept = Side(held, [address("1 Made Up St")], {"card.addresses": "nexus"}, **older)
     assert kept.after == kept.row
+
+
+def test_the_first_address_is_the_one_at_the_top_wherever_its_list_has_it() -> None:
+    held = {"addresses": [{"line1": "2 Other Rd"}, {"line1": "1 Made Up St"}]}
+    held |= {"street": "1 Made Up St"}
+    fed = [address(street) for street in ("2 Other Rd", "1 Made Up St", "3 New Lane")]
+    made = Side(held, fed)
+    assert made.card["street"] == made.card["addresses"][0]["line1"] == "1 Made Up St"
+    assert (made.of("addresses").filled, made.merger.differences) == (1, [])
+
+
+def test_what_is_short_or_has_letters_is_compared_by_all_that_it_says() -> None:
+    digits = Side({"emails": [{"address": "ann123456@b.example"}]}, [email("bo123456@b.example")])
+    assert digits.of("emails").gone == 1
+    short = Side({"phone": {"Mum": "x12"}}, [mobile(MUM)], {"*": "filemaker"})
+    assert (short.of("phones").gone, short.listed("phones")) == (1, ["x12 (Mum)"])
 
 
 # ---------------------------------------------------------------- for any card

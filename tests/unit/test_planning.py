@@ -877,8 +877,9 @@ def test_where_nothing_is_purged_values_are_filled_and_counted_too(tmp_path: Pat
 def test_of_two_kinds_of_one_entity_each_value_is_filled(
     tmp_path: Path, kinds: tuple[str, ...]
 ) -> None:
-    owns = '[by_hand.owns]\nentity = "people"\ncolumns = { own = "" }\nshow = ["name"]\nask = "?"\n'
-    two = person(2, seen="2025-07-01 09:00")
+    owns = '[by_hand.owns]\nentity = "people"\ncolumns = { own = "" }\nshow = ["name"]\n'
+    owns += 'where_any = ["born"]\n'  # P1 is not asked for
+    two = person(2, seen="2025-07-01 09:00", born="1990-01-01")
     clinic = declared(
         tmp_path, ("[application]", f"{owns}[application]"), records={"people": [ONE, two]}
     )
@@ -892,8 +893,8 @@ def test_of_two_kinds_of_one_entity_each_value_is_filled(
     row = made.rows("people")["101"]
     assert {k: row[c] for k, (c, _) in cells.items() if row[c]} == {k: cells[k][1] for k in kinds}
     assert made.plan.by_hand == tuple(
-        ByHand(kind, "people", 2 - used, used, used, 0)
-        for kind in cells
+        ByHand(kind, "people", lacking - used, used, used, 0)
+        for kind, lacking in (("sites", 2), ("owns", 1))
         for used in [int(kind in kinds)]
     )
 
