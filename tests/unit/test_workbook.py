@@ -305,6 +305,51 @@ def test_a_value_beside_another_patients_name_is_refused(
     assert "Summer" not in str(no.value)
 
 
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ({"A1": "id"}, "sheet sites: there is no column Nexus id"),
+        ({"A1": "id", "C1": "where"}, "sheet sites: there is no column Nexus id, Site"),
+        ({"D1": None}, "sheet sites: there is no column as it was"),
+        ({"F1": "SITE"}, "sheet sites: several columns are called Site"),
+        ({"A3": "1"}, "sheet sites, line 3: Site: another line of this row has a different value"),
+        ({"A3": None}, "sheet sites, line 3: has no Nexus id"),
+        ({"C2": "East"}, "sheet sites, line 2: Site: is not one of the choices"),
+    ],
+)
+def test_a_sheet_that_is_not_as_it_was_is_refused_by_its_place(
+    tmp_path: Path, cells: dict[str, str | None], problem: str
+) -> None:
+    one = kind({"North": "1", "South": "2"})
+    path = written(tmp_path, one, "a", "b")
+    fill(path, *("North", "South"))
+    assert [c.value for c in manual.read(path, [one]).cells.values()] == ["1", "2"]
+    fill(path, **cells)
+    with pytest.raises(StopError) as no:
+        manual.read(path, [one])
+    first, told, *_ = str(no.value).splitlines()
+    assert (first, told.strip()) == ("1 cell of manual.xlsx cannot be used", problem)
+
+
+def test_each_sheet_is_of_a_kind_however_it_is_spelt_and_no_other_is_taken(tmp_path: Path) -> None:
+    one = kind({"North": "1"})
+    path = written(tmp_path, one, "a")
+    fill(path, "North")
+    book = load_workbook(path)
+    for sheet in book.worksheets:
+        title, sheet.title = sheet.title, "-"  # the library renames what differs in case alone
+        sheet.title = title.upper()
+    book.save(path)
+    assert len(manual.read(path, [one]).cells) == 1
+    book.create_sheet("SITES 2")
+    book.save(path)
+    with pytest.raises(
+        StopError, match="sheet SITES 2: there is no such kind of values; the kinds"
+    ):
+        manual.read(path, [one])
+    assert manual.read(tmp_path / "none.xlsx", [one]) == manual.Given()
+
+
 def test_what_a_line_shows_may_be_respelt_noted_beside_moved_or_removed(tmp_path: Path) -> None:
     one = kind({"North": "1"})
     path = written(tmp_path, one, "Ida  Winter", "")
