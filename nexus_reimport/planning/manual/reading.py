@@ -108,8 +108,8 @@ def _read_kind(
         place = f"sheet {sheet_name(kind)}, line {number}"
         key = convert.identifier(str(line[KEY] or ""))
         mark, written = read_mark(key, str(line[MARK] or ""))
-        filled = {c: line[c] for c in kind.columns if line[c] not in (None, "")}
-        is_moved = bool(filled) and _shows_others(kind, header, cells, written)
+        filled = {c: line[c] for c in kind.columns if line[c] is not None}
+        is_moved = _shows_others(kind, header, cells, written)
         if filled and not key:
             yield f"{place}: has no {KEY}"
             continue
