@@ -36,6 +36,7 @@ class Written:
     columns: Mapping[str, Texts]  # entity -> column -> type; the first one is its key
     records: dict[str, list[Texts]] = field(default_factory=dict)  # by source
     rows: dict[str, list[Row]] = field(default_factory=dict)  # by entity
+    attached: dict[str, list[Row]] = field(default_factory=dict)  # as the survey names its columns
     lookups: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     id_map: list[tuple[str, str, str]] = field(default_factory=list)
     pointed_at: list[tuple[str, str]] = field(default_factory=list)
@@ -71,7 +72,12 @@ class Written:
             problems=(),
             scanned_columns=0,
             rows={name: self._rows(name, keys[name]) for name in self.columns},
-            attachment_rows={},
+            attachment_rows={
+                name: self._file(
+                    f"attached {name}", tuple(rows[0]), [tuple(r.values()) for r in rows]
+                )
+                for name, rows in self.attached.items()
+            },
             lookups={n: self._file(f"lookup {n}", ("id", "value"), v) for n, v in self._lookups()},
             pointed_at=self._file(
                 "pointed_at",

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from nexus_reimport import mapping
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import LinkPlan
 from nexus_reimport.planning import attachments
 from nexus_reimport.planning.attachments import Owners, Placed
+from nexus_reimport.settings import EntityDecisions
+from support import SUPPORT
+from support.by_itself import PlannedAlone, Row, Written
 
 BATCHES = mapping.load("nexus").attachments["images"]
 OWNERS = Owners(frozenset("ab"), frozenset("ab"), 7, {"7": frozenset("ab")})
@@ -58,3 +63,125 @@ def test_what_hangs_on_nothing_and_nobody_can_place_stays_so(tmp_path: Path) -> 
     made, rows = planned(tmp_path, member("1", None, None))
     assert rows == []
     assert made.reachable_after == 0
+
+
+# ---------------------------------------------------------------- whose a file is
+
+IMAGES = """
+[sources.images]
+table = "Images"
+key = "id"
+links = [{ field = "of", to = "people" }]
+at_most = { not_in_nexus = 0.5, owner_not_loaded = 0.5 }
+fields = { id = "text", of = "text", recid = "number" }
+[attachments.images]
+table = "image"
+source = "images"
+owner = { field = "of", entity = "people" }
+identity = [
+  { column = "fid", field = "id" },
+  { column = "path", pattern = 'bulk/(\\d+)\\.', field = "recid" },
+]
+file = { column = "path" }
+link = { object = "person_id" }
+[entities.people]
+"""
+COLUMNS = {
+    "people": {"id": "integer", "fid": "text", "data": "jsonb", "card": "jsonb"},
+    "visits": {"id": "uuid"},
+}
+RECORDS = [
+    {"id": "I1", "of": "P1", "recid": "11"},
+    {"id": "I2", "of": "p2 ", "recid": "12.0"},
+    {"id": "I3", "of": "", "recid": "13"},
+    {"id": "I4", "of": "P9", "recid": "14"},  # is left out: it has no name
+    {"id": "I5", "of": "P5", "recid": "15"},  # nobody
+    {"id": "I6", "of": "P1", "recid": "16"},
+    {"id": "I7", "of": "P2", "recid": "16"},  # its number twice, of two people
+    {"id": "I8", "of": "P1", "recid": "18"},
+    {"id": "I9", "of": "P1", "recid": "18"},  # its number twice, of one
+]
+
+
+def of_images(folder: Path, *rows: Row) -> PlannedAlone:
+    """The plan of two people and their images; a row has fid, path and the person of its link."""
+    decisions = EntityDecisions.model_validate({"when_different": {"*": "filemaker"}})
+    people = [{"id": f"P{n}", "name": name} for n, name in ((1, "One"), (2, "Two"), (9, ""))]
+    mapped = (SUPPORT / "by_itself.toml").read_text().replace("[entities.people]", IMAGES)
+    attached = [
+        {
+            "key": f"K{number}",
+            "link_key": f"K{number}",
+            "object": row["object"],
+            "content_type": None,
+            "identity:0:fid": row["fid"],
+            "identity:1:path": row["path"],
+        }
+        for number, row in enumerate(rows)
+    ]
+    return Written(
+        folder,
+        mapped,
+        COLUMNS,
+        records={"people": people, "images": RECORDS},
+        rows={"people": [{"id": str(n), "fid": f"p{n}"} for n in (1, 2, 3)]},
+        attached={"images": attached},
+        lookups={"site.label": []},
+        decisions={"people": decisions, "visits": decisions},
+    ).planned()
+
+
+@pytest.mark.parametrize(
+    ("fid", "path", "linked", "becomes"),
+    [
+        ("I1", None, None, "1"),
+        ("i1", "bulk/12.jpg", None, None),  # of two people: neither is more likely
+        ("i1 ", "bulk/18.jpg", "2", "1"),
+        (None, "bulk/12.jpg", None, "2"),
+        (None, "x/12.jpg", None, None),
+        (None, "bulk/16.jpg", None, None),  # a number of two people
+        (None, "bulk/18.jpg", None, "1"),
+        ("I7", "bulk/16.jpg", "1", "2"),
+        ("I3", None, "1", "1"),  # of nobody: the link stays
+        ("I4", None, "1", "1"),
+        ("I5", "bulk/11.jpg", "1", "1"),  # of two people, one of whom nobody knows
+        ("I0", "bulk/11.jpg", "2", "1"),
+        ("", "", "1", "1"),
+    ],
+)
+def test_an_image_is_of_the_person_whom_all_that_identifies_it_names(
+    tmp_path: Path, fid: str | None, path: str | None, linked: str | None, becomes: str | None
+) -> None:
+    made = of_images(tmp_path, {"fid": fid, "path": path, "object": linked})
+    links = made.plan.links["images"]
+    fixed = {key: to for key, to, _ in made.lines(links.file)}
+    assert fixed.get("K0", linked) == becomes
+    assert (links.rows, links.reachable_after) == (1, int(becomes is not None))
+
+
+def test_each_record_of_an_image_has_its_line(tmp_path: Path) -> None:
+    rows = [
+        {"fid": "i1", "path": "", "object": None},
+        {"fid": None, "path": "bulk/12.jpg", "object": "2"},
+        {"fid": "I3", "path": None, "object": None},
+        {"fid": "I4", "path": None, "object": None},
+        {"fid": "I8", "path": None, "object": None},
+        {"fid": "I6", "path": "bulk/12.jpg", "object": None},  # identifies nothing
+    ]
+    made = of_images(tmp_path, *rows)
+    lines = {line[4]: (line[2], line[3], line[5]) for line in made.ledger if line[0] == "images"}
+    nowhere = ("left out", "not_in_nexus", None)
+    assert lines == {
+        "I1": ("linked", None, "K0"),
+        "I2": ("linked", None, "K1"),
+        "I3": ("left out", "owner_not_loaded", "K2"),
+        "I4": ("left out", "owner_not_loaded", "K3"),
+        "I5": nowhere,
+        "I6": nowhere,
+        "I7": nowhere,
+        "I8": ("linked", None, "K4"),
+        "I9": nowhere,
+    }
+    links = made.plan.links["images"]
+    assert (links.placed, links.owner_unknown, links.not_in_filemaker) == (3, 2, 1)
+    assert (links.right_already, links.fixed) == (1, {"unlinked": 2})
