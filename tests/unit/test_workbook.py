@@ -350,6 +350,22 @@ def test_each_sheet_is_of_a_kind_however_it_is_spelt_and_no_other_is_taken(tmp_p
     assert manual.read(tmp_path / "none.xlsx", [one]) == manual.Given()
 
 
+def test_what_we_wrote_into_a_cell_counts_only_once_a_person_has_changed_it(tmp_path: Path) -> None:
+    one, path = kind(note="text"), tmp_path / "manual.xlsx"
+    given = SheetRow("1", ("a",), {"note": "given before"}, frozenset({"note"}))
+    manual.write(path, [(one, [given, SheetRow("2", ("b",), {"note": "of Nexus"})])])
+
+    def read() -> dict[str, tuple[str, bool]]:
+        cells = manual.read(path, [one]).cells.items()
+        return {key: (cell.value, cell.untouched) for (_, key, _), cell in cells}
+
+    assert read() == {"1": ("given before", True)}
+    fill(path, B2="respelt", B3="respelt")
+    assert read() == {"1": ("given before", True)}
+    fill(path, "new", "new", B2="a", B3="b")  # a grey cell is judged beside its row
+    assert read() == {"1": ("new", False), "2": ("new", False)}
+
+
 def test_what_a_line_shows_may_be_respelt_noted_beside_moved_or_removed(tmp_path: Path) -> None:
     one = kind({"North": "1"})
     path = written(tmp_path, one, "Ida  Winter", "")
