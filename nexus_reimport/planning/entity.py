@@ -13,6 +13,7 @@ from itertools import count, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from nexus_reimport import convert
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.files.spool import Spool
@@ -107,6 +108,8 @@ class EntityPlanner:
             **intake.survey.defaults.get(name, {}),
             **{n: value for n, value in self._spec.new.items() if isinstance(value, str)},
         }
+        # Column -> the one whose value must not be later.
+        self._bounded = {n: c.not_before for n, c in self._spec.columns.items() if c.not_before}
         self._rules = {n: r for n, r in self._spec.new.items() if isinstance(r, DefaultRule)}
         self._misfits: list[Misfit] = []
         self._differences: Spool[list[tuple[str, ...]]] = Spool(intake.folder)
@@ -280,6 +283,7 @@ class EntityPlanner:
     def _merged_row(self, one: _Brought, was: Row | None) -> Row:
         if was is not None:
             row = self._merger.merge(one.key, was, one.converted.values, existed=True)
+            self._note_too_early(one.written, was, row)
         else:
             row = self._new_row(one)
         self._note_misfits(one.written, one.converted, row, existed=was is not None)
@@ -317,6 +321,20 @@ class EntityPlanner:
             why = f"{reason}: the default of a new row is used" if is_default else reason
             self._misfits.append((column, why, filemaker_id, became))
         self._misfits += [(column, why, filemaker_id, DERIVED) for column, why in fed.derived]
+
+    def _note_too_early(self, filemaker_id: str, was: Row, row: Row) -> None:
+        """Note where a value of Nexus that stays does not go with one of FileMaker's.
+
+        FileMaker's own are compared with each other before: `feed`.
+        """
+        for name, other in self._bounded.items():
+            before, after = (
+                [self._merger.value(one, column) for column in (name, other)] for one in (was, row)
+            )
+            value, bound = map(convert.chronological, after)
+            if all(after) and value < bound and after != before:
+                why = f"before {other}: one of the two is Nexus's value"
+                self._misfits.append((name, why, filemaker_id, DERIVED))
 
     def _override(self, key: str, row: Row, *, existed: bool) -> None:
         """Apply the named rules to a row that FileMaker brings, and count it."""

@@ -142,6 +142,13 @@ class Merger:
         """Whether ``row`` holds a value in a column, a part of one, or any part of a card."""
         return any(self._has(row, o) for o in self._decided.values() if name in (o.name, o.base))
 
+    def value(self, row: Row, name: str) -> str:
+        """The text that ``row`` holds in a column, or in a key of one; "" if there is none."""
+        one = self._decided[name]
+        text = row.get(one.base)
+        held = _at(self._parsed(one.base, text), one.keys)[0] if one.base in self._json else text
+        return held if isinstance(held, str) else ""
+
     def _held(self, row: Row) -> Iterator[_Decided]:
         """All that ``row`` holds a value for."""
         for one in self._plain:

@@ -326,6 +326,43 @@ def test_misfits_are_summed_up_by_column_and_reason_with_the_first_ids() -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("starts", "ends", "fed", "is_told"),
+    [
+        ("2024-01-01", "2024-12-31", ("2025-01-01", ""), True),  # the new plan's end is not known
+        ("2025-06-01", None, ("", "2025-01-01"), True),
+        ("2025-02-01", "2025-01-01", ("", ""), False),  # it was so, and FileMaker says nothing
+        ("2025-02-01", "2025-01-01", ("2025-02-01", "2025-01-01"), False),  # told as a misfit
+        ("2025-02-01", "infinity", ("2025-03-01", ""), False),
+        (None, None, ("2025-01-01", "2025-01-01"), False),
+    ],
+)
+def test_a_value_that_stays_and_is_too_early_for_filemakers_is_told(
+    tmp_path: Path, starts: str | None, ends: str | None, fed: tuple[str, str], is_told: bool
+) -> None:
+    row = {"id": "7", "fid": "P1", "name": "Person 1", "data": "{}", "card": "{}"}
+    one = person(1, **{"from": fed[0], "to": fed[1]})
+    rows: dict[str, Any] = {"people": [{**row, "starts": starts, "ends": ends}]}
+    made = written(tmp_path, records={"people": [one]}, rows=rows).planned()
+    reason = "before starts: one of the two is Nexus's value"
+    assert (told("ends", reason, "P1", DERIVED) in made.misfits) is is_told
+
+
+def test_a_key_that_stays_and_is_too_early_is_told_as_well(tmp_path: Path) -> None:
+    keys = '"data.from" = { from = "from", convert = "date" }\n'
+    keys += '"data.to" = { from = "to", convert = "date", not_before = "data.from" }\n'
+    held = '{"from": "2024-01-01", "to": "2024-12-31"}'
+    row = {"id": "7", "fid": "P1", "name": "Person 1", "data": held, "card": "{}"}
+    made = declared(
+        tmp_path,
+        ("[entities.people.new]", f"{keys}[entities.people.new]"),
+        records={"people": [person(1, **{"from": "2025-01-01"})]},
+        rows={"people": [row]},
+    ).planned()
+    reason = "before data.from: one of the two is Nexus's value"
+    assert made.misfits == [told("data.to", reason, "P1", DERIVED)]
+
+
 def test_a_time_that_cannot_be_read_does_not_cost_the_date_beside_it(tmp_path: Path) -> None:
     dated = 'own = { from = "from", convert = "dated", with = { timestamp = "seen" } }'
     one = person(1, seen="1/7/2025 9h (not d/m/y and a time)", **{"from": "2025-07-01"})
