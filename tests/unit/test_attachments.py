@@ -111,7 +111,7 @@ def of_images(folder: Path, *rows: Row) -> PlannedAlone:
     attached = [
         {
             "key": f"K{number}",
-            "link_key": f"K{number}",
+            "link_key": row.get("batch") or f"K{number}",
             "object": row["object"],
             "content_type": None,
             "identity:0:fid": row["fid"],
@@ -147,6 +147,8 @@ def of_images(folder: Path, *rows: Row) -> PlannedAlone:
         ("I5", "bulk/11.jpg", "1", "1"),  # of two people, one of whom nobody knows
         ("I0", "bulk/11.jpg", "2", "1"),
         ("", "", "1", "1"),
+        ("12", None, None, None),  # an id is no number of another image
+        ("K0", "bulk/I1.jpg", None, None),
     ],
 )
 def test_an_image_is_of_the_person_whom_all_that_identifies_it_names(
@@ -168,6 +170,7 @@ def test_each_record_of_an_image_has_its_line(tmp_path: Path) -> None:
         {"fid": "I8", "path": None, "object": None},
         {"fid": "I6", "path": "bulk/12.jpg", "object": None},  # identifies nothing
     ]
+    rows.append({"fid": "15", "path": "15", "object": None})  # the number of another one
     made = of_images(tmp_path, *rows)
     lines = {line[4]: (line[2], line[3], line[5]) for line in made.ledger if line[0] == "images"}
     nowhere = ("left out", "not_in_nexus", None)
@@ -183,5 +186,18 @@ def test_each_record_of_an_image_has_its_line(tmp_path: Path) -> None:
         "I9": nowhere,
     }
     links = made.plan.links["images"]
-    assert (links.placed, links.owner_unknown, links.not_in_filemaker) == (3, 2, 1)
+    assert (links.placed, links.owner_unknown, links.not_in_filemaker) == (3, 2, 2)
     assert (links.right_already, links.fixed) == (1, {"unlinked": 2})
+
+
+@pytest.mark.parametrize(
+    ("second", "is_torn"),
+    [("I8", False), ("I2", True), ("I4", True), ("I5", True), ("I3", True), ("I0", True)],
+)
+def test_a_batch_is_moved_only_if_all_its_images_are_of_one_person(
+    tmp_path: Path, second: str, is_torn: bool
+) -> None:
+    batch: list[Row] = [{"fid": f, "path": "", "object": "2", "batch": "B"} for f in ("I1", second)]
+    links = of_images(tmp_path, *batch).plan.links["images"]
+    assert links.split_groups == (("B",) if is_torn else ())
+    assert links.fixed == ({} if is_torn else {"another owner": 1})
