@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nexus_reimport import mapping
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import LinkPlan
-from nexus_reimport.planning import attachments
+from nexus_reimport.planning import attachments, plan
 from nexus_reimport.planning.attachments import Owners, Placed
 from nexus_reimport.settings import EntityDecisions
 from support import SUPPORT
-from support.by_itself import PlannedAlone, Row, Written
+from support.by_itself import NOW, PlannedAlone, Row, Written
 
 BATCHES = mapping.load("nexus").attachments["images"]
 OWNERS = Owners(frozenset("ab"), frozenset("ab"), 7, {"7": frozenset("ab")})
@@ -103,8 +104,8 @@ RECORDS = [
 ]
 
 
-def of_images(folder: Path, *rows: Row) -> PlannedAlone:
-    """The plan of two people and their images; a row has fid, path and the person of its link."""
+def with_images(folder: Path, *rows: Row, **more: Any) -> Written:
+    """Two people and their images; a row has fid, path and the person of its link."""
     decisions = EntityDecisions.model_validate({"when_different": {"*": "filemaker"}})
     people = [{"id": f"P{n}", "name": name} for n, name in ((1, "One"), (2, "Two"), (9, ""))]
     mapped = (SUPPORT / "by_itself.toml").read_text().replace("[entities.people]", IMAGES)
@@ -119,16 +120,19 @@ def of_images(folder: Path, *rows: Row) -> PlannedAlone:
         }
         for number, row in enumerate(rows)
     ]
-    return Written(
-        folder,
-        mapped,
-        COLUMNS,
-        records={"people": people, "images": RECORDS},
-        rows={"people": [{"id": str(n), "fid": f"p{n}"} for n in (1, 2, 3)]},
-        attached={"images": attached},
-        lookups={"site.label": []},
-        decisions={"people": decisions, "visits": decisions},
-    ).planned()
+    given: dict[str, Any] = {
+        "records": {"people": people, "images": RECORDS},
+        "rows": {"people": [{"id": str(n), "fid": f"p{n}"} for n in (1, 2, 3)]},
+        "attached": {"images": attached},
+        "lookups": {"site.label": []},
+        "decisions": {"people": decisions, "visits": decisions},
+    }
+    return Written(folder, mapped, COLUMNS, **given | more)
+
+
+def of_images(folder: Path, *rows: Row) -> PlannedAlone:
+    """The plan of these images."""
+    return with_images(folder, *rows).planned()
 
 
 @pytest.mark.parametrize(
@@ -201,3 +205,36 @@ def test_a_batch_is_moved_only_if_all_its_images_are_of_one_person(
     links = of_images(tmp_path, *batch).plan.links["images"]
     assert links.split_groups == (("B",) if is_torn else ())
     assert links.fixed == ({} if is_torn else {"another owner": 1})
+
+
+def test_without_a_reimport_the_row_that_carries_an_id_counts_and_then_the_noted_one(
+    tmp_path: Path,
+) -> None:
+    owners = {"P1": "1", "p2": "2", "P3": "3", "P7": None, "P8": None, "P9": None, "": None}
+    images = [{"id": f"I{n}", "of": of, "recid": ""} for n, of in enumerate(owners)]
+    rows = [{"fid": f"I{n}", "path": "", "object": None} for n in range(len(owners))]
+    carried = {"1": "p1", "2": "P2", "3": None, "4": "P9", "5": "p9"}
+    noted = [
+        ("P3", "3"),
+        ("P7", "2"),  # that row carries another id by now
+        ("P2", "1"),  # another row carries that id by now
+        ("P8", "99"),  # deleted since
+        ("P9", "5"),  # two rows carry it
+    ]
+    clinic = with_images(
+        tmp_path,
+        *rows,
+        records={"images": images},
+        rows={"people": [{"id": key, "fid": fid} for key, fid in carried.items()]},
+        id_map=[("people", *pair) for pair in noted],
+    )
+    intake = clinic.intake()
+    made = PlannedAlone(intake, plan.relink(intake, as_of=NOW))
+    fixed = {key: to for key, to, _ in made.lines(made.plan.links["images"].file)}
+    assert fixed == {f"K{n}": to for n, to in enumerate(owners.values()) if to}
+    assert made.lines(made.plan.id_map) == [
+        ("people", "P2", "2"),
+        ("people", "P3", "3"),
+        ("people", "p1", "1"),
+    ]
+    assert (made.plan.entities, made.plan.by_hand) == ({}, ())
