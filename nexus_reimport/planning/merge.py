@@ -257,7 +257,7 @@ class Merger:
             return {k: v for k, v in card.items() if k not in keys}
         gone = cards.extra_details(ours, theirs)
         first = _first_that_changes(card, new, keys)
-        is_same = bool(ours) and all(cards.is_known(entry, ours) for entry in theirs)
+        is_same = all(cards.is_known(entry, ours) for entry in theirs)
         stays = is_same and cards.is_of_the_newer_shape(card, name, keys)
         if gone or first or not stays:  # then FileMaker's entries take over those of Nexus
             gone += [e for e in cards.crowded_out(ours, theirs) if e not in gone]

@@ -303,6 +303,12 @@ def test_where_both_sides_are_empty_nothing_is_kept_and_nothing_is_cleared(
     assert (counted(made), made.differences) == ([NOTHING], [])
 
 
+@pytest.mark.parametrize("held", [None, "{}", '{"ndis": null}', '{"ndis": {}}', '{"other": 1}'])
+def test_a_place_for_which_nobody_has_a_value_is_not_made(held: str | None) -> None:
+    made = merger({"data.ndis.notes": {"from": "n", "when_empty": "clear"}})
+    assert merged(made, {"data": held}, {"data.ndis.notes": None}) == {"data": held}
+
+
 def test_several_keys_of_one_column_are_all_merged() -> None:
     made = merger({"data.a": {"from": "n"}, "data.b.c": {"from": "m"}, "data.b.d": {"from": "o"}})
     after = merged(made, {"data": '{"own": 1}'}, {"data.a": "x", "data.b.c": "y", "data.b.d": "z"})

@@ -8,6 +8,7 @@ import re
 import time as clock
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from functools import partial
 from pathlib import Path
@@ -364,6 +365,49 @@ def test_what_we_wrote_into_a_cell_counts_only_once_a_person_has_changed_it(tmp_
     assert read() == {"1": ("given before", True)}
     fill(path, "new", "new", B2="a", B3="b")  # a grey cell is judged beside its row
     assert read() == {"1": ("new", False), "2": ("new", False)}
+
+
+def test_a_choice_that_was_given_before_stays_whatever_it_is_called_by_now(tmp_path: Path) -> None:
+    path = tmp_path / "manual.xlsx"
+    line = SheetRow("1", ("a",), {"site_id": "7"}, frozenset({"site_id"}))
+    manual.write(path, [(kind({"North": "7"}), [line])])
+    renamed = kind({"North East": "7", "North": "8"})
+    (cell,) = manual.read(path, [renamed]).cells.values()
+    assert (cell.value, cell.untouched) == ("7", True)
+    fill(path, "north east")
+    (cell,) = manual.read(path, [renamed]).cells.values()
+    assert (cell.value, cell.untouched) == ("7", False)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "value"),
+    [
+        (("varchar", 4), " four ", "four"),
+        (("varchar", 4), "fives", "longer than 4 characters"),
+        (("integer", None), "7", "7"),
+        (("integer", None), "7.5", "not a whole number"),
+        (("boolean", None), "yes", "t"),
+        (("boolean", None), "maybe", "neither yes nor no"),
+        (("date", None), date(2026, 1, 31), "2026-01-31"),
+        (("date", None), datetime(2026, 1, 31, 9, 30), "2026-01-31"),
+        (("date", None), " 2026-01-31 ", "2026-01-31"),
+        (("date", None), "31.1.2026", "is not a date: use a date cell, or write it as 2026-01-31"),
+    ],
+)
+def test_what_a_column_cannot_hold_is_refused_by_its_line(
+    tmp_path: Path, column: tuple[str, int | None], cell: Any, value: str
+) -> None:
+    type_name, length = column
+    of_type = Column("note", type_name, False, False, False, length, type_name)
+    one = replace(kind(note="text"), types={"note": of_type})
+    path = written(tmp_path, one, "a")
+    fill(path, cell)
+    if len(value) < 11:
+        assert [c.value for c in manual.read(path, [one]).cells.values()] == [value]
+        return
+    with pytest.raises(StopError) as no:
+        manual.read(path, [one])
+    assert f"sheet sites, line 2: Note: {value}\n" in str(no.value)
 
 
 def test_what_a_line_shows_may_be_respelt_noted_beside_moved_or_removed(tmp_path: Path) -> None:
