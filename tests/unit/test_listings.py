@@ -1,0 +1,165 @@
+"""Lists for people: ids for the record, values for the private folder, and the sheet."""
+
+from __future__ import annotations
+
+import csv
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openpyxl import load_workbook
+
+from nexus_reimport.planning import listings, manual
+from nexus_reimport.settings import EntityDecisions
+from nexus_reimport.settings.environment import Asking
+from support import SUPPORT
+from support.by_itself import PlannedAlone, Written
+
+COLUMNS = {
+    "people": {
+        "id": "integer",
+        "fid": "text",
+        "name": "text",
+        "born": "date",
+        "site_id": "integer",
+        "data": "jsonb",
+        "card": "jsonb",
+    },
+    "visits": {
+        "id": "uuid",
+        "person_id": "integer",
+        "starts": "timestamptz",
+        "with_id": "integer",
+        "kind": "text",
+    },
+}
+VISITS = """
+[by_hand.visits]
+entity = "visits"
+columns = { with_id = "site.label" }
+show = ["starts", "person_id.name", "person_id.born"]
+future = "starts"
+ask = "With whom?"
+[application]
+"""
+DECISIONS = EntityDecisions.model_validate(
+    {"left_out_by_rule": "keep", "when_different": {"*": "filemaker"}}
+)
+PERSON = {"id": "P1", "name": "Person 1", "born": "1990-01-02", "seen": "2025-07-01 09:00"}
+
+
+def visit(number: int, day: str, **more: str) -> dict[str, str]:
+    return {"id": f"V{number}", "of": "P1", "day": day, "time": "10:00:00", **more}
+
+
+def clinic(folder: Path, visits: list[dict[str, str]], **more: Any) -> Written:
+    """A person, and visits with each of which somebody is to be named by hand."""
+    text = (SUPPORT / "by_itself.toml").read_text().replace("[application]\n", VISITS)
+    given: dict[str, Any] = {
+        "records": {"people": [PERSON], "visits": visits},
+        "lookups": {"site.label": [("1", "North"), ("2", "South")]},
+        "next_keys": {"people": (100, 2_000_000_000)},
+        "decisions": dict.fromkeys(COLUMNS, DECISIONS),
+    }
+    return Written(folder, text, COLUMNS, **given | more)
+
+
+def sheet_of(made: PlannedAlone, written: Written, *, past: bool = False) -> Path:
+    path = made.intake.folder / "manual.xlsx"
+    settings = written.settings.model_copy(update={"manual": Asking(past=past)})
+    listings.sheet(made.plan, made.intake, settings, path)
+    return path
+
+
+@pytest.mark.parametrize("past", [False, True])
+def test_a_sheet_asks_of_what_lacks_a_value_and_is_still_to_come(
+    tmp_path: Path, past: bool
+) -> None:
+    visits = [
+        visit(1, "2025-07-01"),
+        visit(2, "2026-03-02"),
+        visit(3, "2026-03-03", **{"with": "P1"}),
+    ]
+    written = clinic(tmp_path, visits)
+    made = written.planned()
+    sheet = load_workbook(sheet_of(made, written, past=past))["visits"]
+    shown = [[cell.value for cell in row][1:5] for row in sheet.iter_rows(min_row=2)]
+    born = datetime(1990, 1, 2)
+    over = [[datetime(2025, 7, 1, 10), "Person 1", born, None]] if past else []
+    assert shown == [[datetime(2026, 3, 2, 10), "Person 1", born, None], *over]
+
+
+def test_what_is_given_by_hand_comes_into_its_row_and_into_the_next_sheet(tmp_path: Path) -> None:
+    written = clinic(tmp_path, [visit(1, "2026-03-02"), visit(2, "2026-03-03")])
+    made = written.planned()
+    path = sheet_of(made, written)
+    book = load_workbook(path)
+    book["visits"]["E3"] = " south "
+    key = book["visits"]["A3"].value
+    book.save(path)
+    for _ in range(2):  # the next sheet can take the place of the one before
+        given = manual.read(path, manual.kinds(made.intake))
+        made = written.planned(given)
+        assert {k: row["with_id"] for k, row in made.rows("visits").items() if row["with_id"]} == {
+            key: "2"
+        }
+        assert {b.kind: (b.given, b.used, b.waiting) for b in made.plan.by_hand} == {
+            "sites": (0, 0, 1),
+            "visits": (1, 1, 1),
+        }
+        path = sheet_of(made, written)
+        assert load_workbook(path)["visits"]["E3"].value == "South"
+
+
+def read(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [*csv.reader(file)]
+
+
+def test_values_are_listed_in_the_private_folder_and_ids_alone_in_the_record(
+    tmp_path: Path,
+) -> None:
+    record, private = tmp_path / "record", tmp_path / "private"
+    record.mkdir()
+    private.mkdir()
+    visits = [visit(1, "2025-07-01", kind="a poem"), visit(2, "2025-07-02", of="P7")]
+    people = [PERSON | {"site": "nowhere", "file": "F1"}, {"id": "P2", "name": " ", "sex": "x"}]
+    row = {"id": "7", "fid": "p1", "name": "Old", "data": '{"file": "F0"}'}
+    written = clinic(
+        private, visits, records={"people": people, "visits": visits}, rows={"people": [row]}
+    )
+    made = written.planned()
+    listings.values(made.plan, made.intake)
+    listings.ids(made.plan, private, record)
+    assert read(private / "differences.csv")[1:] == [
+        ["people", "7", "fid", "p1", "P1"],
+        ["people", "7", "name", "Old", "Person 1"],
+        ["people", "7", "data.file", "F0", "F1"],
+    ]
+    (left_out,) = read(private / "left_out" / "people.csv")[1:]
+    assert left_out[:4] == ["nameless", "people", "P2", " "]
+    assert read(private / "left_out" / "visits.csv")[1][:4] == [
+        "of somebody unknown",
+        "visits",
+        "V2",
+        "P7",
+    ]
+    default = "not one of the choices: the default of a new row is used"
+    nowhere = "names no row of site"
+    assert read(private / "misfits.csv")[1:] == [
+        ["people", "site_id", nowhere, "empty", "P1", "site: nowhere; ward: "],
+        ["visits", "kind", default, "empty", "V1", "kind: a poem"],
+    ]
+    assert read(record / "misfits.csv")[1:] == [
+        ["people", "site_id", nowhere, "P1", "empty"],
+        ["visits", "kind", default, "V1", "empty"],
+    ]
+    # Without the lines that say only that a record was used.
+    (key,) = made.rows("visits")
+    assert read(record / "ledger.csv")[1:] == [
+        ["people", "people", "left out", "nameless", "P2", ""],
+        ["visits", "visits", "left out", "of somebody unknown", "V2", ""],
+        ["visits", "visits", "new", "", "V1", key],
+    ]
+    assert [path.name for path in record.iterdir() if "Old" in path.read_text()] == []
