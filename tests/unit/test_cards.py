@@ -345,8 +345,9 @@ def test_of_one_number_with_two_labels_or_types_what_goes_is_counted(name: str) 
 
 
 def test_a_phone_that_is_added_does_not_become_the_first() -> None:
-    made = Side({"phones": [{"number": MUM}]}, [mobile(HOME), mobile(MUM)])
-    assert [phone["number"] for phone in made.card["phones"]] == [MUM, HOME]
+    for decisions in ({}, {"*": "filemaker"}):
+        made = Side({"phones": [{"number": MUM}]}, [mobile(HOME), mobile(MUM)], decisions)
+        assert [phone["number"] for phone in made.card["phones"]] == [MUM, HOME]
     assert made.of("phones").filled == 1
 
 
@@ -470,6 +471,7 @@ def test_where_filemaker_is_right_another_first_phone_or_address_is_listed() -> 
     phones = {"phones": [{"number": MUM}, {"number": "0491 570 999"}]}
     made = Side(phones, [mobile(HOME), mobile(MUM)], right)
     assert made.listed("phones") == ["0491 570 999", f"first: {MUM}"]
+    assert made.merger.differences[-1][3] == f"first: {HOME}"
     assert Side(phones, [mobile(MUM), mobile(HOME)], right).listed("phones") == ["0491 570 999"]
     assert Side(phones, [mobile(HOME)], right).listed("phones") == [MUM, "0491 570 999"]
 

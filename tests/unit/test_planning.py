@@ -382,8 +382,9 @@ def test_a_new_row_counts_as_no_change_and_has_of_a_rule_only_what_filemaker_lac
 ) -> None:
     first = ("[entities.visits.new]", 'first = { from = "remark" }\n[entities.visits.new]')
     visits = [visit(1, remark="FileMaker's own"), visit(2)]
-    clinic = declared(tmp_path, first, records={"people": [ONE], "visits": visits})
-    made = clinic.planned()
+    phone = {"id": "D1", "of": "P1", "kind": "phone", "value": "0401 234 567"}
+    records = {"people": [ONE], "visits": visits, "details": [phone]}
+    made = declared(tmp_path, first, records=records).planned()
     assert {key: row["first"] for key, row in of_visits(made).items()} == {
         "V1": "FileMaker's own",
         "V2": "P1",
@@ -749,6 +750,9 @@ def test_what_is_purged_is_what_nothing_points_at(tmp_path: Path) -> None:
         key.format(2): ("kept", "no_filemaker_id, something points at it", None),
     }
     assert ("visits", "visits", "left out", "of somebody unknown", "V2", None) in made.ledger
+    # A row of Nexus alone is no record of FileMaker.
+    records = {a.source: (a.records, a.loaded) for a in made.plan.accounts}
+    assert (records["people"], records["visits"]) == ((2, 1), (2, 1))
     people = made.plan.entities["people"]
     assert (people.rows_before, people.kept, people.purged, people.new) == (6, 3, 3, 1)
     assert [(u.cause, u.count, u.decision, u.kept_by_closure) for u in people.unmatched] == [
