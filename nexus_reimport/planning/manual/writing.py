@@ -98,7 +98,7 @@ _EXPLANATION = (
     "1.  Fill in the yellow cells, and only these. If an arrow appears, choose from its list.",
     "2.  Write a date as 2026-01-31.",
     "3.  Leave a cell empty if you do not know: it stays empty in Nexus, and nothing else happens.",
-    "4.  You may sort, filter, and add columns of your own. Do not change the heads of columns.",
+    "4.  You may sort, filter, and add columns. Leave the heads and all white cells as they are.",
     "5.  Save the file as .xlsx without a password, and give it back to whoever gave it to you.",
     "",
     "It holds patients' names: do not send it by e-mail, and keep no copy.",
