@@ -145,12 +145,15 @@ def crowded_out(ours: Sequence[Entry], theirs: Iterable[Entry]) -> list[Entry]:
     does one label, and one type.
     """
     taken_over = [(one, [entry for entry in ours if entry.says <= one.says]) for one in theirs]
-    kept = [(several, _own_of(several), _names_of(one, several)) for one, several in taken_over]
+    kept = [
+        (several, _said(_own_of(several)) | _said(one.own), _names_of(one, several))
+        for one, several in taken_over
+    ]
 
     def is_lost(entry: Entry) -> bool:
         places = [(own, names) for several, own, names in kept if entry in several]
         stays = (
-            _names(entry) <= names and all(own[k] == entry.own[k] for k in _filled(entry.own))
+            _names(entry) <= names and _said(entry.own).items() <= own.items()
             for own, names in places
         )
         return bool(places) and not any(stays)
@@ -158,9 +161,15 @@ def crowded_out(ours: Sequence[Entry], theirs: Iterable[Entry]) -> list[Entry]:
     return [entry for entry in ours if is_lost(entry)]
 
 
-def _filled(own: Card) -> list[str]:
-    """The keys that say something; countries are compared by themselves."""
-    return [k for k, one in own.items() if k != "country" and one not in (None, "", [], {})]
+def _filled(own: Card) -> dict[str, Any]:
+    """The keys that say something."""
+    return {key: one for key, one in own.items() if one not in (None, "", [], {})}
+
+
+def _said(own: Card) -> dict[str, Any]:
+    """What an entry's own keys say, in the form that compares."""
+    said = _filled(own)
+    return said | {k: convert.country(_scalar(one)) for k, one in said.items() if k == "country"}
 
 
 def _names(entry: Entry) -> set[tuple[str, str]]:
@@ -196,8 +205,8 @@ def renamed(ours: Iterable[Entry], after: Sequence[Entry]) -> Iterator[tuple[str
 
 def _own_of(several: Sequence[Entry]) -> Card:
     """The own keys of entries that become one."""
-    own = {key: value for entry in reversed(several) for key, value in entry.own.items()}
-    return own | {k: entry.own[k] for entry in reversed(several) for k in _filled(entry.own)}
+    every = [entry.own for entry in reversed(several)]
+    return {key: one for held in (*every, *map(_filled, every)) for key, one in held.items()}
 
 
 def holds(card: Card, part: str, keys: Keys) -> bool:

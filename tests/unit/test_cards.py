@@ -263,6 +263,20 @@ def test_of_two_addresses_that_become_one_what_only_the_second_says_is_counted()
     assert Side(home, [address("1 Made Up St", "Suva")]).of("addresses").gone == 0
 
 
+@pytest.mark.parametrize("decision", ["filemaker", "nexus"])
+def test_of_two_addresses_that_become_one_a_second_country_is_counted(decision: str) -> None:
+    ours = [{"line1": "1 Made Up St", "country": c} for c in ("", "Fiji", "Australia")]
+    fed = [address("1 Made Up St", "Suva")]
+    made = Side({"addresses": ours}, fed, {"*": decision})
+    assert (made.of("addresses").different, made.listed("addresses")) == (
+        1,
+        ['1 Made Up St {"country": "Australia"}'],
+    )
+    assert made.card["addresses"][0]["country"] == ("Fiji" if decision == "filemaker" else "")
+    one = Side({"addresses": ours[:2]}, fed, {"*": decision})
+    assert (one.card["addresses"][0]["country"], one.merger.differences) == ("Fiji", [])
+
+
 @pytest.mark.parametrize("cut", [491570001, "491570001", 491570001.0])
 def test_a_mobile_whose_zero_a_spreadsheet_has_removed_is_spelt_as_filemaker_spells_it(
     cut: Any,
