@@ -306,13 +306,19 @@ def _joined(
     says = frozenset[str]().union(*(e.says for e in entries({part: [new]}, part, (part,))))
     same = [entry for entry in old if entry.says <= says]
     own = _own_of(same)
-    label = next((entry.label for entry in same if entry.label), "")
+    label = _name_of(new["label"], [entry.label for entry in same])
     labels = (new["label"], label) if filemaker_is_right else (label, new["label"])
-    kind = next((entry.kind for entry in same if entry.kind), "")
+    kind = _name_of(new.get("type", ""), [entry.kind for entry in same])
     filled = {key: value for key, value in new.items() if value}
     if kind and not (filemaker_is_right and new.get("type")):
         filled["type"] = kind
     return {**new, **own, **filled, "label": labels[0] or labels[1]}
+
+
+def _name_of(new: str, names: Sequence[str]) -> str:
+    """The label, or type, of Nexus that FileMaker has as well, else the first one."""
+    same = (name for name in names if name and name_key(name) == name_key(new))
+    return next(same, next(filter(None, names), ""))
 
 
 def _details(value: Any, label: str = "") -> Iterator[Entry]:

@@ -358,6 +358,23 @@ def test_of_one_number_with_two_labels_or_types_what_goes_is_counted(name: str) 
     assert (same.of("phones").same, len(same.card["phones"])) == (1, 2)
 
 
+def test_one_number_with_two_labels_or_types_on_both_sides_keeps_both() -> None:
+    """The second is rewritten in each run, because a spreadsheet has removed its zero."""
+    cut = "491570001"
+    held = {
+        "phones": [
+            {"number": MUM, "phone": MUM, "label": "Mum", "type": "mobile"},
+            {"number": cut, "phone": cut, "label": "Home", "type": "phone"},
+        ]
+    }
+    fed = [mobile(MUM, label="mum"), mobile(cut, label="home", kind="Phone")]
+    for decisions in ({}, {"*": "filemaker"}):
+        made = Side(held, fed, decisions)
+        names = [(phone["label"], phone["type"]) for phone in made.card["phones"]]
+        assert names == [("Mum", "mobile"), ("Home", "phone")]
+        assert (made.of("phones").same, made.merger.differences) == (1, [])
+
+
 def test_a_phone_that_is_added_does_not_become_the_first() -> None:
     for decisions in ({}, {"*": "filemaker"}):
         made = Side({"phones": [{"number": MUM}]}, [mobile(HOME), mobile(MUM)], decisions)
