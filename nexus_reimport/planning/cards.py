@@ -146,14 +146,14 @@ def crowded_out(ours: Sequence[Entry], theirs: Iterable[Entry]) -> list[Entry]:
     """
     taken_over = [(one, [entry for entry in ours if entry.says <= one.says]) for one in theirs]
     kept = [
-        (several, _said(_own_of(several)) | _said(one.own), _names_of(one, several))
+        (several, _compared(_own_of(several)) | _compared(one.own), _names_of(one, several))
         for one, several in taken_over
     ]
 
     def is_lost(entry: Entry) -> bool:
         places = [(own, names) for several, own, names in kept if entry in several]
         stays = (
-            _names(entry) <= names and _said(entry.own).items() <= own.items()
+            _names(entry) <= names and _compared(entry.own).items() <= own.items()
             for own, names in places
         )
         return bool(places) and not any(stays)
@@ -166,10 +166,10 @@ def _filled(own: Card) -> dict[str, Any]:
     return {key: one for key, one in own.items() if one not in (None, "", [], {})}
 
 
-def _said(own: Card) -> dict[str, Any]:
+def _compared(own: Card) -> dict[str, Any]:
     """What an entry's own keys say, in the form that compares."""
-    said = _filled(own)
-    return said | {k: convert.country(_scalar(one)) for k, one in said.items() if k == "country"}
+    keys = _filled(own)
+    return keys | {k: convert.country(_scalar(one)) for k, one in keys.items() if k == "country"}
 
 
 def _names(entry: Entry) -> set[tuple[str, str]]:
