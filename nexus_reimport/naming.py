@@ -10,6 +10,9 @@ import re
 from collections.abc import Mapping
 
 RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}", re.ASCII)  # as a new record calls its run
+_BETWEEN_WORDS = re.compile(
+    r"<(title|option|textarea)\b.*?</\1>|<[^>]*>|(?<=[A-Za-z0-9]{2})[_.](?=[A-Za-z])", re.DOTALL
+)
 _AGAIN = re.compile(r"(?P<page>.*?)(?:-(?P<number>\d+))?\.html", re.DOTALL | re.ASCII)
 _ROWS = {  # an entity, a table, or a kind of attachment -> several of it
     "sms_messages": "SMS messages",
@@ -37,6 +40,14 @@ _STAGES = {
 }
 _PROPER = {"filemaker": "FileMaker", "nexus": "Nexus", "sms": "SMS", "ndis": "NDIS", "s3": "S3"}
 _PROPER_NAME = re.compile(rf"\b({'|'.join(_PROPER)})\b")
+
+
+def breakable(html: str) -> str:
+    """HTML in which a long name goes on in the next line between its words; it is copied as it is.
+
+    Tags, and what is read as plain text, are left alone.
+    """
+    return _BETWEEN_WORDS.sub(lambda it: it[0] if it[0][0] == "<" else f"{it[0]}<wbr>", html)
 
 
 def rows(name: str) -> str:

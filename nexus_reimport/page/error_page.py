@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nexus_reimport import naming
 from nexus_reimport.errors import Busy, ReimportError, StopError
 
 
@@ -28,7 +29,8 @@ class OwnErrors:
             "front": page.address,
             "asset": page.asset,
         }
-        answer.write(page.jinja2_env.get_template("error.html").render(values))
+        html = page.jinja2_env.get_template("error.html").render(values)
+        answer.write(naming.breakable(html))
 
     def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
         """An error of ours is told on the page: the server's log has its first line."""

@@ -11,7 +11,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.extension.handler import ExtensionHandlerJinjaMixin, ExtensionHandlerMixin
 from tornado import web
 
-from nexus_reimport import runbook
+from nexus_reimport import naming, runbook
 from nexus_reimport.errors import SettingsError, StopError
 from nexus_reimport.model import NewerDecision, Proposal
 from nexus_reimport.model.approval import short
@@ -61,17 +61,16 @@ class PageHandler(
     def page(self, template: str, settings: Settings, **values: Any) -> str:
         """A page, or a part of one, with what all of them need."""
         env = self.settings[f"{self.name}_jinja2_env"]
-        return str(
-            env.get_template(template).render(
-                head=self.desk.head(settings, self.user_name),
-                front=self.front,
-                asset=self.asset,
-                xsrf=self.xsrf_token.decode(),
-                zone=settings.zone,
-                shown_at=datetime.now(UTC),  # on paper nobody knows of which day it is
-                **values,
-            )
+        html: str = env.get_template(template).render(
+            head=self.desk.head(settings, self.user_name),
+            front=self.front,
+            asset=self.asset,
+            xsrf=self.xsrf_token.decode(),
+            zone=settings.zone,
+            shown_at=datetime.now(UTC),  # on paper nobody knows of which day it is
+            **values,
         )
+        return naming.breakable(html)
 
     async def show(self, form: Form | None = None) -> None:
         """Write the whole page; ``form`` is one that was refused."""

@@ -7,7 +7,6 @@ saved page shows the same without a network. The same value always gives the sam
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,7 +39,6 @@ class Marked:
     bar: float | None = None
 
 
-_BETWEEN_WORDS = re.compile(r"(?<=[a-z0-9])([_.])(?=[a-z])")
 _TABLE = "of table"  # the column of a frame that names the table
 Cell = str | int | float | Marked | None
 
@@ -380,13 +378,8 @@ def _th(name: str, *, right: bool) -> str:
 
 def _td(cell: Cell, *, right: bool, bold: bool) -> str:
     tone = cell.tone if isinstance(cell, Marked) else Tone.PLAIN
-    text = _bar(cell) + _breakable(escape(cell_text(cell)))
+    text = _bar(cell) + naming.breakable(escape(cell_text(cell)))
     return f"<td{_class('number' * right, 'sum' * bold, tone)}>{text}</td>"
-
-
-def _breakable(text: str) -> str:
-    """A long name goes on in the next line between its words, and is copied as it is."""
-    return _BETWEEN_WORDS.sub(r"\1<wbr>", text)
 
 
 def _bar(cell: Cell) -> str:

@@ -17,7 +17,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.model import Plan
 from nexus_reimport.record import Verdict
 from nexus_reimport.record.journal import JOURNAL
-from support.axe import found_by_axe, prefers
+from support.axe import found_by_axe, prefers, window
 from support.browsers import at_rest, buttons, look_at, sign_in, text_of
 from support.clinic import Clinic
 from support.pages import served
@@ -202,6 +202,21 @@ SPELLED = """
     return cells.filter(one => one.clientWidth > 0 && one.innerText.trim().length > 3)
         .filter(one => one.scrollHeight > 5 * one.clientWidth).map(one => one.innerText);
 """
+# A word that fits on a line and still begins on one and ends on the next; a name of several words
+# may go on after its underscore, hyphen or slash, as people write it.
+CUT_WORDS = """
+    const range = document.createRange(), cut = [];
+    const all = document.createTreeWalker(document.getElementById('main'), NodeFilter.SHOW_TEXT);
+    while (all.nextNode()) {
+        for (const part of all.currentNode.data.matchAll(/[^\\s_/-]+/g)) {
+            range.setStart(all.currentNode, part.index);
+            range.setEnd(all.currentNode, part.index + part[0].length);
+            const lines = new Set([...range.getClientRects()].map(one => Math.round(one.top)));
+            if (lines.size > 1) cut.push(part[0]);
+        }
+    }
+    return cut;
+"""
 OPEN = "document.querySelectorAll('details').forEach(one => one.open = true)"
 MAY_LOOK_BACK = {
     complete,
@@ -245,4 +260,7 @@ def test_axe_finds_nothing_in_any_state(
             look_at(chromium, shots, f"{state.__name__} {scheme} {width}", width)
             assert found_by_axe(chromium) == []
             assert chromium.execute_script(SPELLED) == [], "no word is cut into its letters"
+            window(chromium, width)
+            assert chromium.execute_script(CUT_WORDS) == [], "no word goes on in the next line"
+            chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         chromium.set_window_size(1280, 900)

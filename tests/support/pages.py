@@ -25,6 +25,7 @@ _TAG = re.compile(r"<[^>]+>")
 
 def words(text: str) -> str:
     """What a page says: its words, with single blanks between them."""
+    text = text.replace("<wbr>", "")  # where a long name may go on in the next line
     return " ".join(html.unescape(_TAG.sub(" ", text)).split())
 
 

@@ -43,3 +43,14 @@ def test_a_plan_shows_technical_names_only_of_columns_tables_files_and_lines_to_
     found = {w for w in re.findall(r"\w*_\w*", text) if not re.fullmatch(r"\d+_\w+", w)}
     columns |= {m.column for e in PLAN.entities.values() for m in e.misfits}
     assert found - columns - {"left_out"} == set()  # a folder
+
+
+def test_a_long_name_goes_on_between_its_words_and_no_tag_and_no_field_is_touched() -> None:
+    html = (
+        '<title>a_long_name</title><a href="/01_pre_flight.html">every_patient_has</a>, e.g. x_1'
+        "<textarea>my_own_words</textarea> dev.toml 127.0.0.1"
+    )
+    assert naming.breakable(html) == (
+        '<title>a_long_name</title><a href="/01_pre_flight.html">every_<wbr>patient_<wbr>has</a>,'
+        " e.g. x_1<textarea>my_own_words</textarea> dev.<wbr>toml 127.0.0.1"
+    )
