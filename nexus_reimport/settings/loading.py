@@ -129,19 +129,20 @@ def _refused(path: Path, problems: Sequence[str], todo: str = _FIX) -> SettingsE
 
 def _no_such(name: str, where: Path) -> SettingsError:
     known = names(where)
-    listed = ", ".join(known) or f"none in {where}"
+    listed = f"known environments: {', '.join(known) or 'none'}, in {where}"
     if naming.RUN.fullmatch(name) and (owner := of_run(name, where)):
         return SettingsError(
             f"{name!r} is a run of {owner.name}, and no environment",
-            where=f"known environments: {listed}",
+            where=listed,
             next=f"name {owner.name} here; the run goes where --help says",
         )
-    meant = wording.meant(name, known)
+    named = "" if name else f", or set {ENVIRONMENT_VARIABLE}"  # a name outdoes the variable
     return SettingsError(
-        f"no environment is called {name!r}{meant}" if name else "no environment was named",
-        where=f"known environments: {listed}",
-        next=f"name one of these, or set {ENVIRONMENT_VARIABLE};"
-        " nexus-reimport init NAME makes one",
+        f"no environment is called {name!r}{wording.meant(name, known)}"
+        if name
+        else "no environment was named",
+        where=listed,
+        next=f"name one of these{named}; nexus-reimport init NAME makes one",
     )
 
 

@@ -50,7 +50,8 @@ def test_an_unknown_environment_is_exit_code_2_and_four_lines(
     code, out, told = command(capsys, "run", "nowhere")
     assert (code, out) == (2, "")
     assert told.splitlines()[0] == "no environment is called 'nowhere'"
-    assert "known environments: sandbox-dev, sandbox-prod" in told
+    assert f"known environments: sandbox-dev, sandbox-prod, in {clinic.folder}" in told
+    assert "NEXUS_REIMPORT_ENVIRONMENT" not in told, "the variable is not asked where one is named"
 
 
 def test_a_wrong_digest_is_said_to_be_wrong_and_which_is_open(

@@ -224,7 +224,7 @@ def test_no_environment_is_no_environment(
         ):
             assert refusal(call, SettingsError, 2) == (
                 "no environment was named\n"
-                "  where: known environments: sandbox-dev, sandbox-prod\n"
+                f"  where: known environments: sandbox-dev, sandbox-prod, in {clinic.folder}\n"
                 "  state: nothing was written\n"
                 "  next:  name one of these, or set NEXUS_REIMPORT_ENVIRONMENT;"
                 " nexus-reimport init NAME makes one"
