@@ -87,10 +87,16 @@ def repair(error: ReimportError) -> str:
     return _AGAIN.sub("", error.next)
 
 
-def begun_anew(error: ReimportError, command: str) -> ReimportError:
+def continued(error: ReimportError, command: str) -> ReimportError:
     """The error, whose ``next`` says ``command`` where it said to run its step again."""
     error.next = _THE_STEP.sub(lambda _: command, error.next)
     return error
+
+
+def begun_anew(error: ReimportError, command: str) -> ReimportError:
+    """As ``continued``, and also where it said to run the run's first page again."""
+    error.next = _THE_FIRST_PAGE.sub(lambda _: command, error.next)
+    return continued(error, command)
 
 
 def is_ours(error: BaseException) -> bool:
@@ -200,6 +206,7 @@ WAS_KILLED = (
 )
 _AGAIN = re.compile(r"(?:, then|; then|\. Then) run (?:this(?: step)? )?again$")
 _THE_STEP = re.compile(r"\brun (?:this step|this|03_verify) again\b")
+_THE_FIRST_PAGE = re.compile(r"\brun (?:01_preflight|90_rollback) again\b(?! \()")
 
 
 class SettingsError(ReimportError):

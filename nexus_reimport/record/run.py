@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nexus_reimport import model, naming, wording
-from nexus_reimport.errors import Busy, RecordError, RecordGone, ReimportError, begun_anew
+from nexus_reimport.errors import (
+    Busy,
+    RecordError,
+    RecordGone,
+    ReimportError,
+    begun_anew,
+    continued,
+)
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Approval, Backup, Plan, RollbackPreview
@@ -179,11 +186,11 @@ class Run:
         return journal.again(self.kind, self.undoes, self.environment)
 
     def as_told(self, error: ReimportError) -> ReimportError:
-        """The error as it is told of this run: under the runner nobody can run a step again."""
+        """The error as it is told of this run: under the runner nobody runs a page, or a step."""
         if not marks.is_page_of(self.private):
             return error
         if self.is_committed():
-            return begun_anew(error, f"finish it (nexus-reimport finish {self.environment})")
+            return continued(error, f"finish it (nexus-reimport finish {self.environment})")
         return begun_anew(error, f"begin again ({self.again})")
 
     # -------------------------------------------------------------- who works on it
