@@ -60,6 +60,11 @@ def require_own(settings: Settings) -> None:
         )
 
 
+def is_by_hand() -> bool:
+    """Whether a person steps through a page here: in a lab, or in a kernel of their own."""
+    return _lab() is not None or _in_session()
+
+
 def _lab() -> Path | None:
     named = os.environ.get(marks.LAB_VARIABLE)
     return Path(named) if named else None

@@ -12,6 +12,7 @@ from datetime import date, datetime
 import psycopg
 
 from nexus_reimport import application, checks, progress, record
+from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.checks import (  # noqa: F401 - importing them declares their checks
     after,
@@ -25,6 +26,7 @@ from nexus_reimport.errors import (
     ApplicationError,
     Denied,
     ReimportError,
+    SettingsError,
     StopError,
     StorageError,
     TargetError,
@@ -38,7 +40,7 @@ from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.nexus.structure import catalog as catalogs
 from nexus_reimport.nexus.structure import fit
-from nexus_reimport.record import Run, Verdict, anchor, statements
+from nexus_reimport.record import Run, Verdict, anchor, by_hand, statements
 from nexus_reimport.runbook import lost, maintenance
 from nexus_reimport.settings import EnvironmentKind, Settings
 from nexus_reimport.stages import census
@@ -106,6 +108,29 @@ def require_ready(
         _require_rights(settings, mapping, task, connection, state)
         if fitting:
             require_fit(connection, mapping)
+
+
+def require_as_read(settings: Settings, mapping: FieldMapping) -> None:
+    """Stop where a page in JupyterLab would use what a file said before somebody changed it.
+
+    A kernel keeps what its first cells have read: a password that was corrected would be tried
+    once more as it was, and a plan made by the decisions of before.
+
+    Raises:
+        SettingsError: names what was changed. Nothing was written.
+    """
+    if not by_hand.is_by_hand():
+        return
+    now = environments.load(settings.name)
+    changed = [one for one in Settings.model_fields if getattr(now, one) != getattr(settings, one)]
+    if mappings.load(now.mapping, environments.folder()).digest != mapping.digest:
+        changed.append("the mapping")
+    if changed:
+        raise SettingsError(
+            f"changed since this page read it: {', '.join(changed)}",
+            where=f"{settings.name}.toml, or a file that it names",
+            next="run this page from the top, which reads it again",
+        )
 
 
 def require_verifiable(settings: Settings, state: str = NOTHING_WRITTEN) -> None:

@@ -53,6 +53,7 @@ from nexus_reimport.runbook.opening import (
     Bar,
     naming_rights,
     no_bar,
+    require_as_read,
     require_own_database,
     require_ready,
     today,
@@ -270,12 +271,14 @@ class Steps:
 
         Raises:
             Busy: another process is at a step of this run.
+            SettingsError: a file was changed since the page read it.
             StopError: the run was executed.
         """
         order = ROLLBACK_ORDER if self.run.kind == "rollback" else ORDER
         with self.run.one_step():
             if name in order:
                 self._refuse_executed()
+                require_as_read(self.settings, self.mapping)
                 # An approval for an earlier plan must not let a new one pass.
                 self._void(order[order.index(name) + 1 :], by=name)
             yield

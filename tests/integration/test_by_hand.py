@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from nexus_reimport import record, runner, show
+from nexus_reimport import PACKAGE, record, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
@@ -22,7 +23,7 @@ from nexus_reimport.record.sealed import bag as bags
 from nexus_reimport.runner import lab as copies
 from nexus_reimport.runner.lab import Lab
 from nexus_reimport.runner.notebook import FOLDER
-from support.clinic import Clinic
+from support.clinic import PASSWORD, Clinic
 from support.executing import outputs_of
 from support.leaking import leaks
 from support.running import DEV
@@ -178,6 +179,34 @@ def test_a_real_environment_is_stepped_through_in_a_lab_of_its_own(session: Sess
     assert first == "[]"
     assert "these pages were opened for another environment than prod" in second
     assert f"{DEV} is stepped through in copies of the pages, and this is none" in third
+
+
+def test_a_step_does_not_use_a_file_that_was_changed_since_the_page_read_it(
+    clinic: Clinic, session: Session
+) -> None:
+    """A password that was corrected would be tried again as it was: FileMaker locks the account."""
+    shutil.copy(PACKAGE / "mappings" / "nexus.toml", clinic.folder / "own.toml")
+    clinic.edit(DEV, 'mapping = "nexus"', 'mapping = "own.toml"')
+    secrets = clinic.folder / f".env.{DEV}"
+    right = secrets.read_text()
+    secrets.write_text(right.replace(PASSWORD, "mistyped"))
+    session.run(BEGIN, "show.snapshot(book.snapshot())")
+    secrets.write_text(right)
+    asked = clinic.simulator.requests.total()
+    session.run("show.snapshot(book.snapshot())")
+    clinic.edit(DEV, 'past_scheduled = "keep"', 'past_scheduled = "completed"')
+    with (clinic.folder / "own.toml").open("a") as mapping:
+        mapping.write("# the same, and a remark\n")
+    session.run("show.snapshot(book.snapshot())")
+    assert clinic.simulator.requests.total() == asked, "FileMaker was not asked again"
+    opened, refused, corrected, decided = [str(cell.outputs) for cell in session.page.cells]
+    assert opened == "[]"
+    assert "account or password is wrong" in refused
+    assert "changed since this page read it: filemaker" in corrected
+    assert "run this page from the top, which reads it again" in corrected
+    assert "changed since this page read it: filemaker, decisions, the mapping" in decided
+    session.run(BEGIN, "book.census()", "book.snapshot()")
+    assert "changed since" not in str(session.page.cells[-2:])
 
 
 def test_a_run_that_is_sealed_without_a_page_says_so(clinic: Clinic) -> None:
