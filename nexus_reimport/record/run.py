@@ -253,10 +253,13 @@ class Run:
         except FileNotFoundError:
             value = Path(file).stem
             page = values.page_of(value, self.kind)
+            is_this = page == marks.page_in_session()  # after it, this page is not run once more
             raise RecordError(
                 f"run {self.id} has no {naming.words(value)} yet",
                 where=f"environment {self.environment}",
-                next=f"run {page} from the top, which gives it; then this page from the top",
+                next="run this page from the top, which gives it"
+                if is_this
+                else f"run {page} from the top, which gives it; then this page from the top",
             ) from None
         if bag.is_changed(self.bag, f"{bag.PAYLOAD}/{file}"):
             raise RecordError(

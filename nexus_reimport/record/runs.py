@@ -26,6 +26,16 @@ from nexus_reimport.record.sealed import bag, chain, index, seal
 from nexus_reimport.record.verdict import UNFINISHED, Verdict
 from nexus_reimport.settings import Settings
 
+_UNREADABLE = (  # of a line that is no line of a journal
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+
 
 def create(settings: Settings, kind: str = "reimport", *, undoes: str = "", name: str = "") -> Run:
     """A new run of the environment; an unfinished earlier one that did nothing is sealed.
@@ -219,7 +229,8 @@ def every(settings: Settings) -> list[Run]:
     """All runs of the environment: sealed ones by their numbers, then those that are open.
 
     An open one stands before all that were sealed since it was opened: one that ended and could not
-    be sealed is not the last run any more, once another one was.
+    be sealed is not the last run any more, once another one was. A rollback stands behind the run
+    that it undoes.
     """
     records = chain.records(settings.records_folder)
     folders = sorted((f for f in records if (f / bag.PAYLOAD / JOURNAL).is_file()), key=_order)
@@ -243,24 +254,30 @@ def without_journal(settings: Settings) -> list[Path]:
     return [folder for folder in named if folder.name not in known]
 
 
-def _order(folder: Path) -> tuple[int, bool, str]:
+def _order(folder: Path) -> tuple[int, bool, bool, str]:
     """No clock: where one was set back, a later run has an earlier name."""
     if bag.is_sealed(folder):
         link = chain.of(folder)
-        return link.sequence if link else 0, False, folder.name
-    return _opened_after(folder), True, folder.name
+        return link.sequence if link else 0, False, False, folder.name
+    after, undoes = _opened_after(folder)
+    return after, True, bool(undoes), folder.name
 
 
-def _opened_after(folder: Path) -> int:
-    """The number of the record that was the last one when the open run in ``folder`` was opened.
+def _opened_after(folder: Path) -> tuple[int, str]:
+    """The number of the record behind which the open run in ``folder`` stands; what it undoes.
 
-    One that does not say it, or cannot be read, counts as the latest: somebody should look at it.
+    It is the last one when the run was opened; for a rollback that of the run that it undoes, which
+    may have been sealed since. One that does not say it, or cannot be read, counts as the latest:
+    somebody should look at it.
     """
     try:
         with (folder / bag.PAYLOAD / JOURNAL).open("rb") as file:
-            return int(json.loads(file.readline())["after"])
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return sys.maxsize
+            opened, second = (json.loads(file.readline() or b"{}") for _ in range(2))
+        after, undoes = int(opened["after"]), str(second.get("undoes", ""))
+    except _UNREADABLE:
+        return sys.maxsize, ""
+    undone = chain.of(folder.parent / undoes) if naming.RUN.fullmatch(undoes) else None
+    return max(after, undone.sequence if undone else 0), undoes
 
 
 def former(settings: Settings) -> list[tuple[Path, bool]]:

@@ -91,6 +91,7 @@ def begin(
                 next="give the id of a rollback as run_id; see nexus-reimport record list",
             )
     else:
+        _refuse_unfinished_rollback(settings)
         undoes = _latest(settings, mapping, undo_run)
         run = create(settings, "rollback", undoes=undoes)
     by_hand.opened(settings, run)
@@ -147,6 +148,17 @@ def _choice(newer: str) -> NewerDecision:
             "newer must be keep or discard",
             next='write newer = "keep" or "discard"; leave it empty if nobody has written since',
         ) from None
+
+
+def _refuse_unfinished_rollback(settings: Settings) -> None:
+    """Stop while one is committed and unverified: what it undid cannot be looked for once more.
+
+    Raises:
+        RecordError: says how to finish it. Nothing was written by this step.
+    """
+    last = record.unfinished(settings)
+    if last and last.undoes:
+        record.refuse_unfinished(settings, last.undoes)
 
 
 def _latest(settings: Settings, mapping: FieldMapping, run: str) -> str:

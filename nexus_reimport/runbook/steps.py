@@ -294,7 +294,8 @@ class Steps:
         if journal.was_executed(self.run.events()):
             raise StopError(
                 "this run was executed; its preflight can no longer be changed",
-                state="nothing was written; plan, backup and approval are as they were",
+                state=f"{self.run.state()}; this step wrote nothing: plan, backup and approval are"
+                " as they were",
                 next=f"nexus-reimport finish {self.run.environment} settles, verifies and seals it;"
                 " a new run can begin after that",
             )

@@ -382,7 +382,7 @@ def _require_consent(
         raise StopError(
             f"nobody has approved this {what} yet",
             next=f'read {page} to its end; then write approve = "{short(proposal.digest)}" into the'
-            " first cell of this page, and run that cell and this one again",
+            " second cell of this page, and run that cell and this one again",
         )
     if typed and not is_meant(typed, proposal.digest):
         why = too_short(typed).removesuffix("; ")

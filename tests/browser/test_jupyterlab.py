@@ -193,7 +193,7 @@ def test_a_rollback_is_stepped_through_with_the_digest_that_its_page_shows(
     first = record.every(environments.load(DEV))[-1]
     (failed,) = (e for e in first.events() if e.event is Event.FAILED)
     digest = first.load(RollbackProposal).digest
-    assert f'write approve = "{digest[:12]}" into the first cell' in failed.text("next")
+    assert f'write approve = "{digest[:12]}" into the second cell' in failed.text("next")
     jupyterlab.fill_in(approve=digest, approved_by="Ada", reason="as agreed")
     jupyterlab.does("notebook:run-all-cells")
     second = record.every(environments.load(DEV))[-1]

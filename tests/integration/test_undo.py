@@ -11,7 +11,7 @@ import pytest
 
 from nexus_reimport import record, runbook, show
 from nexus_reimport.checks.rollback import Undoing
-from nexus_reimport.errors import StopError, TargetError
+from nexus_reimport.errors import RecordError, StopError, TargetError
 from nexus_reimport.events import Event
 from nexus_reimport.model import (
     NewerDecision,
@@ -396,9 +396,15 @@ def test_a_rollback_killed_after_its_commit_is_finished_by_the_next_command(
             opened(DEV, book.run.id)
         assert told.value.state == "nothing was written by this step"
     env(clinic, "NEXUS_SANDBOX_PG_PORT", str(clinic.server.port))
+    for run in ("", book.undoes):  # its page, run from the top once more
+        with pytest.raises(RecordError, match=f"run {book.run.id} is COMMITTED_UNVERIFIED") as told:
+            rollback.begin(DEV, undo_run=run)
+        assert told.value.next == f"finish it first: nexus-reimport finish {DEV}"
     done = runner.finish(DEV)
     assert (done.run, done.verdict, done.sealed) == (book.run.id, Verdict.COMPLETE, True)
     assert clinic.state() == before
+    with pytest.raises(StopError, match=f"the last one, {book.undoes}, was undone by {done.run}"):
+        rollback.begin(DEV)
 
 
 def test_a_vacuum_of_the_undo_data_does_not_keep_a_rollback_waiting(clinic: Clinic) -> None:

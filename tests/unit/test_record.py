@@ -291,14 +291,24 @@ def test_a_value_is_kept_under_the_name_of_its_type(known: settings.Settings) ->
     ],
 )
 def test_a_value_that_is_not_there_yet_names_the_page_that_gives_it(
-    known: settings.Settings, kind: type, name: str, told: str
+    known: settings.Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type,
+    name: str,
+    told: str,
 ) -> None:
     """Who begins with 02 is led back to 01, and not in a circle from the top of 02."""
     run = record.create(known)
     what, page = told.split(" / ")
     with pytest.raises(RecordError, match=f"run {run.id} has {what}") as error:
         run.load(kind, name)
-    assert f"run {page} from the top" in error.value.next
+    assert error.value.next.startswith(f"run {page} from the top, which gives it; then this page")
+    monkeypatch.setenv("JPY_SESSION_NAME", f"/lab/{page}.ipynb")
+    with pytest.raises(RecordError) as error:
+        run.load(kind, name)
+    assert error.value.next == "run this page from the top, which gives it", (
+        "once, and no second time"
+    )
 
 
 def test_a_type_with_several_files_is_asked_for_by_name(known: settings.Settings) -> None:

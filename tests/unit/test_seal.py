@@ -303,6 +303,21 @@ def test_a_run_that_could_not_be_sealed_is_not_the_last_one_for_ever(
     assert record.every(known) == [first, stopped, later, waiting]
 
 
+def test_a_rollback_that_could_not_be_sealed_stands_behind_the_run_that_it_undid(
+    known: settings.Settings,
+) -> None:
+    """``status`` called the undone run the last one: COMPLETE, and nothing to do."""
+    first = sealed(known)
+    undone = record.create(known)
+    undone.journal(Event.COMMITTED)
+    back = record.create(known, "rollback", undoes=undone.id)
+    assert record.every(known) == [first, undone, back]
+    undone.seal()
+    assert record.every(known) == [first, undone, back]
+    record.create(known).seal()
+    assert record.every(known)[:3] == [first, undone, back]
+
+
 def test_a_folder_in_the_place_of_the_note_keeps_a_record_open_until_it_is_gone(
     known: settings.Settings,
 ) -> None:

@@ -59,11 +59,15 @@ def metadata(data: Mapping[str, str], facts: _Facts | None = None) -> dict[str, 
     return {}
 
 
+def page_in_session() -> str:
+    """The page whose kernel this is in JupyterLab, such as ``02_execute``; "" elsewhere."""
+    return Path(os.environ.get("JPY_SESSION_NAME", "")).stem
+
+
 def _note_displayed(mark: _Facts) -> None:
     """In a lab: write down what was displayed, to ask for it where it is not saved."""
     if lab := os.environ.get(LAB_VARIABLE):
-        page = Path(os.environ.get("JPY_SESSION_NAME", "")).stem
-        line = {"page": page, "run": mark["run"], "mark": mark["mark"]}
+        line = {"page": page_in_session(), "run": mark["run"], "mark": mark["mark"]}
         with private.append(Path(lab) / DISPLAYED) as file:
             file.write(json.dumps(line).encode() + b"\n")
 

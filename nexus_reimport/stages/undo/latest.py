@@ -33,7 +33,7 @@ def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
         raise _not_this_one(run, every, standing)
     if not standing:
         raise StopError(
-            "no run was committed here that could be undone",
+            "no run was committed here that could be undone" + _of_the_last(every),
             where=f"database {scalar(connection, 'SELECT current_database()')}",
             next="see nexus-reimport record list",
         )
@@ -49,6 +49,12 @@ def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
         )
     require_same_schema(connection, database.mapping, last, NOTHING_WRITTEN)
     return last, last.undo
+
+
+def _of_the_last(every: Sequence[Committed]) -> str:
+    """By what the last run was undone, for somebody who looks for it; "" if none was."""
+    undone = (f": the last one, {r.run}, was undone by {r.undone_by}" for r in every if r.undone_by)
+    return next(undone, "")
 
 
 def _refuse_what_is_of_no_run(connection: Connection, every: Sequence[Committed]) -> None:
