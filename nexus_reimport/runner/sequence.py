@@ -118,7 +118,7 @@ def _run_one(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
 
 def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
     if consent.digest:
-        run = _waiting(settings, consent.digest)
+        run = _waiting(settings, consent)
         statements.refuse_unfit(settings, consent.given.name, consent.given.reason, NOTHING_STARTED)
         window.leave(settings)
         # Not in a page: a refusal there ends the run, and leaves that name in its record.
@@ -165,27 +165,44 @@ def _require_set_up(settings: Settings, kind: Scope) -> None:
             raise
 
 
-def _waiting(settings: Settings, digest: str) -> Run:
-    """The environment's open run whose proposal has this digest.
+def _waiting(settings: Settings, consent: Consent) -> Run:
+    """The environment's open run whose proposal has the digest that was given.
 
     Raises:
-        StopError: there is none; a new preflight would have another digest. Nothing was started.
+        StopError: there is none, since a new preflight would have another digest; or it is a full
+            reimport, and links alone were asked for. Nothing was started.
     """
     waiting = [run for run in record.open_runs(settings) if run.has(Proposal)]
     for candidate in waiting:
-        if ending.waits_for(candidate, digest):
+        if ending.waits_for(candidate, consent.digest):
+            if consent.links_only and Scope(candidate.kind) is not Scope.RELINK:
+                raise _is_more(candidate, consent.digest)
             return candidate
     for closed in record.every(settings):
-        if closed.has(Proposal) and is_meant(digest, closed.load(Proposal).digest):
+        if closed.has(Proposal) and is_meant(consent.digest, closed.load(Proposal).digest):
             raise _is_closed(closed)
     listed = [f"run {run.id} has {short(run.load(Proposal).digest)}" for run in waiting]
+    short_of = approval.too_short(consent.digest)
+    begin = f"nexus-reimport {'relink' if consent.links_only else 'run'} {settings.name}"
     raise StopError(
-        f"the digest is wrong: {approval.too_short(digest)}no open run of {settings.name} has it",
+        f"the digest is wrong: {short_of}no open run of {settings.name} has it",
         where="; ".join(listed) or f"environment {settings.name}: no run waits for an approval",
         state=NOTHING_STARTED,
         next="read the 01_preflight of the run that you mean, and approve the digest at its end"
         if waiting
-        else f"nexus-reimport run {settings.name}, read its 01_preflight, then approve its digest",
+        else f"{begin}, read its 01_preflight, then approve its digest",
+    )
+
+
+def _is_more(run: Run, digest: str) -> StopError:
+    """The error of a digest that would let more be done than was asked for."""
+    return StopError(
+        "the digest is that of a full reimport, and relink fixes links alone",
+        where=f"environment {run.environment}, run {run.id}",
+        state=f"{NOTHING_STARTED}; that run still waits for its approval",
+        next=f"for links alone: nexus-reimport relink {run.environment} begins another run, and"
+        " closes that one; to execute that one:"
+        f" nexus-reimport run {run.environment} --approve {short(digest)}",
     )
 
 

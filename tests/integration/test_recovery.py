@@ -12,7 +12,7 @@ from nexus_reimport import CHECKOUT, record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, StopError
 from nexus_reimport.files import rowfile
-from nexus_reimport.model import NewerDecision, Plan, Scope
+from nexus_reimport.model import NewerDecision, Plan, Proposal, Scope
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import whereabouts
 from nexus_reimport.runner import RollbackOptions
@@ -83,6 +83,19 @@ def test_relinking_alone_fixes_links_and_writes_nothing_else(
         "02_execute",
         "03_verify",
     }
+
+
+def test_who_asks_for_links_alone_executes_no_full_reimport(clinic: Clinic) -> None:
+    """The digest decided alone what was executed, whatever the command had said."""
+    waiting = clinic.proposed().run
+    before, digest = clinic.state(), waiting.load(Proposal).digest
+    (refused,) = runner.run([DEV], approve=digest, links_only=True)
+    assert clinic.state() == before
+    assert (refused.exit_code, waiting.verdict()) == (1, Verdict.WAITING)
+    assert "the digest is that of a full reimport, and relink fixes links alone" in refused.error
+    assert f"nexus-reimport run {DEV} --approve {digest[:12]}" in refused.error
+    (unknown,) = runner.run([DEV], approve="0" * 12, links_only=True)
+    assert "the digest is wrong" in unknown.error
 
 
 def test_what_is_booked_meanwhile_does_not_stop_a_run_that_re_links_alone(
