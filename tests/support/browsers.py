@@ -208,6 +208,7 @@ def look_at(browser: webdriver.Chrome, folder: Path | None, name: str, width: in
     if folder is None:
         return
     folder.mkdir(parents=True, exist_ok=True)
+    browser.set_window_size(width, 900)  # first: in a narrow window the page is longer
     height = browser.execute_script("return document.documentElement.scrollHeight")
     browser.set_window_size(width, height + 150)
     browser.save_screenshot(str(folder / f"{name}.png"))
