@@ -29,7 +29,7 @@ AS_PLANNED_BEFORE = {
     "sms_inbound": "0e5f267556f2593d",
     "letters": "4859435455bcd322",
     "reminders": "dce348f0263dbbfd",
-    "lists": "49860a905dd167af",
+    "lists": "8579b4215b1b32e3",
     "links": "9d74a77d2f0a72d3",
 }
 

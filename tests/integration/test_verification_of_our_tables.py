@@ -119,10 +119,10 @@ def test_the_row_of_an_earlier_run_must_stay_what_it_was(
 
 
 def test_a_plan_that_was_changed_after_the_commit_is_not_what_rows_are_compared_with(
-    done: tuple[Clinic, runbook.Runbook],
+    committed: tuple[Clinic, runbook.Runbook],
 ) -> None:
     """Row and plan alike: what is compared agrees, and is not what was approved."""
-    clinic, book = done
+    clinic, book = committed
     clinic.do("UPDATE patients SET last_name = last_name || 'x' WHERE id = " + FIRST_PATIENT)
     assert "every_row_is_as_planned" in failed(verified(book))
     plan, key = book.run.load(Plan), clinic.value(f"SELECT {FIRST_PATIENT}::text")

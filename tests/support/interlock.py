@@ -73,7 +73,7 @@ def replica(clinic: Clinic, tmp_path: Path) -> Iterator[PostgresServer]:
     """A hot standby of this session's server."""
     folder, primary = tmp_path / "replica", clinic.server.access
     folder.mkdir(mode=0o700)
-    access = Postgres(0, home.make(folder), primary.passwords)
+    access = Postgres(0, home.make(folder, home.binaries()), primary.passwords)
     user = home.server_user()
     draft = access.home / "draft"
     draft.mkdir(mode=0o700)

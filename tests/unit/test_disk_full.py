@@ -162,10 +162,11 @@ def test_the_state_that_is_told_is_that_of_the_run_and_not_only_of_its_last_step
     known: Settings,
 ) -> None:
     broken = MappingError("the mapping is not valid TOML", next="correct it")
-    for run, left in (
-        (create(known), "nothing was written"),
-        (committed(known), "the database is reimported, and not verified yet; this step wrote"),
+    for make, left in (
+        (create, "nothing was written"),
+        (committed, "the database is reimported, and not verified yet; this step wrote"),
     ):
+        run = make(known)
         run.journal(Event.FAILED, stage="03_verify", **journal.failure(broken))
         assert f"  state: {left}" in notebook.last_error(run)
 
