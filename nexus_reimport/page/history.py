@@ -106,7 +106,8 @@ def files(run: Run) -> tuple[str, ...]:
 
 def changed(run: Run) -> frozenset[str]:
     """Those of ``files`` that are not as they were sealed; none of an open record."""
-    return frozenset(n for n in files(run) if bag.is_changed(run.bag, f"{bag.PAYLOAD}/{n}"))
+    named = bag.changed(run.bag, (f"{bag.PAYLOAD}/{name}" for name in files(run)))
+    return frozenset(name.removeprefix(f"{bag.PAYLOAD}/") for name in named)
 
 
 def _place(name: str) -> tuple[bool, bool, tuple[str, int]]:

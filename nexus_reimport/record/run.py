@@ -83,11 +83,8 @@ class Run:
     def kind(self) -> str:
         """What the run is for: reimport, relink or rollback."""
         entries = self.events()
-        return (
-            self._kind_by_values()
-            if verdict.is_cut(entries, is_sealed=False)
-            else journal.kind(entries)
-        )
+        is_cut = verdict.is_cut(entries, is_sealed=False)
+        return self._kind_by_values(entries) if is_cut else journal.kind(entries)
 
     @property
     def undoes(self) -> str:
@@ -98,12 +95,13 @@ class Run:
             return look.undoes if look else ""
         return journal.undoes(entries)
 
-    def _kind_by_values(self) -> str:
+    def _kind_by_values(self, entries: Sequence[Entry]) -> str:
         """What the run is for, by what its stages have left: its journal's beginning is lost."""
+        # Asked whether they are there, first: the error of a missing value names the run's kind.
         if self.has(Backup, "rollback_backup"):
             return "rollback"
         plan = self.loaded(Plan) if self.has(Plan) else None
-        return str(plan.scope) if plan else journal.kind(self.events())
+        return str(plan.scope) if plan else journal.kind(entries)
 
     # -------------------------------------------------------------- journal
 
@@ -147,7 +145,11 @@ class Run:
     @property
     def _is_forged(self) -> bool:
         """Whether the record is sealed, and its journal another one than was sealed."""
-        return bag.is_changed(self.bag, f"{bag.PAYLOAD}/{journal.JOURNAL}")
+        return self._differs(journal.JOURNAL)
+
+    def _differs(self, file: str) -> bool:
+        """Whether the record is sealed, and this file of it another one than was sealed."""
+        return bool(bag.changed(self.bag, (f"{bag.PAYLOAD}/{file}",)))
 
     @property
     def was_changed(self) -> bool:
@@ -261,7 +263,7 @@ class Run:
                 if is_this
                 else f"run {page} from the top, which gives it; then this page from the top",
             ) from None
-        if bag.is_changed(self.bag, f"{bag.PAYLOAD}/{file}"):
+        if self._differs(file):
             raise RecordError(
                 f"{file} was changed after the seal",
                 where=f"environment {self.environment}, run {self.id}",

@@ -44,7 +44,7 @@ DEV = "sandbox-dev"
 def programs() -> Path:
     """The folder of an older PostgreSQL's programs, of a wheel that there is to Python 3.12."""
     if sys.version_info >= (3, 13):
-        pytest.skip("no wheel of an older PostgreSQL is made for this Python: use 3.11 or 3.12")
+        pytest.fail("no wheel of an older PostgreSQL is made for this Python: use 3.11 or 3.12")
     wheel = find_spec("pgserver")
     assert wheel is not None, "the pgserver package is not installed: make .venv/.ready"
     assert wheel.origin is not None

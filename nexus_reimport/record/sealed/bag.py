@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -211,16 +211,22 @@ def _unescaped(name: str) -> str:
     return name
 
 
-def is_changed(bag: Path, *files: str) -> bool:
-    """Whether the record is sealed, and one of these files of it is not the one that was."""
-    return is_sealed(bag) and not all(_is_vouched_for(bag, name) for name in files)
+def changed(bag: Path, files: Iterable[str]) -> frozenset[str]:
+    """Those of these files that are not as they were sealed; none of an open record."""
+    if not is_sealed(bag):
+        return frozenset()
+    tags = hashes(bag, TAG_MANIFEST)[0]
+    payload = hashes(bag, MANIFEST)[0] if _is_same(bag, MANIFEST, tags) else {}
+    of_payload = f"{PAYLOAD}/"
+    return frozenset(
+        name
+        for name in files
+        if not _is_same(bag, name, payload if name.startswith(of_payload) else tags)
+    )
 
 
-def _is_vouched_for(bag: Path, name: str) -> bool:
-    manifest = MANIFEST if name.startswith(f"{PAYLOAD}/") else TAG_MANIFEST
-    expected = hashes(bag, manifest)[0].get(name)
-    is_same = _is_file(bag / name) and private.sha256_of(bag / name) == expected
-    return is_same and (manifest == TAG_MANIFEST or _is_vouched_for(bag, manifest))
+def _is_same(bag: Path, name: str, then: Mapping[str, str]) -> bool:
+    return _is_file(bag / name) and private.sha256_of(bag / name) == then.get(name)
 
 
 def problems(bag: Path) -> list[str]:

@@ -57,7 +57,7 @@ def read(folder: Path) -> Front:
     """The front of the record in ``folder``."""
     payload, info = folder / bag.PAYLOAD, bag.info(folder)
     # What was changed since says nothing: a list that is made again must not repeat it.
-    is_changed = bag.is_changed(folder, bag.INFO, f"{bag.PAYLOAD}/{journal.JOURNAL}")
+    is_changed = bool(bag.changed(folder, (bag.INFO, f"{bag.PAYLOAD}/{journal.JOURNAL}")))
     entries = [] if is_changed else _entries(payload)
     opened = next(iter(journal.only(entries, Event.OPENED)), None)
     done = done_of(payload)
