@@ -21,7 +21,6 @@ from nexus_reimport.page.commands import Command
 from nexus_reimport.page.confirmation import Confirmation
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.page.gates import Gate, Gates, State
-from nexus_reimport.page.history import Past
 from nexus_reimport.page.log import Line
 from nexus_reimport.page.outcome import Outcome
 from nexus_reimport.page.readings import Reading
@@ -73,8 +72,7 @@ class Front:
     signed_run: str  # the latest committed one that relied on signatures
     gates: Gates
     way_back: Gates | None
-    past: list[Past]
-    older: int
+    runs: history.Table
     damaged: tuple[str, ...]  # runs whose journals are not there
     lines: list[Line]
     lines_of: str  # the run that they are of
@@ -259,7 +257,6 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
     refusals = gates.refusals(gates_now)
     described = record.unfinished(settings) or last
     shown = None if at_work or described is None else outcome.of(described, refusals)
-    past, older = history.of(settings, at_work.run if at_work else None)
     of = at_work.run if at_work and at_work.run else last
     look, seen = desk.look.value, desk.status.value
     return Front(
@@ -278,8 +275,7 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
         signed_run=signatures.spent_by(settings),
         gates=gates_now,
         way_back=way_back.gates(look, busy=at_work is not None) if look else None,
-        past=past,
-        older=older,
+        runs=history.of(settings, at_work.run if at_work else None),
         damaged=tuple(folder.name for folder in runs.without_journal(settings)),
         lines=work.last_lines(of),
         lines_of=of.id if of else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import dropwhile
 from pathlib import Path
 
 from nexus_reimport import naming, record
@@ -15,7 +16,7 @@ from nexus_reimport.record.run import without_journal
 from nexus_reimport.record.sealed import bag
 from nexus_reimport.settings import Settings
 
-SHOWN = 20  # of all runs, the newest
+SHOWN = 20  # runs in one table
 KINDS = {"reimport": "full reimport", "relink": "links alone", "rollback": "rollback"}
 _TONES = {
     Verdict.COMPLETE: "good",
@@ -42,12 +43,23 @@ class Past:
     pages: tuple[str, ...]  # paths in its record
 
 
-def of(settings: Settings, at_work: Run | None) -> tuple[list[Past], int]:
-    """The newest runs, newest first, and how many more there are; ``at_work`` has not ended."""
-    listed = record.every(settings)
-    undone = record.taken_back(listed)
-    newest = [past(run, undone, is_at_work=run == at_work) for run in reversed(listed[-SHOWN:])]
-    return newest, max(0, len(listed) - SHOWN)
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Some runs, newest first."""
+
+    past: list[Past]
+    older: int  # how many are older than these
+    newest_older: str  # the id of the newest one of them; "" where there is none
+
+
+def of(settings: Settings, at_work: Run | None, newest: str = "") -> Table:
+    """As many runs as a table shows, from ``newest`` on, else all; ``at_work`` has not ended."""
+    every = record.every(settings)
+    undone = record.taken_back(every)
+    listed = list(dropwhile(lambda run: newest not in ("", run.id), reversed(every)))
+    older = listed[SHOWN:]
+    rows = [past(run, undone, is_at_work=run == at_work) for run in listed[:SHOWN]]
+    return Table(rows, len(older), older[0].id if older else "")
 
 
 def taken_back(settings: Settings) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The addresses of runs: one run's page, its log as it happens, the files of its record."""
+"""The addresses of runs: all of them, the page and the log of one, the files of its record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from tornado import iostream, web
 
 from nexus_reimport import show
-from nexus_reimport.page import front, history, log
+from nexus_reimport.page import front, history, log, work
 from nexus_reimport.page.handlers import PATH, Nothing, PageHandler
 from nexus_reimport.record import Run
 from nexus_reimport.record.run import gone
@@ -62,6 +62,24 @@ class OneRun(PageHandler):
             files=history.files(run),
             changed=history.changed(run),
         )
+
+
+class Runs(OneRun):
+    """All runs, a table at a time."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """The table from the ``newest`` run on that the address names, else of all."""
+        newest = self.get_query_argument("newest", "")
+        if newest:
+            self.run_of(newest)
+        self.write(await asyncio.to_thread(self._table, newest))
+
+    def _table(self, newest: str) -> str:
+        settings = self.desk.settings
+        at_work = work.now(settings)
+        table = history.of(settings, at_work.run if at_work else None, newest)
+        return self.page("all_runs.html", settings, table=table, newest=newest)
 
 
 class OneFile(OneRun):
@@ -141,6 +159,7 @@ class Events(PageHandler):
 
 ROUTES: list[tuple[str, type[JupyterHandler]]] = [
     (PATH + "/events", Events),
+    (PATH + "/runs/?", Runs),
     (PATH + r"/runs/([^/]+)/?", OneRun),
     (PATH + r"/runs/([^/]+)/files/(.+)", OneFile),
     (PATH + "/(?!static/).*", Nothing),

@@ -676,6 +676,23 @@ def test_the_page_of_a_run_tells_it_whole(
     assert "sms_messages" not in text
 
 
+def test_the_runs_can_be_read_a_table_at_a_time(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    runs = [run.id for run in record.every(settings_of(shown))]
+    every = session.get(f"{page.url}/runs", timeout=60)
+    oldest = session.get(f"{page.url}/runs", params={"newest": runs[0]}, timeout=60)
+    assert (every.status_code, oldest.status_code) == (200, 200)
+    assert runs
+    for run in runs:
+        link = f'href="{PATH}/runs/{run}"'
+        assert link in every.text
+        assert (link in oldest.text) is (run == runs[0]), run
+    for wrong in ("nothing", "../" + runs[0], runs[0] + "x"):
+        answer = session.get(f"{page.url}/runs", params={"newest": wrong}, timeout=60)
+        assert answer.status_code == 404, wrong
+
+
 def test_the_page_of_a_run_whose_record_is_damaged_says_so_and_stands(
     page: Page, session: requests.Session, shown: Clinic
 ) -> None:

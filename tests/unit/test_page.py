@@ -109,6 +109,28 @@ def settings(environment_files: Path) -> Settings:
     return environments.load("sandbox-dev", environment_files)
 
 
+# ---------------------------------------------------------------- the runs
+
+
+def test_every_run_is_in_a_table_of_the_page_and_in_one_alone(
+    settings: Settings, environment_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest twenty were shown, and for the others a terminal was needed."""
+    monkeypatch.setenv(environments.FOLDER_VARIABLE, str(environment_files))
+    monkeypatch.setattr(history, "SHOWN", 2)
+    runs = [record.create(settings).id for _ in range(5)]
+    tables = [history.of(settings, None)]
+    while tables[-1].older:
+        tables.append(history.of(settings, None, tables[-1].newest_older))
+    assert [[row.run.id for row in table.past] for table in tables] == [
+        [runs[4], runs[3]],
+        [runs[2], runs[1]],
+        [runs[0]],
+    ]
+    assert [table.older for table in tables] == [3, 1, 0]
+    assert front.gather(Desk("sandbox-dev")).runs.newest_older == runs[2]
+
+
 # ---------------------------------------------------------------- what the page is of
 
 
@@ -152,7 +174,7 @@ def test_a_page_on_which_something_is_at_work_is_another_one_at_commit_and_not_a
         for event in (Event.STARTED, Event.FINISHED):
             run.journal(event, stage="snapshot")
             assert desk.state(settings) == shown
-            assert [past.verdict for past in history.of(settings, run)[0]] == [Verdict.RUNNING]
+            assert [past.verdict for past in history.of(settings, run).past] == [Verdict.RUNNING]
         run.journal(Event.STARTED, stage="apply")
         run.journal(Event.COMMITTING)
         assert desk.state(settings) == shown

@@ -162,7 +162,7 @@ def test_a_journal_that_was_forged_after_the_seal_makes_no_complete_run(
     it = page.gather(Desk(known.name))
     assert it.now.text.startswith("IN DOUBT: ")
     assert it.must_decide
-    assert [past.verdict for past in it.past] == [Verdict.IN_DOUBT]
+    assert [past.verdict for past in it.runs.past] == [Verdict.IN_DOUBT]
 
 
 def test_a_record_that_was_changed_is_told_so_in_the_list_of_records(
