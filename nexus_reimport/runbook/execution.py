@@ -64,7 +64,8 @@ class Execution(Gated):
             consent = approval.Consent(typed, rehearsed, name, reason)
             edited = approval.unedited(self.settings, self.run.loaded(Drift))
             gates = (*self.gates(), *edited)
-            given = approval.require(self.settings, proposal, consent, gates, self.begun_by())
+            earlier, begun_by = self.run.loaded(Approval), self.begun_by()
+            given = approval.require(self.settings, proposal, consent, gates, begun_by, earlier)
             self.run.save(self.sheet())  # as it stood when the approval was given
             return given
 

@@ -232,6 +232,7 @@ class Rollback:
                 self.book.settings,
                 self.run.load(RollbackProposal),
                 approval.Consent(typed, rehearsed and not typed, name, reason),
+                self.run.loaded(Approval),
             ),
         )
 

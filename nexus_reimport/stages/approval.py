@@ -178,14 +178,17 @@ def require(
     consent: Consent,
     gates: Iterable[Gate],
     begun_by: Preparer,
+    earlier: Approval | None = None,
 ) -> Approval:
     """The approval of ``proposal``, if its digest was typed and all ``gates`` are open.
+
+    ``earlier`` is the one that the run has already.
 
     Raises:
         StopError: no approval, a different digest, a closed gate, or the same person who began the
             run where a second one is asked for. Nothing was written.
     """
-    _require_consent(settings, proposal, consent)
+    _require_consent(settings, proposal, consent, earlier)
     refuse(refusals([*gates, *second_person(settings, begun_by, consent)]))
     return consent.given_to(proposal.digest)
 
@@ -326,15 +329,22 @@ def refuse(reasons: tuple[Refusal, ...]) -> None:
     raise StopError(what, next="; ".join(dict.fromkeys(reason.next for reason in reasons)))
 
 
-def require_rollback(settings: Settings, proposal: RollbackProposal, consent: Consent) -> Approval:
+def require_rollback(
+    settings: Settings,
+    proposal: RollbackProposal,
+    consent: Consent,
+    earlier: Approval | None = None,
+) -> Approval:
     """The approval of a rollback, if its digest was typed.
+
+    ``earlier`` is the one that the run has already.
 
     Raises:
         StopError: no approval, a different digest, or nobody has decided about newer rows. Nothing
             was written.
     """
     require_choice(proposal.since, proposal.newer, proposal.undoes)
-    _require_consent(settings, proposal, consent)
+    _require_consent(settings, proposal, consent, earlier)
     refuse(refusals(unchanged_since_preview(proposal)))
     return consent.given_to(proposal.digest)
 
@@ -367,7 +377,10 @@ def require_choice(since: Since, newer: NewerDecision, run: str) -> None:
 
 
 def _require_consent(
-    settings: Settings, proposal: Proposal | RollbackProposal, consent: Consent
+    settings: Settings,
+    proposal: Proposal | RollbackProposal,
+    consent: Consent,
+    earlier: Approval | None,
 ) -> None:
     typed, rehearsed = consent.typed.strip(), consent.rehearsed
     what, page = "plan", "01_preflight"
@@ -377,6 +390,12 @@ def _require_consent(
         raise StopError(
             "--approve-rehearsed is only for dev environments; on prod the digest must be typed",
             next=f"read {page}, then add --approve {short(proposal.digest)}",
+        )
+    if not typed and not rehearsed and earlier and earlier.digest == proposal.digest:
+        raise StopError(
+            f"this {what} was approved already, by {earlier.by}; nothing was typed this time",
+            state="the approval stands; nothing was written",
+            next="run the next cell of this page: it asks for each gate again, then executes",
         )
     if not typed and not rehearsed:
         raise StopError(

@@ -102,6 +102,22 @@ def test_a_rollback_s_approval_is_for_one_environment(clinic: Clinic) -> None:
     assert not replace(order, environment="sandbox-prod").is_approved
 
 
+def test_the_cell_of_the_approval_run_again_says_that_it_was_given(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    """It said that nobody has approved this plan yet."""
+    book = clinic.approved(rehearsed)
+    given = book.run.load(Approval)
+    told = refused(book.approve)
+    assert told.what == (
+        f"this plan was approved already, by {given.by}; nothing was typed this time"
+    )
+    assert told.state == "the approval stands; nothing was written"
+    assert told.next.startswith("run the next cell")
+    assert book.run.load(Approval) == given
+    assert refused(lambda: book.approve("0" * 12)).what.startswith("the typed digest is not")
+
+
 def test_a_committed_run_says_so_whatever_was_changed_since(
     clinic: Clinic, rehearsed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

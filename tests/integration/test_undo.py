@@ -239,7 +239,10 @@ def test_nothing_is_taken_back_without_its_own_digest(clinic: Clinic, rehearsed:
     with pytest.raises(StopError, match="is not approved"):
         undo.run(book.book.settings.postgres, book.book.mapping, order, book.book.check_undoing)
     assert clinic.state() == before
-    book.approve(proposal.digest[:12])
+    book.approve(proposal.digest[:12], name="Ann")
+    with pytest.raises(StopError, match="this rollback was approved already, by Ann") as refused:
+        book.approve()
+    assert refused.value.state == "the approval stands; nothing was written"
     book.undo()
 
 
