@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
+import shlex
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nexus_reimport.cli.output import AsJson, give, progress
-from nexus_reimport.errors import Busy, SandboxRefused
+from nexus_reimport.errors import Busy, ReimportError, SandboxRefused
 from nexus_sandbox.stack import SEED
 
 if TYPE_CHECKING:
@@ -36,6 +38,19 @@ Scale = Annotated[
     ),
 ]
 HERE = Path(".sandbox")
+_COMMAND = re.compile(r"nexus-reimport sandbox (up|reset|down)\b")
+
+
+@contextlib.contextmanager
+def _of(folder: Path) -> Iterator[None]:
+    """The commands that a refusal names lead to the clinic of ``folder``, and to no other one."""
+    try:
+        yield
+    except ReimportError as error:
+        if folder != HERE:
+            named = f" --folder {shlex.quote(str(folder))}"
+            error.next = _COMMAND.sub(lambda command: command[0] + named, error.next)
+        raise
 
 
 @app.command()
@@ -46,14 +61,15 @@ def up(
     from nexus_reimport import settings as environments
     from nexus_sandbox.stack import lifecycle
 
-    started = lifecycle.up(
-        folder,
-        scale=chosen_scale(folder, scale),
-        seed=seed,
-        environments=environments.folder(),
-        progress=progress,
-        detach=True,
-    )
+    with _of(folder):
+        started = lifecycle.up(
+            folder,
+            scale=chosen_scale(folder, scale),
+            seed=seed,
+            environments=environments.folder(),
+            progress=progress,
+            detach=True,
+        )
     text = (
         f"PostgreSQL 127.0.0.1:{started.postgres_port}, FileMaker {started.filemaker_url},"
         f" S3 {started.storage.endpoint}, {_size(started.scale)}"
@@ -89,10 +105,11 @@ def reset(folder: Folder = HERE, force: Force = False, as_json: AsJson = False) 
     """Reset both databases to their first state, and add objects that are missing in S3."""
     from nexus_sandbox.stack import lifecycle
 
-    _require_made(folder)
-    if not force:
-        _refuse_at_work(folder, "nexus-reimport sandbox reset --force")
-    lifecycle.reset(folder)
+    with _of(folder):
+        _require_made(folder)
+        if not force:
+            _refuse_at_work(folder, "nexus-reimport sandbox reset --force")
+        lifecycle.reset(folder)
     text = "both databases are in their first state again"
     give(asdict(lifecycle.status(folder)), text, as_json=as_json)
 
@@ -109,11 +126,12 @@ def down(
     """Stop all servers; the clinic's data is kept, unless --remove is given."""
     from nexus_sandbox.stack import lifecycle
 
-    _require_made(folder)
-    if not force:
-        removing = "nexus-reimport sandbox down --remove --force"
-        _refuse_at_work(folder, removing if remove else "nexus-reimport sandbox down --force")
-    lifecycle.down(folder, remove=remove)
+    with _of(folder):
+        _require_made(folder)
+        if not force:
+            removing = "nexus-reimport sandbox down --remove --force"
+            _refuse_at_work(folder, removing if remove else "nexus-reimport sandbox down --force")
+        lifecycle.down(folder, remove=remove)
     text = "stopped, and removed" if remove else "stopped"
     give({"folder": str(folder), "removed": remove}, text, as_json=as_json)
 

@@ -40,6 +40,9 @@ _HOST = re.compile(r"[\w.-]+|\[?[0-9a-f:.]+(?:%\w+)?\]?", re.ASCII | re.IGNORECA
 _HOST_AND_PORT = re.compile(r"(?:[\w.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?", re.ASCII | re.IGNORECASE)
 # The folder of a Unix socket: no question mark, @ or = can add a setting to it.
 _SOCKET = re.compile(r"/[^?#@=\s]*")
+_DEFAULT_PORT = re.compile(r"^(?:(https://[^/]*):443|(http://[^/]*):80)(?=/|$)")
+_THIS_MACHINE = re.compile(r"//(?:localhost|\[::1\])(?=[:/]|$)")
+_AMAZON = ".amazonaws.com"
 _ASSIGNMENT = re.compile(r"(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*(.*)", re.ASCII)
 
 
@@ -81,6 +84,18 @@ def is_protected(parts: SplitResult) -> bool:
 def is_local(url: str) -> bool:
     """Whether an address is one of this machine alone."""
     return urlsplit(url).hostname in LOOPBACK
+
+
+def as_compared(url: str) -> str:
+    """An address, however it is spelt."""
+    text = _DEFAULT_PORT.sub(lambda it: it[1] or it[2], url.rstrip("/").lower())
+    return _THIS_MACHINE.sub("//127.0.0.1", text)
+
+
+def bucket(name: str, endpoint: str) -> str:
+    """A bucket and where it is. Of Amazon's no two have one name, whatever the region."""
+    at = as_compared(endpoint)
+    return name + (f" at {at}" if at and _AMAZON not in at else "")
 
 
 def host(name: str) -> str:

@@ -240,7 +240,7 @@ class Settings(Strict):
     @model_validator(mode="after")
     def _archive_is_apart(self) -> Settings:
         archive = self.record.archive
-        if archive and (archive.bucket, archive.endpoint) == (self.s3.bucket, self.s3.endpoint):
+        if archive and archive.place == self.s3.place:
             raise ValueError(
                 "record.archive.bucket is the bucket of documents and images, into which nothing"
                 " is ever written: name another one"

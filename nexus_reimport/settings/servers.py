@@ -167,6 +167,11 @@ class S3(Strict):
         """Whether it is on this machine."""
         return credentials.is_local(self.endpoint)
 
+    @property
+    def place(self) -> str:
+        """The bucket and where it is: the same for all spellings of one place."""
+        return credentials.bucket(self.bucket, self.endpoint)
+
     @model_validator(mode="after")
     def _signed_in_one_way(self) -> S3:
         keys = (self.access_key, self.secret_key)

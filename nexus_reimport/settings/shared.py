@@ -7,7 +7,6 @@ the same file.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,12 +14,9 @@ from typing import Any
 
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.files import textfile
-from nexus_reimport.settings import loading
+from nexus_reimport.settings import credentials, loading
 from nexus_reimport.settings.environment import Settings
 from nexus_reimport.settings.variables import Secrets
-
-_AMAZON = ".amazonaws.com"
-_THIS_MACHINE = re.compile(r"//(?:localhost|\[::1\])(?=[:/]|$)")
 
 
 def refuse(settings: Settings, environments: Path | None = None) -> None:
@@ -87,15 +83,12 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _bucket(file: Mapping[str, Any], *parts: str) -> str:
-    at = _address(file, *parts, "endpoint")
-    # Of Amazon's no two have one name, whatever the region.
-    return _text(file, *parts, "bucket") + (f" at {at}" if at and _AMAZON not in at else "")
+    name, endpoint = (_text(file, *parts, key) for key in ("bucket", "endpoint"))
+    return credentials.bucket(name, endpoint)
 
 
 def _address(file: Mapping[str, Any], *place: str) -> str:
-    """An address, however it is spelt."""
-    text = _text(file, *place).rstrip("/").lower().removesuffix(":443")
-    return _THIS_MACHINE.sub("//127.0.0.1", text)
+    return credentials.as_compared(_text(file, *place))
 
 
 def _mixed_folder(settings: Settings, folder: Path, file: Mapping[str, Any]) -> Path | None:

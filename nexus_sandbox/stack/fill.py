@@ -132,7 +132,7 @@ def _scrubbed(what: str) -> Iterator[None]:
             where=f"table={error.diag.table_name}, column={error.diag.column_name}, "
             f"constraint={error.diag.constraint_name}",
             state="the sandbox is not complete",
-            next="fix the generator of the clinic, then run sandbox up again",
+            next="fix the generator of the clinic, then run nexus-reimport sandbox up again",
         ) from None
 
 

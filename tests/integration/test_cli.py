@@ -261,7 +261,7 @@ def test_no_clinic_is_kept_in_an_empty_folder(
     assert "not made yet, stopped" in out
     code, _, told = command(capsys, "sandbox", "reset", "--folder", str(tmp_path / "none"))
     assert code != 0
-    assert "sandbox up" in told
+    assert f"nexus-reimport sandbox up --folder {tmp_path / 'none'}" in told
 
 
 def test_filemaker_runs_alone_for_any_client(tmp_path: Path) -> None:

@@ -330,9 +330,16 @@ def test_no_record_is_archived_among_documents_and_images(environment_files: Pat
         region = "us-east-1"
         days = 9
         """
-    text = path.read_text()
-    for bucket, is_apart in (("walk-nexus-dev", False), ("records", True)):
-        path.write_text(f'{text}\n[record.archive]\nbucket = "{bucket}"\n{keys}')
+    variable = '{ env = "NEXUS_SANDBOX_S3_ENDPOINT" }'
+    text = path.read_text().replace(variable, '"http://localhost:9000/"')
+    for bucket, endpoint, is_apart in (
+        ("walk-nexus-dev", "http://localhost:9000", False),
+        ("walk-nexus-dev", "http://127.0.0.1:9000", False),
+        ("walk-nexus-dev", "http://localhost:9001", True),
+        ("records", "http://localhost:9000", True),
+    ):
+        there = keys.replace(variable, f'"{endpoint}"')
+        path.write_text(f'{text}\n[record.archive]\nbucket = "{bucket}"\n{there}')
         if is_apart:
             assert settings.load("sandbox-dev", environment_files).record.archive
         else:
@@ -366,6 +373,7 @@ def test_a_bucket_that_two_environments_name_is_told_with_both(environment_files
         ("", "https://s3.ap-southeast-2.amazonaws.com", True),
         ("https://s3.example", "https://S3.example:443/", True),
         ("http://localhost:9000", "http://127.0.0.1:9000", True),
+        ("http://localhost", "http://127.0.0.1:80/", True),
         ("https://s3.example", "https://s3.example:9000", False),
         ("", "https://s3.example", False),
     ],
