@@ -145,7 +145,7 @@ def _article(folder: Path) -> str:
     lines = [
         _heading(seen),
         _faint(f"{front.when(seen)} · {seen.kind} · run {seen.run}"),
-        _line(f"{seen.meaning[:1].upper()}{seen.meaning[1:]}. {seen.changed}"),
+        _line(f"{seen.meaning[:1].upper()}{seen.meaning[1:]}. {seen.changed}".strip()),
         _line(f"It ended with: {seen.failure}" if seen.failure else ""),
         _line(front.approved(seen)),
         _line(f"Writers waited {seen.waited:,.2f} s." if seen.waited is not None else ""),
