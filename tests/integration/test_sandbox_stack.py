@@ -245,7 +245,9 @@ def test_the_databases_are_not_taken_from_a_run_at_work_unless_that_is_forced(
         code, _, told = typed(capsys, *asked)
         assert (code, servers(sandbox.folder)) == (1, before)
         assert told.splitlines()[0].endswith("is in use: a command of sandbox-prod")
-        assert f"nexus-reimport sandbox {' '.join(action)} --force" in told
+        command, *more = action
+        words = ["nexus-reimport sandbox", command, "--folder", str(sandbox.folder), *more]
+        assert f"{' '.join(words)} --force" in told
     run = record.create(settings.load("sandbox-dev"))
     with run.at_work():  # stepped through in JupyterLab: no command is at work
         code, _, told = typed(capsys, *asked)
