@@ -33,7 +33,11 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class SheetLine:
-    """One line of the sheet. ``by`` are checks, or a person; ``text`` says what they vouch for."""
+    """One line of the sheet. ``by`` are checks, or a person; ``text`` says what they vouch for.
+
+    It is ``for_a_person`` where somebody can close it now: what a dry run can prove it proves
+    first, and for a check that stops the run no word can stand.
+    """
 
     id: str
     claim: str
@@ -42,6 +46,7 @@ class SheetLine:
     text: str = ""
     at: datetime | None = None
     signed: Signature | None = None
+    for_a_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from nexus_reimport import runner
 from nexus_reimport.errors import SettingsError
-from nexus_reimport.model import LineState, SheetLine, SignOff
+from nexus_reimport.model import SheetLine, SignOff
 from nexus_reimport.record import signatures
 from nexus_reimport.settings import Settings
-from nexus_reimport.stages import sign_off
 
 PLACE = "sign-off"  # of the sheet, on the page
 
@@ -38,12 +37,8 @@ def read(settings: Settings) -> SignOff:
 
 
 def by_a_person(sheet: SignOff) -> tuple[SheetLine, ...]:
-    """The lines that somebody can sign now: a dry run first tries to prove the others."""
-    return tuple(
-        line
-        for line in sheet.lines
-        if line.id in sign_off.OF_PEOPLE or line.signed or (_is_open(line) and line.text)
-    )
+    """The lines that somebody can sign now, or whose signature they can take back."""
+    return tuple(line for line in sheet.lines if line.for_a_person or line.signed)
 
 
 def seen_of(sheet: SignOff) -> str:
@@ -56,10 +51,6 @@ def _is_old(settings: Settings, given: Signing) -> bool:
     seen = dict(part.split(":", 1) for part in given.seen.split() if ":" in part)
     now = signatures.standing(settings).get(given.line)
     return given.line in seen and seen[given.line] != str(now.number if now else 0)
-
-
-def _is_open(line: SheetLine) -> bool:
-    return line.state is LineState.OPEN
 
 
 def sign(settings: Settings, given: Signing) -> dict[str, str]:

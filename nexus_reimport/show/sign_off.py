@@ -23,6 +23,7 @@ _TONES = {
     LineState.NOT_ASKED: Tone.FAINT,
 }
 _HOW = "To sign a line, with your name and in your words:"
+_FIRST = "A dry run tries to prove the other open lines, or says why it cannot:"
 
 
 def sign_off(value: SignOff, environment: str, spent_by: str = "") -> Page:
@@ -30,15 +31,13 @@ def sign_off(value: SignOff, environment: str, spent_by: str = "") -> Page:
 
     ``spent_by`` names the run that relied on the signatures before these, if there is one.
     """
-    commands = [TextLine(command) for command in _commands(value, environment)]
     return Page(
         "Sign-off before production",
         (
             TextLine(_summary(value), Tone.BAD if value.open else Tone.PLAIN),
             *([TextLine(before(spent_by))] if spent_by and value.open else []),
             _lines(value) if value.asked else folded(_lines(value), summary="The seven lines"),
-            *([TextLine(_HOW)] if commands else []),
-            *commands,
+            *map(TextLine, _next(value, environment)),
         ),
     )
 
@@ -52,15 +51,19 @@ def sheet_text(value: SignOff, environment: str, spent_by: str = "") -> str:
         claim, state, by, what, when = (cell_text(cell) for cell in _row(line))
         texts.append(f"{claim}: {state}" + (f", {when}" if when else ""))
         texts += [f"  {text}" for text in (what, by) if text]
-    if value.open:
-        texts += ["", _HOW, *_commands(value, environment)]
+    if following := _next(value, environment):
+        texts += ["", *following]
     return "\n".join(texts)
 
 
-def _commands(value: SignOff, environment: str) -> list[str]:
-    return [
-        f'nexus-reimport sign {environment} {line.id} --who "…" --text "…"' for line in value.open
+def _next(value: SignOff, environment: str) -> list[str]:
+    """What closes the lines that are open: a signature, or a dry run."""
+    by_a_person = [line for line in value.open if line.for_a_person]
+    signed = [
+        f'nexus-reimport sign {environment} {line.id} --who "…" --text "…"' for line in by_a_person
     ]
+    run = [_FIRST, f"nexus-reimport run {environment}"] if len(value.open) > len(signed) else []
+    return [*([_HOW] if signed else []), *signed, *run]
 
 
 def _lines(value: SignOff) -> ShownTable:

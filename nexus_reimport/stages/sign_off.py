@@ -88,7 +88,9 @@ def gates(settings: Settings, sheet: SignOff) -> Iterable[Gate]:
 def _refusal(settings: Settings, line: SheetLine) -> Refusal:
     why = f": {line.text}" if line.text else " is not signed"
     command = f'nexus-reimport sign {settings.name} {line.id} --who "…" --text "…"'
-    return Refusal(f"sign-off, {line.id} ({line.claim}){why}", command)
+    again = f"correct that, then run 01_preflight again (nexus-reimport run {settings.name})"
+    following = command if line.for_a_person else again
+    return Refusal(f"sign-off, {line.id} ({line.claim}){why}", following)
 
 
 def _line(
@@ -102,7 +104,9 @@ def _line(
         return SheetLine(
             name, claim, LineState.SIGNED, signature.who, text, signature.at, signature
         )
-    return SheetLine(name, claim, LineState.OPEN if asked else LineState.NOT_ASKED, text=proof.text)
+    state = LineState.OPEN if asked else LineState.NOT_ASKED
+    can_be_signed = name in OF_PEOPLE or (evidence is not None and not proof.blocks)
+    return SheetLine(name, claim, state, text=proof.text, for_a_person=can_be_signed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -250,6 +251,23 @@ def test_the_sheet_shows_each_line_and_how_to_sign_the_open_ones(prod: Settings)
     assert WORDS in shown
     assert 'nexus-reimport sign prod S2 --who "…" --text "…"' in shown
     assert "sign prod S5" not in shown
+    assert "dry run" not in shown
+
+
+def test_what_a_dry_run_would_prove_and_what_no_word_can_replace_is_not_asked_of_a_person(
+    prod: Settings,
+) -> None:
+    """Before any dry run seven commands were printed, four of them for what it proves."""
+    failed = evidence(result("counts", "S1", offending=3))
+    for found in (None, failed):
+        sheet = sign_off.sheet(prod, found, {})
+        for shown in (repr(show.sign_off(sheet, "prod")), show.sheet_text(sheet, "prod")):
+            assert re.findall(r"reimport sign prod (S\d)", shown) == ["S2", "S5", "S7"]
+            assert "A dry run tries to prove the other open lines" in shown
+            assert "nexus-reimport run prod" in shown
+    (refused, *_) = sign_off.gates(prod, sign_off.sheet(prod, failed, {}))
+    assert refused.refusal is not None
+    assert "run 01_preflight again" in refused.refusal.next
 
 
 # ---------------------------------------------------------------- the page
@@ -264,6 +282,8 @@ def test_the_page_offers_what_only_a_person_knows_and_what_a_run_could_not_prove
     assert offered(sign_off.sheet(prod, None, {})) == ["S2", "S5", "S7"]
     doubtful = evidence(result("counts", "S1", offending=3, level=Level.REVIEW))
     assert offered(sign_off.sheet(prod, doubtful, {})) == ["S1", "S2", "S5", "S7"]
+    failed = evidence(result("counts", "S1", offending=3))
+    assert offered(sign_off.sheet(prod, failed, {})) == ["S2", "S5", "S7"]
 
 
 def test_the_form_of_the_page_says_all_that_is_wrong_with_it_at_once(prod: Settings) -> None:
