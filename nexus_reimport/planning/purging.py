@@ -12,7 +12,7 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.model import Pointer
 from nexus_reimport.planning.entity import Merged, Override
 
-Values = tuple[str, ...]  # of the columns of a foreign key
+Values = tuple[str, ...]  # of the columns of a key
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,7 @@ def _named(
 
 
 def _values(row: Mapping[str, str | None], columns: tuple[str, ...]) -> Values | None:
-    """The row's values of a foreign key; None if one is NULL: then the key points at nothing."""
-    values = tuple(value for column in columns if (value := row.get(column)) is not None)
+    """The row's values of a key, as ids compare; None if one is NULL: it points at nothing then."""
+    # PostgreSQL prints a uuid in small letters; a column of text may hold it in capitals.
+    values = tuple(value.lower() for column in columns if (value := row.get(column)) is not None)
     return values if len(values) == len(columns) else None

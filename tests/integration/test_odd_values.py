@@ -191,6 +191,26 @@ def test_a_timestamp_in_a_text_is_the_same_whichever_channel_it_came_by(
         assert brought == {f"P{n}": f"2025-10-0{n} 08:00:00" for n in (1, 2, 3)}
 
 
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_number_in_a_text_is_the_same_whichever_channel_it_came_by(
+    small: Open, channel: str
+) -> None:
+    def change(tables: Tables) -> None:
+        table = tables["Visits"]
+        fields = tuple(replace(f, type="number") if f.name == "Remark" else f for f in table.fields)
+        numbers = (1e20, -2.5e-7, 42)
+        records = [
+            replace(r, values={**r.values, "Remark": number})
+            for r, number in zip(table.records, numbers, strict=False)
+        ]
+        tables["Visits"] = FileTable("Visits", fields, records)
+
+    with small(channel, change, (('Remark = "text"', 'Remark = "number"'),)) as place:
+        rows = place.planned().rows("visits")
+        brought = {row["remark"] for row in rows} - {"made here"}
+        assert brought == {"100000000000000000000", "-0.00000025", "42"}
+
+
 # ---------------------------------------------------------------- what a channel cannot give
 
 

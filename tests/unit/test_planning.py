@@ -252,6 +252,31 @@ def test_a_date_or_a_time_in_a_text_has_one_form_or_does_not_fit(tmp_path: Path)
     assert places == {("stamp", "P2"), ("plan", "P2"), ("clock", "V2")}
 
 
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        ("1e+20", "100000000000000000000"),  # as one channel writes it, and another one
+        ("100000000000000000000", "100000000000000000000"),
+        ("1.5E-3", "0.0015"),
+        ("-2e3", "-2000"),
+        (" 7.50 ", "7.50"),  # every other spelling stays
+        ("007", "007"),
+        ("about 1e5", "about 1e5"),  # FileMaker lets words be typed there
+        ("1e500", "1e500"),
+        ("e", "e"),
+        ("", None),
+    ],
+)
+def test_a_number_in_a_text_is_spelt_without_an_exponent_whatever_the_channel(
+    tmp_path: Path, sent: str, text: str | None
+) -> None:
+    number = ('site = "text"\nward', 'site = "text"\nsize = "number"\nward')
+    own = ('plan = { from = "from" }', 'plan = { from = "size" }\n"data.size" = { from = "size" }')
+    made = declared(tmp_path, number, own, records={"people": [person(1, size=sent)]}).planned()
+    (row,) = made.rows("people").values()
+    assert (row["plan"], json.loads(row["data"] or "").get("size")) == (text, text)
+
+
 DIFFERENT = "names different rows of site: the first field that names one row counts"
 
 
@@ -809,6 +834,21 @@ def test_a_row_that_a_purged_row_points_at_goes_and_one_that_a_saved_row_points_
         c.column: (c.filled_before, c.filled_after) for c in made.plan.entities["people"].changes
     }
     assert (filled["fid"], filled["name"], filled["born"]) == ((4, 3), (5, 4), (0, 0))
+
+
+@pytest.mark.parametrize("key", ["id", "ID"])
+@pytest.mark.parametrize("held", ["00000000-0000-4000-8000-00000000000a"])
+def test_a_row_is_referenced_by_its_id_in_any_case(tmp_path: Path, held: str, key: str) -> None:
+    """A column of text can hold the id of a row in capitals."""
+    text = held.upper() if key == "ID" else held
+    made = written(
+        tmp_path,
+        rows={"people": [gone(5, own=text)], "visits": [{"id": held}]},
+        pointers=(Pointer("person", ("own",), "id in a column", "visits", 1, 0, ("id",)),),
+        decisions={"people": decided(), "visits": decided(no_filemaker_id="purge")},
+    ).planned()
+    assert [*made.rows("visits")] == [held]
+    assert made.plan.entities["visits"].unmatched[0].kept_by_closure == 1
 
 
 def test_a_row_that_the_last_run_loaded_is_found_again(tmp_path: Path) -> None:
