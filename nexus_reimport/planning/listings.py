@@ -50,7 +50,9 @@ def values(plan: Plan, intake: Intake) -> None:
 
 def _left_out(plan: Plan, intake: Intake) -> None:
     """One file per source: rule, what the source is for, and the whole record."""
-    private = intake.folder
+    private, folder = intake.folder, intake.folder / "left_out"
+    for path in folder.glob("*.csv"):  # of an earlier plan of the same run
+        path.unlink()
     rules: dict[str, dict[str, list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
     for source, entity, outcome, why, filemaker_id, _ in rowfile.read(private, plan.ledger):
         if outcome == Outcome.LEFT_OUT:
@@ -62,8 +64,8 @@ def _left_out(plan: Plan, intake: Intake) -> None:
             for record in intake.records(source)
             for why, entity in by_id.get(record[KEY], ())
         )
-        make_folder(private / "left_out")
-        rowfile.write_csv(private / "left_out" / f"{source}.csv", ("rule", "for", *fields), lines)
+        make_folder(folder)
+        rowfile.write_csv(folder / f"{source}.csv", ("rule", "for", *fields), lines)
 
 
 def _misfits(plan: Plan, intake: Intake) -> None:

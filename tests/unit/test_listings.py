@@ -163,3 +163,17 @@ def test_values_are_listed_in_the_private_folder_and_ids_alone_in_the_record(
         ["visits", "visits", "new", "", "V1", key],
     ]
     assert [path.name for path in record.iterdir() if "Old" in path.read_text()] == []
+
+
+def test_a_record_that_is_not_left_out_any_more_is_in_no_list(tmp_path: Path) -> None:
+    """The plan of a run is made again once somebody has corrected FileMaker."""
+    folder = tmp_path / "left_out"
+    nameless = {"id": "P2", "name": " "}
+    for people, visits, lists in (
+        ([PERSON, nameless], [visit(1, "2025-07-01", of="P7")], ["people.csv", "visits.csv"]),
+        ([PERSON], [visit(1, "2025-07-01", of="P7")], ["visits.csv"]),
+        ([PERSON], [visit(1, "2025-07-01")], []),
+    ):
+        made = clinic(tmp_path, visits, records={"people": people, "visits": visits}).planned()
+        listings.values(made.plan, made.intake)
+        assert sorted(path.name for path in folder.glob("*")) == lists
