@@ -20,9 +20,10 @@ class ShownRows:
         self._columns: dict[str, set[str]] = defaultdict(set)
         self._through: dict[str, dict[str, str]] = defaultdict(dict)  # column -> entity
         self._found: dict[str, dict[str, Dict]] = defaultdict(dict)
-        for spec in (kind.spec for kind in kinds):
+        for kind in kinds:
+            spec, bounded = kind.spec, kind.bounded
             self._columns[spec.entity].update(
-                spec.columns, spec.where_any, filter(None, [spec.future])
+                spec.columns, spec.where_any, filter(None, [spec.future]), bounded, bounded.values()
             )
             for place in spec.show:
                 self._need(spec.entity, place)

@@ -271,12 +271,13 @@ def test_values_of_the_mapping_in_the_form_that_is_printed_are_stored(found: Alt
 
 
 def test_a_value_by_hand_is_planned_as_it_is_printed(found: Altered) -> None:
-    found.do("ALTER TABLE practice.person ADD fee double precision, ADD seen timestamptz")
+    found.do("ALTER TABLE practice.person ADD fee float8, ADD seen timestamptz, ADD more jsonb")
     path = found.folder / "second_installation.toml"
     text = path.read_text()
     sheet = '[by_hand.fees]\nentity = "people"\ncolumns = { %s = "" }\nshow = ["family"]\n'
-    path.write_text(text + "\n" + sheet % "seen")
-    assert "which nobody can fill in by hand" in refusal(found)
+    for column in ("seen", "more"):
+        path.write_text(text + "\n" + sheet % column)
+        assert "which nobody can fill in by hand" in refusal(found)
     path.write_text(text + "\n" + sheet % "fee")
     target, book = put_back(found.begun())
     book["fees"].cell(2, 3).value = "7.50"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from openpyxl import load_workbook
 
+from nexus_reimport.errors import StopError
 from nexus_reimport.planning import listings, manual
 from nexus_reimport.settings import EntityDecisions
 from nexus_reimport.settings.environment import Asking
@@ -110,6 +111,30 @@ def test_what_is_given_by_hand_comes_into_its_row_and_into_the_next_sheet(tmp_pa
         }
         path = sheet_of(made, written)
         assert load_workbook(path)["visits"]["E3"].value == "South"
+
+
+def test_of_a_column_with_choices_one_of_them_is_asked_for(tmp_path: Path) -> None:
+    """PostgreSQL would take any text there, and the application knows these alone."""
+    visits = [visit(1, "2026-03-02"), visit(2, "2026-03-03", kind="odd")]
+    written = clinic(tmp_path, visits)
+    instead = VISITS.replace('with_id = "site.label"', 'kind = ""')
+    written.mapping = written.mapping.replace(VISITS, instead).replace('kind = "plain"\n', "")
+    made = written.planned()
+    path = sheet_of(made, written)
+    book = load_workbook(path)
+    (allowed,) = book["visits"].data_validations.dataValidation
+    cells = book[manual.CHOICES][allowed.formula1.rpartition("!")[2].replace("$", "")]
+    assert [cell.value for (cell,) in cells] == ["noted", "odd", "plain"]
+    for text, value in (("Odd ", "odd"), ("strange", "")):
+        book["visits"]["E2"] = text
+        book.save(path)
+        if value:
+            given = manual.read(path, manual.kinds(made.intake))
+            rows = written.planned(given).rows("visits").values()
+            assert [row["kind"] for row in rows] == ["odd", value]
+        else:
+            with pytest.raises(StopError, match="Kind: is not one of the choices"):
+                manual.read(path, manual.kinds(made.intake))
 
 
 def read(path: Path) -> list[list[str]]:

@@ -1006,6 +1006,69 @@ def test_a_value_that_may_be_meant_for_another_row_stops(
     assert f"sheet sites, line 2: Site: {problem}" in str(stopped.value)
 
 
+PLANS = """
+[by_hand.begins]
+entity = "people"
+columns = { starts = "" }
+show = ["name"]
+[by_hand.plans]
+entity = "people"
+columns = { starts = "", ends = "" }
+show = ["name"]
+titles = { starts = "Plan begins" }
+[application]
+"""
+
+
+@pytest.mark.parametrize(
+    ("record", "begins", "plan", "problems"),
+    [
+        ({}, {}, {"starts": "2026-01-02", "ends": "2026-01-02"}, []),
+        (
+            {},
+            {},
+            {"starts": "2026-01-02", "ends": "2026-01-01"},
+            ["Plan begins: is after Ends", "Ends: is before Plan begins"],
+        ),
+        ({"from": "2026-01-02"}, {}, {"ends": "2026-01-01"}, ["Ends: is before Plan begins"]),
+        ({"from": "2026-01-02"}, {}, {"ends": "2026-01-02"}, []),
+        ({"to": "2026-01-01"}, {}, {"starts": "2026-01-02"}, ["Plan begins: is after Ends"]),
+        ({"to": "2026-01-01"}, {"starts": "2026-01-02"}, {}, ["Starts: is after Ends"]),
+        (
+            {},
+            {"starts": "2026-01-02"},
+            {"ends": "2026-01-01"},
+            ["Starts: is after Ends", "Ends: is before Plan begins"],
+        ),
+        # What the row has, or will have, is not judged again.
+        ({"from": "2026-01-02"}, {"starts": "2026-01-02"}, {}, []),
+    ],
+)
+def test_what_people_give_goes_with_what_it_must_not_be_before(
+    tmp_path: Path,
+    record: dict[str, str],
+    begins: dict[str, str],
+    plan: dict[str, str],
+    problems: list[str],
+) -> None:
+    clinic = declared(tmp_path, ("[application]", PLANS), records={"people": [person(1, **record)]})
+    line = manual.SheetRow("100", ("Person 1",), {})
+    for is_new in (True, False):
+        given = manual.Given("of the sheet")
+        for kind, values in (("begins", begins), ("plans", plan)):
+            for column, value in values.items():
+                cell = Cell(value, line.mark, "line 2", untouched=not is_new)
+                given.cells[kind, "100", column] = cell
+        if is_new and problems:
+            with pytest.raises(StopError) as stopped:
+                clinic.planned(given)
+            listed = str(stopped.value).splitlines()[1 : 1 + len(problems)]
+            assert [text.strip() for text in listed] == [f"line 2: {text}" for text in problems]
+        else:
+            (row,) = clinic.planned(given).rows("people").values()
+            assert {c: row[c] for c in (*begins, *plan)} == begins | plan
+
+
 # ---------------------------------------------------------------- what time overtakes
 
 

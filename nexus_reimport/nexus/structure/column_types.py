@@ -94,7 +94,7 @@ def _unfit_column(column: Column | None, feed: ColumnSpec) -> str:
 def _unfit_by_hand(column: Column | None, choices: str) -> str:
     if column is None or choices:
         return ""
-    if _is_foretold(column) and column.stored_as != convert.INSTANT:
+    if convert.is_foretold(column.stored_as) and column.stored_as != convert.INSTANT:
         return ""
     return f"its type is {column.type}, which nobody can fill in by hand"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from nexus_reimport.planning.manual.sheet import (
     Written,
     content_hash,
     content_of,
+    in_words,
     read_mark,
     sheet_name,
     titles_asked,
@@ -200,7 +202,7 @@ def _date(cell: Any) -> tuple[str, str]:
 def refuse_unusable(
     given: Given, kinds: Sequence[ByHandSheet], find: Callable[[ByHandSheet, str], SheetRow | None]
 ) -> None:
-    """Stop if a line's row does not exist, or has changed since the line was written.
+    """Stop if a line's row does not exist, has changed since, or would end before it begins.
 
     ``find`` gives the line of a planned row, by kind and key.
 
@@ -208,17 +210,27 @@ def refuse_unusable(
         StopError: the cells, by sheet and line. Nothing was written.
     """
     known = {kind.name: kind for kind in kinds}
-    problems = [
-        f"{cell.place}: {titles_asked(known[name])[column]}: {problem}"
-        for (name, key, column), cell in given.cells.items()
-        if (problem := _unusable(find(known[name], key), column, cell))
-    ]
+    of_rows: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for (name, key, column), cell in given.cells.items():
+        of_rows[known[name].spec.entity, key][column] = cell.value
+    problems = []
+    for (name, key, column), cell in given.cells.items():
+        kind = known[name]
+        if problem := _unusable(
+            kind, find(kind, key), column, cell, of_rows[kind.spec.entity, key]
+        ):
+            problems.append(f"{cell.place}: {titles_asked(kind)[column]}: {problem}")
     if problems:
         raise refused(problems)
 
 
-def _unusable(line: SheetRow | None, column: str, cell: Cell) -> str:
-    """Why a value cannot be put into its row. One that we wrote was judged when it was given."""
+def _unusable(
+    kind: ByHandSheet, line: SheetRow | None, column: str, cell: Cell, of_row: Mapping[str, str]
+) -> str:
+    """Why a value cannot be put into its row; ``of_row`` is all that is given for it.
+
+    One that we wrote was judged when it was given.
+    """
     now = line.row.get(column) if line else None
     if cell.untouched or now == cell.value:
         return ""
@@ -226,7 +238,21 @@ def _unusable(line: SheetRow | None, column: str, cell: Cell) -> str:
         return "there is no such row"
     if line.mark != cell.mark:
         return "stale: the row shows different values now than when the sheet was written"
-    return "the row holds a different value now; only an empty value is filled" if now else ""
+    if now:
+        return "the row holds a different value now; only an empty value is filled"
+    return _in_wrong_order(kind, column, {**of_row, **{c: v for c, v in line.row.items() if v}})
+
+
+def _in_wrong_order(kind: ByHandSheet, column: str, row: Mapping[str, str]) -> str:
+    """Why ``row`` would end before it begins; ``column`` is one of the two."""
+    for late, early in kind.bounded.items():
+        ends, begins = row.get(late), row.get(early)
+        if column not in (late, early) or not ends or not begins:
+            continue
+        if convert.chronological(ends) < convert.chronological(begins):
+            where, other = ("before", early) if column == late else ("after", late)
+            return f"is {where} {in_words(kind, other)}"
+    return ""
 
 
 def refused(listed: Sequence[str]) -> StopError:

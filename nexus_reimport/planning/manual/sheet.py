@@ -33,6 +33,8 @@ class ByHandSheet:
     spec: ByHand
     types: Mapping[str, Column]  # of the columns to fill in
     choices: Mapping[str, Labels]  # column -> its choices, if it has any
+    # Column -> the one whose value must not be later, if one of the two is to be filled in.
+    bounded: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -127,19 +129,29 @@ class Shower:
 
 def kinds(intake: Intake) -> tuple[ByHandSheet, ...]:
     """The kinds of the mapping, with their choices."""
-    survey, folder = intake.survey, intake.folder
-    return tuple(
-        ByHandSheet(
-            name=name,
-            spec=spec,
-            types={c.name: c for c in survey.columns[spec.entity] if c.name in spec.columns},
-            choices={
-                column: _labels(rowfile.read(folder, survey.lookups[place]))
-                for column, place in spec.columns.items()
-                if place
+    return tuple(_kind(intake, name, spec) for name, spec in intake.mapping.by_hand.items())
+
+
+def _kind(intake: Intake, name: str, spec: ByHand) -> ByHandSheet:
+    fed, lookups = intake.mapping.entities[spec.entity].columns, intake.survey.lookups
+    declared = {c: fed[c].choices for c in spec.columns if c in fed and fed[c].choices}
+    rows = {c: rowfile.read(intake.folder, lookups[p]) for c, p in spec.columns.items() if p}
+    return ByHandSheet(
+        name=name,
+        spec=spec,
+        types={c.name: c for c in intake.survey.columns[spec.entity] if c.name in spec.columns},
+        choices={
+            **{
+                column: {choice: choice for choice in choices}
+                for column, choices in declared.items()
             },
-        )
-        for name, spec in intake.mapping.by_hand.items()
+            **{column: _labels(lines) for column, lines in rows.items()},
+        },
+        bounded={
+            column: feed.not_before
+            for column, feed in fed.items()
+            if feed.not_before and {column, feed.not_before} & spec.columns.keys()
+        },
     )
 
 
