@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from nexus_reimport import CHECKOUT, mapping
+from nexus_reimport.convert import Partial
 from nexus_reimport.convert.registry import CONVERTERS, Given, converter
 from nexus_reimport.errors import MappingError
 from nexus_reimport.files import rowfile
@@ -142,6 +143,57 @@ def test_two_converters_of_one_name_are_refused() -> None:
 def test_the_plain_converters_are_those_that_need_nothing_else() -> None:
     plain = {name for name, one in CONVERTERS.items() if one.is_plain}
     assert plain == {"text", "paragraphs", "uuid", "whole", "date", "birth_date", "timestamp"}
+
+
+UPPER = "0D0C1C5E-6F9B-5F7E-9A3C-2C1F6F3A7B11"
+BESIDE = {"at": "09:30:00", "day": "2026-02-28", "starts": "10:00:00", "who": "a\rb", "no": " "}
+ENDS = {"time": "at", "start_date": "day", "start_time": "starts", "minutes": "45"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "beside", "result"),
+    [
+        ("text", " a\rb ", {}, "a\nb"),
+        ("text", " ", {}, None),
+        ("paragraphs", " a\rb ", {}, " a\nb "),
+        ("paragraphs", " \r", {}, None),
+        ("uuid", f" {UPPER} ", {}, UPPER.lower()),
+        ("whole", "7.0", {}, "7"),
+        ("date", " 2026-02-28 ", {}, "2026-02-28"),
+        ("birth_date", "2026-03-01", {}, "2026-03-01"),
+        ("timestamp", "2026-02-28 09:30:00", {}, "2026-02-28 09:30:00+00"),
+        ("moment", "2026-02-28", {"time": "at"}, "2026-02-28 09:30:00+00"),
+        ("end_moment", "2026-03-01", ENDS, "2026-03-01 09:30:00+00"),
+        ("end_moment", "2026-02-28", {**ENDS, "time": "no"}, "2026-02-28 10:45:00+00"),
+        ("end_moment", "", ENDS, "2026-02-28 10:45:00+00"),  # it would be before the start
+        ("dated", "2026-02-27", {"timestamp": "day"}, "2026-02-27 00:00:00+00"),
+        ("dated", "", {"timestamp": "day"}, "2026-02-28 00:00:00+00"),
+        ("phone", " ", {"else": "who"}, "a\nb"),
+        ("html_pages", "1 < 2", {"opening": "who"}, ["<p>a</p><p>b</p><p>1 &lt; 2</p>"]),
+        ("sentence", "", {"text": "Of {who} from {day}."}, "Of a\nb from 2026-02-28."),
+        ("sentence", "", {"text": "Of {no}."}, None),
+    ],
+)
+def test_what_a_mapping_gets_by_the_name_of_a_converter(
+    name: str, value: str, beside: dict[str, str], result: object
+) -> None:
+    made = CONVERTERS[name].make(Given(ZoneInfo("UTC"), NOW, value, BESIDE, beside))
+    assert (made.value if isinstance(made, Partial) else made) == result
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [
+        ("keeps_text", "text paragraphs choice html_pages sentence"),
+        ("is_id", "uuid entity"),
+        ("is_json", "contact_card address_card html_pages"),
+        ("is_instant", "timestamp moment end_moment dated"),
+        ("parts", "contact_card address_card"),
+        ("entry", "contact_card address_card"),
+    ],
+)
+def test_what_is_declared_of_which_converters(what: str, names: str) -> None:
+    assert {name for name, one in CONVERTERS.items() if getattr(one, what)} == {*names.split()}
 
 
 def test_the_paper_has_every_converter_in_its_table_and_no_other() -> None:
