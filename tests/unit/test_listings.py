@@ -137,6 +137,28 @@ def test_of_a_column_with_choices_one_of_them_is_asked_for(tmp_path: Path) -> No
                 manual.read(path, manual.kinds(made.intake))
 
 
+@pytest.mark.parametrize("second", ["E2", "F2"])
+def test_what_is_given_by_hand_does_not_make_its_own_line_stale(
+    tmp_path: Path, second: str
+) -> None:
+    """A sheet may show what it asks for, so that a person sees what there is already."""
+    written = clinic(tmp_path, [visit(1, "2026-03-02")])
+    written.columns = COLUMNS | {"visits": {**COLUMNS["visits"], "hint": "text"}}
+    instead = VISITS.replace('{ with_id = "site.label" }', '{ with_id = "site.label", hint = "" }')
+    instead = instead.replace('"person_id.name", "person_id.born"', '"hint", "person_id.site_id"')
+    written.mapping = written.mapping.replace(VISITS, instead)
+    path = sheet_of(written.planned(), written)
+    for cell, text in (("F2", "first"), (second, "South" if second == "E2" else "second")):
+        book = load_workbook(path)
+        book["visits"][cell] = text
+        book["sites"]["C2"] = "North"
+        book.save(path)
+        made = written.planned(manual.read(path, manual.kinds(written.intake())))
+        path = sheet_of(made, written)
+    (row,) = made.rows("visits").values()
+    assert (row["hint"], row["with_id"]) == ("first", "2") if second == "E2" else ("second", None)
+
+
 def read(path: Path) -> list[list[str]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         return [*csv.reader(file)]

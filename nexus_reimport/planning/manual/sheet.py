@@ -68,6 +68,7 @@ class SheetRow:
     """One line of a sheet: the row's key, the values that are shown, and the row.
 
     ``given`` are the columns whose values a person gave before. ``is_over`` puts it at the end.
+    ``asked`` are the places among ``shown`` of values that people are asked for.
     """
 
     key: str
@@ -75,11 +76,17 @@ class SheetRow:
     row: Row
     given: frozenset[str] = frozenset()
     is_over: bool = False
+    asked: frozenset[int] = frozenset()
 
     @property
     def mark(self) -> str:
-        """A digest of the shown values; a different one means that the row has changed."""
-        content = json.dumps([self.key, *self.shown])
+        """A digest of the shown values; a different one means that the row has changed.
+
+        What people are asked for does not count: a value that they gave is shown in the next sheet,
+        and is not in the row before it is put in again.
+        """
+        shown = (value for place, value in enumerate(self.shown) if place not in self.asked)
+        content = json.dumps([self.key, *shown])
         return private.sha256(content.encode())[:16]
 
 
@@ -102,6 +109,8 @@ class Shower:
             for column in columns
             if column.stored_as == convert.INSTANT
         }
+        by_hand = intake.mapping.by_hand
+        self._asked = {(spec.entity, c) for spec in by_hand.values() for c in spec.columns}
 
     def line(self, kind: ByHandSheet, key: str) -> SheetRow | None:
         """The line of the row ``key``; None if there is no such row."""
@@ -112,8 +121,17 @@ class Shower:
         self, kind: ByHandSheet, key: str, row: Row, given: frozenset[str] = frozenset()
     ) -> SheetRow:
         """The line of ``row``."""
-        shown = (self._shown(kind.spec.entity, row, place) for place in kind.spec.show)
-        return SheetRow(key, tuple(shown), row, given)
+        entity, show = kind.spec.entity, kind.spec.show
+        shown = (self._shown(entity, row, place) for place in show)
+        asked = (n for n, place in enumerate(show) if self._is_asked(entity, place))
+        return SheetRow(key, tuple(shown), row, given, asked=frozenset(asked))
+
+    def _is_asked(self, entity: str, place: str) -> bool:
+        column, _, further = place.partition(".")
+        if (entity, column) in self._asked:
+            return True
+        target = self._mapping.entities[entity].columns[column].entity if further else ""
+        return bool(further) and self._is_asked(target, further)
 
     def _shown(self, entity: str, row: Row, place: str) -> str:
         column, _, further = place.partition(".")
