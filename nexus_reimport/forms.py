@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from typing import Literal
 
 from nexus_reimport import wording
@@ -264,6 +265,8 @@ def unclear_times(texts: Iterable[str]) -> str:
 # ---------------------------------------------------------------- numbers
 
 _PLAIN = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)")
+# Bounded: FileMaker's numbers end at 10^400, and an exponent of ten digits would fill the memory.
+_EXPONENTIAL = re.compile(r"([^eE]+)[eE]([+-]?[0-9]{1,3})")
 # Thousands never begin with 0: 0,123 can only be a fraction with the other sign.
 _GROUPED = {
     ".": re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?"),
@@ -274,8 +277,12 @@ _GROUPED = {
 def number(text: str, decimal: str) -> str:
     """``text`` as digits with a decimal point; ``""`` if it is not a number with this sign.
 
-    FileMaker exports ``.5`` but sends ``0.5`` over the network: this gives the latter.
+    FileMaker exports ``.5`` but sends ``0.5`` over the network: this gives the latter. It sends
+    ``1e+20`` where a spreadsheet has all digits: this gives the digits.
     """
+    if match := _EXPONENTIAL.fullmatch(text):
+        digits = number(match[1], decimal)
+        return format(Decimal(f"{digits}e{match[2]}"), "f") if digits else ""
     other = "," if decimal == "." else "."
     if _PLAIN.fullmatch(text) and other not in text:
         digits = text.replace(decimal, ".")
@@ -287,7 +294,10 @@ def number(text: str, decimal: str) -> str:
 
 
 def decimals(text: str) -> tuple[str, ...]:
-    """The decimal signs with which ``text`` is a number. A text without a sign shows nothing."""
-    if "." not in text and "," not in text:
+    """The decimal signs with which ``text`` is a number; none if it shows nothing of them.
+
+    That is a text without a sign, and one with an exponent, which a key must not have.
+    """
+    if ("." not in text and "," not in text) or _EXPONENTIAL.fullmatch(text):
         return ()
     return tuple(sign for sign in DECIMALS if number(text, sign))

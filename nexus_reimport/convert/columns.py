@@ -69,15 +69,6 @@ def number(value: str) -> Decimal:
     return given or given.copy_abs()  # PostgreSQL's numeric has no -0
 
 
-def digits(value: str) -> str:
-    """A number for a text: its digits, also where a channel writes an exponent (``1e+20``).
-
-    A number without one stays as it is written, and so do words, which FileMaker lets be typed.
-    """
-    is_exponential = "e" in value.casefold() and _NUMBER.fullmatch(value.strip())
-    return format(number(value), "f") if is_exponential else value
-
-
 def whole(value: str) -> str | None:
     """A whole number; ``"7.0"`` is one."""
     if not value.strip():

@@ -56,7 +56,7 @@ class Converter:
     numbers: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
     takes: Taken | None = None
-    keeps_text: bool = False  # dates, times and numbers stay texts
+    keeps_text: bool = False  # dates and times stay texts
     is_id: bool = False  # the field holds an id
     is_json: bool = False  # gives a list or a dict
     is_instant: bool = False  # gives an instant

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
-from nexus_reimport import strict_json
+from nexus_reimport import forms, strict_json
 from nexus_reimport.errors import SourceError
 
 
@@ -53,7 +53,10 @@ class _Ambiguous(Exception):
 
 
 def load(content: bytes) -> Loaded:
-    """What ``content`` holds. A number is the text of its digits: a float would round long ids."""
+    """What ``content`` holds. A number is the text of its digits: a float would round long ids.
+
+    Written with an exponent, it would be another text, and another id, than an exported file has.
+    """
     words: list[str] = []
 
     def not_computed(word: str) -> object:
@@ -117,7 +120,7 @@ def _parsed(content: bytes, constant: Callable[[str], object]) -> dict[str, Any]
         loaded = json.loads(
             content,
             strict=False,
-            parse_float=str,
+            parse_float=_digits,
             parse_int=str,
             parse_constant=constant,
             object_pairs_hook=_each_once,
@@ -125,6 +128,11 @@ def _parsed(content: bytes, constant: Callable[[str], object]) -> dict[str, Any]
     except (ValueError, RecursionError):
         return None
     return loaded if isinstance(loaded, dict) else None
+
+
+def _digits(number: str) -> str:
+    """A number with a point or an exponent: its digits alone, as an exported file has them."""
+    return forms.number(number, ".") or number
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class ColumnConverter:
         return Given(self.zone, self.as_of, value, record, spec.with_, spec.choices)
 
     def _in_one_form(self, record: Record) -> Record:
-        """``record``; for a text column each date, time and number as every channel's would be.
+        """``record``; for a text column each date and time as every channel's would be written.
 
         A channel passes on a value that does not fit its type with a remark after it, which must
         not end up in a text.
@@ -183,7 +183,6 @@ class ColumnConverter:
 
 _WRITTEN: dict[str, Callable[[str], str | None]] = {
     "date": convert.iso_date,
-    "number": convert.digits,
     "time": convert.clock,
     "timestamp": convert.stamp,
 }

@@ -18,7 +18,7 @@ from nexus_reimport.errors import (
     SourceError,
     SourceRefused,
 )
-from nexus_reimport.filemaker import Product, ReadRequest, codes
+from nexus_reimport.filemaker import Product, ReadRequest, codes, jsontext
 from nexus_reimport.filemaker.data_api import DataApi
 from nexus_reimport.filemaker.http import RetryPolicy
 from nexus_reimport.filemaker.odata import OData, metadata
@@ -473,3 +473,22 @@ def test_claris_list_of_what_a_reader_can_meet_is_known():
     least |= {*range(801, 818), 819, 820, 821, *range(951, 961), *range(1626, 1636), 1638}
     least |= {*range(1700, 1712), 1713, 1715}
     assert least - codes.CODES.keys() - {816} == set()
+
+
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        ("100000000000000000000", "100000000000000000000"),
+        ("1e+20", "100000000000000000000"),
+        ("-2.5E-7", "-0.00000025"),
+        ("1.50e1", "15.0"),
+        ("1e-400", f"0.{'0' * 399}1"),
+        ("7.50", "7.50"),  # every other spelling stays
+        ("1e1000", "1e1000"),  # none of FileMaker's
+        ("1e99999999999999999999", "1e99999999999999999999"),
+        ('"1e5"', "1e5"),  # a text
+    ],
+)
+def test_a_number_is_its_digits_however_a_server_spells_it(sent: str, text: str) -> None:
+    loaded = jsontext.load(f'{{"n": {sent}}}'.encode())
+    assert loaded == jsontext.Loaded({"n": text})

@@ -195,6 +195,8 @@ def test_a_timestamp_in_a_text_is_the_same_whichever_channel_it_came_by(
 def test_a_number_in_a_text_is_the_same_whichever_channel_it_came_by(
     small: Open, channel: str
 ) -> None:
+    """The servers write it with an exponent, a file its digits."""
+
     def change(tables: Tables) -> None:
         table = tables["Visits"]
         fields = tuple(replace(f, type="number") if f.name == "Remark" else f for f in table.fields)

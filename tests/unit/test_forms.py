@@ -289,6 +289,8 @@ def test_times_that_may_mean_two_things_stop(
         (",", ("1,234", "12"), ["1.234", "12"]),
         (None, ("n/a", "7", "0412 345", "-2.5"), ["n/a", "7", "0412 345", "-2.5"]),
         (".", ("2.5", "1,5"), ["2.5", "1,5"]),  # for its converter to tell
+        (None, ("1e+20", "-2.5E-7", "1e"), [f"1{'0' * 20}", "-0.00000025", "1e"]),
+        (",", ("1,5e+2", "1.5e+2x", "e5", "1e1000"), ["150", "1.5e+2x", "e5", "1e1000"]),
     ],
 )
 def test_numbers_are_read_with_their_declared_sign(

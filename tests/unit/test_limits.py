@@ -245,6 +245,8 @@ def test_blanks_are_no_choice_and_a_dot_is_one_that_does_not_fit() -> None:
         ("0491 570 001", "ask mother", "0491 570 001", True),
         ("02 5550 1234", "03 5550 1234", "02 5550 1234", True),
         ("5550 1234", "+61 2 5550 1234", "5550 1234", False),
+        ("+61 2 5550 1234", "5550 1234", "+61 2 5550 1234", False),
+        ("ask mother", "ask father", "ask mother", True),
         ("491570001", "0491570001", "491570001", False),
         (" ", "", None, False),
     ],

@@ -252,31 +252,6 @@ def test_a_date_or_a_time_in_a_text_has_one_form_or_does_not_fit(tmp_path: Path)
     assert places == {("stamp", "P2"), ("plan", "P2"), ("clock", "V2")}
 
 
-@pytest.mark.parametrize(
-    ("sent", "text"),
-    [
-        ("1e+20", "100000000000000000000"),  # as one channel writes it, and another one
-        ("100000000000000000000", "100000000000000000000"),
-        ("1.5E-3", "0.0015"),
-        ("-2e3", "-2000"),
-        (" 7.50 ", "7.50"),  # every other spelling stays
-        ("007", "007"),
-        ("about 1e5", "about 1e5"),  # FileMaker lets words be typed there
-        ("1e500", "1e500"),
-        ("e", "e"),
-        ("", None),
-    ],
-)
-def test_a_number_in_a_text_is_spelt_without_an_exponent_whatever_the_channel(
-    tmp_path: Path, sent: str, text: str | None
-) -> None:
-    number = ('site = "text"\nward', 'site = "text"\nsize = "number"\nward')
-    own = ('plan = { from = "from" }', 'plan = { from = "size" }\n"data.size" = { from = "size" }')
-    made = declared(tmp_path, number, own, records={"people": [person(1, size=sent)]}).planned()
-    (row,) = made.rows("people").values()
-    assert (row["plan"], json.loads(row["data"] or "").get("size")) == (text, text)
-
-
 DIFFERENT = "names different rows of site: the first field that names one row counts"
 
 

@@ -171,13 +171,13 @@ def as_id(cell: Cell, kind: str, forms: Forms) -> str | None:
         raise Refused(SourceError, "an error such as #N/A where a key is expected", _FROM_FILEMAKER)
     if not isinstance(cell, str | None):
         _refuse_rounded(_value(cell, kind))
-    text = as_text(cell, kind, forms)
-    if text and _EXPONENT.fullmatch(text):
+    if isinstance(cell, str) and _EXPONENT.fullmatch(cell.strip()):
         raise Refused(
             SourceError,
             "a key with an exponent: a spreadsheet has treated it as a number",
             _FROM_FILEMAKER,
         )
+    text = as_text(cell, kind, forms)
     if text and (kind == "number" or not isinstance(cell, str)) and _FRACTION.search(text):
         raise Refused(SourceError, "a key with a fraction", _FROM_FILEMAKER)
     return text
