@@ -999,6 +999,8 @@ titles = { starts = "Plan begins" }
     ("record", "begins", "plan", "problems"),
     [
         ({}, {}, {"starts": "2026-01-02", "ends": "2026-01-02"}, []),
+        ({}, {}, {"starts": "2026-01-02"}, []),
+        ({}, {}, {"ends": "2026-01-01"}, []),
         (
             {},
             {},

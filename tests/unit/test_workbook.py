@@ -383,6 +383,7 @@ def test_a_choice_that_was_given_before_stays_whatever_it_is_called_by_now(tmp_p
     ("column", "cell", "value"),
     [
         (("varchar", 4), " four ", "four"),
+        (("varchar", 4), "a_x000D_\nb_x000B_", "a\nb"),  # as FileMaker's own line ends
         (("varchar", 4), "fives", "longer than 4 characters"),
         (("integer", None), "7", "7"),
         (("integer", None), "7.5", "not a whole number"),

@@ -177,7 +177,7 @@ def _value(kind: ByHandSheet, column: str, cell: Any) -> tuple[str, str]:
         return _date(cell)
     if not isinstance(cell, str):
         return "", "is a date: format the cell as text"
-    return _in_its_column(cell.strip(), spec)
+    return _in_its_column(convert.text(cell) or "", spec)
 
 
 def _in_its_column(text: str, spec: Column) -> tuple[str, str]:
