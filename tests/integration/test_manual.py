@@ -165,6 +165,25 @@ def test_lines_that_cannot_be_used_are_refused_by_name_all_at_once(clinic: Clini
         assert value not in said
 
 
+def test_a_plan_that_would_end_before_it_begins_is_refused(clinic: Clinic) -> None:
+    clinic.do(
+        "UPDATE patients SET coordinator_name = 'Quillfeather', plan_start_date = NULL,"
+        " plan_end_date = NULL WHERE filemaker_metadata->>'filemaker_id' IS NULL"
+    )
+    path, there = put_back(planned())
+    sheet = there["plan dates"]
+    heads = {sheet.cell(1, n).value: n for n in range(1, sheet.max_column + 1)}
+    begins, ends = heads["Plan begins"], heads["Plan ends"]
+    lines = range(2, sheet.max_row + 1)
+    line = next(
+        n for n in lines if not sheet.cell(n, begins).value and not sheet.cell(n, ends).value
+    )
+    sheet.cell(line, begins).value, sheet.cell(line, ends).value = "2026-02-01", "2026-01-31"
+    said = refused(clinic, there, path, planned)
+    assert f"sheet plan dates, line {line}: Plan ends: is before Plan begins" in said
+    assert "2026-01-31" not in said
+
+
 def test_a_line_of_nobody_and_a_missing_column_are_refused(clinic: Clinic) -> None:
     book = clinic.planned()
     key = without_clinic(book)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 from openpyxl import load_workbook
 
 from nexus_reimport.errors import StopError
+from nexus_reimport.files import rowfile
 from nexus_reimport.planning import listings, manual
 from nexus_reimport.settings import EntityDecisions
 from nexus_reimport.settings.environment import Asking
+from nexus_reimport.text import HALF
 from support import SUPPORT
 from support.by_itself import PlannedAlone, Written
 
@@ -111,6 +114,10 @@ def test_what_is_given_by_hand_comes_into_its_row_and_into_the_next_sheet(tmp_pa
         }
         path = sheet_of(made, written)
         assert load_workbook(path)["visits"]["E3"].value == "South"
+    record = tmp_path / "record"
+    record.mkdir()
+    listings.ids(made.plan, tmp_path, record)
+    assert read(record / "overrides.csv")[1:] == [["visits", key, "with_id", "by hand"]]
 
 
 def test_of_a_column_with_choices_one_of_them_is_asked_for(tmp_path: Path) -> None:
@@ -184,7 +191,8 @@ def test_values_are_listed_in_the_private_folder_and_ids_alone_in_the_record(
         ["people", "7", "name", "Old", "Person 1"],
         ["people", "7", "data.file", "F0", "F1"],
     ]
-    (left_out,) = read(private / "left_out" / "people.csv")[1:]
+    head, left_out = read(private / "left_out" / "people.csv")
+    assert head[:4] == ["rule", "for", "id", "name"]
     assert left_out[:4] == ["nameless", "people", "P2", " "]
     assert read(private / "left_out" / "visits.csv")[1][:4] == [
         "of somebody unknown",
@@ -194,7 +202,8 @@ def test_values_are_listed_in_the_private_folder_and_ids_alone_in_the_record(
     ]
     default = "not one of the choices: the default of a new row is used"
     nowhere = "names no row of site"
-    assert read(private / "misfits.csv")[1:] == [
+    assert read(private / "misfits.csv") == [
+        ["entity", "column", "reason", "became", "filemaker_id", "values"],
         ["people", "site_id", nowhere, "empty", "P1", "site: nowhere; ward: "],
         ["visits", "kind", default, "empty", "V1", "kind: a poem"],
     ]
@@ -210,6 +219,34 @@ def test_values_are_listed_in_the_private_folder_and_ids_alone_in_the_record(
         ["visits", "visits", "new", "", "V1", key],
     ]
     assert [path.name for path in record.iterdir() if "Old" in path.read_text()] == []
+
+
+def test_of_a_value_that_a_rule_derives_what_it_was_decided_by_is_listed(tmp_path: Path) -> None:
+    records = {"people": [PERSON | {"seen": ""}], "visits": [visit(1, "")]}
+    made = clinic(tmp_path, [], records=records).planned()
+    listings.values(made.plan, made.intake)
+    assert {tuple(line[1:4]): line[5] for line in read(tmp_path / "misfits.csv")[1:]} == {
+        ("made", "no seen: the time of the plan is used", "derived"): "seen: ",
+        ("status", "no starts: taken as still to come", "derived"): "day: ; time: 10:00:00",
+        ("starts", "a time without a date", "empty"): "day: ; time: 10:00:00",
+    }
+
+
+def test_records_that_were_cleaned_are_listed_by_id_as_long_as_there_are_any(
+    tmp_path: Path,
+) -> None:
+    private, record = tmp_path / "private", tmp_path / "record"
+    private.mkdir()
+    record.mkdir()
+    snapshot = clinic(private, []).intake().snapshot
+    columns = ("source", "field", "what", "filemaker_id")
+    line = ("people", "name", HALF, "P1")
+    some = rowfile.write(private / "some.parquet", columns, [line])
+    none = rowfile.write(private / "none.parquet", columns)
+    for cleaned, lists in ((some, [[[*columns], [*line]]]), (none, []), (some, ...), (None, [])):
+        listings.cleaned(replace(snapshot, cleaned=cleaned), private, record)
+        written = [read(path) for path in record.iterdir()]
+        assert lists is ... or written == lists
 
 
 def test_a_record_that_is_not_left_out_any_more_is_in_no_list(tmp_path: Path) -> None:

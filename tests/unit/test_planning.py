@@ -986,6 +986,10 @@ PLANS = """
 entity = "people"
 columns = { starts = "" }
 show = ["name"]
+[by_hand.ends]
+entity = "people"
+columns = { ends = "" }
+show = ["name"]
 [by_hand.plans]
 entity = "people"
 columns = { starts = "", ends = "" }
@@ -993,49 +997,48 @@ show = ["name"]
 titles = { starts = "Plan begins" }
 [application]
 """
+FIRST, SECOND = "2026-01-01", "2026-01-02"
 
 
 @pytest.mark.parametrize(
-    ("record", "begins", "plan", "problems"),
+    ("record", "by_kind", "problems"),
     [
-        ({}, {}, {"starts": "2026-01-02", "ends": "2026-01-02"}, []),
-        ({}, {}, {"starts": "2026-01-02"}, []),
-        ({}, {}, {"ends": "2026-01-01"}, []),
+        ({}, {"plans": {"starts": FIRST, "ends": FIRST}}, []),
+        ({}, {"plans": {"starts": SECOND}}, []),
+        ({}, {"plans": {"ends": FIRST}}, []),
         (
             {},
-            {},
-            {"starts": "2026-01-02", "ends": "2026-01-01"},
+            {"plans": {"starts": SECOND, "ends": FIRST}},
             ["Plan begins: is after Ends", "Ends: is before Plan begins"],
         ),
-        ({"from": "2026-01-02"}, {}, {"ends": "2026-01-01"}, ["Ends: is before Plan begins"]),
-        ({"from": "2026-01-02"}, {}, {"ends": "2026-01-02"}, []),
-        ({"to": "2026-01-01"}, {}, {"starts": "2026-01-02"}, ["Plan begins: is after Ends"]),
-        ({"to": "2026-01-01"}, {"starts": "2026-01-02"}, {}, ["Starts: is after Ends"]),
+        ({"from": SECOND}, {"plans": {"ends": FIRST}}, ["Ends: is before Plan begins"]),
+        ({"from": SECOND}, {"ends": {"ends": FIRST}}, ["Ends: is before Starts"]),
+        ({"from": FIRST}, {"ends": {"ends": FIRST}}, []),
+        ({"to": FIRST}, {"plans": {"starts": SECOND}}, ["Plan begins: is after Ends"]),
+        ({"to": FIRST}, {"begins": {"starts": SECOND}}, ["Starts: is after Ends"]),
         (
             {},
-            {"starts": "2026-01-02"},
-            {"ends": "2026-01-01"},
-            ["Starts: is after Ends", "Ends: is before Plan begins"],
+            {"begins": {"starts": SECOND}, "ends": {"ends": FIRST}},
+            ["Starts: is after Ends", "Ends: is before Starts"],
         ),
-        # What the row has, or will have, is not judged again.
-        ({"from": "2026-01-02"}, {"starts": "2026-01-02"}, {}, []),
+        # What the row has is not judged again.
+        ({"from": SECOND}, {"begins": {"starts": SECOND}}, []),
     ],
 )
 def test_what_people_give_goes_with_what_it_must_not_be_before(
     tmp_path: Path,
     record: dict[str, str],
-    begins: dict[str, str],
-    plan: dict[str, str],
+    by_kind: dict[str, dict[str, str]],
     problems: list[str],
 ) -> None:
     clinic = declared(tmp_path, ("[application]", PLANS), records={"people": [person(1, **record)]})
     line = manual.SheetRow("100", ("Person 1",), {})
+    every = [(k, c, value) for k, values in by_kind.items() for c, value in values.items()]
     for is_new in (True, False):
         given = manual.Given("of the sheet")
-        for kind, values in (("begins", begins), ("plans", plan)):
-            for column, value in values.items():
-                cell = Cell(value, line.mark, "line 2", untouched=not is_new)
-                given.cells[kind, "100", column] = cell
+        for kind, column, value in every:
+            cell = Cell(value, line.mark, "line 2", untouched=not is_new)
+            given.cells[kind, "100", column] = cell
         if is_new and problems:
             with pytest.raises(StopError) as stopped:
                 clinic.planned(given)
@@ -1043,7 +1046,7 @@ def test_what_people_give_goes_with_what_it_must_not_be_before(
             assert [text.strip() for text in listed] == [f"line 2: {text}" for text in problems]
         else:
             (row,) = clinic.planned(given).rows("people").values()
-            assert {c: row[c] for c in (*begins, *plan)} == begins | plan
+            assert all(row[column] == value for _, column, value in every)
 
 
 # ---------------------------------------------------------------- what time overtakes
