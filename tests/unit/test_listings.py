@@ -76,16 +76,18 @@ def sheet_of(made: PlannedAlone, written: Written, *, past: bool = False) -> Pat
     return path
 
 
+@pytest.mark.parametrize("site", ["", "North"])  # of the person, who may be asked about or not
 @pytest.mark.parametrize("past", [False, True])
 def test_a_sheet_asks_of_what_lacks_a_value_and_is_still_to_come(
-    tmp_path: Path, past: bool
+    tmp_path: Path, past: bool, site: str
 ) -> None:
     visits = [
         visit(1, "2025-07-01"),
         visit(2, "2026-03-02"),
         visit(3, "2026-03-03", **{"with": "P1"}),
     ]
-    written = clinic(tmp_path, visits)
+    records = {"people": [PERSON | {"site": site}], "visits": visits}
+    written = clinic(tmp_path, visits, records=records)
     made = written.planned()
     sheet = load_workbook(sheet_of(made, written, past=past))["visits"]
     shown = [[cell.value for cell in row][1:5] for row in sheet.iter_rows(min_row=2)]

@@ -1049,6 +1049,20 @@ def test_what_people_give_goes_with_what_it_must_not_be_before(
             assert all(row[column] == value for _, column, value in every)
 
 
+def test_what_people_gave_before_is_not_judged_again_because_of_another_value(
+    tmp_path: Path,
+) -> None:
+    plans = PLANS.replace('starts = "", ends = ""', 'starts = "", ends = "", own = ""')
+    clinic = declared(tmp_path, ("[application]", plans), records={"people": [person(1)]})
+    mark = manual.SheetRow("100", ("Person 1",), {}).mark
+    given = manual.Given("of the sheet")
+    for column, value in (("starts", SECOND), ("ends", FIRST), ("own", "x")):
+        cell = Cell(value, mark, "line 2", untouched=column != "own")
+        given.cells["plans", "100", column] = cell
+    (row,) = clinic.planned(given).rows("people").values()
+    assert (row["starts"], row["ends"], row["own"]) == (SECOND, FIRST, "x")
+
+
 # ---------------------------------------------------------------- what time overtakes
 
 

@@ -313,6 +313,7 @@ def test_a_value_beside_another_patients_name_is_refused(
         ({"A1": "id", "C1": "where"}, "sheet sites: there is no column Nexus id, Site"),
         ({"D1": None}, "sheet sites: there is no column as it was"),
         ({"F1": "SITE"}, "sheet sites: several columns are called Site"),
+        ({"F1": "Site", "G1": "site_id"}, "sheet sites: several columns are called Site"),
         ({"A3": "1"}, "sheet sites, line 3: Site: another line of this row has a different value"),
         ({"A3": None}, "sheet sites, line 3: has no Nexus id"),
         ({"C2": "East"}, "sheet sites, line 2: Site: is not one of the choices"),
@@ -349,6 +350,20 @@ def test_each_sheet_is_of_a_kind_however_it_is_spelt_and_no_other_is_taken(tmp_p
     ):
         manual.read(path, [one])
     assert manual.read(tmp_path / "none.xlsx", [one]) == manual.Given()
+
+
+def test_a_row_is_known_by_its_id_in_any_case_and_by_its_entity(tmp_path: Path) -> None:
+    upper = "0D0C1C5E-6F9B-5F7E-9A3C-2C1F6F3A7B11"
+    one = kind({"North": "1", "South": "2"})
+    other = replace(one, name="rooms", spec=one.spec.model_copy(update={"entity": "visits"}))
+    path, line = tmp_path / "manual.xlsx", SheetRow(upper.lower(), ("a",), {})
+    manual.write(path, [(one, [line]), (other, [line])])
+    book = load_workbook(path)
+    book["sites"]["A2"], book["sites"]["C2"], book["rooms"]["C2"] = f" {upper}", "North", "South"
+    book.save(path)
+    cells = {place: cell.value for place, cell in manual.read(path, [one, other]).cells.items()}
+    key = upper.lower()
+    assert cells == {("sites", key, "site_id"): "1", ("rooms", key, "site_id"): "2"}
 
 
 def test_what_we_wrote_into_a_cell_counts_only_once_a_person_has_changed_it(tmp_path: Path) -> None:
