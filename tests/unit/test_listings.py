@@ -146,6 +146,26 @@ def test_of_a_column_with_choices_one_of_them_is_asked_for(tmp_path: Path) -> No
                 manual.read(path, manual.kinds(made.intake))
 
 
+def test_what_a_rule_has_changed_was_not_given_by_hand(tmp_path: Path) -> None:
+    key = "00000000-0000-4000-8000-00000000000{}"
+    rows: Any = {
+        "people": [{"id": "7", "fid": "P1", "name": "Person 1", "data": "{}", "card": "{}"}],
+        "visits": [
+            {"id": key.format(n), "person_id": "7", "starts": f"2026-03-0{n} 23:00:00+00", **more}
+            for n, more in enumerate(({"kind": "plain", "remark": "x"}, {}), 1)
+        ],
+    }
+    visits = [visit(1, "2026-03-02"), visit(2, "2026-03-03")]
+    written = clinic(tmp_path, visits, rows=rows)
+    written.columns = COLUMNS | {"visits": {**COLUMNS["visits"], "remark": "text"}}
+    instead = VISITS.replace('with_id = "site.label"', 'kind = ""')
+    written.mapping = written.mapping.replace(VISITS, instead)
+    made = written.planned()
+    assert made.lines(made.plan.overrides) == [("visits", key.format(1), "kind", "noted")]
+    sheet = load_workbook(sheet_of(made, written))["visits"]
+    assert [row[0].value for row in sheet.iter_rows(min_row=2)] == [key.format(2)]
+
+
 @pytest.mark.parametrize("second", ["E2", "F2"])
 def test_what_is_given_by_hand_does_not_make_its_own_line_stale(
     tmp_path: Path, second: str
