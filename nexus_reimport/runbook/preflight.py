@@ -8,6 +8,7 @@ from nexus_reimport import checks, progress, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.checks import before, bucket
 from nexus_reimport.errors import StopError
+from nexus_reimport.intake import Intake
 from nexus_reimport.model import (
     Backup,
     Census,
@@ -116,17 +117,11 @@ class Preflight(Gated):
         as_of = intake.survey.taken_at
 
         def work() -> Plan:
-            if self.scope is Scope.RELINK:
-                return plan.relink(intake, as_of=as_of)
-            planned = plan.make(
-                intake,
-                self.settings,
-                as_of=as_of,
-                given=manual.read(self.settings.sheet, manual.kinds(intake)),
-            )
+            only_links = self.scope is Scope.RELINK
+            planned = plan.relink(intake, as_of=as_of) if only_links else self._decided(intake)
             listings.ids(planned, self.folder, self.run.folder)
             listings.values(planned, intake)
-            if self.mapping.by_hand:
+            if self.mapping.by_hand and not only_links:
                 path = self.folder / environments.SHEET
                 listings.sheet(planned, intake, self.settings, path)
             return planned
@@ -134,6 +129,11 @@ class Preflight(Gated):
         planned = self.step("plan", work)
         self.step("sample", self._sample)
         return planned
+
+    def _decided(self, intake: Intake) -> Plan:
+        """The plan of a whole reimport, with what people have given by hand."""
+        given = manual.read(self.settings.sheet, manual.kinds(intake))
+        return plan.make(intake, self.settings, as_of=intake.survey.taken_at, given=given)
 
     def check_before(self) -> Report:
         """The report of every check before; read it, then call ``rehearse``.

@@ -114,6 +114,10 @@ def _links_only(value: Plan) -> Page:
             *_left_out_shown(value, "Every record of FileMaker that was read is used."),
             plan_tables.links(value.links.values()),
             *_or_text(plan_tables.links_to_fix(value.links.values()), "No link has to be fixed."),
+            TextLine(
+                "The record lists the ids: ledger.csv. The values are only in the run's private"
+                " folder: left_out."
+            ),
             TextLine(f"Plan {value.digest}"),
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from nexus_reimport.runner.advice import (
     ROLLBACK_UNVERIFIED,
     UNVERIFIED,
 )
+from nexus_reimport.settings import SHEET
 from nexus_reimport.stages import apply
 from nexus_sandbox.postgres.server import binaries
 from support.clinic import OWNER, Clinic, planned
@@ -31,6 +33,7 @@ from support.halting import halted, nothing_left
 from support.relinking import LINKS, linked_wrongly, relinked
 from support.restoring import drop_aside, named, swap_in
 from support.rollbacks import DEV, approved, executed
+from support.values import lines
 
 __all__ = ["named"]
 
@@ -78,6 +81,14 @@ def test_relinking_alone_fixes_links_and_writes_nothing_else(
     assert run.kind == Scope.RELINK
     made = run.load(Plan)
     assert (made.entities, made.links["documents"].file.rows) == ({}, 1)
+    counts = Counter({a.entity: sum(a.left_out.values()) for a in made.accounts})
+    listed = lines(run.folder / "ledger.csv")
+    assert Counter(line["entity"] for line in listed) == counts
+    assert {line["outcome"] for line in listed} == {"left out"}
+    private = lines(run.private / "left_out" / "docs.csv")
+    ids = {line["filemaker_id"] for line in listed if line["source"] == "docs"}
+    assert {line["id"].lower() for line in private} == ids
+    assert not (run.private / SHEET).exists()
     assert {p.stem for p in run.folder.glob("*.ipynb")} == {
         "01_preflight",
         "02_execute",
