@@ -167,9 +167,28 @@ def test_a_receptionist_reads_words_and_finds_what_to_fill_in(tmp_path: Path) ->
     ]
     assert [sheet.cell(n, 1).value for n in (2, 3, 4)] == ["c", "b", "a"], "what is over comes last"
     fills = {c.coordinate: c.fill.fgColor.rgb for row in sheet.iter_rows() for c in row}
+    (allowed,) = sheet.data_validations.dataValidation
+    assert (str(allowed.sqref), allowed.formula1) == ("E2:E4", "choices!$A$1:$A$2")
     assert (fills["E2"], fills["E3"], fills["B2"]) == ("00FFF2CC", "00D9D9D9", "00000000")
     assert sheet["B2"].value == datetime(2026, 12, 1, 10), "it can be sorted and filtered by date"
     assert (sheet["F2"].number_format, sheet["G2"].number_format) == ("yyyy-mm-dd", "@")
+
+
+@pytest.mark.parametrize(
+    ("shown", "cell"),
+    [
+        ("2026-01-02", datetime(2026, 1, 2)),
+        ("2026-01-02 09:30", datetime(2026, 1, 2, 9, 30)),
+        *((text, text) for text in ("20260102", "2026-02-30", "1850-01-02", "2026-01-02 9:30")),
+        *((text, text) for text in ("2026-W01-2", "2026-01-02 09:30+11", "-", "00123", "=1+1")),
+    ],
+)
+def test_what_is_shown_is_a_date_only_if_it_is_one(tmp_path: Path, shown: str, cell: Any) -> None:
+    """Python reads dates in more forms: an insurance number of eight digits would be one."""
+    path = written(tmp_path, kind({"North": "1"}), shown)
+    assert load_workbook(path)["sites"]["B2"].value == cell
+    fill(path, "North")
+    assert [c.value for c in manual.read(path, [kind({"North": "1"})]).cells.values()] == ["1"]
 
 
 def test_a_sheet_is_printed_whole_on_a4(tmp_path: Path) -> None:
