@@ -118,6 +118,12 @@ def test_each_part_is_counted_cleared_decided_and_listed_for_itself() -> None:
     assert [c.decision for c in Side(held, fed).merger.changes()] == [None, None]
 
 
+def test_beside_what_nexus_has_stands_all_that_filemaker_has_each_once() -> None:
+    other = "0491 570 009"
+    made = Side({"phones": [{"number": MUM}]}, [mobile(other), mobile(HOME), mobile(other)])
+    assert made.merger.differences == [("key", "card.phones", MUM, f"{other}; {HOME}")]
+
+
 def test_a_part_that_is_cleared_is_counted_by_rows_and_by_values() -> None:
     held = {"phones": [{"number": MUM, "label": "Mum"}, {"number": HOME}], "email": "a@b.example"}
     made = Side(held, [email("a@b.example")], when_empty="clear")

@@ -146,6 +146,22 @@ def test_of_a_column_with_choices_one_of_them_is_asked_for(tmp_path: Path) -> No
                 manual.read(path, manual.kinds(made.intake))
 
 
+def test_a_boolean_in_words_of_its_own_is_asked_for_as_one(tmp_path: Path) -> None:
+    written = clinic(tmp_path, [visit(1, "2026-03-02")])
+    written.columns = COLUMNS | {"visits": {**COLUMNS["visits"], "kind": "boolean"}}
+    instead = VISITS.replace('with_id = "site.label"', 'kind = ""')
+    kinds = "choices = { plain = [], noted = [], odd = [] }", 'choices = { t = ["ja"], f = [] }'
+    written.mapping = written.mapping.replace(VISITS, instead).replace(*kinds)
+    written.mapping = written.mapping.replace('kind = "plain"\n', "")
+    path = sheet_of(written.planned(), written)
+    book = load_workbook(path)
+    assert not book["visits"].data_validations.dataValidation
+    book["visits"]["E2"] = "yes"
+    book.save(path)
+    made = written.planned(manual.read(path, manual.kinds(written.intake())))
+    assert [row["kind"] for row in made.rows("visits").values()] == ["t"]
+
+
 def test_what_a_rule_has_changed_was_not_given_by_hand(tmp_path: Path) -> None:
     key = "00000000-0000-4000-8000-00000000000{}"
     rows: Any = {

@@ -241,6 +241,7 @@ def test_what_says_nothing_gives_way_to_an_object(held: str | None) -> None:
         ("-0.5", "-0.50", True),
         # What a spreadsheet has made of a phone, or of a code, is another text.
         ("491570001", "0491570001", False),
+        ("491570001", " 0491570001", False),
         ("491570001.0", "0491570001", False),
         ("61491570001", "+61491570001", False),
         ("7", "007", False),

@@ -152,19 +152,19 @@ def kinds(intake: Intake) -> tuple[ByHandSheet, ...]:
 
 def _kind(intake: Intake, name: str, spec: ByHand) -> ByHandSheet:
     fed, lookups = intake.mapping.entities[spec.entity].columns, intake.survey.lookups
-    declared = {c: fed[c].choices for c in spec.columns if c in fed and fed[c].choices}
+    types = {c.name: c for c in intake.survey.columns[spec.entity] if c.name in spec.columns}
+    # A boolean takes words of its own.
+    declared = {
+        column: {choice: choice for choice in fed[column].choices}
+        for column, of_type in types.items()
+        if column in fed and fed[column].choices and of_type.stored_as != "boolean"
+    }
     rows = {c: rowfile.read(intake.folder, lookups[p]) for c, p in spec.columns.items() if p}
     return ByHandSheet(
         name=name,
         spec=spec,
-        types={c.name: c for c in intake.survey.columns[spec.entity] if c.name in spec.columns},
-        choices={
-            **{
-                column: {choice: choice for choice in choices}
-                for column, choices in declared.items()
-            },
-            **{column: _labels(lines) for column, lines in rows.items()},
-        },
+        types=types,
+        choices={**declared, **{column: _labels(lines) for column, lines in rows.items()}},
         bounded={
             column: feed.not_before
             for column, feed in fed.items()
