@@ -269,6 +269,23 @@ def test_a_whole_json_column_that_is_cleared_keeps_its_kind() -> None:
     assert made.differences == [("key", "data", ["page"], "")]
 
 
+def test_a_key_that_is_cleared_goes_alone_and_is_counted_and_listed() -> None:
+    made = merger({"data.ndis.name": {"from": "n", "when_empty": "clear"}})
+    row = {"data": '{"ndis": {"name": "x", "own": 1}, "more": 2}'}
+    after = merged(made, row, {"data.ndis.name": None})
+    assert json.loads(str(after["data"])) == {"ndis": {"own": 1}, "more": 2}
+    assert (made.changes()[0].cleared, made.changes()[0].gone) == (1, 1)
+    assert made.differences == [("key", "data.ndis.name", "x", "")]
+
+
+@pytest.mark.parametrize("held", ["null", '""', "[]", "{}"])
+def test_a_key_that_says_nothing_is_filled_and_is_no_difference(held: str) -> None:
+    made = merger({"data.n": {"from": "n"}}, **{"*": "nexus"})
+    after = merged(made, {"data": f'{{"n": {held}}}'}, {"data.n": "x"})
+    assert json.loads(str(after["data"])) == {"n": "x"}
+    assert (made.changes()[0].filled, made.changes()[0].different, made.differences) == (1, 0, [])
+
+
 # ---------------------------------------------------------------- what is counted of which row
 
 
