@@ -237,7 +237,9 @@ def plan(
             )
             counts["reachable_after"] += len(members) * (final in owners.after)
             counts["elsewhere"] += len(members) * (linked == "elsewhere")
-            counts["right_already"] += len(members) * bool(target and not why)
+            counts["right_already"] += len(members) * (
+                linked == "owner" and members[0].object == target
+            )
     return LinkPlan(
         attachment=name,
         table=spec.link_table,

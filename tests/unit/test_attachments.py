@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,35 @@ def test_what_hangs_on_nothing_and_nobody_can_place_stays_so(tmp_path: Path) -> 
     made, rows = planned(tmp_path, member("1", None, None))
     assert rows == []
     assert made.reachable_after == 0
+
+
+@pytest.mark.parametrize(
+    ("object", "content_type", "why"),
+    [
+        ("a", "7", ""),
+        ("b", "7", "another owner"),
+        ("gone", "7", "dangling"),
+        (None, "7", "unlinked"),
+        (None, None, "unlinked"),
+        ("gone", "8", "dangling"),  # at a row of another kind, which is gone
+        ("x", "8", "elsewhere"),
+        ("a", "8", "dangling"),
+        ("a", "9", "elsewhere"),  # of what there is no entity nobody knows what it points at
+    ],
+)
+def test_a_link_is_fixed_by_what_is_wrong_with_it_and_one_to_something_else_stays(
+    tmp_path: Path, object: str | None, content_type: str | None, why: str
+) -> None:
+    owners = replace(OWNERS, live_elsewhere={"7": frozenset("ab"), "8": frozenset("x")})
+    one = member("1", object, "A")._replace(content_type=content_type)
+    made = attachments.plan("images", BATCHES, [one, one], owners, tmp_path)
+    is_fixed = why not in ("", "elsewhere")
+    assert made.fixed == ({why: 1} if is_fixed else {})
+    lines = [("batch", "a", "7")] if is_fixed else []
+    assert list(rowfile.read(tmp_path, made.file)) == lines
+    assert (made.elsewhere, made.right_already) == (2 * (why == "elsewhere"), 2 * (why == ""))
+    is_ours = why in ("", "another owner")
+    assert (made.reachable_before, made.reachable_after) == (2 * is_ours, 2 * (why != "elsewhere"))
 
 
 # ---------------------------------------------------------------- whose a file is
@@ -205,6 +235,23 @@ def test_a_batch_is_moved_only_if_all_its_images_are_of_one_person(
     links = of_images(tmp_path, *batch).plan.links["images"]
     assert links.split_groups == (("B",) if is_torn else ())
     assert links.fixed == ({} if is_torn else {"another owner": 1})
+
+
+@pytest.mark.parametrize(
+    ("second", "is_torn"),
+    [("I8", False), ("I2", True), ("I4", True), ("I5", True), ("I3", False), ("I0", False)],
+)
+@pytest.mark.parametrize("linked", [None, "99"])
+def test_a_batch_of_nobody_gets_the_only_person_that_filemaker_names(
+    tmp_path: Path, linked: str | None, second: str, is_torn: bool
+) -> None:
+    batch: list[Row] = [
+        {"fid": f, "path": "", "object": linked, "batch": "B"} for f in ("I1", second)
+    ]
+    made = of_images(tmp_path, *batch)
+    links = made.plan.links["images"]
+    assert links.split_groups == (("B",) if is_torn else ())
+    assert made.lines(links.file) == ([] if is_torn else [("B", "1", "")])
 
 
 def test_without_a_reimport_the_row_that_carries_an_id_counts_and_then_the_noted_one(
