@@ -224,6 +224,20 @@ def test_each_record_of_an_image_has_its_line(tmp_path: Path) -> None:
     assert (links.right_already, links.fixed) == (1, {"unlinked": 2})
 
 
+def test_of_two_files_of_one_record_the_one_that_carries_its_id_is_in_its_line(
+    tmp_path: Path,
+) -> None:
+    made = of_images(
+        tmp_path,
+        {"fid": None, "path": "bulk/11.jpg", "object": None},
+        {"fid": "I1", "path": None, "object": None},
+    )
+    (line,) = [line for line in made.ledger if line[4] == "I1"]
+    assert line == ("images", "images", "linked", None, "I1", "K1")
+    fixed = {key: to for key, to, _ in made.lines(made.plan.links["images"].file)}
+    assert fixed == {"K0": "1", "K1": "1"}, "both are of that person"
+
+
 @pytest.mark.parametrize(
     ("second", "is_torn"),
     [("I8", False), ("I2", True), ("I4", True), ("I5", True), ("I3", True), ("I0", True)],
