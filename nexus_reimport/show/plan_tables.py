@@ -175,7 +175,7 @@ def changes(entities: tuple[EntityPlan, ...]) -> ShownTable:
         )
         for e in entities
         for c in e.changes
-        if c.filled or c.different or c.cleared
+        if c.filled or c.different or c.cleared or c.gone
     ]
     return table(
         "Values that change in rows that stay: number of rows by column, or by part of a card;"

@@ -13,6 +13,7 @@ from nexus_reimport import show
 from nexus_reimport.errors import InDoubt, ReimportError
 from nexus_reimport.model import (
     Applied,
+    ColumnChange,
     Drift,
     NewerDecision,
     Proposal,
@@ -26,6 +27,7 @@ from nexus_reimport.record.lock import RUNNER_VARIABLE
 from nexus_reimport.record.search import identifiers
 from nexus_reimport.record.search.identifiers import Identifiers
 from nexus_reimport.record.search.sweep import Sweep
+from nexus_reimport.show import plan_tables
 from nexus_reimport.show.failure import failure
 from nexus_reimport.show.page import Marked, Page, TextLine, Tone, cell_text, equal, listed, table
 from support.markup import heading_levels, tags
@@ -448,6 +450,14 @@ def test_a_plan_warns_before_its_tables() -> None:
     assert "2 values of FileMaker did not fit" in before_tables
     assert "84 rows need a value that only a person knows (84 clinics)" in before_tables
     assert "rows that are purged as “not in FileMaker”: 12 of 12 stay" in before_tables
+
+
+@pytest.mark.parametrize("count", ["filled", "different", "cleared", "gone"])
+def test_a_column_of_which_any_value_changes_or_goes_is_in_the_table(count: str) -> None:
+    """Such as the first of two values under one key, where its document is written anew."""
+    changes = ColumnChange("data.n", **{count: 1}), ColumnChange("data.m", kept=1, same=1)
+    shown = plan_tables.changes((replace(PATIENTS, changes=changes),))
+    assert [row[1] for row in shown.rows] == ["data.n"]
 
 
 def test_a_decision_against_a_rule_is_a_warning() -> None:
