@@ -233,7 +233,7 @@ def plan(
             counts["owner_unknown"] += sum(m.known and m.owner is None for m in members)
             counts["not_in_filemaker"] += sum(not m.known for m in members)
             counts["reachable_before"] += len(members) * (
-                linked == "owner" and members[0].object in owners.before
+                _is_of_owner(members[0], owners) and members[0].object in owners.before
             )
             counts["reachable_after"] += len(members) * (final in owners.after)
             counts["elsewhere"] += len(members) * (linked == "elsewhere")
@@ -292,11 +292,15 @@ def _linked(placed: Placed, owners: Owners) -> str:
     if placed.object is None:
         return "unlinked"
     # The database has no foreign key for a generic link, so it can point at a row that is gone.
-    of_owner = owners.content_type is None or placed.content_type == str(owners.content_type)
-    if of_owner:
+    if _is_of_owner(placed, owners):
         return "owner" if placed.object in owners.after else "dangling"
     others = owners.live_elsewhere.get(placed.content_type or "")
     return "dangling" if others is not None and placed.object not in others else "elsewhere"
+
+
+def _is_of_owner(placed: Placed, owners: Owners) -> bool:
+    """Whether a link means a row of the owner's entity."""
+    return owners.content_type is None or placed.content_type == str(owners.content_type)
 
 
 def _why(linked: str, target: str | None, current: str | None) -> str:

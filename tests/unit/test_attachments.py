@@ -96,6 +96,26 @@ def test_a_link_is_fixed_by_what_is_wrong_with_it_and_one_to_something_else_stay
     assert (made.reachable_before, made.reachable_after) == (2 * is_ours, 2 * (why != "elsewhere"))
 
 
+@pytest.mark.parametrize(
+    ("object", "content_type", "before", "after"),
+    [
+        ("old", "7", 1, 0),
+        ("a", "7", 1, 1),
+        ("new", "7", 0, 1),
+        ("old", "8", 0, 0),
+        (None, "7", 0, 0),
+    ],
+)
+def test_a_file_whose_person_goes_was_reachable_before(
+    tmp_path: Path, object: str | None, content_type: str, before: int, after: int
+) -> None:
+    """Else a check would not miss it, where the mapping does not name the link as a reference."""
+    owners = replace(OWNERS, before=frozenset({"a", "old"}), after=frozenset({"a", "new"}))
+    one = member("1", object, None)._replace(content_type=content_type)
+    made = attachments.plan("images", BATCHES, [one], owners, tmp_path)
+    assert (made.reachable_before, made.reachable_after) == (before, after)
+
+
 # ---------------------------------------------------------------- whose a file is
 
 IMAGES = """
