@@ -226,6 +226,7 @@ class LinkPlan:
     reachable_before: int
     reachable_after: int
     split_groups: tuple[str, ...] = ()  # groups whose members belong to several owners
+    lost: tuple[str, ...] = ()  # those that are reachable before, and not after
 
 
 class Scope(StrEnum):

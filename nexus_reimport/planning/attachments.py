@@ -213,7 +213,7 @@ def plan(
     """The links to be fixed, and their row file: key of the linking row, object, type."""
     fixed: Counter[str] = Counter()
     counts: Counter[str] = Counter()
-    split_groups = []
+    split_groups, lost = list[str](), list[str]()
     content_type = "" if owners.content_type is None else str(owners.content_type)
     with rowfile.writer(folder / f"links_{name}.parquet", LINK_COLUMNS) as out:
         for link_key, members in _groups(placed, folder):
@@ -232,10 +232,11 @@ def plan(
             counts["placed"] += sum(m.owner is not None for m in members)
             counts["owner_unknown"] += sum(m.known and m.owner is None for m in members)
             counts["not_in_filemaker"] += sum(not m.known for m in members)
-            counts["reachable_before"] += len(members) * (
-                _is_of_owner(members[0], owners) and members[0].object in owners.before
-            )
+            was_reachable = _is_of_owner(members[0], owners) and members[0].object in owners.before
+            counts["reachable_before"] += len(members) * was_reachable
             counts["reachable_after"] += len(members) * (final in owners.after)
+            if was_reachable and final not in owners.after:
+                lost += [m.key for m in members]
             counts["elsewhere"] += len(members) * (linked == "elsewhere")
             counts["right_already"] += len(members) * (
                 linked == "owner" and members[0].object == target
@@ -254,6 +255,7 @@ def plan(
         reachable_before=counts["reachable_before"],
         reachable_after=counts["reachable_after"],
         split_groups=tuple(split_groups),
+        lost=tuple(lost),
     )
 
 

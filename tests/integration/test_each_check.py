@@ -60,6 +60,10 @@ entity, link = partial(planned, "entities"), partial(planned, "links")
             "no_attachment_is_lost_by_the_plan",
             link("documents", lambda one: replace(one, reachable_after=one.reachable_before - 1)),
         ),
+        (
+            "no_attachment_is_lost_by_the_plan",
+            link("documents", lambda one: replace(one, lost=("7",))),
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -112,8 +112,10 @@ def test_a_file_whose_person_goes_was_reachable_before(
     """Else a check would not miss it, where the mapping does not name the link as a reference."""
     owners = replace(OWNERS, before=frozenset({"a", "old"}), after=frozenset({"a", "new"}))
     one = member("1", object, None)._replace(content_type=content_type)
-    made = attachments.plan("images", BATCHES, [one], owners, tmp_path)
-    assert (made.reachable_before, made.reachable_after) == (before, after)
+    found = member("2", None, "A")._replace(link_key="another", owner="new")
+    made = attachments.plan("images", BATCHES, [one, found], owners, tmp_path)
+    assert (made.reachable_before, made.reachable_after) == (before, after + 1)
+    assert made.lost == (("1",) if before and not after else ())
 
 
 # ---------------------------------------------------------------- whose a file is

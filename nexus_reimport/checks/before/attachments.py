@@ -121,4 +121,7 @@ def no_attachment_is_lost_by_the_plan(before: Before) -> Finding:
         for name, p in before.plan.links.items()
         if p.reachable_after < p.reachable_before
     ]
-    return Finding(max(1, sum(p.rows for p in before.plan.links.values())), fewer)
+    # By their ids too: as many others may belong to a patient for the first time.
+    lost = [f"{name} {key}" for name, p in before.plan.links.items() for key in p.lost]
+    looked = sum(p.rows for p in before.plan.links.values())
+    return Finding(max(1, looked), [*fewer, *lost])
