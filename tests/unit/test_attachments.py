@@ -241,6 +241,8 @@ def test_each_record_of_an_image_has_its_line(tmp_path: Path) -> None:
         "I8": ("linked", None, "K4"),
         "I9": nowhere,
     }
+    (account,) = (a for a in made.plan.accounts if a.source == "images")
+    assert (account.records, account.linked, account.loaded) == (9, 3, 0)
     links = made.plan.links["images"]
     assert (links.placed, links.owner_unknown, links.not_in_filemaker) == (3, 2, 2)
     assert (links.right_already, links.fixed) == (1, {"unlinked": 2})

@@ -485,6 +485,28 @@ def test_each_record_has_its_line_and_its_sum(tmp_path: Path) -> None:
     assert (held["name"], held["born"], held["card"]) == (1, 1, 2)
 
 
+def test_a_record_that_is_only_looked_up_has_its_line_and_its_sum(tmp_path: Path) -> None:
+    wards = [{"id": "W1", "site": "North"}, {"id": "W2", "site": ""}]
+    made = written(tmp_path, records={"people": [ONE], "wards": wards}).planned()
+    assert made.ledger[1:] == [("wards", "", "looked up", None, w, None) for w in ("W1", "W2")]
+    *_, of_wards = made.plan.accounts
+    assert (of_wards.source, of_wards.records, of_wards.looked_up) == ("wards", 2, 2)
+    assert of_wards.adds_up
+
+
+def test_a_rule_without_a_budget_may_leave_out_no_record(tmp_path: Path) -> None:
+    budgets = "at_most = { owner_not_loaded = 0.5, holds_nothing = 0.25 }"
+    details = [
+        {"id": "D1", "of": "P9", "kind": "phone", "value": "0401 234 567"},
+        {"id": "D2", "of": "P1", "kind": "phone", "value": ""},
+    ]
+    records = {"people": [ONE], "details": details}
+    made = declared(tmp_path, (budgets, ""), records=records).planned()
+    of_details = made.plan.accounts[-1]
+    assert [*of_details.left_out.items()] == [("holds_nothing", 1), ("owner_not_loaded", 1)]
+    assert of_details.budgets == {"holds_nothing": 0, "owner_not_loaded": 0}
+
+
 def test_after_a_page_of_records_that_are_left_out_the_next_one_is_read(tmp_path: Path) -> None:
     visits = [{"id": f"V{n}", "of": ""} for n in range(rowfile.BATCH)]
     records = {"people": [person(1, seen="2025-07-01 09:00")], "visits": [*visits, visit(99_999)]}

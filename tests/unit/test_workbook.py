@@ -253,7 +253,8 @@ def test_choices_that_show_alike_are_told_apart(tmp_path: Path) -> None:
         ("Präsenz", "3"),
         (unicodedata.normalize("NFD", "Präsenz"), "4"),
     ]
-    labels = _labels((key, name) for name, key in rows)
+    nameless: list[tuple[str | None, str | None]] = [("8", None), ("8", ""), (None, "East")]
+    labels = _labels([*((key, name) for name, key in rows), *nameless])
     assert sorted(labels.values()) == sorted(key for _, key in rows)
     assert {k: v for v, k in labels.items()}[f"{key}2"] == f"North\ufffd ({key}2)"
     one = kind(labels, site_id="text")
@@ -401,6 +402,21 @@ def test_what_we_wrote_into_a_cell_counts_only_once_a_person_has_changed_it(tmp_
     assert read() == {"1": ("new", False), "2": ("new", False)}
 
 
+def test_what_we_wrote_into_another_line_counts_as_given_by_a_person(tmp_path: Path) -> None:
+    """Copied with its hidden cells, a value of one patient must be judged in another's line."""
+    one, path = kind(note="text"), tmp_path / "manual.xlsx"
+    given = SheetRow("1", ("a",), {"note": "given before"}, frozenset({"note"}))
+    other = SheetRow("2", ("b",), {"note": None})
+    manual.write(path, [(one, [given, other])])
+    book = load_workbook(path)
+    for column in "CD":
+        book["sites"][f"{column}3"].value = book["sites"][f"{column}2"].value
+    book.save(path)
+    cells = {key: cell for (_, key, _), cell in manual.read(path, [one]).cells.items()}
+    assert {key: cell.untouched for key, cell in cells.items()} == {"1": True, "2": False}
+    assert cells["2"].mark == given.mark != other.mark, "so its line is stale"
+
+
 def test_a_choice_that_was_given_before_stays_whatever_it_is_called_by_now(tmp_path: Path) -> None:
     path = tmp_path / "manual.xlsx"
     line = SheetRow("1", ("a",), {"site_id": "7"}, frozenset({"site_id"}))
@@ -413,6 +429,9 @@ def test_a_choice_that_was_given_before_stays_whatever_it_is_called_by_now(tmp_p
     assert (cell.value, cell.untouched) == ("7", False)
 
 
+ROUNDED = "is a number that may differ from what is shown"
+
+
 @pytest.mark.parametrize(
     ("column", "cell", "value"),
     [
@@ -421,6 +440,8 @@ def test_a_choice_that_was_given_before_stays_whatever_it_is_called_by_now(tmp_p
         (("varchar", 4), "fives", "longer than 4 characters"),
         (("integer", None), "7", "7"),
         (("integer", None), "7.5", "not a whole number"),
+        (("text", None), -7, "-7"),
+        (("text", None), -(10**15), f"{ROUNDED}: format the cell as text"),
         (("boolean", None), "yes", "t"),
         (("boolean", None), "maybe", "neither yes nor no"),
         (("date", None), date(2026, 1, 31), "2026-01-31"),
