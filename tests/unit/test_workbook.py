@@ -295,6 +295,19 @@ def test_columns_may_be_moved_added_and_hidden_and_lines_filtered(tmp_path: Path
         manual.read(path, [one])
 
 
+@pytest.mark.parametrize("shown", ["person_id.note", "person_id.site_id", "note", "site_id"])
+def test_what_is_shown_and_what_is_asked_for_are_never_called_alike(
+    tmp_path: Path, shown: str
+) -> None:
+    one = kind(note="text", site_id="text")
+    one = replace(one, spec=one.spec.model_copy(update={"show": (shown,)}))
+    path = written(tmp_path, one, "a")
+    fill(path, "x")
+    fill(path, "y", column=4)
+    given = {column: c.value for (_, _, column), c in manual.read(path, [one]).cells.items()}
+    assert given == {"note": "x", "site_id": "y"}
+
+
 def moved_up(sheet: Any) -> None:
     """A line is deleted as far as it is seen, without the hidden cells at both ends."""
     sheet.move_range("B3:C3", rows=-1)

@@ -207,9 +207,13 @@ def titles_of(kind: ByHandSheet) -> tuple[str, ...]:
 
 
 def titles_shown(kind: ByHandSheet) -> tuple[str, ...]:
-    """The heads of what is shown."""
+    """The heads of what is shown; none is one that a column to fill in has, or had once."""
+    taken = {name_key(name) for both in titles_asked(kind).items() for name in both}
     words = ((place, in_words(kind, place)) for place in kind.spec.show)
-    return tuple(f"{word} (as it is)" if p in kind.columns else word for p, word in words)
+    return tuple(
+        f"{word} (as it is)" if place in kind.columns or name_key(word) in taken else word
+        for place, word in words
+    )
 
 
 def titles_asked(kind: ByHandSheet) -> dict[str, str]:
