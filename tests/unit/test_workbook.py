@@ -256,7 +256,9 @@ def test_choices_that_show_alike_are_told_apart(tmp_path: Path) -> None:
     nameless: list[tuple[str | None, str | None]] = [("8", None), ("8", ""), (None, "East")]
     labels = _labels([*((key, name) for name, key in rows), *nameless])
     assert sorted(labels.values()) == sorted(key for _, key in rows)
-    assert {k: v for v, k in labels.items()}[f"{key}2"] == f"North\ufffd ({key}2)"
+    by_key = {v: k for k, v in labels.items()}
+    assert by_key[f"{key}1"] == "North\ufffd (01234567)", "as short as can be told apart"
+    assert by_key[f"{key}2"] == f"North\ufffd ({key}2)"
     one = kind(labels, site_id="text")
     path = written(tmp_path, one, *"abcdefgh")
     fill(path, *labels)
@@ -383,6 +385,14 @@ def test_each_sheet_is_of_a_kind_however_it_is_spelt_and_no_other_is_taken(tmp_p
     ):
         manual.read(path, [one])
     assert manual.read(tmp_path / "none.xlsx", [one]) == manual.Given()
+
+
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u200b", "\n", "_x000D_"])
+def test_a_cell_in_which_nobody_sees_anything_is_empty(tmp_path: Path, blank: str) -> None:
+    one = kind(note="text")
+    path = written(tmp_path, one, "a", "b")
+    fill(path, blank, "x")
+    assert [key for _, key, _ in manual.read(path, [one]).cells] == ["2"]
 
 
 def test_a_row_is_known_by_its_id_in_any_case_and_by_its_entity(tmp_path: Path) -> None:
