@@ -10,6 +10,7 @@ import pytest
 from nexus_reimport import runbook
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Plan
+from nexus_reimport.record import Verdict
 from support.clinic import ROLE, Clinic
 from support.verifying import FIRST, failed, verified
 
@@ -116,6 +117,21 @@ def test_the_row_of_an_earlier_run_must_stay_what_it_was(
     assert failed(verified(second))[ROW].sample == (f"{first.run.id} is changed",)
     clinic.do(f"DELETE FROM nexus_reimport.runs WHERE run = '{first.run.id}'", role=ROLE)
     assert failed(verified(second))[ROW].sample == (f"{first.run.id} is gone",)
+
+
+def test_a_server_whose_clock_was_set_back_since_the_earlier_run_stops_no_later_one(
+    done: tuple[Clinic, runbook.Runbook],
+) -> None:
+    """No run could be verified until the clock had come to the time of the earlier COMMIT again."""
+    clinic, _ = done
+    later = "UPDATE nexus_reimport.runs SET committed_at = committed_at + interval '{} h' WHERE {}"
+    clinic.do(later.format(24 * 365, "true"), role=ROLE)
+    second = clinic.whole(dry=True)
+    assert not failed(verified(second)).keys() & {ROW}
+    assert second.run.verdict() is Verdict.COMPLETE
+    clinic.do(later.format(13, f"run = '{second.run.id}'"), role=ROLE)
+    (told,) = failed(verified(second))[ROW].sample
+    assert told == f"{second.run.id}: committed_at: 12 hours and more off this machine's clock"
 
 
 def test_a_plan_that_was_changed_after_the_commit_is_not_what_rows_are_compared_with(
