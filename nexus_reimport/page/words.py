@@ -63,12 +63,13 @@ def moment(at: datetime, zone: ZoneInfo) -> str:
 
 
 def ago(at: datetime, now: datetime | None = None) -> str:
-    """``3 days ago``, ``12 minutes ago``, ``just now``."""
+    """``3 days ago``, ``12 minutes ago``, ``just now``; of a clock that was set back, how much."""
     seconds = ((now or datetime.now(UTC)) - at).total_seconds()
+    where = "ago" if seconds > 0 else "ahead of this machine's clock"
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        count = int(seconds // length)
+        count = int(abs(seconds) // length)
         if count:
-            return f"{count} {unit if count == 1 else unit + 's'} ago"
+            return f"{count} {unit if count == 1 else unit + 's'} {where}"
     return "just now"
 
 

@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -96,6 +96,8 @@ def _begin(
     names["environment_file"] = private.sha256_of(file) if file.is_file() else ""
     last = chain.last(settings.records_folder)
     names["after"] = str(last.sequence if last else 0)
+    turns = (_opened(earlier.bag).turn for earlier in open_runs(settings))
+    names["turn"] = str(max(turns, default=0) + 1)
     facts = {**names, "kind": kind, "who": getpass.getuser(), "name": name, "closed": closed}
     new_run.journal(Event.OPENED, **facts, **where)
     if undoes:
@@ -254,30 +256,43 @@ def without_journal(settings: Settings) -> list[Path]:
     return [folder for folder in named if folder.name not in known]
 
 
-def _order(folder: Path) -> tuple[int, bool, bool, str]:
+def _order(folder: Path) -> tuple[int, bool, int, int, str]:
     """No clock: where one was set back, a later run has an earlier name."""
     if bag.is_sealed(folder):
         link = chain.of(folder)
-        return link.sequence if link else 0, False, False, folder.name
-    after, undoes = _opened_after(folder)
-    return after, True, bool(undoes), folder.name
+        return link.sequence if link else 0, False, 0, 0, folder.name
+    opened = _opened(folder)
+    undone = chain.of(folder.parent / opened.undoes) if opened.undoes else None
+    behind = max(opened.after, undone.sequence if undone else 0)
+    return behind, True, opened.after, opened.turn, folder.name
 
 
-def _opened_after(folder: Path) -> tuple[int, str]:
-    """The number of the record behind which the open run in ``folder`` stands; what it undoes.
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What an open run stands behind: by its number, the last record when it was opened.
 
-    It is the last one when the run was opened; for a rollback that of the run that it undoes, which
-    may have been sealed since. One that does not say it, or cannot be read, counts as the latest:
-    somebody should look at it.
+    A rollback stands behind the run that it ``undoes``, which may have been sealed since. Its
+    ``turn`` is one more than that of any run that was open beside it.
+    """
+
+    after: int
+    turn: int
+    undoes: str
+
+
+def _opened(folder: Path) -> _Opened:
+    """By the first lines of its journal. One that does not say it, or cannot be read, counts as the
+    latest: somebody should look at it.
     """
     try:
         with (folder / bag.PAYLOAD / JOURNAL).open("rb") as file:
             opened, second = (json.loads(file.readline() or b"{}") for _ in range(2))
-        after, undoes = int(opened["after"]), str(second.get("undoes", ""))
+        undoes = str(second.get("undoes", ""))
+        is_name = naming.RUN.fullmatch(undoes)
+        turn = int(opened.get("turn", 0))  # an older version has written none
+        return _Opened(int(opened["after"]), turn, undoes if is_name else "")
     except _UNREADABLE:
-        return sys.maxsize, ""
-    undone = chain.of(folder.parent / undoes) if naming.RUN.fullmatch(undoes) else None
-    return max(after, undone.sequence if undone else 0), undoes
+        return _Opened(sys.maxsize, 0, "")
 
 
 def former(settings: Settings) -> list[tuple[Path, bool]]:

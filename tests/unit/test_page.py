@@ -349,6 +349,9 @@ def test_numbers_times_and_names_are_written_as_people_read_them() -> None:
     now = START + timedelta(days=3)
     assert words.ago(START, now) == "3 days ago"
     assert words.ago(START, START + timedelta(hours=1)) == "1 hour ago"
+    assert words.ago(START, START - timedelta(seconds=5)) == "just now"  # "-1 days ago" it said
+    ahead = "3 hours ahead of this machine's clock"
+    assert words.ago(START, START - timedelta(hours=3, minutes=5)) == ahead
     assert words.page_name("data/01_preflight-2.html") == "preflight 2"
 
 

@@ -323,6 +323,39 @@ def test_a_rollback_that_could_not_be_sealed_stands_behind_the_run_that_it_undid
     assert record.every(known)[:3] == [first, undone, back]
 
 
+def not_clean(known: settings.Settings, kind: str = "reimport", undoes: str = "") -> record.Run:
+    """A run that cannot be sealed: it holds what must not be in a record."""
+    run = record.create(known, kind, undoes=undoes)
+    (run.folder / "note.txt").write_text(known.postgres.password.get_secret_value())
+    return run
+
+
+def test_of_two_open_runs_the_later_one_is_the_last_whatever_the_clock_said(
+    known: settings.Settings,
+) -> None:
+    """Their order was that of their names: a time, and within one second what was drawn."""
+    stuck = not_clean(known)
+    ahead = f"20990101T000000Z{stuck.id[-5:]}"
+    for folder in (stuck.bag, stuck.private):
+        folder.rename(folder.with_name(ahead))
+    ids = [ahead]
+    for _ in range(6):
+        ids.append(not_clean(known).id)
+        assert [run.id for run in record.every(known)] == ids
+
+
+def test_a_run_is_the_last_one_after_a_rollback_that_could_not_be_sealed(
+    known: settings.Settings,
+) -> None:
+    """``status`` went on with the rollback, and said nothing of the preflight that waited."""
+    undone = record.create(known)
+    undone.journal(Event.COMMITTED)
+    back = not_clean(known, "rollback", undone.id)
+    undone.seal()
+    newer = record.create(known)
+    assert record.every(known) == [undone, back, newer]
+
+
 def test_a_folder_in_the_place_of_the_note_keeps_a_record_open_until_it_is_gone(
     known: settings.Settings,
 ) -> None:
