@@ -16,8 +16,8 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,12 @@ from nexus_reimport.errors import (
 )
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import Run, journal, lock
+from nexus_reimport.record import Run, journal, lock, runs
 from nexus_reimport.settings import Settings
 
 FOLDER = "page"  # in the environment's private folder
 LINES = 30  # of a log, at its end
+_STAMP = "%Y%m%dT%H%M%S%fZ"
 _OURS = ("JUPYTER_", "JPY_", lock.RUNNER_VARIABLE)  # of the page's own, and no command's
 NAMES = {
     "dry-run": "Dry run",
@@ -58,6 +59,8 @@ class Command:
     pid: int  # 0 where the page was killed before it knew
     cancelled_by: str | None = None  # None: nobody has cancelled it
     seen_by: str | None = None  # that it has failed; None: nobody has said so
+    # Run -> the bytes of its journal when the command was started: by no clock.
+    journals: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -126,6 +129,7 @@ def _read(log: Path) -> Command:
         pid=int(fields.get("pid", 0)),
         cancelled_by=fields.get("cancelled_by"),
         seen_by=fields.get("seen_by"),
+        journals=fields.get("journals", {}),
     )
 
 
@@ -137,6 +141,7 @@ def _write(command: Command) -> None:
         "pid": command.pid,
         "cancelled_by": command.cancelled_by,
         "seen_by": command.seen_by,
+        "journals": dict(command.journals),
     }
     private.replace(command.log.with_suffix(".json"), json.dumps(fields).encode() + b"\n")
 
@@ -199,8 +204,9 @@ def _start(settings: Settings, action: str, arguments: Sequence[str], by: str) -
             raise _busy(settings, None)
         refuse_second(settings)
         now = datetime.now(UTC)
-        log = folder / f"{now:%Y%m%dT%H%M%S%f}Z-{action}.log"
-        command = Command(log, action, by, now, 0)
+        log = folder / f"{_stamp(folder, now)}-{action}.log"
+        journals = {run.id: run.journal_size() for run in runs.every(settings)}
+        command = Command(log, action, by, now, 0, journals=journals)
         try:
             _write(command)
             process = _spawn(log, arguments)
@@ -213,6 +219,22 @@ def _start(settings: Settings, action: str, arguments: Sequence[str], by: str) -
             _write(command)
     threading.Thread(target=process.wait, daemon=True, name=f"reaps {process.pid}").start()
     return command
+
+
+def _stamp(folder: Path, now: datetime) -> str:
+    """The beginning of a log's name, behind that of each that is there: they stand in their order.
+
+    The clock may have been set back since.
+    """
+    stamps = (path.name.partition("-")[0] for path in folder.glob("*.log"))
+    last = max(stamps, default="")
+    stamp = now.strftime(_STAMP)
+    if stamp > last:
+        return stamp
+    try:
+        return (datetime.strptime(last, _STAMP) + timedelta(microseconds=1)).strftime(_STAMP)
+    except (ValueError, OverflowError):  # no name of ours
+        return stamp
 
 
 def _spawn(log: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -103,7 +103,8 @@ class Desk:
             self.forget_look()
         for reading in (self.status, self.connections):
             # Of the last try: one that failed is tried again too, and not with each look.
-            old = reading.tried is not None and datetime.now(UTC) - reading.tried > OLD
+            # Far from now on either side: a clock that was set back would keep it for hours.
+            old = reading.tried is not None and abs(datetime.now(UTC) - reading.tried) > OLD
             of_the_run = has_changed and (reading is self.status or not busy)
             if reading.is_new or old or of_the_run:
                 reading.begin()

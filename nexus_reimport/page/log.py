@@ -105,7 +105,7 @@ def _lines(entries: Sequence[Entry]) -> Iterator[Line]:
         stage = naming.stage(entry.stage)
         if step and entry.event in (Event.STEP, Event.COMMITTING, Event.FINISHED, Event.FAILED):
             if entry.event is not Event.FAILED:
-                yield _step(step, entry.at)
+                yield _step(step, entry)
             step = None
         match entry.event:
             case Event.STARTED:
@@ -124,14 +124,14 @@ def _lines(entries: Sequence[Entry]) -> Iterator[Line]:
         yield Line(step.at, naming.stage(step.stage), f"{step.text('step')} begins")
 
 
-def _step(step: Entry, until: datetime) -> Line:
-    spent = (until - step.at).total_seconds()
-    return Line(until, naming.stage(step.stage), f"{step.text('step')} finished", "", spent)
+def _step(step: Entry, end: Entry) -> Line:
+    words = f"{step.text('step')} finished"
+    return Line(end.at, naming.stage(step.stage), words, "", end.after(step.at))
 
 
 def _since(began: dict[str, datetime], entry: Entry) -> float | None:
     start = began.pop(entry.stage, None)
-    return None if start is None else (entry.at - start).total_seconds()
+    return None if start is None else entry.after(start)
 
 
 def _other(entry: Entry, stage: str) -> Iterator[Line]:
@@ -187,7 +187,7 @@ def stages(entries: Sequence[Entry], of: Sequence[str]) -> list[Stage]:
                 last.event or Event.STEP, "at-work"
             )
             ended = state in ("good", "bad")
-            seconds = (last.at - starts[-1].at).total_seconds() if ended and starts else None
+            seconds = last.after(starts[-1].at) if ended and starts else None
         stages.append(Stage(naming.stage(name), state, seconds))
     return stages
 
@@ -249,7 +249,8 @@ def _worked(entries: Sequence[Entry], since: datetime, until: datetime) -> float
         for one, later in pairwise(of_then)
         if later.event is Event.STARTED
     ]
-    return (until - since).total_seconds() - sum(wait for wait in waits if wait > _BETWEEN)
+    worked = (until - since).total_seconds() - sum(wait for wait in waits if wait > _BETWEEN)
+    return max(worked, 0.0)
 
 
 def _end(earlier: Sequence[Entry], of: Sequence[str]) -> datetime | None:

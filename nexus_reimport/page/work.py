@@ -13,7 +13,7 @@ from nexus_reimport.page import commands, log
 from nexus_reimport.page.commands import Command
 from nexus_reimport.page.log import Line, Progress, Stage
 from nexus_reimport.record import Run, Verdict, lock, moment
-from nexus_reimport.record.journal import JOURNAL, Entry
+from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.moment import Moment
 from nexus_reimport.settings import Settings
 
@@ -95,8 +95,8 @@ def failed_commands(settings: Settings) -> list[Failed]:
         for command in commands.latest_of_each(settings)
         if not command.is_at_work
         and command.seen_by is None
-        and not _is_told(command, runs := _written_since(settings, command.at))
-        and not _is_superseded(command, runs)
+        and not _is_told(command, since := _written_since(settings, command))
+        and not _is_superseded(command, since)
     ]
 
 
@@ -118,29 +118,27 @@ def _how(settings: Settings, command: Command) -> str:
     return f"cancelled{by} before it had begun"
 
 
-def _written_since(settings: Settings, at: datetime) -> list[Run]:
-    """The runs whose journals were written to since then: there may be one for each night."""
-    journals = ((run, run.folder / JOURNAL) for run in record.every(settings))
-    return [run for run, path in journals if path.stat().st_mtime > (at - _SLACK).timestamp()]
+def _written_since(settings: Settings, command: Command) -> list[tuple[Run, list[Entry]]]:
+    """The runs whose journals are longer than when it was started, and the lines that came since.
+
+    By their length: there may be a run for each night, and a clock may have been set back.
+    """
+    sizes = ((run, command.journals.get(run.id, 0)) for run in record.every(settings))
+    return [(run, run.events_after(size)) for run, size in sizes if run.journal_size() > size]
 
 
-def _is_told(command: Command, runs: Sequence[Run]) -> bool:
+def _is_told(command: Command, since: Sequence[tuple[Run, list[Entry]]]) -> bool:
     """Whether a run that the command has worked on tells how it ended."""
     text = command.whole_text()
     ended = command.last_said_at + _SLACK
     return any(
-        run.id in text and any(command.at <= entry.at <= ended for entry in run.events())
-        for run in runs
+        run.id in text and any(entry.at <= ended for entry in entries) for run, entries in since
     )
 
 
-def _is_superseded(command: Command, runs: Sequence[Run]) -> bool:
+def _is_superseded(command: Command, since: Sequence[tuple[Run, list[Entry]]]) -> bool:
     """Whether what the command was to do was done since, by whatever command."""
-    return any(
-        entry.at > command.at and _does(entry, command.action, run)
-        for run in runs
-        for entry in run.events()
-    )
+    return any(_does(entry, command.action, run) for run, entries in since for entry in entries)
 
 
 def _does(entry: Entry, action: str, run: Run) -> bool:
@@ -159,7 +157,7 @@ def cancelled_command(settings: Settings) -> Command | None:
     command = commands.latest(settings)
     if command is None or command.cancelled_by is None or command.is_at_work:
         return None
-    return command if _is_told(command, _written_since(settings, command.at)) else None
+    return command if _is_told(command, _written_since(settings, command)) else None
 
 
 def _at_work(settings: Settings) -> Run | None:

@@ -58,6 +58,10 @@ class Entry:
         """When it was written."""
         return datetime.fromisoformat(self.line["at"])
 
+    def after(self, earlier: datetime) -> float:
+        """How many seconds after ``earlier`` it was written; 0 where a clock was set back since."""
+        return max((self.at - earlier).total_seconds(), 0.0)
+
     @property
     def stage(self) -> str:
         """The stage that it is of; "" where it is of none."""
@@ -401,7 +405,7 @@ def seconds(entries: Iterable[Entry]) -> dict[str, float]:
         if entry.event is Event.STARTED:
             began[entry.stage] = entry.at
         elif entry.event in (Event.FINISHED, Event.FAILED) and entry.stage in began:
-            took = (entry.at - began.pop(entry.stage)).total_seconds()
+            took = entry.after(began.pop(entry.stage))
             spent[entry.stage] = spent.get(entry.stage, 0) + took
     return spent
 

@@ -123,6 +123,15 @@ class Run:
             raise gone(self.environment, self.bag)
         return entries
 
+    def journal_size(self) -> int:
+        """The bytes of the journal: cheap, and more with each line."""
+        return (self.folder / journal.JOURNAL).stat().st_size
+
+    def events_after(self, size: int) -> list[Entry]:
+        """As ``events``, but for the lines that stood in its first ``size`` bytes."""
+        known = (self.folder / journal.JOURNAL).read_bytes()[:size].count(b"\n")
+        return [e for e in self.events() if (e.line.get("n") or known + 1) > known]
+
     def has_failed_since(self, known: int) -> bool:
         """Whether a failure was journalled after the first ``known`` of its lines."""
         return bool(journal.only(self.events()[known:], Event.FAILED))

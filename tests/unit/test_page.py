@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -59,6 +60,7 @@ from nexus_reimport.page.desk import OLD, Desk
 from nexus_reimport.page.front import Front, Live
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.record import Verdict
+from nexus_reimport.record import journal as journals
 from nexus_reimport.record import run as runs
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.sealed import front as run_pages
@@ -208,6 +210,8 @@ def test_what_could_not_be_read_is_tried_again_as_often_as_what_could(
         assert len(tries) == tried
         await look(desk, OLD)
         assert len(tries) == tried + 1
+        await look(desk, -OLD - timedelta(seconds=1))  # the clock was set back since
+        assert len(tries) == tried + 2
 
     asyncio.run(looks())
 
@@ -256,6 +260,23 @@ def test_a_journal_is_told_in_words_with_stage_step_and_seconds() -> None:
         "proposal: begins",
         "proposal: finished 1",
     ]
+
+
+def test_no_stage_of_which_the_clock_was_set_back_has_taken_less_than_nothing() -> None:
+    """"-3,596 s" stood on the page, and "-3596.0 s" was left of the next run."""
+    back = journal(
+        (0, "opened", "", ""),
+        (1, "started", "snapshot", ""),
+        (2, "step", "snapshot", "read"),
+        (-3595, "finished", "snapshot", ""),
+        (-3594, "started", "survey_and_backup", ""),
+        (-3590, "finished", "survey_and_backup", ""),
+    )
+    assert [line.seconds for line in log.lines(back) if line.seconds is not None] == [0, 0, 4]
+    of = ("snapshot", "survey_and_backup")
+    assert [stage.seconds for stage in log.stages(back, of)] == [0, 4]
+    assert journals.seconds(back) == {"snapshot": 0, "survey_and_backup": 4}
+    assert log.progress((), back, of, START).left == 0
 
 
 def test_a_failure_is_told_by_its_first_line_and_an_event_of_a_later_version_is_left_out() -> None:
@@ -712,6 +733,47 @@ def test_a_command_whose_run_tells_how_it_ended_is_told_there(settings: Settings
         log.write(f"sandbox-dev: 02_execute, run {run.id}\n")
     assert told(settings) == ["execute"], "its run has no line of this command"
     run.journal(Event.FAILED, stage="drift")
+    os.utime(command.log)
+    assert told(settings) == []
+
+
+def dated(run: record.Run, log: Path, at: datetime) -> None:
+    """As if a run, and the command that has made it, were of that time."""
+    lines = [json.loads(raw) | {"at": at.isoformat()} for raw in journals.lines(run.folder)]
+    done: list[bytes] = []
+    for line in lines:
+        before = private.sha256(done[-1]) if done else ""
+        done.append(json.dumps(line | {"before": before}).encode())
+    (run.folder / journals.JOURNAL).write_bytes(b"".join(raw + b"\n" for raw in done))
+    os.utime(run.folder / journals.JOURNAL, (at.timestamp(), at.timestamp()))
+    for path in (log, log.with_suffix(".json")):
+        path.rename(path.with_name(f"{at:%Y%m%dT%H%M%S%f}Z-dry-run{path.suffix}"))
+
+
+def test_a_refused_command_is_told_after_a_clock_that_was_set_back(settings: Settings) -> None:
+    """What was done while the clock was ahead passed for what was done since."""
+    earlier = refused(settings, "dry-run")
+    commands.mark_seen(settings, earlier.log.stem, "")
+    run = record.create(settings)
+    run.journal(Event.FINISHED, stage="proposal")
+    dated(run, earlier.log, datetime(2099, 1, 1, tzinfo=UTC))
+    assert told(settings) == []
+    command = refused(settings, "dry-run")
+    assert told(settings) == ["dry-run"]
+    assert commands.latest(settings) == command
+    assert refused(settings, "dry-run").log.name > command.log.name
+    run.journal(Event.FINISHED, stage="proposal")
+    assert told(settings) == []
+
+
+def test_a_command_in_which_the_clock_was_set_back_is_told_by_its_run(settings: Settings) -> None:
+    """It stood there as one whose journal "ends earlier than the command": bring it back."""
+    command = refused(settings, "dry-run")
+    commands._write(replace(command, at=command.at + timedelta(hours=1)))
+    run = record.create(settings)
+    with command.log.open("a") as log:
+        log.write(f"sandbox-dev: 01_preflight, run {run.id}\n")
+    run.journal(Event.FAILED, stage="snapshot")
     os.utime(command.log)
     assert told(settings) == []
 
