@@ -124,7 +124,7 @@ Counters = Mapping[str, TableWrites]
 def start(target: Postgres, schema: str, tables: Sequence[str]) -> Watched:
     """The server's time and the counters, as they are before the survey."""
     with connected(target) as connection:
-        return Watched(_now(connection), counters(connection, schema, tables))
+        return Watched(clock(connection), counters(connection, schema, tables))
 
 
 @contextmanager
@@ -177,7 +177,7 @@ def result(
         suspects = {t for t in before if not counted or t in seen or written[t].rows}
         return Activity(
             since=watched.since,
-            until=_now(connection),
+            until=clock(connection),
             tables=len(before),
             counted=counted,
             written={t: w for t, w in written.items() if counted and w.rows},
@@ -252,7 +252,7 @@ def _others(connection: Connection, since: datetime) -> tuple[Session, ...]:
     )
 
 
-def _now(connection: Connection) -> datetime:
+def clock(connection: Connection) -> datetime:
     """The server's clock."""
     return datetime.fromisoformat(scalar(connection, "SELECT clock_timestamp()"))
 

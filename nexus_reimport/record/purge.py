@@ -44,13 +44,15 @@ def age_of(text: str) -> timedelta:
     return timedelta(days=int(number))
 
 
-def look(settings: Settings, older_than: timedelta, needed: Collection[str]) -> list[PrivateFolder]:
+def look(
+    settings: Settings, older_than: timedelta, needed: Collection[str], now: datetime
+) -> list[PrivateFolder]:
     """Every private folder of runs, labs and previews, and why it stays, if it does.
 
     ``needed`` are the runs that the database says can still be undone, or restored. Of a run whose
     record is not here a person must know where that is; a kill leaves such a folder empty.
     """
-    place, since = settings.private_folder, datetime.now(UTC) - older_than
+    place, since = settings.private_folder, now - older_than
     names = {path.name for path in place.iterdir()} if place.is_dir() else set()
     known = {path.name for path in runs.folders(settings)}
     folders = [

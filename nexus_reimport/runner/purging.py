@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from nexus_reimport import record
 from nexus_reimport import settings as environments
-from nexus_reimport.nexus import deployment, registry
+from nexus_reimport.nexus import activity, deployment, registry
 from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.record import purge
 from nexus_reimport.record.purge import PrivateFolder
@@ -21,16 +23,22 @@ def purge_private(environment: str, older_than: str, *, really: bool) -> list[Pr
     """
     settings, age = environments.load(environment), purge.age_of(older_than)
     with record.at_work(settings):
-        folders = purge.look(settings, age, _needed(settings))
+        needed, now = _of_database(settings)
+        # One clock that is ahead makes all look old: a folder must be old by both.
+        folders = purge.look(settings, age, needed, min(now, datetime.now(UTC)))
         for folder in folders if really else ():
             if not folder.kept:
                 purge.purge(settings, folder, older_than)
     return folders
 
 
-def _needed(settings: Settings) -> set[str]:
-    """The latest run that stands, whose dump a restore needs, and each whose undo data is kept."""
+def _of_database(settings: Settings) -> tuple[set[str], datetime]:
+    """The latest run that stands, whose dump a restore needs, and each whose undo data is kept.
+
+    And the time by the clock of its server.
+    """
     with connected(settings.postgres) as connection:
         deployment.require(connection, settings.name)
         latest = [row.run for row in registry.standing(connection)[:1]]
-        return {*latest, *(size.run for size in registry.undo_sizes(connection))}
+        needed = {*latest, *(size.run for size in registry.undo_sizes(connection))}
+        return needed, activity.clock(connection)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, tzinfo
+from typing import Self
 
 import pytest
 
@@ -14,6 +16,7 @@ from nexus_reimport.record import journal
 from nexus_reimport.record.sealed import register
 from nexus_reimport.runbook import lost
 from nexus_reimport.runbook import restored as acknowledging
+from nexus_reimport.runner import purging
 from support.clinic import ROLE, Clinic, make_database
 from support.commands import command
 from support.running import DEV
@@ -108,6 +111,24 @@ def test_what_the_way_back_needs_is_never_purged(
     command(capsys, *arguments, "--yes")
     assert not book.folder.exists()
     assert environments.load(DEV).folders.runs.is_dir()
+
+
+def test_a_clock_that_is_ahead_makes_no_file_old_enough_to_be_deleted(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a machine had started with next year's date, the private files of last night went."""
+    book = clinic.executed()
+    put_back(clinic)
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(days=365)
+
+    monkeypatch.setattr(purging, "datetime", Ahead)
+    (folder,) = purging.purge_private(DEV, "30d", really=True)
+    assert folder.kept == "younger"
+    assert (book.folder / "nexus.dump").is_file()
 
 
 def test_of_two_who_acknowledge_one_restore_the_second_is_told(clinic: Clinic) -> None:

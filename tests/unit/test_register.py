@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -30,7 +30,7 @@ NOW, LONG = timedelta(0), timedelta(days=30)
 
 def staying(known: settings.Settings, older_than: timedelta, *needed: str) -> dict[str, str]:
     """Private folder -> why it stays."""
-    return {one.name: one.kept for one in purge.look(known, older_than, needed)}
+    return {one.name: one.kept for one in purge.look(known, older_than, needed, datetime.now(UTC))}
 
 
 def with_files(run: Run) -> Run:
@@ -39,7 +39,7 @@ def with_files(run: Run) -> Run:
 
 
 def purged(known: settings.Settings) -> list[str]:
-    done = [one for one in purge.look(known, NOW, ()) if not one.kept]
+    done = [one for one in purge.look(known, NOW, (), datetime.now(UTC)) if not one.kept]
     for one in done:
         purge.purge(known, one, "0d")
     return [one.name for one in done]
