@@ -9,18 +9,21 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import requests
 
-from nexus_reimport import runbook, settings, show
+from nexus_reimport import checks, runbook, settings, show
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.intake import Intake
-from nexus_reimport.model import Drift, Plan, Survey
+from nexus_reimport.model import Drift, Plan, Snapshot, Survey
 from nexus_reimport.planning import plan
+from nexus_reimport.runbook.opening import today
 from nexus_reimport.stages import snapshot
 from nexus_sandbox.clinic import generate
 from nexus_sandbox.filemaker import exports, faults
@@ -130,6 +133,16 @@ def test_an_old_file_is_told_and_one_that_is_replaced_is_noticed_before_the_exec
     report = book.check_before()
     old = next(r for r in report.results if r.check == "exported_files_are_of_the_day")
     assert old.sample == ("Image_DataV6.tab: 3 days old",)
+    taken = book.run.load(Snapshot)
+    images = taken.extracts["images"]
+    assert images.origin is not None
+    ahead = replace(images.origin, modified_at=taken.taken_at + timedelta(days=40))
+    images = replace(images, origin=ahead)
+    book.run.save(replace(taken, extracts={**taken.extracts, "images": images}))
+    report = checks.run(book._before(), today=today(book.settings))
+    later = next(r for r in report.results if r.check == "exported_files_are_of_the_day")
+    assert later.sample == ("Image_DataV6.tab: 40 days ahead of this machine's clock",)
+    book.run.save(taken)
     assert book.drift() == Drift({}, ())
     content = file.read_bytes()
     file.write_bytes(content[: content.rindex(b"\r", 0, -1) + 1])

@@ -29,21 +29,23 @@ def filemaker_was_read_completely(before: Before) -> Finding:
 def exported_files_are_of_the_day(before: Before) -> Finding:
     """No exported file is more than a day older than the reading: tables must show one moment.
 
-    People edit between two exports: the real ones differ by some rows from one day to the next.
+    People edit between two exports: the real ones differ by some rows from one day to the next. Of
+    a file that is of a later day a computer's clock is wrong, and its age is not known.
     """
     taken, extracts = before.snapshot.taken_at, before.snapshot.extracts
     files = [e.origin for e in extracts.values() if e.origin]
     old = [
-        f"{file.name}: {_days(taken - file.modified_at)} old"
+        f"{file.name}: {_age(taken - file.modified_at)}"
         for file in files
-        if taken - file.modified_at > timedelta(days=1)
+        if abs(taken - file.modified_at) > timedelta(days=1)
     ]
     note = f"read from files: {len(files):,} of {wording.amount(len(extracts), 'table')}"
     return Finding(len(extracts), old, note=note)
 
 
-def _days(age: timedelta) -> str:
-    return wording.amount(age.days, "day")
+def _age(age: timedelta) -> str:
+    days = wording.amount(abs(age).days, "day")
+    return f"{days} old" if age > timedelta() else f"{days} ahead of this machine's clock"
 
 
 @check(Before, Level.STOP, serves=("B1", "B2", "M3"), links=True)
