@@ -20,7 +20,15 @@ from nexus_reimport.record.sealed import archive, archived
 from nexus_reimport.settings import Archive
 from nexus_sandbox.s3.access import REGION
 from nexus_sandbox.s3.server import S3Server
-from support.broken_archive import Break, answering, broken, half, lost_after, lost_before
+from support.broken_archive import (
+    Break,
+    answering,
+    broken,
+    cut_upload,
+    half,
+    lost_after,
+    lost_before,
+)
 from support.records import complete, stopped
 
 
@@ -179,6 +187,13 @@ def test_a_connection_that_is_lost_once_costs_nothing(
         ("PUT", answering(400, "QuotaExceeded"), "it is full (Quota", "give the bucket more"),
         ("PUT", answering(503, "SlowDown"), "S3 failed (SlowDown, HTTP 503)", "wait until"),
         ("PUT", answering(403, "AccessDenied"), "S3 refused it (AccessDenied", "the bucket needs"),
+        (
+            "PUT",
+            answering(403, "RequestTimeTooSkewed"),
+            "S3 refused it (RequestTimeTooSkewed",
+            "set this machine's clock (NTP)",
+        ),
+        ("PUT", cut_upload, "a request failed (", "wait until the archive works again"),
         ("PUT", lost_before, "a request failed (", "wait until the archive works again"),
         ("GET", half, "a request failed (", "wait until the archive works again"),
     ],
@@ -210,6 +225,25 @@ def test_an_archive_that_fails_says_how_and_the_next_try_goes_on(
     assert archived.noted(known.records_folder) == []
     done = archive.put_missing(known.records_folder, locked)
     assert [one.run for one in done] == [run.id for run in runs]
+
+
+@pytest.mark.parametrize("part", [0, 2, 1])
+def test_a_copy_that_was_cut_or_not_locked_keeps_no_record_from_the_archive(
+    known: settings.Settings, locked: Archive, s3: S3Server, part: int
+) -> None:
+    """One put there by hand, or by a program that was killed: nothing was archived any more."""
+    runs, client = [complete(known), stopped(known)], s3.access.client()
+    key = f"{locked.prefix}{known.name}/{runs[0].id}-{runs[0].seal_digest()[:12]}.tar"
+    data = archive.packed(runs[0].bag)
+    client.put_object(Bucket=locked.bucket, Key=key, Body=data[: len(data) // part if part else 0])
+    done = archive.put_missing(known.records_folder, locked)
+    assert [one.run for one in done] == [run.id for run in runs]
+    named = {"Bucket": locked.bucket, "Key": key, "VersionId": done[0].version}
+    assert client.get_object(**named)["Body"].read() == data
+    with pytest.raises(ClientError, match="Access Denied"):
+        client.delete_object(**named)
+    versions = client.list_object_versions(Bucket=locked.bucket, Prefix=key)["Versions"]
+    assert len(versions) == (1 if part == 1 else 2), "what was there is still there"
 
 
 def test_what_was_sent_is_read_back_whatever_came_since(

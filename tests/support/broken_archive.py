@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,18 @@ def lost_after(
 ) -> None:
     """S3 has done it, and nobody hears."""
     ask().read()
+    handler.close_connection = True
+
+
+def cut_upload(
+    handler: BaseHTTPRequestHandler, body: bytes, _: Callable[[], http.client.HTTPResponse]
+) -> None:
+    """Half of it comes to S3, which is told of all of it; then both connections end."""
+    target = urlsplit(handler.server.target)  # type: ignore[attr-defined]
+    headers = (f"{n}: {v}\r\n" for n, v in handler.headers.items() if n.lower() != "expect")
+    head = f"{handler.command} {handler.path} HTTP/1.1\r\n{''.join(headers)}\r\n"
+    with socket.create_connection((target.hostname, target.port)) as connection:
+        connection.sendall(head.encode() + body[: len(body) // 2])
     handler.close_connection = True
 
 
@@ -95,6 +108,7 @@ def broken(endpoint: str, breaks: Callable[[str, int], Break | None]) -> Iterato
             """Nothing."""
 
     server = ThreadingHTTPServer((HOST, 0), Handler)
+    server.target = endpoint  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://{HOST}:{server.server_port}"

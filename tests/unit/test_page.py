@@ -263,7 +263,7 @@ def test_a_journal_is_told_in_words_with_stage_step_and_seconds() -> None:
 
 
 def test_no_stage_of_which_the_clock_was_set_back_has_taken_less_than_nothing() -> None:
-    """"-3,596 s" stood on the page, and "-3596.0 s" was left of the next run."""
+    """ "-3,596 s" stood on the page, and "-3596.0 s" was left of the next run."""
     back = journal(
         (0, "opened", "", ""),
         (1, "started", "snapshot", ""),

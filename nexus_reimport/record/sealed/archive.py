@@ -40,7 +40,9 @@ _FULL = frozenset(
     {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
 )
 _BUSY = frozenset({"SlowDown", "RequestTimeout", "OperationAborted"})
+_OF_CLOCKS = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 _MAKE_ROOM = "give the bucket more room: nobody can delete what is locked in it"
+_SET_THE_CLOCK = "set this machine's clock (NTP): it and S3's are more than 15 minutes apart"
 _LATER = "wait until the archive works again, or correct endpoint and region of [record.archive]"
 
 
@@ -60,6 +62,10 @@ class _Copy:
     @property
     def where(self) -> str:
         return f"{storage.where(self.place)}, key {self.key}"
+
+    def until(self) -> datetime:
+        """The day of a copy that is locked now."""
+        return datetime.now(UTC) + timedelta(days=self.place.days)
 
     def failed(self, why: str, fix: str = _RIGHTS) -> StorageError:
         return StorageError(
@@ -107,7 +113,8 @@ def put(folder: Path, place: Archive) -> Archived:
     data = packed(folder)
     client = storage.opened(place, lists_only=False)
     try:
-        kept = _read_back(client, copy, data, _upload(client, copy, data))
+        sent = _upload(client, copy, data)
+        kept = _read_back(client, copy, data, sent, is_ours=bool(sent))
     except ClientError as error:
         raise copy.failed(*_refused(error)) from None
     except (BotoCoreError, OSError) as error:
@@ -167,18 +174,21 @@ def packed(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _upload(client: Any, copy: _Copy, data: bytes) -> str:
-    """The version that it became; "" where there is an object of that name already."""
-    until = datetime.now(UTC) + timedelta(days=copy.place.days)
+def _upload(client: Any, copy: _Copy, data: bytes, *, beside: bool = False) -> str:
+    """The version that it became; "" where there is an object of that name already.
+
+    ``beside`` that one, as a newer version, which leaves it as it is.
+    """
+    only_new = {} if beside else {"IfNoneMatch": "*"}
     try:
         answer = client.put_object(
             Bucket=copy.place.bucket,
             Key=copy.key,
             Body=data,
-            IfNoneMatch="*",
             ObjectLockMode=copy.place.mode,
-            ObjectLockRetainUntilDate=until,
+            ObjectLockRetainUntilDate=copy.until(),
             ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
+            **only_new,
         )
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") not in _EXISTS:
@@ -187,20 +197,37 @@ def _upload(client: Any, copy: _Copy, data: bytes) -> str:
     return str(answer.get("VersionId", ""))
 
 
-def _read_back(client: Any, copy: _Copy, data: bytes, sent: str) -> Archived:
-    """What lies in the archive, compared; the version that was ``sent``, whatever came since."""
+def _lock(client: Any, copy: _Copy, version: str) -> None:
+    """Lock a version that somebody else has put there, as ours is from its first moment on."""
+    until = {"Mode": copy.place.mode, "RetainUntilDate": copy.until()}
+    client.put_object_retention(
+        Bucket=copy.place.bucket, Key=copy.key, VersionId=version, Retention=until
+    )
+
+
+def _read_back(client: Any, copy: _Copy, data: bytes, version: str, *, is_ours: bool) -> Archived:
+    """What lies in the archive, compared; this ``version``, whatever came since, if it is given.
+
+    One that is not ours, and was cut, or is not locked, is made as it must be, and read once more.
+    """
     bucket, key = copy.place.bucket, copy.key
-    wanted = {"VersionId": sent} if sent else {}
+    wanted = {"VersionId": version} if version else {}
     answer = client.get_object(Bucket=bucket, Key=key, **wanted)
-    digest = private.sha256(answer["Body"].read())
-    if digest != private.sha256(data):
-        if sent:
+    body, version = answer["Body"].read(), str(answer.get("VersionId", ""))
+    if body != data:
+        if is_ours:
             raise copy.failed("what was read back is not what was sent", _LATER)
-        raise copy.differs()
+        if not data.startswith(body):
+            raise copy.differs()
+        sent = _upload(client, copy, data, beside=True)
+        return _read_back(client, copy, data, sent, is_ours=True)
     until = answer.get("ObjectLockRetainUntilDate")
     if until is None or until <= datetime.now(UTC):
-        raise copy.failed("it is there, and it is not locked")
-    version = str(answer.get("VersionId", ""))
+        if is_ours:
+            raise copy.failed("it is there, and it is not locked")
+        _lock(client, copy, version)
+        return _read_back(client, copy, data, version, is_ours=True)
+    digest = private.sha256(data)
     return Archived(copy.run, copy.seal, bucket, key, version, until.isoformat(), digest)
 
 
@@ -211,6 +238,8 @@ def _refused(error: ClientError) -> tuple[str, str]:
     answer = f"({code if code.isalnum() else '?'}, HTTP {status})"
     if code in _FULL or status == HTTPStatus.INSUFFICIENT_STORAGE:
         return f"it is full {answer}", _MAKE_ROOM
+    if code in _OF_CLOCKS:
+        return f"S3 refused it {answer}", _SET_THE_CLOCK
     if code in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return f"S3 failed {answer}", _LATER
     return f"S3 refused it {answer}", _RIGHTS
