@@ -43,10 +43,15 @@ ARCHIVED = ".archived.jsonl"  # beside the records: what is in the archive
 INDEX = "index.html"  # may lie beside the records, and drafts of it
 LINKED = "it has another name elsewhere (a hard link), by which it can be changed"
 UNSEEN = "what was made anew as a whole, seal and all, would not be found"
+LARGEST = 1 << 24  # bytes of a journal
 SEALING = 60  # seconds that a seal may take
 MEMBERS = {"settled": "committed", "void": "of", "redacted": "places"}  # what such lines must say
 COMMITTED = ("COMPLETE", "COMMITTED_UNVERIFIED", "UNDONE")
 NOT_COMMITTED = ("STOPPED", "FAILED", "KILLED", "PARTIAL", "IN_DOUBT")
+
+
+class TooLarge(Exception):
+    """A journal that no run can have written."""
 
 
 def sha256(path):
@@ -151,6 +156,10 @@ def compare(bag, expected, there, problems):
 
 def lines_of(path):
     """The lines of a journal; none where there is none."""
+    if is_file(path) and path.stat().st_size > LARGEST:
+        raise TooLarge(
+            f"{path.name}: it has more than {LARGEST / 1e6:.0f} MB: no run writes so much"
+        )
     lines = path.read_bytes().split(b"\n") if is_file(path) else [b""]
     return lines[:-1] if lines[-1] == b"" else lines
 
@@ -630,6 +639,8 @@ def check_all(folder, place, single, seals, signers, say):
     for name in names:
         try:
             is_sealed, problems, remarks = check_record(place / name, signers)
+        except TooLarge as error:
+            is_sealed, problems, remarks = False, [str(error)], []
         except Exception as error:  # one record must not keep the others from being checked
             is_sealed, problems, remarks = False, [f"cannot be read ({type(error).__name__})"], []
         sealed += is_sealed

@@ -232,7 +232,8 @@ def _stamp(folder: Path, now: datetime) -> str:
     if stamp > last:
         return stamp
     try:
-        return (datetime.strptime(last, _STAMP) + timedelta(microseconds=1)).strftime(_STAMP)
+        at = datetime.strptime(last, _STAMP).replace(tzinfo=UTC)
+        return (at + timedelta(microseconds=1)).strftime(_STAMP)
     except (ValueError, OverflowError):  # no name of ours
         return stamp
 

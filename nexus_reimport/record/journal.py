@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from nexus_reimport import disks, naming, wording
-from nexus_reimport.errors import ReimportError, file_failure, file_of, is_ours
+from nexus_reimport.errors import RecordError, ReimportError, file_failure, file_of, is_ours
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 
 JOURNAL = "journal.jsonl"
+LARGEST = 1 << 24  # bytes: a run of ours writes some ten thousands
 WRITING = frozenset({"apply", "undo"})  # the stages that end in a COMMIT
 _NO_TIME = "1970-01-01T00:00:00+00:00"
 # What readers of a line take from it, besides its time and what is "" where it is missing.
@@ -110,7 +111,7 @@ def append_noted(
     Gives the line that was written.
     """
     with _locked(folder / JOURNAL) as file:
-        before, is_whole = _lines((folder / JOURNAL).read_bytes())
+        before, is_whole = _lines(_content(folder))
         text = _next(before, event, facts)
         with noting(len(before) + 1, private.sha256(text)):
             file.write((b"" if is_whole else b"\n") + text + b"\n")
@@ -129,7 +130,7 @@ def rewrite(
     broken = scan(folder).broken
     with _locked(folder / JOURNAL):
         done: list[bytes] = []
-        for number, raw in enumerate(_lines((folder / JOURNAL).read_bytes())[0], 1):
+        for number, raw in enumerate(lines(folder), 1):
             changed = change(number, raw)
             line = parsed(changed) if not broken or number < broken else None
             before = private.sha256(done[-1]) if done else ""
@@ -192,8 +193,25 @@ def lines(folder: Path) -> list[bytes]:
 
 
 def _content(folder: Path) -> bytes:
+    """All of it: it is read again and again, so one that no run can have written is refused.
+
+    Raises:
+        RecordError: it is larger than any of ours. Nothing was read or written.
+    """
     path = folder / JOURNAL
-    return path.read_bytes() if path.is_file() else b""
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise RecordError(
+            f"the journal has {path.stat().st_size / 1e6:,.0f} MB: no run writes so much",
+            where=str(path),
+            state="it was not read, and nothing was written to it",
+            next="find out what has written to it (ls -l, head -c 1000), keep it, and bring the"
+            " journal back from an archive or a backup",
+        )
+    return content
 
 
 def parsed(raw: bytes) -> dict[str, Any] | None:

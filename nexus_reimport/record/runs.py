@@ -26,6 +26,7 @@ from nexus_reimport.record.sealed import bag, chain, index, seal
 from nexus_reimport.record.verdict import UNFINISHED, Verdict
 from nexus_reimport.settings import Settings
 
+_LINE = 1 << 20  # bytes: none of the first lines of a journal is longer
 _UNREADABLE = (  # of a line that is no line of a journal
     OSError,
     ValueError,
@@ -286,7 +287,7 @@ def _opened(folder: Path) -> _Opened:
     """
     try:
         with (folder / bag.PAYLOAD / JOURNAL).open("rb") as file:
-            opened, second = (json.loads(file.readline() or b"{}") for _ in range(2))
+            opened, second = (json.loads(file.readline(_LINE) or b"{}") for _ in range(2))
         undoes = str(second.get("undoes", ""))
         is_name = naming.RUN.fullmatch(undoes)
         turn = int(opened.get("turn", 0))  # an older version has written none

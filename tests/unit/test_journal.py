@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 
 from nexus_reimport import record, settings
+from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import Run, journal
@@ -50,6 +53,32 @@ def test_a_torn_line_is_told_and_the_next_one_begins_on_a_new_line(
     (found,) = (c for c in checked(known, []) if c.run)
     assert found.is_right
     assert found.remarks == ("journal.jsonl: line 2 was cut while it was written",)
+
+
+def test_a_journal_of_many_gigabytes_is_refused_and_not_read(
+    known: settings.Settings, tool: ModuleType
+) -> None:
+    """Every command, and the page, read the whole of it, several times."""
+    other, run = stopped(known), record.create(known)
+    with (run.folder / journal.JOURNAL).open("r+b") as file:
+        file.truncate(20 << 30)  # nothing is stored of it, and all of it would be read
+    tracemalloc.start()
+    try:
+        with pytest.raises(RecordError) as refused:
+            run.verdict()
+        with pytest.raises(RecordError):
+            run.journal(Event.STARTED, stage="plan")
+        (found,) = (c for c in checked(known, []) if c.run == run.id)
+        told: list[str] = []
+        assert not tool.check(known.records_folder, say=told.append)
+        assert tracemalloc.get_traced_memory()[1] < 10 * journal.LARGEST
+    finally:
+        tracemalloc.stop()
+    assert refused.value.what == "the journal has 21,475 MB: no run writes so much"
+    assert str(run.folder / journal.JOURNAL) in refused.value.where
+    assert found.problems == (refused.value.what,)
+    assert f"{run.id}: journal.jsonl: it has more than 17 MB: no run writes so much" in told
+    assert other.verdict() is record.Verdict.STOPPED
 
 
 def test_committing_alone_makes_a_run_in_doubt(known: settings.Settings) -> None:

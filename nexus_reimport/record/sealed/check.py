@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_reimport import wording
+from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Approval, Proposal, SignOff
@@ -96,6 +97,8 @@ def of_record(folder: Path, environment: str = "", signers: Path | None = None) 
     try:
         checked = _of_record(folder, named, info)
         return _of_signature(folder, checked, signers) if checked.kind == SEALED else checked
+    except RecordError as error:
+        return named.with_problems(error.what)
     except Exception as error:  # whatever lies there must not keep the others from being checked
         return named.with_problems(f"it cannot be read ({type(error).__name__})")
 
