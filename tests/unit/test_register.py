@@ -483,3 +483,36 @@ def test_an_age_is_a_number_of_days(text: str) -> None:
     assert purge.age_of("30d") == LONG
     with pytest.raises(SettingsError, match="must be a number of days"):
         purge.age_of(text)
+
+
+def test_two_kills_in_a_row_leave_no_line_that_was_never_noted(known: settings.Settings) -> None:
+    """A line whose note the first has prevented was called nobody's after the second: no signature
+    counted any more.
+    """
+    place = known.records_folder
+    private.close_folder(place)
+    kept = known.folders.runs.with_name("kept")
+
+    def note() -> None:
+        register.note(place, Event.PURGED, of="x", files=1, bytes=1, older_than="0d")
+
+    states = set()
+    for first in itertools.count():
+        shutil.rmtree(place / register.FOLDER, ignore_errors=True)
+        if not killed_after(first, note):
+            break
+        state = tuple(sorted((path.name, path.stat().st_size) for path in place.rglob("*")))
+        if state in states:
+            continue
+        states.add(state)
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(place, kept)
+        for second in itertools.count():
+            shutil.rmtree(place)
+            shutil.copytree(kept, place)
+            killed = killed_after(second, note)
+            assert register.contradiction(place) == "", (first, second)
+            if not killed:
+                break
+    assert len(states) > 4
+    assert second > 5

@@ -60,8 +60,9 @@ def note(runs: Path, event: Event, /, **facts: Any) -> Entry:
     who = {"who": getpass.getuser(), "host": platform.node()}
     with private.locked_folder(folder):
         if why := contradiction(runs):
-            _append(folder, Event.FOUND_CHANGED, {**who, "why": why})
-        return _append(folder, event, {**who, **facts})
+            was = _Noted.of(_note_of(folder)) or _Noted()  # a kill must not hide what was found
+            _append(folder, was, Event.FOUND_CHANGED, {**who, "why": why})
+        return _append(folder, _Noted.last(folder), event, {**who, **facts})
 
 
 def entries(runs: Path, *events: Event) -> list[Entry]:
@@ -116,6 +117,12 @@ class _Noted:
     writing: str = ""
 
     @classmethod
+    def last(cls, folder: Path) -> Self:
+        """The note that the last line should have: a kill may have kept it from being written."""
+        lines = journal.lines(folder)
+        return cls(len(lines), private.sha256(lines[-1]) if lines else "")
+
+    @classmethod
     def of(cls, data: bytes) -> Self | None:
         """The note that a file holds; None where it holds none."""
         try:
@@ -128,10 +135,9 @@ class _Noted:
             return None
 
 
-def _append(folder: Path, event: Event, facts: dict[str, Any]) -> Entry:
+def _append(folder: Path, last: _Noted, event: Event, facts: dict[str, Any]) -> Entry:
     @contextmanager
     def noting(number: int, digest: str) -> Iterator[None]:
-        last = _Noted.of(_note_of(folder)) or _Noted()
         _write_note(folder, _Noted(last.n, last.sha256, digest))
         yield
         _write_note(folder, _Noted(number, digest))
