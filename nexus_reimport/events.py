@@ -18,6 +18,7 @@ class Event(StrEnum):
     STEP = "step"  # a step within a stage began
     FINISHED = "finished"  # a stage ended without an error
     FAILED = "failed"  # a stage, or a page, ended with an error; or a check after COMMIT failed
+    KEPT = "kept"  # a value was written: its file, and the hash of that
     VOID = "void"  # values were removed, because a step that they come from began again
     # other sessions of the database
     WAITING = "waiting"  # we wait for a lock that another session holds

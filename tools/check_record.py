@@ -45,7 +45,7 @@ LINKED = "it has another name elsewhere (a hard link), by which it can be change
 UNSEEN = "what was made anew as a whole, seal and all, would not be found"
 LARGEST = 1 << 24  # bytes of a journal
 SEALING = 60  # seconds that a seal may take
-MEMBERS = {"settled": "committed", "void": "of", "redacted": "places"}  # what such lines must say
+MEMBERS = {"settled": "committed", "void": "of", "redacted": "places", "kept": "sha256"}
 COMMITTED = ("COMPLETE", "COMMITTED_UNVERIFIED", "UNDONE")
 NOT_COMMITTED = ("STOPPED", "FAILED", "KILLED", "PARTIAL", "IN_DOUBT")
 
@@ -283,14 +283,32 @@ def is_approved(events):
     return approved
 
 
+def redacted_of(events):
+    """The files of a record from which something was taken out."""
+    places = (place for event, line in events if event == "redacted" for place in line["places"])
+    return {Path(str(file)).name for file, _, _ in places}
+
+
+def check_kept(bag, events, problems):
+    """Whether each value is what its stage has written, of a run that no kill has ended."""
+    kept, running = {}, set()
+    for event, line in events:
+        if event == "kept":
+            kept[str(line.get("file"))] = line["sha256"]
+        elif event == "started":
+            running.add(line.get("stage"))
+        elif event in ("finished", "failed"):
+            running.discard(line.get("stage"))
+    for file in sorted(set(kept) - redacted_of(events)) if not running else ():
+        path = bag / PAYLOAD / file
+        if path.parent == bag / PAYLOAD and is_file(path) and sha256(path) != kept[file]:
+            problems.append(f"{file}: it is not what its stage has written")
+
+
 def check_approved(bag, events, problems):
     """Whether plan, snapshot and schema are those of the digest that a person has approved."""
-    redacted = {
-        Path(str(file)).name
-        for event, line in events
-        if event == "redacted"
-        for file, _, _ in line["places"]
-    }
+    check_kept(bag, events, problems)
+    redacted = redacted_of(events)
     payload = bag / PAYLOAD
     back = is_file(payload / "rollback_proposal.json")
     name = "rollback_proposal.json" if back else "proposal.json"

@@ -33,6 +33,7 @@ _MEMBERS: Mapping[str, set[str]] = {
     Event.SETTLED: {"committed"},
     Event.VOID: {"of"},
     Event.REDACTED: {"places"},
+    Event.KEPT: {"file", "sha256"},
 }
 APPROVAL = "approval"
 PROPOSALS = frozenset({"proposal", "rollback_proposal"})  # what approval is asked for
@@ -448,6 +449,23 @@ def came_to_checks_inside(entries: Sequence[Entry]) -> bool:
     """Whether the checks inside the transaction were begun, in the execution itself."""
     steps = only(entries, Event.STEP)
     return any(e.stage in WRITING and e.text("step") == "checks inside" for e in steps)
+
+
+def redacted(entries: Sequence[Entry]) -> set[str]:
+    """The files of the record from which something was taken out, by their names."""
+    places = (place for entry in only(entries, Event.REDACTED) for place in entry.line["places"])
+    return {Path(str(file)).name for file, *_ in places}
+
+
+def kept(entries: Sequence[Entry]) -> dict[str, str]:
+    """The file of each value -> its hash as its stage wrote it last, but for what was redacted.
+
+    An older version has written none down.
+    """
+    lines = only(entries, Event.KEPT)
+    gone = redacted(entries)
+    hashes = {entry.text("file"): entry.text("sha256") for entry in lines}
+    return {name: digest for name, digest in hashes.items() if name not in gone}
 
 
 def proven_at(entries: Sequence[Entry]) -> datetime:

@@ -250,7 +250,9 @@ class Run:
 
     def save(self, value: object, name: str = "") -> None:
         """Keep a stage's value in the record; ``name`` where its type has several files."""
-        model.save(value, self.folder / values.file_name(type(value), name))
+        file = values.file_name(type(value), name)
+        model.save(value, self.folder / file)
+        self.journal(Event.KEPT, file=file, sha256=private.sha256_of(self.folder / file))
 
     def load(self, kind: type[T], name: str = "") -> T:
         """A stage's value; ``name`` where its type has several files.
@@ -278,9 +280,25 @@ class Run:
                 where=f"environment {self.environment}, run {self.id}",
                 next=f"nexus-reimport record check {self.environment} says what else was",
             )
+        self._require_kept(file)
         if kind is Approval:
             self._require_given(file)
         return kept
+
+    def _require_kept(self, file: str) -> None:
+        """Raise RecordError if this value of an open run is not what its stage has written.
+
+        Who edits the outcome of a check must not have it approved. A sealed one has its seal.
+        """
+        known = "" if self.is_sealed else journal.kept(self.events()).get(file, "")
+        if known and private.sha256_of(self.folder / file) != known:
+            page = values.page_of(Path(file).stem, self.kind)
+            raise RecordError(
+                f"{file} is not what its stage has written: it was changed, or a kill came between",
+                where=f"environment {self.environment}, run {self.id}",
+                next=f"find out who has changed it; then run {page} from the top, which gives it"
+                " again, or begin a new run",
+            )
 
     def _require_given(self, file: str) -> None:
         """Raise RecordError if the journal does not say that this approval was given.

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nexus_reimport import record, runbook, runner, show
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import StopError
+from nexus_reimport.errors import RecordError, StopError
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Verdict
+from nexus_reimport.record.sealed import check
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.runner import notebook
+from support.auditing import auditors_tool
 from support.clinic import Clinic, taken_back
 from support.running import until
 
@@ -99,6 +102,29 @@ def test_a_plan_that_others_have_made_void_is_no_go(clinic: Clinic) -> None:
         book.propose()
     assert book.run.verdict() is Verdict.STOPPED
     assert not book.run.has(Proposal)
+
+
+def test_a_check_whose_outcome_was_edited_before_the_approval_lets_nothing_pass(
+    clinic: Clinic,
+) -> None:
+    """In an open run a person could turn a check that stops into one that passed: no trace."""
+    book = clinic.planned()
+    report, path = book.check_before(), book.run.folder / "checks_before.json"
+    passed = path.read_bytes()
+    (stops,) = (r for r in report.results if r.check == "filemaker_was_read_completely")
+    others = tuple(r for r in report.results if r != stops)
+    book.run.save(replace(report, results=(replace(stops, offending=1), *others)), "checks_before")
+    with pytest.raises(StopError, match="filemaker_was_read_completely"):
+        book.rehearse()
+    path.write_bytes(passed)
+    with pytest.raises(RecordError, match="is not what its stage has written") as refused:
+        book.rehearse()
+    assert "run 01_preflight from the top" in refused.value.next
+    problem = "checks_before.json: it is not what its stage has written"
+    assert problem in check.of_record(book.run.bag).problems
+    book.run.seal()
+    assert problem in check.of_record(book.run.bag).problems
+    assert problem in auditors_tool().check_record(book.run.bag)[1]
 
 
 def test_a_waiver_that_ends_today_is_said_with_the_go(clinic: Clinic) -> None:

@@ -57,6 +57,7 @@ MEANINGLESS = {
     Event.PAGE,
     Event.SWEPT,
     Event.REDACTED,
+    Event.KEPT,
     Event.UNTIDY,
     Event.PURGED,
     Event.RESTORED,

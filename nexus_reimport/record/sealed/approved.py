@@ -26,8 +26,7 @@ def problems(payload: Path, entries: Sequence[Entry]) -> Iterator[str]:
 
     A file from which something was redacted is left aside: its journal, ``entries``, says so.
     """
-    places = (place for e in journal.only(entries, Event.REDACTED) for place in e.line["places"])
-    redacted = {Path(str(file)).name for file, *_ in places}
+    redacted = journal.redacted(entries)
     if not (payload / _APPROVAL).is_file() or _APPROVAL in redacted:
         return
     name = _OF_ROLLBACK if (payload / _OF_ROLLBACK).is_file() else "proposal.json"
