@@ -292,6 +292,23 @@ def test_a_kill_at_any_instant_leaves_no_record_or_a_whole_one(known: settings.S
     assert drafts > 2
 
 
+def test_half_a_file_that_a_kill_has_left_does_not_come_into_the_record(
+    known: settings.Settings,
+) -> None:
+    """A half-written value, or description, was sealed with the rest, under its draft's name."""
+    run, drafts = record.create(known), set()
+    for after in itertools.count():
+        killed = killed_after(after, lambda: run.save(Outlook()))
+        drafts |= {*run.folder.glob("*.new")}
+        if not killed:
+            break
+    assert drafts
+    (run.folder / "renewed.new").write_text("a file of somebody else")
+    record.create(known)
+    assert run.problems() == []
+    assert [path.name for path in run.bag.rglob("*.new")] == ["renewed.new"]
+
+
 def test_a_run_that_could_not_be_sealed_is_not_the_last_one_for_ever(
     known: settings.Settings,
 ) -> None:

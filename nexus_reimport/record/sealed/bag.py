@@ -23,7 +23,7 @@ SIGNED = "Signed-By"  # in bag-info.txt: whose signature lies beside it
 NOT_SIGNED = "Not-Signed"  # in bag-info.txt: why a record that should be signed is not
 TAG_FILES = (DECLARATION, INFO, MANIFEST, README)  # what the tag manifest vouches for
 DECLARED = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
-_DRAFT = re.compile(r"[\w.-]+\.\d+\.new", re.ASCII)  # as ``private.replace`` calls them
+_DRAFT = re.compile(r"[\w.-]+\.\d+\.\d+\.new", re.ASCII)  # as ``private.replace`` calls them
 SEALING = 60.0  # seconds that a seal may take, with the search of all files
 NOTHING = "none"  # in place of a record before the first
 LINKED = "it has another name elsewhere (a hard link), by which it can be changed"
@@ -127,11 +127,11 @@ def clear(bag: Path) -> None:
             (bag / name).unlink()
 
 
-def clear_drafts(bag: Path) -> None:
-    """Take away drafts of files at the top that a kill has left."""
-    for name in top(bag):
-        if _DRAFT.fullmatch(name):
-            (bag / name).unlink()
+def clear_drafts(folder: Path) -> None:
+    """Take away drafts of the files in a folder that a kill has left."""
+    for path in folder.iterdir():
+        if _DRAFT.fullmatch(path.name) and not path.is_dir():
+            path.unlink()
 
 
 def write(bag: Path, name: str, text: str) -> None:

@@ -74,8 +74,9 @@ def write(
 
 
 def clear(folder: Path) -> None:
-    """Take away what a seal that was cut short, or given up, has left in the record."""
+    """Take away what a kill, or a seal that was given up, has left in the record."""
     bag.clear(folder)
+    bag.clear_drafts(folder / bag.PAYLOAD)
     for name in (verdict.FILE, crate.FILE):
         (folder / bag.PAYLOAD / name).unlink(missing_ok=True)
 
