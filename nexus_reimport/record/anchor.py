@@ -35,7 +35,8 @@ def write(settings: Settings, run: Run) -> None:
             registry.write_seal(connection, run.id, run.seal_digest(), number, run.verdict())
     except (TargetError, StopError) as error:
         # A sealed record is never sealed again.
-        error.next = f"{repair(error)}; the next run of {settings.name} writes the seal there"
+        again = f"nexus-reimport seal {settings.name} --run {run.id}"
+        error.next = f"{repair(error)}; then: {again} writes the seal there, or the next run"
         raise
 
 
@@ -137,10 +138,16 @@ def write_late(settings: Settings, new_run: Run) -> None:
     Raises:
         TargetError, StopError: a seal is still in its run's folder only.
     """
-    sealed = {run.id: run for run in runs.every(settings) if run.is_sealed}
     with connected(settings.postgres) as connection:
-        waiting = [known.run for known in registry.runs(connection) if not known.seal]
-    for run in (sealed[name] for name in waiting if name in sealed):
+        late = lacking(connection, settings)
+    for run in late:
         if not run.problems():
             write(settings, run)
             new_run.journal(Event.ANCHORED, of=run.id)
+
+
+def lacking(connection: Connection, settings: Settings) -> list[Run]:
+    """The sealed runs of which the database has no seal, the latest first."""
+    waiting = [known.run for known in registry.runs(connection) if not known.seal]
+    sealed = {run.id: run for run in runs.every(settings) if run.is_sealed} if waiting else {}
+    return [sealed[name] for name in waiting if name in sealed]

@@ -383,7 +383,13 @@ class Run:
     @property
     def must_be_closed(self) -> bool:
         """Whether nothing is left to do in it but to close its record."""
-        return self.is_open and not self.workers() and self.verdict() in verdict.ENDED
+        is_left = self.is_open or self.seal_was_cut
+        return is_left and not self.workers() and self.verdict() in verdict.ENDED
+
+    @property
+    def seal_was_cut(self) -> bool:
+        """Whether a kill came just before the last file of its seal: the next command writes it."""
+        return chain.is_cut_short(self.bag)
 
     def exit_code(self) -> int:
         """The exit code of the command that made this run."""

@@ -48,6 +48,7 @@ class Whereabouts:
     damaged: tuple[str, ...] = ()  # runs whose journals are not there
     register: str = ""  # why no signature counts
     signed_run: str = ""  # the latest committed one that relied on signatures
+    no_seal: str = ""  # a sealed run whose seal the database lacks
 
     @property
     def next(self) -> str:
@@ -65,7 +66,12 @@ class Whereabouts:
         if self.undecided:
             decisions = wording.amount(len(self.undecided), "decision")
             return f"make {decisions} in {self.environment}.toml, then: {self._run}"
-        return _after(self.last, self.refusals, self.who) if self.last else self._run
+        return self._after(self.last) if self.last else self._run
+
+    def _after(self, last: Run) -> str:
+        if self.no_seal and last.is_sealed:
+            return f"nexus-reimport seal {self.environment} --run {self.no_seal}"
+        return _after(last, self.refusals, self.who)
 
     @property
     def _run(self) -> str:
@@ -117,7 +123,7 @@ def _before_another(last: Run, verdict: Verdict, who: str) -> str:
 
 def of(settings: Settings) -> Whereabouts:
     """Where the environment stands now."""
-    adopted, to_adopt, away = _of_database(settings)
+    database = _of_database(settings)
     listed = record.every(settings)
     last = listed[-1] if listed else None
     by_hand = last is not None and last.standing() is Verdict.RUNNING
@@ -128,8 +134,8 @@ def of(settings: Settings) -> Whereabouts:
     now, (dev, is_taken_back) = datetime.now(UTC), _dev(settings)
     return Whereabouts(
         environment=settings.name,
-        adopted=adopted,
-        to_adopt=to_adopt,
+        adopted=database.adopted,
+        to_adopt=database.to_adopt,
         last=last,
         undecided=tuple(_undecided(last)),
         dev=dev,
@@ -141,7 +147,8 @@ def of(settings: Settings) -> Whereabouts:
         is_busy=is_busy,
         unfinished=record.unfinished(settings),
         who=approval.with_name(settings),
-        away=away,
+        away=database.away,
+        no_seal=database.no_seal,
         place=str(settings.records_folder),
         is_taken_back=is_taken_back,
         damaged=tuple(folder.name for folder in runs.without_journal(settings)),
@@ -159,19 +166,29 @@ def at_work(settings: Settings) -> str:
     return f"a command of {settings.name}" if lock.is_taken(settings) else ""
 
 
-def _of_database(settings: Settings) -> tuple[str, str, int]:
-    """What it says of its adoption, what to do about that, and how many records are away."""
+@dataclass(frozen=True, slots=True)
+class _Database:
+    """What the database says; the same as in ``Whereabouts``."""
+
+    adopted: str = ""
+    to_adopt: str = ""
+    away: int = 0
+    no_seal: str = ""
+
+
+def _of_database(settings: Settings) -> _Database:
     is_adopted = False
     try:
         with connected(settings.postgres) as connection:
             deployment.require(connection, settings.name)
             is_adopted = True
-            return "", "", len(anchor.away_from(connection, settings))
+            no_seal = next((run.id for run in anchor.lacking(connection, settings)), "")
+            return _Database(away=len(anchor.away_from(connection, settings)), no_seal=no_seal)
     except ReimportError as error:
         if is_adopted:  # a table of ours is not there yet, or may not be read
-            return "", "", 0
+            return _Database()
         known = "no" if isinstance(error, StopError) else "not known"
-        return f"{known}: {error.what}", error.next, 0
+        return _Database(f"{known}: {error.what}", error.next)
 
 
 def _undecided(last: Run | None) -> Sequence[str]:

@@ -10,6 +10,7 @@ from nexus_reimport.errors import (
     NotClean,
     NotSaved,
     OnlySealed,
+    RecordError,
     SettingsError,
     StopError,
     StorageError,
@@ -17,7 +18,8 @@ from nexus_reimport.errors import (
 )
 from nexus_reimport.events import Event
 from nexus_reimport.model import Proposal
-from nexus_reimport.record import Run, Verdict
+from nexus_reimport.record import Run, Verdict, anchor
+from nexus_reimport.record.sealed import archive
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runbook import rollback
 from nexus_reimport.runbook.steps import SEAL
@@ -80,7 +82,7 @@ def settle(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
 
 
 def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> Outcome:
-    """Close an open run as it is, whatever its verdict.
+    """Close an open run as it is, whatever its verdict; of a sealed one do what a kill prevented.
 
     A page that was stepped through by hand and is not saved is asked for, unless ``as_saved``.
     """
@@ -89,9 +91,35 @@ def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> Outcome:
     def sealed(chosen: Run) -> Outcome:
         chosen.require_idle()
         before = notebook.last_error(chosen)
-        return _not_now(_sealed(chosen, as_saved=as_saved), before)
+        done = (
+            _beside_the_seal(settings, chosen)
+            if chosen.is_sealed
+            else _sealed(chosen, as_saved=as_saved)
+        )
+        return _not_now(done, before)
 
     return ending.of_chosen(settings, run_id, sealed)
+
+
+def _beside_the_seal(settings: Settings, run: Run) -> Outcome:
+    """The outcome of a sealed run, once its seal is in the database and it is in the archive.
+
+    Raises:
+        RecordError: it is not as it was sealed. Nothing was written.
+    """
+    if problems := run.problems():
+        raise RecordError(
+            f"run {run.id} is sealed, and not as it was sealed: {problems[0]}",
+            where=f"environment {settings.name}",
+            next=f"find out who changed it: nexus-reimport record check {settings.name}",
+        )
+    try:
+        if run.is_committed():
+            anchor.write(settings, run)
+        archive.put_missing(run.bag.parent, settings.record.archive)
+    except (OnlySealed, StorageError, StopError, TargetError) as error:
+        return outcome.of(run, str(error))
+    return outcome.of(run)
 
 
 def _not_now(done: Outcome, before: str) -> Outcome:

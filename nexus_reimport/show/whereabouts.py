@@ -31,9 +31,12 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     if first and is_beside:
         yield "unfinished", f"{first.id}, {first.kind}, {first.standing()}"
     if last and last.must_be_closed and not value.is_busy:
-        which = f"{value.environment} --run {last.id}" if is_beside else value.environment
+        is_named = is_beside or last.seal_was_cut
+        which = f"{value.environment} --run {last.id}" if is_named else value.environment
         todo = f"nexus-reimport seal {which} closes it, or says what prevents that"
         yield "record", f"not sealed: {todo}"
+    if value.no_seal:
+        yield "record", f"the database has no seal of run {value.no_seal}, which is sealed"
     if value.undecided:
         yield "undecided", wording.some(value.undecided)
     if value.needs_dev:

@@ -17,9 +17,10 @@ from nexus_reimport.page import front, outcome
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.record.journal import JOURNAL
+from nexus_reimport.record.sealed import bag
 from nexus_reimport.runbook import whereabouts
 from nexus_reimport.runner import notebook
-from support.clinic import Clinic
+from support.clinic import ROLE, Clinic
 from support.commands import command
 from support.running import DEV, digest_of, stage_pid, until
 
@@ -165,3 +166,29 @@ def test_an_emptied_journal_makes_no_reimport_of_a_rollback(clinic: Clinic) -> N
         Verdict.COMMITTED_UNVERIFIED,
     )
     assert run.headline().startswith("TAKEN BACK, NOT VERIFIED")
+
+
+@pytest.mark.parametrize("at", ["its last file", "the database", "both"])
+def test_a_seal_that_was_killed_is_next_and_the_same_command_ends_it(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str], at: str
+) -> None:
+    """`nothing` was next, and the command said that a sealed record is never written to."""
+    run = clinic.executed().run
+    seal, row = run.seal_digest(), "SELECT seal FROM nexus_reimport.runs"
+    if at != "the database":
+        (run.bag / bag.TAG_MANIFEST).unlink()
+    if at != "its last file":
+        clinic.do("UPDATE nexus_reimport.runs SET seal = '', sequence = 0, verdict = ''", role=ROLE)
+    again = f"nexus-reimport seal {DEV} --run {run.id}"
+    assert status().splitlines()[-1] == f"  next      {again}"
+    assert command(capsys, "record", "check", DEV)[0] == 1
+    for _ in range(2):
+        code, out, _ = command(capsys, *again.split()[1:])
+        assert code == 0
+        assert seal in out
+    assert (run.seal_digest(), clinic.value(row, role=ROLE)) == (seal, seal)
+    assert command(capsys, "record", "check", DEV)[0] == 0
+    assert status().splitlines()[-1] == "  next      nothing"
+    (run.folder / "plan.json").write_text("{}")
+    code, _, err = command(capsys, *again.split()[1:])
+    assert (code, "is sealed, and not as it was sealed: data/plan.json" in err) == (2, True)

@@ -120,10 +120,13 @@ def test_the_index_says_nothing_that_no_searched_file_says(known: settings.Setti
 def test_a_seal_that_the_database_did_not_take_is_not_told_to_be_made_again(
     known: Settings,
 ) -> None:
-    """A sealed record is refused: it is the next run that writes the seal."""
+    """It is not sealed again: the command that is told writes the seal there, as the next run."""
     run = committed(known)
     run.seal()
     with pytest.raises(TargetError) as told:
         anchor.write(known, run)
-    assert told.value.next.endswith(f"; the next run of {known.name} writes the seal there")
+    again = (
+        f"nexus-reimport seal {known.name} --run {run.id} writes the seal there, or the next run"
+    )
+    assert told.value.next.endswith(f"; then: {again}")
     assert "again" not in told.value.next

@@ -141,7 +141,9 @@ def test_a_seal_that_is_not_in_the_database_is_promised_only_where_one_is_writte
     """``write_late`` passes over a record that is not right, with each run anew."""
     sealed.rows[0] = row(sealed.runs[0], seal="")
     remarks = {one.run: one.remarks for one in checked(sealed.known, sealed.rows)}
-    assert "the next run writes it" in remarks[sealed.runs[0].id][-1]
+    assert (
+        f"--run {sealed.runs[0].id} writes it, or the next run" in (remarks[sealed.runs[0].id][-1])
+    )
     (sealed.runs[0].folder / "plan.json").write_text("{}")
     remarks = {one.run: one.remarks for one in checked(sealed.known, sealed.rows)}
     assert "none is written while it is not right" in remarks[sealed.runs[0].id][-1]

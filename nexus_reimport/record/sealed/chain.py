@@ -111,22 +111,30 @@ def _befores(runs: Path) -> Iterator[Link | None]:
     return (before(folder) for folder in records(runs))
 
 
-def finish(folder: Path) -> bool:
-    """Write the last file of a seal that a kill cut short before it; whether there was one.
+def is_cut_short(folder: Path) -> bool:
+    """Whether a kill came before the last file of the seal, and all the others are as noted."""
+    return bool(_last_file(folder))
+
+
+def _last_file(folder: Path) -> bytes:
+    """The last file of a seal that was cut short before it; nothing where none was.
 
     Only if what is there gives exactly the seal that was noted.
     """
     noted = noted_last(folder.parent)
     if bag.is_sealed(folder) or noted is None or noted.run != folder.name:
-        return False
+        return b""
     if not all((folder / name).is_file() for name in bag.TAG_FILES):
-        return False
-    text = bag.tag_manifest_text(folder)
-    if private.sha256(text.encode()) != noted.seal:
-        return False
-    bag.clear_drafts(folder)
-    private.replace(folder / bag.TAG_MANIFEST, text.encode())
-    return True
+        return b""
+    text = bag.tag_manifest_text(folder).encode()
+    return text if private.sha256(text) == noted.seal else b""
+
+
+def finish(folder: Path) -> None:
+    """Write the last file of a seal that a kill cut short before it, if there is one."""
+    if text := _last_file(folder):
+        bag.clear_drafts(folder)
+        private.replace(folder / bag.TAG_MANIFEST, text)
 
 
 def problems(folder: Path) -> list[str]:

@@ -61,7 +61,10 @@ def _with_row(
     if not row.seal:
         # As ``anchor.write_late`` does: the seal of a record that was changed vouches for nothing.
         when = (
-            "none is written while it is not right" if record.problems else "the next run writes it"
+            "none is written while it is not right"
+            if record.problems
+            else f"nexus-reimport seal {record.environment} --run {record.run} writes it, or the"
+            " next run"
         )
         return record.not_compared(f"the database has no seal for this run yet; {when}")
     return record.with_problems(*_differences(record, row))
