@@ -224,7 +224,10 @@ class Finish(Starts):
     @web.authenticated
     async def post(self) -> None:
         """Start it."""
-        await self.start("finish", ["finish", self.desk.environment])
+        last = work.latest(self.desk.settings)
+        # It is not open any more: the command would look for another one.
+        named = [f"--run={last.id}"] if last and last.seal_was_cut else []
+        await self.start("finish", ["finish", self.desk.environment, *named])
         self.back("work")
 
 

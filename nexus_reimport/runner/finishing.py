@@ -20,6 +20,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Run, Verdict, anchor
 from nexus_reimport.record.sealed import archive
+from nexus_reimport.record.verdict import ENDED
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runbook import rollback
 from nexus_reimport.runbook.steps import SEAL
@@ -34,11 +35,13 @@ _STAYS_OPEN = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT, Verdict.WAITING)
 
 
 def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
-    """Settle a run in doubt, verify a committed one, seal it."""
+    """Settle a run in doubt, verify a committed one, seal it; then what a kill prevented there."""
     settings = environments.load(name)
     executing.check(VERIFY)
 
     def finished(chosen: Run) -> Outcome:
+        if chosen.is_sealed and chosen.verdict() in ENDED:
+            return _beside_the_seal(settings, chosen)
         chosen.require_open()
         chosen.require_idle()
         if unsettled := settle_doubt(chosen):
