@@ -342,4 +342,7 @@ def _write(draft: Draft, path: Path) -> tuple[Path, ...]:
             else:
                 private.replace(file, former)
         raise
+    for file in texts:  # a draft that a kill has left holds secrets, and nobody looks for it
+        for draft_file in path.parent.glob(f"{file.name}.*.new"):
+            draft_file.unlink(missing_ok=True)
     return tuple(texts)

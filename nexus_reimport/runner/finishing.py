@@ -116,6 +116,7 @@ def _beside_the_seal(settings: Settings, run: Run) -> Outcome:
             where=f"environment {settings.name}",
             next=f"find out who changed it: nexus-reimport record check {settings.name}",
         )
+    window.leave(settings)
     try:
         if run.is_committed():
             anchor.write(settings, run)

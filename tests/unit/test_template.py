@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_reimport import CHECKOUT
+from nexus_reimport.cli.init import Draft, _write
 from nexus_reimport.settings import credentials, template
+from support.running import killed_after
 
 TEMPLATES = sorted((CHECKOUT / "runbook" / "environments").glob("*.template"))
 
@@ -37,6 +40,22 @@ def test_answers_stand_where_the_template_has_its_examples(path: Path) -> None:
     assert found["s3"]["endpoint"] == "https://s3.example"
     assert found["filemaker"]["ca_file"] == "ca.pem"
     assert "# owns no table of the application" in text, "comments stay"
+
+
+def test_after_a_kill_both_files_are_written_and_no_secret_is_left_beside_them(
+    tmp_path: Path,
+) -> None:
+    """Each kill left a half-written file with typed passwords, under a name of its own."""
+    draft = Draft("dev", {("name",): "dev", ("kind",): "dev"}, {"NEXUS_DEV_PG_PASSWORD": "typed"})
+    left = 0
+    for after in itertools.count():
+        killed = killed_after(after, lambda: _write(draft, tmp_path / "dev.toml"))
+        left += bool([*tmp_path.glob(".env.dev.*.new")])
+        if not killed:
+            break
+    assert left
+    assert {path.name for path in tmp_path.iterdir()} == {"dev.toml", ".env.dev"}
+    assert "typed" in (tmp_path / ".env.dev").read_text()
 
 
 def test_a_hash_in_a_value_is_no_comment() -> None:
