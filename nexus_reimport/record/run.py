@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -29,6 +30,7 @@ from nexus_reimport.record.verdict import State, Verdict
 from nexus_reimport.settings import Settings, Signing
 
 T = TypeVar("T")
+ENVIRONMENT = "environment.json"  # the environment's settings; and which run a rollback undoes
 
 
 def of(settings: Settings, run_id: str) -> Run:
@@ -90,15 +92,21 @@ class Run:
     def undoes(self) -> str:
         """The run that this one takes back; "" where it takes back none."""
         entries = self.events()
-        if verdict.is_cut(entries, is_sealed=False) and self.has(RollbackPreview):
-            look = self.loaded(RollbackPreview)
-            return look.undoes if look else ""
+        if verdict.is_cut(entries, is_sealed=False):
+            look = self.loaded(RollbackPreview) if self.has(RollbackPreview) else None
+            return look.undoes if look else self._noted_undoes()
         return journal.undoes(entries)
+
+    def _noted_undoes(self) -> str:
+        """The run that this one takes back, as it was noted beside its journal."""
+        with suppress(OSError, ValueError, AttributeError, RecursionError):
+            return str(json.loads((self.folder / ENVIRONMENT).read_bytes()).get("undoes", ""))
+        return ""
 
     def _kind_by_values(self, entries: Sequence[Entry]) -> str:
         """What the run is for, by what its stages have left: its journal's beginning is lost."""
         # Asked whether they are there, first: the error of a missing value names the run's kind.
-        if self.has(Backup, "rollback_backup"):
+        if self.has(Backup, "rollback_backup") or self._noted_undoes():
             return "rollback"
         plan = self.loaded(Plan) if self.has(Plan) else None
         return str(plan.scope) if plan else journal.kind(entries)

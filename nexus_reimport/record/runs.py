@@ -90,7 +90,9 @@ def _begin(
 ) -> None:
     """The first files of a record, and the first lines of its journal."""
     private.new_folder(new_run.folder)
-    seal.write_json(new_run.folder / "environment.json", settings.public())
+    # A journal may lose its first lines: that the run is a rollback must not be lost with them.
+    noted = {"undoes": undoes} if undoes else {}
+    seal.write_json(new_run.folder / run.ENVIRONMENT, settings.public() | noted)
     where = {"host": platform.node(), "python": platform.python_version()}
     names = {"run": new_run.id, "environment": new_run.environment}
     file = environments.folder() / f"{new_run.environment}.toml"

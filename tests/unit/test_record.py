@@ -18,7 +18,7 @@ from nexus_reimport.errors import Busy, RecordError, StopError, TargetError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Approval, Outlook, Plan, Report
 from nexus_reimport.record import Verdict
-from nexus_reimport.record.journal import Entry
+from nexus_reimport.record.journal import JOURNAL, Entry
 from nexus_reimport.record.lock import RUNNER_VARIABLE, WORKERS
 from nexus_reimport.record.notebooks import marks
 from nexus_reimport.record.values import NAMES
@@ -183,6 +183,22 @@ def test_a_kill_at_any_instant_leaves_no_rollback_that_does_not_say_what_it_undo
         if not killed:
             break
     assert left == {(), (("rollback", "nexus-reimport rollback a-run"),)}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}\n"])
+def test_a_rollback_whose_journal_was_emptied_before_its_first_step_is_still_one(
+    known: settings.Settings, content: bytes
+) -> None:
+    """It was told as a reimport, to be begun again by one."""
+    back = record.create(known, "rollback", undoes="a-run")
+    (back.folder / JOURNAL).write_bytes(content)
+    assert (back.kind, back.undoes) == ("rollback", "a-run")
+    assert (back.verdict(), back.again) == (Verdict.IN_DOUBT, "nexus-reimport rollback a-run")
+    other = record.create(known.model_copy(update={"name": "other"}))
+    (other.folder / JOURNAL).write_bytes(content)
+    assert (other.kind, other.undoes) == ("reimport", "")
+    (back.folder / "environment.json").write_text("[]")
+    assert back.kind == "reimport"
 
 
 def test_beside_a_killed_rollback_an_empty_run_id_means_the_run_that_must_be_finished(

@@ -26,7 +26,7 @@ from support.clinic import SECRETS
 from support.records import checked, committed, row, wrong
 from support.running import killed_after
 
-LINES = 15  # of a run that was committed, before a test adds its own
+LINES = 16  # of a run that was committed, before a test adds its own
 VALUE = SECRETS["NEXUS_SANDBOX_PG_PASSWORD"]  # without a run's private files, secrets are known
 
 
