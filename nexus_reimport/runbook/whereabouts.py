@@ -17,7 +17,7 @@ from nexus_reimport.model.approval import short
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.record import Run, Verdict, anchor, lock, runs, signatures
-from nexus_reimport.record.sealed import register
+from nexus_reimport.record.sealed import archived, register
 from nexus_reimport.runbook import book, lost
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.settings import Settings
@@ -49,6 +49,7 @@ class Whereabouts:
     register: str = ""  # why no signature counts
     signed_run: str = ""  # the latest committed one that relied on signatures
     no_seal: str = ""  # a sealed run whose seal the database lacks
+    not_archived: int = 0  # sealed records that are not in the archive, if there is one
 
     @property
     def next(self) -> str:
@@ -71,6 +72,8 @@ class Whereabouts:
     def _after(self, last: Run) -> str:
         if self.no_seal and last.is_sealed:
             return f"nexus-reimport seal {self.environment} --run {self.no_seal}"
+        if self.not_archived and last.is_sealed and last.verdict() is Verdict.COMPLETE:
+            return f"nexus-reimport record archive {self.environment}"
         return _after(last, self.refusals, self.who)
 
     @property
@@ -123,7 +126,7 @@ def _before_another(last: Run, verdict: Verdict, who: str) -> str:
 
 def of(settings: Settings) -> Whereabouts:
     """Where the environment stands now."""
-    database = _of_database(settings)
+    database, place = _of_database(settings), settings.records_folder
     listed = record.every(settings)
     last = listed[-1] if listed else None
     by_hand = last is not None and last.standing() is Verdict.RUNNING
@@ -149,11 +152,12 @@ def of(settings: Settings) -> Whereabouts:
         who=approval.with_name(settings),
         away=database.away,
         no_seal=database.no_seal,
-        place=str(settings.records_folder),
+        place=str(place),
         is_taken_back=is_taken_back,
         damaged=tuple(folder.name for folder in runs.without_journal(settings)),
         register=register.contradiction(settings.records_folder),
         signed_run=signatures.spent_by(settings),
+        not_archived=len(archived.missing(place)) if settings.record.archive else 0,
     )
 
 

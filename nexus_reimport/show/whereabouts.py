@@ -26,6 +26,21 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     if value.damaged:
         names, show = wording.some(value.damaged), f"nexus-reimport record show {value.environment}"
         yield "records", f"without a journal: {names}; {show} --run {value.damaged[-1]} says more"
+    yield from _of_records(value)
+    if value.undecided:
+        yield "undecided", wording.some(value.undecided)
+    if value.needs_dev:
+        yield "dev", _dev_run(value)
+    yield from _of_sign_off(value)
+    if value.window:
+        yield "window", f"{value.window}, {'open' if value.is_open else 'closed'} now"
+    for refusal in value.refusals:
+        yield "refused", refusal.what.partition("\n")[0]
+    yield "next", value.next
+
+
+def _of_records(value: Whereabouts) -> Iterator[tuple[str, str]]:
+    last = value.last
     first = value.unfinished
     is_beside = first is not None and first != last
     if first and is_beside:
@@ -37,16 +52,10 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
         yield "record", f"not sealed: {todo}"
     if value.no_seal:
         yield "record", f"the database has no seal of run {value.no_seal}, which is sealed"
-    if value.undecided:
-        yield "undecided", wording.some(value.undecided)
-    if value.needs_dev:
-        yield "dev", _dev_run(value)
-    yield from _of_sign_off(value)
-    if value.window:
-        yield "window", f"{value.window}, {'open' if value.is_open else 'closed'} now"
-    for refusal in value.refusals:
-        yield "refused", refusal.what.partition("\n")[0]
-    yield "next", value.next
+    if value.not_archived:
+        count = wording.amount(value.not_archived, "sealed record is", "sealed records are")
+        put = f"nexus-reimport record archive {value.environment}"
+        yield "archive", f"{count} not in it: {put} puts it there, or says what prevents that"
 
 
 def _of_sign_off(value: Whereabouts) -> Iterator[tuple[str, str]]:

@@ -20,11 +20,13 @@ from nexus_reimport.record.sealed import archive, archived
 from nexus_reimport.settings import Archive
 from nexus_sandbox.s3.access import REGION
 from nexus_sandbox.s3.server import S3Server
+from support import SUPPORT
 from support.broken_archive import (
     Break,
     answering,
     broken,
     cut_upload,
+    garbled,
     half,
     lost_after,
     lost_before,
@@ -225,6 +227,25 @@ def test_an_archive_that_fails_says_how_and_the_next_try_goes_on(
     assert archived.noted(known.records_folder) == []
     done = archive.put_missing(known.records_folder, locked)
     assert [one.run for one in done] == [run.id for run in runs]
+
+
+def test_an_answer_that_is_damaged_inside_of_tls_is_a_request_that_failed(
+    known: settings.Settings, environment_files: Path, locked: Archive, s3: S3Server
+) -> None:
+    """It was told as an unforeseen error of a library, and nothing of what was to be done."""
+    run, authority = complete(known), SUPPORT / "authority"
+
+    def breaks(given: str, number: int) -> Break | None:
+        return garbled if given == "GET" else None
+
+    with broken(s3.access.endpoint, breaks, authority / "signed.pem") as endpoint:
+        bad = place(environment_files, s3, locked.bucket, endpoint)
+        trusted = bad.model_copy(update={"ca_file": authority / "ca.pem"})
+        with pytest.raises(StorageError, match=r"a request failed \(SSLError\)") as refused:
+            archive.put(run.bag, trusted)
+    assert refused.value.next.startswith("wait until the archive works again")
+    assert archived.noted(known.records_folder) == []
+    assert archive.put(run.bag, locked).run == run.id
 
 
 @pytest.mark.parametrize("part", [0, 2, 1])

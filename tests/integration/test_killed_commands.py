@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -17,9 +18,11 @@ from nexus_reimport.page import front, outcome
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.record import Run, Verdict
 from nexus_reimport.record.journal import JOURNAL
-from nexus_reimport.record.sealed import bag
+from nexus_reimport.record.sealed import bag, index
 from nexus_reimport.runbook import whereabouts
 from nexus_reimport.runner import notebook
+from nexus_sandbox.s3.access import REGION
+from nexus_sandbox.s3.server import S3Server
 from support.clinic import ROLE, Clinic
 from support.commands import command
 from support.running import DEV, digest_of, stage_pid, until
@@ -194,3 +197,28 @@ def test_a_seal_that_was_killed_is_next_and_the_same_command_ends_it(
     (run.folder / "plan.json").write_text("{}")
     code, _, err = command(capsys, *again.split()[1:])
     assert (code, "is sealed, and not as it was sealed: data/plan.json" in err) == (2, True)
+
+
+def test_a_record_that_a_kill_has_kept_from_the_archive_is_told(
+    clinic: Clinic, s3: S3Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`status` said that nothing was left to do."""
+    run, bucket = clinic.executed().run, f"archive-{secrets.token_hex(4)}"
+    s3.access.client().create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    with (clinic.folder / f"{DEV}.toml").open("a") as file:
+        file.write(
+            f'\n[record.archive]\nbucket = "{bucket}"\nregion = "{REGION}"\ndays = 1\n'
+            f'endpoint = "{s3.access.endpoint}"\n'
+            'access_key = {env = "NEXUS_SANDBOX_S3_ACCESS_KEY"}\n'
+            'secret_key = {env = "NEXUS_SANDBOX_S3_SECRET_KEY"}\n'
+        )
+    again = f"nexus-reimport record archive {DEV}"
+    assert f"archive   1 sealed record is not in it: {again} puts it there" in status()
+    assert status().splitlines()[-1] == f"  next      {again}"
+    listed = run.bag.parent / index.FILE
+    before = listed.read_bytes()
+    assert command(capsys, "record", "archive", DEV)[0] == 0
+    assert status().splitlines()[-1] == "  next      nothing"
+    listed.write_bytes(before)  # as a kill leaves it after the copy was noted
+    assert command(capsys, "record", "archive", DEV)[0] == 0
+    assert "In the archive, locked until" in listed.read_text()

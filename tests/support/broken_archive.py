@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -69,9 +72,31 @@ def half(
     handler.close_connection = True
 
 
+def garbled(
+    handler: BaseHTTPRequestHandler, _: bytes, ask: Callable[[], http.client.HTTPResponse]
+) -> None:
+    """The answer's middle is no TLS any more: a device between the two has damaged it."""
+    answer = ask()
+    body = answer.read()
+    handler.send_response(answer.status)
+    for name, value in answer.getheaders():
+        if name.lower() not in ("connection", "transfer-encoding"):
+            handler.send_header(name, value)
+    handler.end_headers()
+    handler.wfile.write(body[: len(body) // 2])
+    handler.wfile.flush()
+    os.write(handler.connection.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
+    handler.close_connection = True
+
+
 @contextmanager
-def broken(endpoint: str, breaks: Callable[[str, int], Break | None]) -> Iterator[str]:
-    """A proxy before ``endpoint``; ``breaks`` gets method and number of each request of it."""
+def broken(
+    endpoint: str, breaks: Callable[[str, int], Break | None], certificate: Path | None = None
+) -> Iterator[str]:
+    """A proxy before ``endpoint``; ``breaks`` gets method and number of each request of it.
+
+    With a ``certificate`` it is reached by TLS.
+    """
     target, counts = urlsplit(endpoint), {"PUT": 0, "GET": 0}
 
     class Handler(BaseHTTPRequestHandler):
@@ -109,9 +134,15 @@ def broken(endpoint: str, breaks: Callable[[str, int], Break | None]) -> Iterato
 
     server = ThreadingHTTPServer((HOST, 0), Handler)
     server.target = endpoint  # type: ignore[attr-defined]
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://{HOST}:{server.server_port}"
+        yield f"http{'s' if certificate else ''}://{HOST}:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from nexus_reimport import storage, wording
 from nexus_reimport.errors import OnlySealed, RecordError, StorageError
 from nexus_reimport.files import private
-from nexus_reimport.record.sealed import archived, bag, chain, index
+from nexus_reimport.record.sealed import archived, bag, index
 from nexus_reimport.record.sealed.archived import Archived
 from nexus_reimport.settings import Archive
 
@@ -117,7 +118,7 @@ def put(folder: Path, place: Archive) -> Archived:
         kept = _read_back(client, copy, data, sent, is_ours=bool(sent))
     except ClientError as error:
         raise copy.failed(*_refused(error)) from None
-    except (BotoCoreError, OSError) as error:
+    except (BotoCoreError, HTTPError, OSError) as error:  # HTTPError: TLS broke within an answer
         raise copy.failed(f"a request failed ({type(error).__name__})", _LATER) from None
     with private.locked_folder(folder.parent):  # a seal writes the same page
         archived.note(folder.parent, kept)
@@ -136,12 +137,9 @@ def put_missing(runs: Path, place: Archive | None) -> list[Archived]:
     """
     if place is None:
         return []
-    in_archive = {(one.run, one.seal) for one in archived.noted(runs)}
-    sealed = [f for f in chain.records(runs) if bag.digest(f)]
-    missing = [f for f in sealed if (f.name, bag.digest(f)) not in in_archive]
     done: list[Archived] = []
     failed: list[StorageError | OnlySealed] = []
-    for folder in sorted(missing, key=chain.number):
+    for folder in archived.missing(runs):
         try:
             done.append(put(folder, place))
         except OnlySealed as error:
@@ -149,6 +147,9 @@ def put_missing(runs: Path, place: Archive | None) -> list[Archived]:
         except StorageError as error:
             failed.append(error)
             break
+    if not (done or failed or index.is_as_written(runs)):  # a kill came before it was made anew
+        with private.locked_folder(runs):
+            index.write(runs)
     if len(failed) > 1:
         raise OnlySealed(
             f"{wording.amount(len(failed), 'record is', 'records are')} not in the archive\n"
