@@ -134,7 +134,9 @@ def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked
     )
     as_approved = [*_as_kept(payload, read.entries), *approved.problems(payload, read.entries)]
     if checked.kind == OPEN:
-        return checked.with_problems(*_of_open(read), *as_approved)
+        cut = chain.is_cut_short(folder)
+        why = [_cut_short(named)] if cut else _of_open(read)
+        return checked.with_problems(*why, *as_approved)
     findings = bag.problems(folder)
     return checked.with_problems(
         *(findings or [*_second_opinion(folder), *as_approved]),
@@ -181,6 +183,11 @@ def _of_signature(folder: Path, checked: Checked, signers: Path | None) -> Check
     if wrong := signature.problem(folder, signers):
         return checked.with_problems(wrong)
     return checked.with_remarks(f"signed by {who}")
+
+
+def _cut_short(record: Checked) -> str:
+    again = f"nexus-reimport seal {record.environment} --run {record.run}"
+    return f"a kill came before the last file of its seal: {again} writes it, or the next run"
 
 
 def _of_open(read: journal.Reading) -> Iterator[str]:
@@ -407,7 +414,9 @@ def _of_chain(
     for name in records:
         if bag.is_sealed(runs / name):
             yield from _of_link(chain.before(runs / name), links[name], records)
-    yield from _of_last(chain.noted_last(runs), links, records)
+    noted = chain.noted_last(runs)
+    if noted is None or not chain.is_cut_short(runs / noted.run):  # else it is told already
+        yield from _of_last(noted, links, records)
 
 
 def _of_link(before: Link | None, link: Link | None, records: dict[str, Checked]) -> Iterator[str]:
