@@ -296,9 +296,11 @@ class Run:
     def _require_kept(self, file: str) -> None:
         """Raise RecordError if this value of an open run is not what its stage has written.
 
-        Who edits the outcome of a check must not have it approved. A sealed one has its seal.
+        Who edits the outcome of a check must not have it approved. Once the run is committed, its
+        verification judges that; and a sealed one has its seal.
         """
-        known = "" if self.is_sealed else journal.kept(self.events()).get(file, "")
+        entries = [] if self.is_sealed else self.events()
+        known = "" if verdict.is_committed(entries) else journal.kept(entries).get(file, "")
         if known and private.sha256_of(self.folder / file) != known:
             page = values.page_of(Path(file).stem, self.kind)
             raise RecordError(

@@ -155,6 +155,21 @@ def test_a_plan_that_was_changed_after_the_commit_is_not_what_rows_are_compared_
     assert found[ROW].sample == ("plan.json: its plan is not the one that was approved",)
 
 
+def test_a_value_that_was_edited_after_the_commit_is_named_by_the_verification(
+    committed: tuple[Clinic, runbook.Runbook],
+) -> None:
+    _, book = committed
+    path = book.run.folder / "census.json"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\n ", 1))
+    edited = "census.json: it is not what its stage has written"
+    assert failed(verified(book))[ROW].sample == (edited,)
+    report = book.verify()
+    assert [result.check for result in report.blocking] == [ROW]
+    assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
+    path.write_bytes(path.read_bytes().replace(b"\n ", b"\n", 1))
+    assert book.verify().passed
+
+
 # what somebody puts into our own schemas -> which check names it, and how
 PUT = {
     "a column": (

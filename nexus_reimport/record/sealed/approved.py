@@ -1,5 +1,7 @@
 """Whether a run's values are those that were approved: the digest that a person typed binds them.
 
+And whether each is what its stage has written, by the hash of it in the journal.
+
 Plan, snapshot and schema have a digest each, which stand in the proposal, whose own digest was
 typed, and is in the database since COMMIT. The files are read as JSON, not as values of this
 version: an older version's have other members.
@@ -22,10 +24,11 @@ _APPROVAL, _OF_ROLLBACK = "approval.json", "rollback_proposal.json"
 
 
 def problems(payload: Path, entries: Sequence[Entry]) -> Iterator[str]:
-    """What is not as it was approved, file by file; nothing where nobody has approved anything.
+    """What is not as it was written, or approved, file by file.
 
     A file from which something was redacted is left aside: its journal, ``entries``, says so.
     """
+    yield from _not_as_kept(payload, entries)
     redacted = journal.redacted(entries)
     if not (payload / _APPROVAL).is_file() or _APPROVAL in redacted:
         return
@@ -49,6 +52,15 @@ def problems(payload: Path, entries: Sequence[Entry]) -> Iterator[str]:
     ):
         if file not in redacted and digest_of(_read(payload / file)) != proposal.get(member):
             yield f"{file}: its {member} is not the one that was approved"
+
+
+def _not_as_kept(payload: Path, entries: Sequence[Entry]) -> Iterator[str]:
+    """Nothing where a kill has ended a stage before COMMIT: it may have come before the hash."""
+    known = {} if journal.unfinished(entries) - journal.CHECKED else journal.kept(entries)
+    for name, digest in sorted(known.items()):
+        path = payload / name
+        if path.parent == payload and path.is_file() and private.sha256_of(path) != digest:
+            yield f"{name}: it is not what its stage has written"
 
 
 def _read(path: Path) -> dict[str, Any]:

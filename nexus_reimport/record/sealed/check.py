@@ -132,7 +132,7 @@ def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked
         problems=tuple(filter(None, [read.broken_note()])),
         commit=_commit(payload, read.entries),
     )
-    as_approved = [*_as_kept(payload, read.entries), *approved.problems(payload, read.entries)]
+    as_approved = approved.problems(payload, read.entries)
     if checked.kind == OPEN:
         cut = chain.is_cut_short(folder)
         why = [_cut_short(named)] if cut else _of_open(read)
@@ -144,15 +144,6 @@ def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked
         *_of_verdict(payload, info, read, judged),
         *_missing(payload, read.entries),
     )
-
-
-def _as_kept(payload: Path, entries: Sequence[journal.Entry]) -> Iterator[str]:
-    """The values that are not what their stages have written, of a run that no kill has ended."""
-    known = {} if journal.unfinished(entries) else journal.kept(entries)
-    for name, digest in sorted(known.items()):
-        path = payload / name
-        if path.parent == payload and path.is_file() and private.sha256_of(path) != digest:
-            yield f"{name}: it is not what its stage has written"
 
 
 def _commit(payload: Path, entries: Sequence[journal.Entry]) -> Commit:
