@@ -17,7 +17,7 @@ from nexus_reimport.model.approval import short
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.record import Run, Verdict, anchor, lock, runs, signatures
-from nexus_reimport.record.sealed import archived, register
+from nexus_reimport.record.sealed import archive, register
 from nexus_reimport.runbook import book, lost
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.settings import Settings
@@ -157,7 +157,7 @@ def of(settings: Settings) -> Whereabouts:
         damaged=tuple(folder.name for folder in runs.without_journal(settings)),
         register=register.contradiction(settings.records_folder),
         signed_run=signatures.spent_by(settings),
-        not_archived=len(archived.missing(place)) if settings.record.archive else 0,
+        not_archived=len(archive.missing(place)) if settings.record.archive else 0,
     )
 
 

@@ -26,7 +26,7 @@ from urllib3.exceptions import HTTPError
 from nexus_reimport import storage, wording
 from nexus_reimport.errors import OnlySealed, RecordError, StorageError
 from nexus_reimport.files import private
-from nexus_reimport.record.sealed import archived, bag, index
+from nexus_reimport.record.sealed import archived, bag, chain, index
 from nexus_reimport.record.sealed.archived import Archived
 from nexus_reimport.settings import Archive
 
@@ -139,7 +139,7 @@ def put_missing(runs: Path, place: Archive | None) -> list[Archived]:
         return []
     done: list[Archived] = []
     failed: list[StorageError | OnlySealed] = []
-    for folder in archived.missing(runs):
+    for folder in missing(runs):
         try:
             done.append(put(folder, place))
         except OnlySealed as error:
@@ -161,6 +161,14 @@ def put_missing(runs: Path, place: Archive | None) -> list[Archived]:
     if failed:
         raise failed[0]
     return done
+
+
+def missing(runs: Path) -> list[Path]:
+    """The sealed records that are not in the list, by their numbers."""
+    in_archive = {(one.run, one.seal) for one in archived.noted(runs)}
+    sealed = ((folder, bag.digest(folder)) for folder in chain.records(runs))
+    lacking = (folder for folder, seal in sealed if seal and (folder.name, seal) not in in_archive)
+    return sorted(lacking, key=chain.number)
 
 
 def packed(folder: Path) -> bytes:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from nexus_reimport.errors import StorageError, refused
 from nexus_reimport.files import private
-from nexus_reimport.record.sealed import bag, chain
 
 LIST = ".archived.jsonl"  # in the environment's folder
 
@@ -48,14 +47,6 @@ def note(runs: Path, archived: Archived) -> None:
             state="the record is sealed and whole, and a copy of it is in the archive",
             next=f"{fix}, then: nexus-reimport record archive {runs.name}",
         ) from None
-
-
-def missing(runs: Path) -> list[Path]:
-    """The sealed records that are not in the list, by their numbers."""
-    in_archive = {(one.run, one.seal) for one in noted(runs)}
-    sealed = ((folder, bag.digest(folder)) for folder in chain.records(runs))
-    lacking = (folder for folder, seal in sealed if seal and (folder.name, seal) not in in_archive)
-    return sorted(lacking, key=chain.number)
 
 
 def _is_cut(path: Path) -> bool:
