@@ -220,7 +220,7 @@ class LinkPlan:
     placed: int  # FileMaker has the record, and its owner will exist
     right_already: int
     fixed: dict[str, int]  # why -> links: dangling, unlinked, another owner
-    elsewhere: int  # linked to something else that exists; not changed
+    elsewhere: int  # linked to something else; not changed
     owner_unknown: int  # FileMaker has the record, but not its owner
     not_in_filemaker: int
     reachable_before: int

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyarrow import ChunkedArray as Column
 
 LINK_COLUMNS = ("key", "object", "content_type")
+_UUID_LENGTH = 36  # as PostgreSQL prints it
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,13 +292,24 @@ def _is_torn(members: list[Placed], target: str | None, linked: str) -> bool:
 
 def _linked(placed: Placed, owners: Owners) -> str:
     """The state of a link: to an ``owner``, ``dangling``, ``unlinked``, or ``elsewhere``."""
-    if placed.object is None:
+    is_generic = owners.content_type is not None
+    if placed.object is None or (is_generic and placed.content_type is None):
         return "unlinked"
     # The database has no foreign key for a generic link, so it can point at a row that is gone.
     if _is_of_owner(placed, owners):
         return "owner" if placed.object in owners.after else "dangling"
     others = owners.live_elsewhere.get(placed.content_type or "")
-    return "dangling" if others is not None and placed.object not in others else "elsewhere"
+    if others is None:
+        # Of another table the rows are not known here, but none has the UUID of an owner.
+        is_nothing = is_uuid(placed.object) and placed.object in owners.after
+    else:
+        is_nothing = placed.object not in others
+    return "dangling" if is_nothing else "elsewhere"
+
+
+def is_uuid(key: str) -> bool:
+    """Whether a row's key is a UUID: no row of another table has it, as it may have a number."""
+    return len(key) == _UUID_LENGTH
 
 
 def _is_of_owner(placed: Placed, owners: Owners) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import uuid
 from collections import Counter
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from support.values import lines
 
 __all__ = ["named"]
 
+TYPED = "SELECT id::text, ARRAY[object_id::text, content_type_id::text] FROM documents_document"
 README = CHECKOUT / "runbook" / "README.md"
 
 
@@ -94,6 +96,50 @@ def test_relinking_alone_fixes_links_and_writes_nothing_else(
         "02_execute",
         "03_verify",
     }
+
+
+def test_a_link_without_a_content_type_or_with_a_wrong_one_is_mended(clinic: Clinic) -> None:
+    """The calendar and the patient's page show it nowhere; one stopped a run after COMMIT."""
+    right = dict(clinic.rows(TYPED))
+    ours = clinic.rows(
+        "SELECT d.id::text, object_id::text, content_type_id FROM documents_document d JOIN"
+        " patients p ON p.id = object_id WHERE d.filemaker_id IS NOT NULL"
+        " AND p.filemaker_metadata ? 'filemaker_id' ORDER BY d.id LIMIT 6"
+    )
+    other = max(o for _, o, _ in ours)
+    of_clinics = clinic.value("SELECT id FROM django_content_type WHERE model = 'clinic'")
+    wrong = [
+        (ours[0][1], None),
+        (other, None),
+        (str(uuid.uuid4()), None),
+        (ours[3][1], of_clinics),
+        (other, of_clinics),
+        (None, of_clinics),
+    ]
+    for (document, _, _), (hangs_on, content_type) in zip(ours, wrong, strict=True):
+        clinic.do(
+            "UPDATE documents_document SET object_id = %s, content_type_id = %s WHERE id = %s",
+            "dev",
+            hangs_on,
+            content_type,
+            document,
+        )
+    (batch,) = clinic.rows(
+        "UPDATE images_batch SET content_type_id = %s WHERE id = (SELECT batch_id FROM images_image"
+        " WHERE s3_key LIKE '%%images-bulk-dump/%%' ORDER BY id LIMIT 1) RETURNING id::text",
+        "dev",
+        of_clinics,
+    )
+    made = relinked(clinic)
+    assert made.run.verdict() is Verdict.COMPLETE
+    now = dict(clinic.rows(TYPED))
+    assert {d: now[d] for d, _, _ in ours} == {d: [o, str(t)] for d, o, t in ours}
+    assert now.keys() == right.keys()
+    of_batch = (
+        "SELECT model FROM images_batch b JOIN django_content_type c ON c.id = content_type_id"
+        " WHERE b.id = %s"
+    )
+    assert clinic.value(of_batch, "dev", *batch) == "patient"
 
 
 def test_who_asks_for_links_alone_executes_no_full_reimport(clinic: Clinic) -> None:

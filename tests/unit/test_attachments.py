@@ -118,6 +118,43 @@ def test_a_file_whose_person_goes_was_reachable_before(
     assert made.lost == (("1",) if before and not after else ())
 
 
+ANN, BEN = "4f0f0f8e-52c1-4a2e-9d52-0c8a1f4c3a01", "4f0f0f8e-52c1-4a2e-9d52-0c8a1f4c3a02"
+LIVE = frozenset((ANN, BEN, "5"))  # 7 are patients, 8 appointments, 9 is of a protected table
+OF_THREE_TYPES = Owners(LIVE, LIVE, 7, {"7": LIVE, "8": frozenset(("5", "x"))})
+
+
+@pytest.mark.parametrize(
+    ("hangs_on", "content_type", "why"),
+    [
+        (ANN, "7", ""),
+        (BEN, "7", "another owner"),
+        ("gone", "7", "dangling"),
+        (None, "7", "unlinked"),
+        (None, None, "unlinked"),
+        (ANN, None, "unlinked"),  # a link without a type is shown nowhere, whatever id it holds
+        (BEN, None, "unlinked"),
+        ("gone", None, "unlinked"),
+        (ANN, "8", "dangling"),  # no appointment has a patient's id
+        ("x", "8", ""),  # a live appointment
+        (ANN, "9", "dangling"),  # a patient's UUID is no other row's
+        (BEN, "9", "dangling"),
+        ("5", "9", ""),  # a number can be: whose row it is, only that table knows
+        ("gone", "9", ""),
+    ],
+)
+def test_a_link_is_fixed_unless_it_leads_to_something_else(
+    tmp_path: Path, hangs_on: str | None, content_type: str | None, why: str
+) -> None:
+    document = mapping.load("nexus").attachments["documents"]
+    one = Placed("D", "D", hangs_on, content_type, True, "A", ANN)
+    made = attachments.plan("documents", document, [one], OF_THREE_TYPES, tmp_path)
+    assert made.fixed == ({why: 1} if why else {})
+    is_right = (hangs_on, content_type) == (ANN, "7")
+    assert made.elsewhere == int(not why and not is_right)
+    assert made.reachable_after == int(bool(why) or is_right)
+    assert list(rowfile.read(tmp_path, made.file)) == ([("D", ANN, "7")] if why else [])
+
+
 # ---------------------------------------------------------------- whose a file is
 
 IMAGES = """

@@ -13,6 +13,7 @@ from nexus_reimport.intake import IdPairs
 from nexus_reimport.model import Level
 from nexus_reimport.nexus.connection.readings import Unread
 from nexus_reimport.planning import attachments
+from nexus_reimport.planning.attachments import Placed
 
 if TYPE_CHECKING:
     from pyarrow import Table
@@ -47,7 +48,7 @@ def _hang_right(after: After, name: str) -> Finding:
         if not counts:
             continue
         looked += 1
-        if one.owner and one.content_type in (None, wanted_type) and one.object != one.owner:
+        if _hangs_wrong(one, wanted_type):
             wrong.append(one.key)
     state, plan = had(after.states[name]), after.plan.links[name]
     linked = columns.count(columns.where(now, linked={"t"})["key"], known)
@@ -59,6 +60,14 @@ def _hang_right(after: After, name: str) -> Finding:
         f" nothing"
     )
     return Finding(max(1, looked), wrong, note=note)
+
+
+def _hangs_wrong(one: Placed, wanted_type: str | None) -> bool:
+    """Whether one does not hang on the owner that FileMaker names, nor on something else."""
+    if one.owner is None or one.content_type == wanted_type:
+        return one.owner not in (None, one.object)
+    is_typed_wrong = one.object == one.owner and attachments.is_uuid(one.owner)
+    return one.content_type is None or is_typed_wrong
 
 
 @check(After, Level.STOP, serves=("A5", "R4", "R6", "K3"), links=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.mapping import Attachment
+from nexus_reimport.mapping import Attachment, AttachmentLink
 from nexus_reimport.nexus.connection.postgres import copy_out
 from nexus_reimport.nexus.structure.database import Database
 
@@ -76,15 +76,15 @@ def attachment_state(database: Database, name: str) -> AttachmentState:
     row = database.connection.execute(
         sql.SQL(
             "SELECT count(*), count(*) FILTER (WHERE {of_owner} AND o.{key} IS NOT NULL),"
-            " count(*) FILTER (WHERE NOT {of_owner} AND {object} IS NOT NULL),"
-            " count(*) FILTER"
-            " (WHERE {of_owner} AND o.{key} IS NULL AND {object} IS NOT NULL),"
-            " count(*) FILTER (WHERE {object} IS NULL)"
+            " count(*) FILTER (WHERE NOT {of_owner} AND NOT {unlinked}),"
+            " count(*) FILTER (WHERE {of_owner} AND o.{key} IS NULL AND NOT {unlinked}),"
+            " count(*) FILTER (WHERE {unlinked})"
             " FROM {source} LEFT JOIN {owner} AS o ON o.{key} = {object} AND {of_owner}"
         ).format(
             of_owner=of_owner,
             key=sql.Identifier(database.key(owner)),
             object=holder(attachment.link.object),
+            unlinked=_unlinked(attachment.link, holder),
             source=source,
             owner=database.place(owner),
         )
@@ -111,6 +111,13 @@ def _source(database: Database, attachment: Attachment) -> tuple[Column, sql.Com
 
 def _column(of: str) -> Column:
     return lambda name: sql.SQL("{}.{}").format(sql.Identifier(of), sql.Identifier(name))
+
+
+def _unlinked(link: AttachmentLink, holder: Column) -> sql.Composable:
+    """Whether a link names nothing: no id, or not of what it is."""
+    parts = (part for part in (link.object, link.content_type) if part)
+    any_null = sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(holder(part)) for part in parts)
+    return sql.SQL("({})").format(any_null)
 
 
 def _of_owner(
