@@ -162,7 +162,10 @@ class ColumnConverter:
         return self._fitting(key, held)
 
     def _fitting(self, value: Any, held: int) -> Outcome:
-        """``value`` as its column will hold it; None, with a misfit, if the column cannot."""
+        """``value`` as its column will hold it; None, with a misfit, if the column cannot.
+
+        Then nothing is told as derived: it is not stored.
+        """
         misfits: tuple[str, ...] = ()
         derived: tuple[str, ...] = ()
         if isinstance(value, Partial):
@@ -171,11 +174,11 @@ class ColumnConverter:
         if isinstance(value, str) and column is not None:
             if column.max_length is not None and len(value) > column.max_length:
                 too_long = f"longer than {column.max_length} characters"
-                return Outcome(None, held, (*misfits, too_long), derived)
+                return Outcome(None, held, (*misfits, too_long))
             try:
                 stored = convert.for_type(value, column.stored_as)
             except ConversionError as error:
-                return Outcome(None, held, (*misfits, str(error)), derived)
+                return Outcome(None, held, (*misfits, str(error)))
             derived += convert.derived_for_type(value, column.stored_as)
             return Outcome(stored, held, misfits, derived)
         return Outcome(value, held, misfits, derived)

@@ -232,3 +232,6 @@ def _refuse_too_early(columns: Mapping[str, ColumnSpec], converted: Converted) -
         for number in early:
             converted.misfits[number].append((name, f"before {column.not_before}"))
             values[number] = None
+            if number in converted.derived:  # what was derived is not stored
+                noted = converted.derived[number]
+                converted.derived[number] = [one for one in noted if one[0] != name]

@@ -176,6 +176,27 @@ def test_a_value_that_does_not_fit_a_new_row_is_empty_or_its_default(tmp_path: P
     ]
 
 
+def test_of_a_value_that_does_not_fit_nothing_is_told_as_taken(tmp_path: Path) -> None:
+    """It was told twice, once as "the first is taken" although nothing was."""
+    phone = '{ from = "name", convert = "phone", with = { else = "ward" } }'
+    two_numbers = ('{ from = "name" }', phone)
+    too_early = ('{ from = "to", convert = "date"', '{ from = "seen", convert = "timestamp"')
+    people = [
+        person(1, name="+61 401 234 567", ward="0402345678", seen="2025-01-01"),
+        person(2, name="0401 234 567", ward="0402345678", seen="2025-01-03"),
+    ]
+    people[0] |= {"from": "2025-01-02"}
+    clinic = declared(tmp_path, two_numbers, too_early, records={"people": people})
+    clinic.columns = {**COLUMNS, "people": COLUMNS["people"] | {"ends": "timestamptz"}}
+    made = clinic.planned()
+    assert [m for m in made.misfits if m[1] in ("name", "ends")] == [
+        told("ends", "before starts", "P1", EMPTY),
+        told("ends", "no time: set to midnight", "P2", DERIVED),
+        told("name", "longer than 12 characters", "P1", EMPTY),
+        told("name", "two fields hold different numbers: the first is taken", "P2", DERIVED),
+    ]
+
+
 def test_a_text_may_be_as_long_as_its_column(tmp_path: Path) -> None:
     people = [person(n, name=name) for n, name in enumerate(("twelve chars", "🙂" * 12, "🙂" * 13))]
     made = written(tmp_path, records={"people": people}).planned()
