@@ -60,6 +60,12 @@ def counted(counts: Mapping[str, int], none: str = "nothing") -> str:
     return ", ".join(f"{n:,} {named(rows(name), n)}" for name, n in counts.items() if n) or none
 
 
+def links(counts: Mapping[str, int], none: str = "nothing") -> str:
+    """``6 links of documents, 1 link of images``: a batch has one link for all of its images."""
+    said = (f"{n:,} {named('links', n)} of {rows(name)}" for name, n in counts.items() if n)
+    return ", ".join(said) or none
+
+
 def named(several: str, count: int) -> str:
     """``letters``, as people call so many of them: ``letter`` for one."""
     return _one(several) if count == 1 else several

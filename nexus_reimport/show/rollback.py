@@ -24,8 +24,8 @@ def rollback(value: RollbackPreview) -> Page:
         f"Rollback of run {value.undoes}",
         (
             TextLine(
-                f"A {value.kind}, committed {wording.moment(value.committed_at)}. Links of"
-                f" documents and images that will be restored: {naming.counted(value.links)}."
+                f"A {value.kind}, committed {wording.moment(value.committed_at)}. Beside its rows,"
+                f" {naming.links(value.links, 'no link')} will be restored."
             ),
             table(
                 "Rows that will be restored",

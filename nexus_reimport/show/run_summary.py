@@ -139,7 +139,7 @@ def _planned(run: Run) -> Iterator[Fact]:
             "purged" if committed else "to purge",
             naming.counted({e.entity: e.purged for e in entities}),
         )
-    yield relinks, naming.counted(links)
+    yield relinks, naming.links(links)
 
 
 def _applied(run: Run) -> Applied | None:
@@ -200,9 +200,8 @@ def _undone(run: Run) -> Iterator[Fact]:
     if undone is None:
         yield "counts", "the transaction's own counts were lost"
         return
-    links = naming.counted(undone.relinked, "")
     rows = naming.counted(undone.put_back, "no rows")
-    links = f"links of {links}" if links else "no links"
+    links = naming.links(undone.relinked, "no links")
     yield "restored" if undone.exact else "after it", f"{rows}; {links}"
     yield "as before", attention.as_before(undone, run.loaded(Report, "checks_rollback"))
 

@@ -75,8 +75,8 @@ def held(clinic: Clinic) -> Held:
 
 
 def counts(text: str) -> dict[str, int]:
-    """``86 patients, 1 SMS reply`` as numbers by entity; nothing of ``nothing``."""
-    found = re.findall(r"([\d,]*\d) ([^,;]+)", text)
+    """``86 patients, 1 SMS reply, 2 links of images`` as numbers; nothing of ``nothing``."""
+    found = re.findall(r"([\d,]*\d) (?:links? of )?([^,;]+)", text)
     return {NAMED.get(name, name): int(n.replace(",", "")) for n, name in found}
 
 
@@ -366,7 +366,7 @@ def test_a_run_that_was_taken_back_and_its_rollback_tell_the_truth(
     own = record.every(environments.load(DEV))[-1]
     facts = told(own)
     assert facts["undone"] == book.run.id
-    back_rows, _, back_links = facts["restored"].partition("; links of ")
+    back_rows, _, back_links = facts["restored"].partition("; ")
     assert counts(back_rows) == {e: len(r) for e, r in before.rows.items() if r}
     links_are_true(back_links, after, held(clinic))
     assert record.taken_back(record.every(environments.load(DEV))) == {book.run.id: own.id}
@@ -482,6 +482,6 @@ def test_the_first_screen_of_a_run_has_the_transactions_own_counts(clinic: Clini
     written = sum(done.written.values())
     assert says["deleted and imported"].endswith(f"; {written:,} rows had to be written for it")
     assert written > sum(done.deleted.values()) + sum(done.inserted.values()), "and updated"
-    assert f"{done.relinked['documents']:,} document" in says["linked anew"]
+    assert f"{done.relinked['documents']:,} link" in says["linked anew"]
     assert says["writers waited"] == f"{done.writers_waited:,.1f} s"
     assert says["approved by"].startswith(run.load(Approval).by)

@@ -77,7 +77,7 @@ def test_a_run_waits_for_the_digest_and_goes_on_when_it_is_given(clinic: Clinic)
         " patients, ",
         " are as imported afresh; ",
         " had to be written for it; ",
-        " were linked anew. ",
+        " were made anew. ",
         "Writers waited ",
         "03_verify.html",
     ):

@@ -28,6 +28,8 @@ def test_rows_are_counted_in_the_singular_where_there_is_one() -> None:
     counts = {"patients": 2_842, "sms_inbound": 1, "sms_messages": 1, "notes": 0, "images_batch": 1}
     assert naming.counted(counts) == "2,842 patients, 1 SMS reply, 1 SMS message, 1 image batch"
     assert naming.counted({"patients": 0}) == "nothing"
+    assert naming.links({"documents": 1, "images": 5}) == "1 link of documents, 5 links of images"
+    assert naming.links({"documents": 0}) == "nothing"
 
 
 def test_rules_causes_and_stages_are_read_in_words() -> None:

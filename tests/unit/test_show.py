@@ -286,7 +286,7 @@ LOOK_TEXT = """\
 Rollback of run 20260301T020000Z-ab12
 =====================================
 
-A reimport, committed 2026-03-01 02:05:00 UTC. Links of documents and images that will be restored: 53 documents, 9 images.
+A reimport, committed 2026-03-01 02:05:00 UTC. Beside its rows, 53 links of documents, 9 links of images will be restored.
 
 Rows that will be restored
 what         now  as before the run

@@ -286,7 +286,7 @@ def _of_plan(seen: _Record) -> Iterator[Line]:
         links = dict(done.relinked)
     if any(links.values()):
         name = _verb(seen, "links anew", "linked anew", "would link anew")
-        yield Line(name, naming.counted(links))
+        yield Line(name, naming.links(links))
     yield Line(_verb(seen, "keeps", "kept", "would keep"), _kept(plan))
 
 
@@ -338,7 +338,7 @@ def _as_before(seen: _Record, done: Undone) -> Line:
 
 
 def _rows_and_links(rows: Mapping[str, int], links: Mapping[str, int]) -> str:
-    return f"{naming.counted(rows)}; links: {naming.counted(links)}"
+    return f"{naming.counted(rows)}; {naming.links(links, 'no links')}"
 
 
 def _looks(seen: _Record) -> list[str]:

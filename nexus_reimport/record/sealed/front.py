@@ -186,7 +186,7 @@ def _changed(payload: Path, done: Applied | Undone | None, state: State) -> str:
         undone_too = done.as_before.removeprefix("yes")
         return f"Run {done.undoes} was undone: {rows} were put back{undone_too}."
     undone = " It was undone since." if state is State.TAKEN_BACK else ""
-    links = f"{naming.counted(done.relinked, 'no rows')} were linked anew"
+    links = f"{naming.links(done.relinked, 'no links')} were made anew"
     plan = value(Plan, payload)
     if plan is not None and plan.scope is Scope.RELINK:
         return f"{links}; nothing else was written.{undone}"
