@@ -101,7 +101,9 @@ class EntityPlanner:
         self._key = intake.survey.keys[name]
         columns = intake.survey.columns[name]
         json = {c.name for c in columns if c.type in ("jsonb", "json")}
-        self._merger = Merger(self._spec, decisions.when_different, json)
+        fields = intake.mapping.sources[self._spec.source].fields
+        numbers = {field for field, spec in fields.items() if spec.type == "number"}
+        self._merger = Merger(self._spec, decisions.when_different, json, numbers)
         # Nexus's own tables have no column defaults, so the plan gives each column its value.
         self._new: Row = {
             **{column.name: None for column in columns if not column.generated},

@@ -9,7 +9,7 @@ column, and listed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -24,6 +24,9 @@ from nexus_reimport.text import clean, folded
 
 Row = dict[str, str | None]
 _MORE_THAN_A_NUMBER = re.compile(r"\+|-?0[0-9]")
+_IN_JSON = re.compile(
+    r"(?!-0(\.0*)?$)-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?"
+)  # as PostgreSQL has it
 
 
 @dataclass(slots=True)
@@ -57,15 +60,29 @@ class _Decided:
 
 
 class Merger:
-    """Merges the rows of one entity and counts what changes: column by column, card by part."""
+    """Merges the rows of one entity and counts what changes: column by column, card by part.
 
-    def __init__(self, spec: Entity, decisions: Mapping[str, Different], json: set[str]) -> None:
+    ``json`` are the JSON columns, ``numbers`` the fields of FileMaker that are of type number.
+    """
+
+    def __init__(
+        self,
+        spec: Entity,
+        decisions: Mapping[str, Different],
+        json: set[str],
+        numbers: Set[str] = frozenset(),
+    ) -> None:
         # All that depends on the mapping alone is decided here, and not for every value.
         self._decided = {
             name: _decided(name, column, decisions) for name, column in spec.decided().items()
         }
         self._fed = tuple((name, name.partition(".")[0], c) for name, c in spec.columns.items())
         self._json = json.intersection(base for _, base, _ in self._fed)
+        self._numbers = {
+            name
+            for name, column in spec.columns.items()
+            if column.source_field in numbers and column.convert in ("text", "whole")
+        } - {spec.filemaker_id}
         every = self._decided.values()
         self._plain = tuple(one for one in every if one.base not in self._json)
         self._inside = {
@@ -110,6 +127,7 @@ class Merger:
             if column.gather:
                 documents[base] = self._merge_card(key, name, column, old, new, existed)
             elif base != name:
+                new = _number_in_json(new) if name in self._numbers else new
                 documents[base] = self._merge_path(key, self._decided[name], old, new, existed)
             else:
                 # `_parsed` gives {} for NULL: that counts as no value; 0 and false are values.
@@ -391,6 +409,14 @@ def _number(value: Any) -> Decimal | None:
         return convert.number(text)
     except convert.ConversionError:
         return None
+
+
+def _number_in_json(text: str | None) -> Any:
+    """A number of FileMaker's as JSON has it; a text that says more stays one.
+
+    To a reader the text "0" is filled, where the number means no.
+    """
+    return strict_json.loads(text) if text and _IN_JSON.fullmatch(text) else text
 
 
 def as_text(value: Any) -> str:

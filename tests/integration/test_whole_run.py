@@ -72,6 +72,8 @@ def test_the_run_leaves_what_it_promises(
     moved = {i for i, f in before["patients"].items() if f and after.get(i) != f}
     assert moved == set(), "a patient that was there under a FileMaker id has another Nexus id"
     assert before["patients"].keys() <= after.keys()
+    kinds = "SELECT DISTINCT jsonb_typeof(filemaker_metadata->'diabetes') FROM patients"
+    assert {kind for (kind,) in clinic.rows(kinds) if kind} == {"number"}, "the text 0 means yes"
     now = {
         r[0]: r[1:]
         for r in clinic.rows(

@@ -256,6 +256,42 @@ def test_numbers_in_json_are_compared_as_numbers(held: str, fed: str, is_same: b
     assert (made.changes()[0].same, made.changes()[0].different) == (is_same, not is_same)
 
 
+@pytest.mark.parametrize(
+    ("fed", "written"),
+    [
+        ("0", "0"),  # the text "0" is true to its readers
+        ("-3", "-3"),
+        ("1.50", "1.50"),
+        ("about 5", '"about 5"'),
+        ("007", '"007"'),
+        ("-0", '"-0"'),
+        ("1e5", '"1e5"'),
+        ("1,5", '"1,5"'),
+    ],
+)
+@pytest.mark.parametrize("held", [None, "{}", '{"flag": 77}', '{"flag": "old"}'])
+def test_a_number_of_filemaker_is_one_in_json_too(held: str | None, fed: str, written: str) -> None:
+    columns = {"data.flag": {"from": "n"}, "data.name": {"from": "t"}}
+    spec = {"table": "t", "source": "s", "identity": [], "columns": columns}
+    made = Merger(Entity.model_validate(spec), {"*": "filemaker"}, {"data"}, {"n"})
+    row = merged(made, {"data": held}, {"data.flag": fed, "data.name": "5"})
+    assert row["data"] == f'{{"flag": {written}, "name": "5"}}'
+    again = merged(made, row, {"data.flag": fed, "data.name": "5"})
+    assert (again, of(made, "data.flag").same) == (row, 1)
+
+
+def test_an_id_in_json_stays_a_text() -> None:
+    spec = {
+        "table": "t",
+        "source": "s",
+        "identity": [],
+        "filemaker_id": "data.id",
+        "columns": {"data.id": {"from": "n"}},
+    }
+    made = Merger(Entity.model_validate(spec), {}, {"data"}, {"n"})
+    assert merged(made, {"data": None}, {"data.id": "7"}) == {"data": '{"id": "7"}'}
+
+
 def test_the_zero_that_a_spreadsheet_has_removed_from_a_phone_comes_back() -> None:
     made = merger({"data.phone": {"from": "n", "when_different": "filemaker"}})
     after = merged(made, {"data": '{"phone": 491570001}'}, {"data.phone": "0491570001"})
