@@ -62,8 +62,8 @@ def counted(counts: Mapping[str, int], none: str = "nothing") -> str:
 
 def links(counts: Mapping[str, int], none: str = "nothing") -> str:
     """``6 links of documents, 1 link of images``: a batch has one link for all of its images."""
-    said = (f"{n:,} {named('links', n)} of {rows(name)}" for name, n in counts.items() if n)
-    return ", ".join(said) or none
+    parts = (f"{n:,} {named('links', n)} of {rows(name)}" for name, n in counts.items() if n)
+    return ", ".join(parts) or none
 
 
 def named(several: str, count: int) -> str:
