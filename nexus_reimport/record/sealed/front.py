@@ -47,7 +47,7 @@ class Front:
     who: str  # began it
     approval: Approval | None
     failure: str  # the first line of what stopped it
-    changed: str  # what was done to the database, as a sentence; "" where the meaning says it
+    changed: str  # what was done to the database, as a sentence
     waited: float | None  # seconds, of those who wrote meanwhile
     pages: tuple[str, ...]  # by their paths in the bag
     of_pages: str  # where they are not as the runner executes them, to be said after the verdict
@@ -63,21 +63,19 @@ def read(folder: Path) -> Front:
     done = done_of(payload)
     is_cut = verdict.is_cut(entries, is_sealed=bag.is_sealed(folder))
     is_complete = verdict.judge(entries, is_cut=is_cut) is Verdict.COMPLETE
-    meaning = headline.sentence(entries, is_cut=is_cut)
-    is_known = done is None and meaning.endswith("nothing was written")
     return Front(
         run=folder.name,
         environment=info.get("Environment", folder.parent.name),
         kind=info.get("Kind", journal.kind(entries)),
         verdict=CHANGED if is_changed and "Verdict" in info else info.get("Verdict", ""),
-        meaning=meaning,
+        meaning=headline.sentence(entries, is_cut=is_cut),
         sequence=info.get("Sequence", ""),
         began=_at(entries[0]) if entries else None,
         ended=_at(entries[-1]) if entries else None,
         who=opened.text("who") if opened else "",
         approval=value(Approval, payload),
         failure="" if is_complete else journal.ended_by(entries),
-        changed="" if is_known else _changed(payload, done, verdict.state(entries, is_cut=is_cut)),
+        changed=_changed(payload, done, verdict.state(entries, is_cut=is_cut)),
         waited=done.writers_waited if done else None,
         pages=_pages(payload),
         of_pages=of_pages(entries),
@@ -103,7 +101,7 @@ def readme(front: Front) -> str:
         "It holds counts, ids and names of columns: no patient's name, number or note.",
         "What the words mean: docs/glossary.md of nexus_reimport.",
     ]
-    return "".join(f"{line}\n" for line in lines if line)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def of_pages(entries: Sequence[journal.Entry]) -> str:
@@ -134,7 +132,7 @@ def approved(front: Front) -> str:
 def _happened(front: Front) -> str:
     stopped = f" It ended with: {front.failure}" if front.failure else ""
     waited = f" Writers waited {front.waited:,.2f} s." if front.waited is not None else ""
-    return f"{front.changed}{waited}{stopped}".strip()
+    return f"{front.changed}{waited}{stopped}"
 
 
 def when(front: Front) -> str:

@@ -145,7 +145,7 @@ def _article(folder: Path) -> str:
     lines = [
         _heading(seen),
         _faint(f"{front.when(seen)} · {seen.kind} · run {seen.run}"),
-        _line(f"{seen.meaning[:1].upper()}{seen.meaning[1:]}. {seen.changed}".strip()),
+        _line(_became(seen)),
         _line(f"It ended with: {seen.failure}" if seen.failure else ""),
         _line(front.approved(seen)),
         _line(f"Writers waited {seen.waited:,.2f} s." if seen.waited is not None else ""),
@@ -154,6 +154,13 @@ def _article(folder: Path) -> str:
         _check(folder, seen),
     ]
     return f"<article>\n{chr(10).join(filter(None, lines))}\n</article>"
+
+
+def _became(seen: Front) -> str:
+    """The verdict's meaning, and what was done to the database where that does not say it."""
+    meaning = f"{seen.meaning[:1].upper()}{seen.meaning[1:]}."
+    is_told = seen.changed.startswith("Nothing was") and meaning.endswith("othing was written.")
+    return meaning if is_told else f"{meaning} {seen.changed}"
 
 
 def _archived(folder: Path) -> str:
