@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import commands, floors, report, stages
-from benchmarks.clinic import LARGE, running
+from benchmarks.clinic import LARGE, running, slower
 from benchmarks.meter import Cost, medians
 
 
@@ -37,6 +37,9 @@ def _at(scale: float) -> Iterator[Cost]:
         if scale <= LARGE:
             yield from floors.of_filemaker(clinic)
             yield from stages.of(clinic, ["snapshot_by_100"])
+            with slower(clinic) as waited_for:
+                yield from floors.of_slower_filemaker(waited_for)
+                yield from stages.of(waited_for, ["snapshot_slower"])
         clinic.forget_filemaker()
         yield from stages.of(clinic, stages.TO_PLAN[1:])
         yield from floors.of_nexus(clinic)

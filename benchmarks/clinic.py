@@ -37,6 +37,7 @@ from nexus_sandbox.stack.access import (
 )
 
 KIND, ENVIRONMENT = "dev", "sandbox-dev"
+ANSWER = 0.1  # seconds that a slower FileMaker takes for each page
 LARGE = 10  # times the real size; of a larger one not everything is kept in memory at once
 _OBJECTS = "objects.pickle"
 _LIMITS = ("at_most = ", "max_writers_wait = ")  # of the environment's file: they grow with scale
@@ -110,13 +111,7 @@ def running(scale: float) -> Iterator[Clinic]:
             _apart(_fill_bucket, folder, s3.access)
             fill.copy_template(server, KIND)
             password = secrets.token_urlsafe(24)
-            filemaker = FileMakerServer.start(
-                folder / "filemaker",
-                port=0,
-                password=password,
-                only_odata=ONLY_ODATA,
-                processes=1 if scale > LARGE else os.cpu_count() or 1,
-            )
+            filemaker = _filemaker(folder / "filemaker", password, scale)
             at_the_end.callback(filemaker.stop)
             stack = Stack(folder, scale, SEED, server, s3.access, filemaker.port, password)
             environments = _environments(stack)
@@ -128,6 +123,36 @@ def running(scale: float) -> Iterator[Clinic]:
         if before is not None:
             os.environ[FOLDER_VARIABLE] = before
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _filemaker(folder: Path, password: str, scale: float, latency: float = 0) -> FileMakerServer:
+    return FileMakerServer.start(
+        folder,
+        port=0,
+        password=password,
+        only_odata=ONLY_ODATA,
+        processes=1 if scale > LARGE else os.cpu_count() or 1,
+        latency_ms=latency * 1000,
+    )
+
+
+@contextmanager
+def slower(clinic: Clinic) -> Iterator[Clinic]:
+    """The same clinic, of which another FileMaker over the same tables takes ``ANSWER`` for a page.
+
+    A server on a machine of its own does not take our processors, and is waited for.
+    """
+    folder = clinic.folder / "slower"
+    folder.mkdir()
+    (folder / "filemaker").symlink_to(clinic.folder / "filemaker")
+    password = clinic.stack.filemaker_password
+    filemaker = _filemaker(folder / "filemaker", password, clinic.scale, ANSWER)
+    try:
+        stack = replace(clinic.stack, filemaker_port=filemaker.port)
+        pids = clinic.pids | {"FileMaker": filemaker.pid}
+        yield _with_records(replace(clinic, stack=stack, pids=pids), "slower_environments")
+    finally:
+        filemaker.stop()
 
 
 def _apart(work: Callable[..., None], *given: object) -> None:
@@ -180,8 +205,11 @@ def _scaled(line: str, scale: float) -> str:
 
 def beside(clinic: Clinic, name: str, of: str) -> Clinic:
     """The same clinic with the database ``of``, and records of its own: those made so far."""
-    stack = clinic.stack
-    environments = _environments(stack, name, of)
+    return _with_records(clinic, name, of)
+
+
+def _with_records(clinic: Clinic, name: str, of: str = "") -> Clinic:
+    environments = _environments(clinic.stack, name, of)
     for place in ("runs", "private"):
         shutil.copytree(clinic.environments.parent / place, environments.parent / place)
     return replace(clinic, environments=environments)

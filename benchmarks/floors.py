@@ -12,11 +12,17 @@ from benchmarks.clinic import Clinic, running
 from benchmarks.meter import Cost
 
 PAGES = (100, 1000)
+_SLOWER = "slower"
 
 
 def of_filemaker(clinic: Clinic) -> list[Cost]:
     """The cost of reading FileMaker by bare loops; the clinic has a run with a snapshot."""
     return [child.cost(clinic, "benchmarks.floors", str(page)) for page in PAGES]
+
+
+def of_slower_filemaker(clinic: Clinic) -> list[Cost]:
+    """The same for the FileMaker of ``clinic.slower``."""
+    return [child.cost(clinic, "benchmarks.floors", _SLOWER)]
 
 
 def of_nexus(clinic: Clinic) -> list[Cost]:
@@ -30,6 +36,8 @@ def of_nexus(clinic: Clinic) -> list[Cost]:
 
 
 def _loops(given: child.Given) -> Cost:
+    if given.what == _SLOWER:
+        return loops.measured(stages.opened(), given.servers, PAGES[-1], loops.SLOWER)
     return loops.measured(stages.opened(), given.servers, int(given.what))
 
 

@@ -11,12 +11,14 @@ from urllib.parse import quote, urljoin
 
 import requests
 
-from benchmarks.clinic import ENVIRONMENT
+from benchmarks.clinic import ANSWER, ENVIRONMENT
 from benchmarks.meter import Cost, measuring
 from nexus_reimport import settings as environments
 from nexus_reimport.model import Extract, Snapshot
 from nexus_reimport.runbook import Runbook
 from nexus_reimport.settings import FileMaker
+
+SLOWER = f"bare HTTP loops, {ANSWER:g} s for each answer"
 
 
 def named(page: int) -> str:
@@ -24,12 +26,12 @@ def named(page: int) -> str:
     return f"bare HTTP loops, {page:,} a page"
 
 
-def measured(book: Runbook, servers: dict[str, int], page: int) -> Cost:
+def measured(book: Runbook, servers: dict[str, int], page: int, name: str = "") -> Cost:
     """Every table that the run has read, read again by bare loops; of this process."""
     place = environments.load(ENVIRONMENT).filemaker
     extracts = sorted(book.run.load(Snapshot).extracts.values(), key=lambda e: -e.rows)
     token = _login(place)
-    with measuring(named(page), servers) as cost, ThreadPoolExecutor(place.workers) as pool:
+    with measuring(name or named(page), servers) as cost, ThreadPoolExecutor(place.workers) as pool:
         read = [
             pool.submit(_odata if e.channel == "odata" else _data_api, place, e, page, token)
             for e in extracts

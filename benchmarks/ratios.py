@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmarks import loops, scripts, stages
+from benchmarks.clinic import ANSWER
 from benchmarks.meter import Cost
 
 
@@ -40,6 +41,7 @@ RATIOS = (
     Ratio("rollback / the way back of B", "rollback", scripts.BACK, "wait", 1.3),
     Ratio("extraction / bare loops", "snapshot", loops.named(1000), "seconds", 1.2),
     Ratio("the same, 100 a page", stages.BY_100, loops.named(100), "seconds", 1.2),
+    Ratio(f"the same, {ANSWER:g} s for each answer", stages.SLOWER, loops.SLOWER, "seconds", 1.2),
     Ratio("extraction, client CPU / bare loops", "snapshot", loops.named(1000), "cpu"),
     Ratio("survey and backup / pg_dump", "survey and backup", "pg_dump alone", "seconds"),
     Ratio("rehearsal / pg_restore", "rehearsal", "pg_restore alone", "seconds"),

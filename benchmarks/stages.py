@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 
 from benchmarks import child, commands
-from benchmarks.clinic import ENVIRONMENT, Clinic, beside, running
+from benchmarks.clinic import ANSWER, ENVIRONMENT, Clinic, beside, running
 from benchmarks.meter import Cost, cpu_of, measuring, own_cpu
 from nexus_reimport import garbage, record, runbook, runner
 from nexus_reimport import settings as environments
@@ -32,6 +32,7 @@ from nexus_sandbox.stack.access import ROLE, database
 MODULE = "benchmarks.stages"
 SEQUENCE = "the whole sequence, papermill included"
 BY_100 = "snapshot, 100 a page"
+SLOWER = f"snapshot, {ANSWER:g} s for each answer"
 EXECUTE, NOTHING_CHANGED = "execute", "execute, nothing changed"
 LOCKED, AGAIN = "wait for locks", "nexus_again"
 # Loaded before the extraction is measured: those of the bare loops are, too.
@@ -80,16 +81,24 @@ def _snapshot(here: Here) -> Cost:
 
 
 def _snapshot_by_100(here: Here) -> Cost:
-    """FileMaker read once more, in small pages, beside the run."""
+    return _read_again(here, BY_100, page=100)
+
+
+def _snapshot_slower(here: Here) -> Cost:
+    return _read_again(here, SLOWER)
+
+
+def _read_again(here: Here, name: str, page: int = 0) -> Cost:
+    """FileMaker read once more beside the run."""
     book = here.book()
-    folder = book.folder / "by_100"
+    folder = book.folder / "again"
     _load_libraries()
     with (
         Channels(book.settings.filemaker, book.mapping) as channels,
         garbage.rarely_looked_for(),  # as in every step of a run
-        measuring(BY_100, here.servers, folder) as cost,
+        measuring(name, here.servers, folder) as cost,
     ):
-        taken = snapshot.take(channels, book.mapping, folder, page=100)
+        taken = snapshot.take(channels, book.mapping, folder, page=page)
     cost.rows = sum(e.rows for e in taken.extracts.values())
     shutil.rmtree(folder)
     return cost
@@ -254,6 +263,7 @@ def _planned_rows(run: record.Run) -> int:
 STAGES: dict[str, Stage] = {
     "snapshot": _snapshot,
     "snapshot_by_100": _snapshot_by_100,
+    "snapshot_slower": _snapshot_slower,
     "census": _census,
     "survey": _survey,
     "plan": _plan,

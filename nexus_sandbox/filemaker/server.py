@@ -31,10 +31,12 @@ class FileMakerServer(process.Server):
         password: str,
         only_odata: Collection[str] = (),
         processes: int = 1,
+        latency_ms: float = 0,
     ) -> Self:
         """Serve the tables of ``folder`` on ``port`` if it is free, else on another.
 
-        With several ``processes`` it answers as many requests at the same time.
+        With several ``processes`` it answers as many requests at the same time; each page takes
+        ``latency_ms`` more.
         Those of ``only_odata`` have no layout: the Data API does not know them.
 
         Raises:
@@ -45,7 +47,7 @@ class FileMakerServer(process.Server):
             "the FileMaker simulator",
             _log(folder),
             on_free_ports=process.free_port,
-            start=lambda free: _start(folder, free, password, only_odata, processes),
+            start=lambda free: _start(folder, free, password, only_odata, processes, latency_ms),
             is_ready=_is_filemaker,
             patience=60 + _size(folder) / _SLOWLY,
         )
@@ -58,7 +60,12 @@ def end_leftover(folder: Path) -> None:
 
 
 def _start(
-    folder: Path, port: int, password: str, only_odata: Collection[str], processes: int
+    folder: Path,
+    port: int,
+    password: str,
+    only_odata: Collection[str],
+    processes: int,
+    latency_ms: float,
 ) -> subprocess.Popen[bytes]:
     server = process.start(
         [
@@ -67,6 +74,7 @@ def _start(
             *("--port", str(port)),
             *("--password-env", _PASSWORD),
             *("--processes", str(processes)),
+            *("--latency-ms", str(latency_ms)),
             *(part for name in only_odata for part in ("--only-odata", name)),
         ],
         log=_log(folder),

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import fmrest
@@ -440,6 +441,22 @@ def test_several_processes_answer_on_one_port_and_know_each_others_tokens(tmp_pa
         server.stop()
     _, alive = psutil.wait_procs(others, timeout=60)
     assert alive == []
+
+
+def test_a_server_that_takes_its_time_is_waited_for_with_each_page(tmp_path):
+    save(tables(), tmp_path)
+    server = FileMakerServer.start(tmp_path, port=0, password=PASSWORD, latency_ms=300)
+    try:
+        base = f"http://127.0.0.1:{server.port}/fmi/data/v1/databases/WalkClinic"
+        auth = ("nexus_reader", PASSWORD)
+        login = requests.post(f"{base}/sessions", json={}, auth=auth, timeout=60).json()
+        bearer = f"Bearer {login['response']['token']}"
+        began = time.monotonic()
+        page = asked(f"{base}/layouts/API_Contacts/records", bearer)
+        assert page.status_code == 200
+        assert time.monotonic() - began >= 0.3
+    finally:
+        server.stop()
 
 
 def asked(url, bearer):
