@@ -150,7 +150,7 @@ def slower(clinic: Clinic) -> Iterator[Clinic]:
     try:
         stack = replace(clinic.stack, filemaker_port=filemaker.port)
         pids = clinic.pids | {"FileMaker": filemaker.pid}
-        yield _with_records(replace(clinic, stack=stack, pids=pids), "slower_environments")
+        yield beside(replace(clinic, stack=stack, pids=pids), "slower_environments")
     finally:
         filemaker.stop()
 
@@ -203,12 +203,8 @@ def _scaled(line: str, scale: float) -> str:
     return line
 
 
-def beside(clinic: Clinic, name: str, of: str) -> Clinic:
-    """The same clinic with the database ``of``, and records of its own: those made so far."""
-    return _with_records(clinic, name, of)
-
-
-def _with_records(clinic: Clinic, name: str, of: str = "") -> Clinic:
+def beside(clinic: Clinic, name: str, of: str = "") -> Clinic:
+    """The same clinic with records of its own: those made so far. ``of`` is another database."""
     environments = _environments(clinic.stack, name, of)
     for place in ("runs", "private"):
         shutil.copytree(clinic.environments.parent / place, environments.parent / place)

@@ -24,9 +24,8 @@ from nexus_reimport.text import clean, folded
 
 Row = dict[str, str | None]
 _MORE_THAN_A_NUMBER = re.compile(r"\+|-?0[0-9]")
-_IN_JSON = re.compile(
-    r"(?!-0(\.0*)?$)-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?"
-)  # as PostgreSQL has it
+# As PostgreSQL has a number there.
+_IN_JSON = re.compile(r"(?!-0(\.0*)?$)-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?")
 
 
 @dataclass(slots=True)

@@ -30,7 +30,6 @@ from nexus_reimport.record.verdict import State, Verdict
 from nexus_reimport.settings import Settings, Signing
 
 T = TypeVar("T")
-ENVIRONMENT = "environment.json"  # the environment's settings; and which run a rollback undoes
 
 
 def of(settings: Settings, run_id: str) -> Run:
@@ -100,7 +99,7 @@ class Run:
     def _noted_undoes(self) -> str:
         """The run that this one takes back, as it was noted beside its journal."""
         with suppress(OSError, ValueError, AttributeError, RecursionError):
-            return str(json.loads((self.folder / ENVIRONMENT).read_bytes()).get("undoes", ""))
+            return str(json.loads((self.folder / bag.ENVIRONMENT).read_bytes()).get("undoes", ""))
         return ""
 
     def _kind_by_values(self, entries: Sequence[Entry]) -> str:
@@ -137,7 +136,8 @@ class Run:
 
     def events_after(self, size: int) -> list[Entry]:
         """As ``events``, but for the lines that stood in its first ``size`` bytes."""
-        known = (self.folder / journal.JOURNAL).read_bytes()[:size].count(b"\n")
+        with (self.folder / journal.JOURNAL).open("rb") as file:
+            known = file.read(size).count(b"\n")
         return [e for e in self.events() if (e.line.get("n") or known + 1) > known]
 
     def has_failed_since(self, known: int) -> bool:

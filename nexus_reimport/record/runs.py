@@ -92,7 +92,7 @@ def _begin(
     private.new_folder(new_run.folder)
     # A journal may lose its first lines: that the run is a rollback must not be lost with them.
     noted = {"undoes": undoes} if undoes else {}
-    seal.write_json(new_run.folder / run.ENVIRONMENT, settings.public() | noted)
+    seal.write_json(new_run.folder / bag.ENVIRONMENT, settings.public() | noted)
     where = {"host": platform.node(), "python": platform.python_version()}
     names = {"run": new_run.id, "environment": new_run.environment}
     file = environments.folder() / f"{new_run.environment}.toml"

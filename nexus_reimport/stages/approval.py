@@ -391,13 +391,13 @@ def _require_consent(
             "--approve-rehearsed is only for dev environments; on prod the digest must be typed",
             next=f"read {page}, then add --approve {short(proposal.digest)}",
         )
-    if not typed and not rehearsed and earlier and earlier.digest == proposal.digest:
-        raise StopError(
-            f"this {what} was approved already, by {earlier.by}; nothing was typed this time",
-            state="the approval stands; nothing was written",
-            next="run the next cell of this page: it asks for each gate again, then executes",
-        )
     if not typed and not rehearsed:
+        if earlier and earlier.digest == proposal.digest:
+            raise StopError(
+                f"this {what} was approved already, by {earlier.by}; nothing was typed this time",
+                state="the approval stands; nothing was written",
+                next="run the next cell of this page: it asks for each gate again, then executes",
+            )
         raise StopError(
             f"nobody has approved this {what} yet",
             next=f'read {page} to its end; then write approve = "{short(proposal.digest)}" into the'

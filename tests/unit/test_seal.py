@@ -361,7 +361,7 @@ def test_of_two_open_runs_the_later_one_is_the_last_whatever_the_clock_said(
 def test_a_run_is_the_last_one_after_a_rollback_that_could_not_be_sealed(
     known: settings.Settings,
 ) -> None:
-    """``status`` went on with the rollback, and said nothing of the preflight that waited."""
+    """``status`` went on with the rollback, and did not name the preflight that waited."""
     undone = record.create(known)
     undone.journal(Event.COMMITTED)
     back = not_clean(known, "rollback", undone.id)

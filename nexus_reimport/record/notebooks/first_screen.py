@@ -36,11 +36,10 @@ from nexus_reimport.model.approval import short
 from nexus_reimport.record import headline, journal, verdict
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.notebooks import attention
-from nexus_reimport.record.sealed import front
+from nexus_reimport.record.sealed import bag, front
 from nexus_reimport.record.verdict import Verdict
 
 SHOWN = 6  # things to look at, each on a line of its own
-_ENVIRONMENT = "environment.json"  # of the record: the environment's settings without secrets
 _TONES = {
     Verdict.COMPLETE: "good",
     Verdict.WAITING: "good",
@@ -180,7 +179,7 @@ class _Record:
 
 def _settings(folder: Path) -> Mapping[str, Any]:
     try:
-        read = json.loads((folder / _ENVIRONMENT).read_bytes())
+        read = json.loads((folder / bag.ENVIRONMENT).read_bytes())
     except (OSError, ValueError):
         return {}
     return read if isinstance(read, dict) else {}

@@ -19,6 +19,7 @@ PAYLOAD = "data"
 DECLARATION, INFO, README = "bagit.txt", "bag-info.txt", "README.txt"
 MANIFEST, TAG_MANIFEST = "manifest-sha256.txt", "tagmanifest-sha256.txt"
 SIGNATURE = f"{TAG_MANIFEST}.sig"
+ENVIRONMENT = "environment.json"  # its settings without secrets; which run a rollback undoes
 SIGNED = "Signed-By"  # in bag-info.txt: whose signature lies beside it
 NOT_SIGNED = "Not-Signed"  # in bag-info.txt: why a record that should be signed is not
 TAG_FILES = (DECLARATION, INFO, MANIFEST, README)  # what the tag manifest vouches for

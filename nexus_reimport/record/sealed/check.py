@@ -36,7 +36,7 @@ from nexus_reimport.record.verdict import State, Verdict
 SEALED, OPEN, FORMER, DAMAGED, FOLDER = "sealed", "open", "former", "damaged", ""
 UNSEEN = "what was made anew as a whole, seal and all, would not be found"
 ALONE = "not compared with the seal that the database holds"
-_ALWAYS = ("environment.json", journal.JOURNAL, verdict.FILE)
+_ALWAYS = (bag.ENVIRONMENT, journal.JOURNAL, verdict.FILE)
 Prints = Mapping[str, Fingerprint]  # table -> of its rows
 
 

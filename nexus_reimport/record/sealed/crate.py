@@ -65,8 +65,8 @@ def describe(folder: Path, verdict: str) -> dict[str, Any]:
     whole = crate.add_action(
         app,
         "#run",
-        object=[files[n] for n in ("environment.json",) if n in files] + _inputs(crate, payload),
-        result=[file for name, file in files.items() if name != "environment.json"],
+        object=[files[n] for n in (bag.ENVIRONMENT,) if n in files] + _inputs(crate, payload),
+        result=[file for name, file in files.items() if name != bag.ENVIRONMENT],
         properties=_of_run(seen, verdict),
     )
     whole["agent"] = person
