@@ -30,9 +30,10 @@ from nexus_reimport.page.status import Status
 from nexus_reimport.page.way_back import WayBack
 from nexus_reimport.page.work import Failed, Work
 from nexus_reimport.record import Run, Verdict, runs, signatures
+from nexus_reimport.record.anchor import Forgotten
 from nexus_reimport.record.sealed import register
 from nexus_reimport.record.verdict import UNFINISHED
-from nexus_reimport.runbook import connections, lost
+from nexus_reimport.runbook import connections, lost, restored
 from nexus_reimport.runbook.connections import Connections, LastSync
 from nexus_reimport.settings import Settings
 
@@ -105,6 +106,13 @@ class Front:
         return self.status.value.away if self.status.value else ()
 
     @property
+    def forgotten(self) -> Forgotten | None:
+        """The last run, if it was committed and the database does not know it."""
+        forgotten = self.status.value.forgotten if self.status.value else None
+        is_last = forgotten and self.outcome and self.outcome.run.id == forgotten.run
+        return forgotten if is_last else None
+
+    @property
     def is_in_doubt(self) -> bool:
         """Whether it is not known of a run if it was committed."""
         return self.outcome is not None and self.outcome.verdict is Verdict.IN_DOUBT
@@ -157,6 +165,8 @@ class Front:
             return standing.of_work(self.work, self.settings.zone)
         if self.away:
             return standing.of_lost(self.away)
+        if self.forgotten:
+            return standing.of_restored(self.forgotten)
         return standing.of_outcome(self.outcome, self.settings.zone)
 
     @property
@@ -171,7 +181,10 @@ class Front:
             return self._of_waiting()
         if self._broken:
             return f"{words.upper_first(self._broken.next)}, then start a dry run."
-        return self._of_nothing()
+        if self.forgotten and not self.forgotten.restore:
+            advice = restored.advice(self.settings.name, self.forgotten)
+            return f"{words.upper_first(advice)}."
+        return "Start a dry run." if self.forgotten else self._of_nothing()
 
     @property
     def _broken(self) -> Gate | None:

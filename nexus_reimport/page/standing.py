@@ -12,6 +12,7 @@ from nexus_reimport.page import history, words
 from nexus_reimport.page.outcome import Outcome
 from nexus_reimport.page.work import Work
 from nexus_reimport.record import journal
+from nexus_reimport.record.anchor import Forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,11 @@ def of_lost(away: tuple[str, ...]) -> Standing:
     """The database knows runs whose records are not here."""
     runs = wording.amount(len(away), "run")
     return Standing(f"Of {runs} that the database knows, no record is here", "bad")
+
+
+def of_restored(forgotten: Forgotten) -> Standing:
+    """The database does not know the last run, which was committed."""
+    return Standing(f"The database {forgotten}", "attention" if forgotten.restore else "bad")
 
 
 def of_outcome(outcome: Outcome | None, zone: ZoneInfo) -> Standing:

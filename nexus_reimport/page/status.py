@@ -17,6 +17,7 @@ from nexus_reimport.nexus.structure import fingerprint
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.tables import fingerprints_of
 from nexus_reimport.record import Run, Verdict, anchor
+from nexus_reimport.record.anchor import Forgotten
 from nexus_reimport.settings import Settings
 
 
@@ -36,6 +37,7 @@ class Status:
     written: Written | None  # None where no dry run waits
     patients: int
     away: tuple[str, ...] = ()  # runs whose records are not here, if the latest one is among them
+    forgotten: Forgotten | None = None  # the latest committed run, if the database lacks it
 
 
 def read(settings: Settings) -> Status:
@@ -56,6 +58,7 @@ def read(settings: Settings) -> Status:
             written=_written(database, waiting(settings)),
             patients=next(kind.rows for kind in row_counts.entities if kind.entity == people),
             away=anchor.away_from(connection, settings),
+            forgotten=anchor.forgotten_by(connection, settings),
         )
 
 

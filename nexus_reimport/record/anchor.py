@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from nexus_reimport.errors import StopError, TargetError, repair
@@ -15,9 +16,22 @@ from nexus_reimport.record import runs
 from nexus_reimport.record.run import Run
 from nexus_reimport.record.sealed import register
 from nexus_reimport.record.sealed.chain import Link
+from nexus_reimport.record.verdict import State
 from nexus_reimport.settings import Settings
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A committed run that the database does not know: it was restored from before it."""
+
+    run: str
+    restore: Restore | None  # as a person has acknowledged it
+
+    def __str__(self) -> str:
+        by = f"; {self.restore.acknowledged}" if self.restore else ""
+        return f"does not know run {self.run}, which was committed: it is older{by}"
 
 
 def write(settings: Settings, run: Run) -> None:
@@ -107,7 +121,11 @@ def restores(settings: Settings) -> tuple[list[Restore], list[Restore]]:
     """
     with connected(settings.postgres) as connection:
         deployment.require(connection, settings.name)
-        held = of_database.read(connection)
+        return _restores(connection, settings)
+
+
+def _restores(connection: Connection, settings: Settings) -> tuple[list[Restore], list[Restore]]:
+    held = of_database.read(connection)
     noted = register.restored(settings.records_folder)
     both = [one for one in held if noted.get(one.id) == one.runs]
     return both, [one for one in held if one not in both]
@@ -128,6 +146,20 @@ def read(settings: Settings, run: Run) -> str:
     """The seal that the database holds for this run; "" where it holds none."""
     with connected(settings.postgres) as connection:
         return registry.seal(connection, run.id)
+
+
+def forgotten_by(connection: Connection, settings: Settings) -> Forgotten | None:
+    """The latest sealed run that was committed, if this database does not know it."""
+    # Before the rows: a run's row is older than its seal.
+    sealed = (run for run in reversed(runs.every(settings)) if run.is_sealed)
+    latest = next(
+        (run for run in sealed if run.state() in (State.COMMITTED, State.TAKEN_BACK)), None
+    )
+    if latest is None or registry.was_committed(connection, latest.id):
+        return None
+    both, _ = _restores(connection, settings)
+    sealed_as = (latest.id, latest.seal_digest())
+    return Forgotten(latest.id, next((one for one in both if sealed_as in one.runs), None))
 
 
 def write_late(settings: Settings, new_run: Run) -> None:

@@ -15,11 +15,22 @@ from nexus_reimport.nexus import deployment, registry
 from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.nexus.registry import Restore, restores
 from nexus_reimport.record import anchor, statements
+from nexus_reimport.record.anchor import Forgotten
 from nexus_reimport.record.sealed import check, compared, register
 from nexus_reimport.record.sealed.check import Checked
 from nexus_reimport.settings import Settings
 
 _STATE = "the register beside the records may say so already; the database does not"
+
+
+def advice(environment: str, forgotten: Forgotten) -> str:
+    """What to do where the database does not know a run that was committed."""
+    if forgotten.restore:
+        return f"nexus-reimport run {environment}"
+    return (
+        "find out who restored the database, and why (or which database this is);"
+        f" then: nexus-reimport record restored {environment} --why TEXT"
+    )
 
 
 def unknown_runs(environment: str) -> list[Checked]:

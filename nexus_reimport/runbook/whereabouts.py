@@ -17,8 +17,9 @@ from nexus_reimport.model.approval import short
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.record import Run, Verdict, anchor, lock, runs, signatures
+from nexus_reimport.record.anchor import Forgotten
 from nexus_reimport.record.sealed import archive, register
-from nexus_reimport.runbook import book, lost
+from nexus_reimport.runbook import book, lost, restored
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import approval, sign_off
@@ -49,6 +50,7 @@ class Whereabouts:
     register: str = ""  # why no signature counts
     signed_run: str = ""  # the latest committed one that relied on signatures
     no_seal: str = ""  # a sealed run whose seal the database lacks
+    forgotten: Forgotten | None = None  # the latest committed run, if the database lacks it
     not_archived: int = 0  # sealed records that are not in the archive, if there is one
 
     @property
@@ -70,6 +72,8 @@ class Whereabouts:
         return self._after(self.last) if self.last else self._run
 
     def _after(self, last: Run) -> str:
+        if self.forgotten and last.is_sealed:
+            return restored.advice(self.environment, self.forgotten)
         if self.no_seal and last.is_sealed:
             return f"nexus-reimport seal {self.environment} --run {self.no_seal}"
         if self.not_archived and last.is_sealed and last.verdict() is Verdict.COMPLETE:
@@ -152,6 +156,7 @@ def of(settings: Settings) -> Whereabouts:
         who=approval.with_name(settings),
         away=database.away,
         no_seal=database.no_seal,
+        forgotten=database.forgotten,
         place=str(place),
         is_taken_back=is_taken_back,
         damaged=tuple(folder.name for folder in runs.without_journal(settings)),
@@ -178,6 +183,7 @@ class _Database:
     to_adopt: str = ""
     away: int = 0
     no_seal: str = ""
+    forgotten: Forgotten | None = None
 
 
 def _of_database(settings: Settings) -> _Database:
@@ -186,8 +192,11 @@ def _of_database(settings: Settings) -> _Database:
         with connected(settings.postgres) as connection:
             deployment.require(connection, settings.name)
             is_adopted = True
-            no_seal = next((run.id for run in anchor.lacking(connection, settings)), "")
-            return _Database(away=len(anchor.away_from(connection, settings)), no_seal=no_seal)
+            return _Database(
+                away=len(anchor.away_from(connection, settings)),
+                no_seal=next((run.id for run in anchor.lacking(connection, settings)), ""),
+                forgotten=anchor.forgotten_by(connection, settings),
+            )
     except ReimportError as error:
         if is_adopted:  # a table of ours is not there yet, or may not be read
             return _Database()

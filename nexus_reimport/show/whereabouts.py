@@ -50,6 +50,8 @@ def _of_records(value: Whereabouts) -> Iterator[tuple[str, str]]:
         which = f"{value.environment} --run {last.id}" if is_named else value.environment
         todo = f"nexus-reimport seal {which} closes it, or says what prevents that"
         yield "record", f"not sealed: {todo}"
+    if value.forgotten:
+        yield "database", f"it {value.forgotten}"
     if value.no_seal:
         yield "record", f"the database has no seal of run {value.no_seal}, which is sealed"
     if value.not_archived:

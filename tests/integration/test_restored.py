@@ -8,13 +8,15 @@ from typing import Self
 
 import pytest
 
-from nexus_reimport import runbook
+from nexus_reimport import record, runbook, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError
 from nexus_reimport.nexus import deployment
+from nexus_reimport.page import front, status
+from nexus_reimport.page.desk import Desk
 from nexus_reimport.record import journal
 from nexus_reimport.record.sealed import register
-from nexus_reimport.runbook import lost
+from nexus_reimport.runbook import lost, whereabouts
 from nexus_reimport.runbook import restored as acknowledging
 from nexus_reimport.runner import purging
 from support.clinic import ROLE, Clinic, make_database
@@ -79,6 +81,50 @@ def test_a_restore_is_acknowledged_once_and_told_by_every_check(
     assert command(capsys, *acknowledge, "again", "--yes")[0] == 0, "restored a second time"
     code, told = checked(capsys)
     assert (code, told.endswith("UTC: again")) == (0, True)
+
+
+def test_status_and_page_tell_a_restored_database_until_somebody_acknowledges_it(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They said COMPLETE, and that nothing was left to do."""
+    book = restored(clinic)
+    run, todo = book.run.id, f"nexus-reimport record restored {DEV} --why TEXT"
+    it = whereabouts.of(environments.load(DEV))
+    assert it.next.endswith(f"; then: {todo}")
+    lacks = f"does not know run {run}, which was committed: it is older"
+    assert f"  database  it {lacks}\n" in show.whereabouts(it)
+    page = seen()
+    assert (page.now.text, page.now.tone) == (f"The database {lacks}", "bad")
+    assert page.next.endswith(f"; then: {todo}.")
+    _, out, _ = command(capsys, "status", DEV, "--json")
+    assert json.loads(out)["environments"][0]["unknown_to_database"] == run
+
+    assert command(capsys, "record", "restored", DEV, "--why", WHY, "--yes")[0] == 0
+    it = whereabouts.of(environments.load(DEV))
+    assert it.next == f"nexus-reimport run {DEV}"
+    assert f"it {lacks}; acknowledged by " in show.whereabouts(it)
+    page = seen()
+    assert page.now.text.startswith(f"The database {lacks}; acknowledged by ")
+    assert (page.now.tone, page.next) == ("attention", "Start a dry run.")
+
+
+def test_a_restore_is_told_beside_a_later_run_that_has_written_nothing(clinic: Clinic) -> None:
+    book = restored(clinic)
+    later = record.create(environments.load(DEV))
+    it = whereabouts.of(environments.load(DEV))
+    assert it.last == later
+    assert it.forgotten is not None
+    assert (it.forgotten.run, it.forgotten.restore) == (book.run.id, None)
+    assert not seen().forgotten, "the page tells of the later run first"
+    later.seal()
+    assert "record restored" in whereabouts.of(environments.load(DEV)).next
+
+
+def seen() -> front.Front:
+    """The page, once Nexus was read."""
+    desk = Desk(DEV)
+    desk.status.value = status.read(desk.settings)
+    return front.gather(desk)
 
 
 def test_a_record_that_was_changed_is_not_acknowledged(
