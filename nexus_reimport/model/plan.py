@@ -74,8 +74,8 @@ class ColumnChange:
 class Misfits:
     """Values that do not fit one column, by reason: FileMaker ids, never the values.
 
-    What the column holds instead: Nexus's value stays (a card has its other values), it is empty,
-    or it has a derived value.
+    What the column holds instead: Nexus's value stays (a card, or a text, has its others), it is
+    empty, or it has a derived value.
     """
 
     column: str

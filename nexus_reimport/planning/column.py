@@ -125,30 +125,40 @@ class ColumnConverter:
 
     def _outcome(self, record: Record) -> Outcome:
         held = any(map(str.strip, record.values()))
+        record, unfit = self._in_one_form(record)
         try:
-            record = self._in_one_form(record)
             if self.spec.lookup:
-                return self._fitting(self.lookups.find(self.spec, record), held)
-            return self._fitting(self.spec.converter.make(self._given(record)), held)
+                outcome = self._fitting(self.lookups.find(self.spec, record), held)
+            else:
+                outcome = self._fitting(self.spec.converter.make(self._given(record)), held)
         except ConversionError as error:
-            return Outcome(None, held, (str(error),))
+            return Outcome(None, held, (*unfit, str(error)))
+        return outcome._replace(misfits=(*unfit, *outcome.misfits)) if unfit else outcome
 
     def _given(self, record: Record) -> Given:
         spec = self.spec
         value = record[spec.source_field]
         return Given(self.zone, self.as_of, value, record, spec.with_, spec.choices)
 
-    def _in_one_form(self, record: Record) -> Record:
+    def _in_one_form(self, record: Record) -> tuple[Record, tuple[str, ...]]:
         """``record``; for a text column each date and time as every channel's would be written.
 
         A channel passes on a value that does not fit its type with a remark after it, which must
-        not end up in a text.
+        not end up in a text: it counts as empty, and the reason is given. What other fields say
+        stays in the text.
         """
         if not self.spec.converter.keeps_text:
-            return record
-        dated = [n for n, text in record.items() if self.types[n] in _WRITTEN and text.strip()]
-        written = {name: _WRITTEN[self.types[name]](record[name]) or "" for name in dated}
-        return Record(record | written) if written else record
+            return record, ()
+        written, unfit = {}, []
+        for name, text in record.items():
+            if self.types[name] not in _WRITTEN or not text.strip():
+                continue
+            try:
+                written[name] = _WRITTEN[self.types[name]](text) or ""
+            except ConversionError as error:
+                written[name] = ""
+                unfit.append(str(error))
+        return (Record(record | written) if written else record), tuple(unfit)
 
     def _entity(self, record: Record, key: str | None) -> Outcome:
         held = any(map(str.strip, record.values()))

@@ -27,7 +27,15 @@ from nexus_reimport.planning.column import Resolver
 from nexus_reimport.planning.feed import Converted, RecordConverter
 from nexus_reimport.planning.matching import Matches
 from nexus_reimport.planning.merge import Merger, Row
-from nexus_reimport.planning.misfits import BESIDE, BLOCKED, DERIVED, EMPTY, STAYS, Misfit
+from nexus_reimport.planning.misfits import (
+    BESIDE,
+    BLOCKED,
+    DERIVED,
+    EMPTY,
+    OTHER_PARTS,
+    STAYS,
+    Misfit,
+)
 from nexus_reimport.planning.spooled import ConvertedRecord, SpooledRecords, SpooledRows
 from nexus_reimport.settings import Cause, EntityDecisions
 
@@ -316,10 +324,11 @@ class EntityPlanner:
             spec = self._spec.columns[column]
             part = spec.converter.misfits_in.get(reason)
             holds = self._merger.holds(row, f"{column}.{part}" if part else column)
-            stays = BESIDE if spec.gather else STAYS if existed else EMPTY
-            became = stays if holds else EMPTY
+            has_other_parts = not spec.gather and fed.values[column] is not None
+            stays = OTHER_PARTS if has_other_parts else STAYS if existed else EMPTY
+            became = (BESIDE if spec.gather else stays) if holds else EMPTY
             # A new row has no value that could stay.
-            is_default = holds and not existed and not spec.gather
+            is_default = became == EMPTY and holds
             why = f"{reason}: the default of a new row is used" if is_default else reason
             self._misfits.append((column, why, filemaker_id, became))
         self._misfits += [(column, why, filemaker_id, DERIVED) for column, why in fed.derived]

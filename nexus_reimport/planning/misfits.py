@@ -11,6 +11,7 @@ from nexus_reimport.model import ColumnFit, Misfits
 
 STAYS, EMPTY, DERIVED = "Nexus's value stays", "empty", "derived"
 BESIDE = "the card has its other values"  # whichever side they are of
+OTHER_PARTS = "the text has its other parts"
 BLOCKED = "Nexus has a value of another kind where this key belongs"
 Misfit = tuple[str, str, str, str]  # column, reason, FileMaker id, what became of it
 SAMPLE = 5
@@ -28,7 +29,7 @@ def sums(misfits: Sequence[Misfit]) -> Iterator[Misfits]:
     for (column, reason), cases in sorted(by_reason.items()):
         counts = Counter(became for _, became in cases)
         sample = tuple(sorted({filemaker_id for filemaker_id, _ in cases})[:SAMPLE])
-        stays = counts[STAYS] + counts[BESIDE]
+        stays = counts[STAYS] + counts[BESIDE] + counts[OTHER_PARTS]
         yield Misfits(column, reason, stays, counts[EMPTY], counts[DERIVED], sample)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import convert, mapping, show
+from nexus_reimport import convert, ids, mapping, show
 from nexus_reimport.errors import MappingError, StopError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import ColumnFit, Level, Report
@@ -138,19 +138,35 @@ def test_a_column_of_words_that_are_no_choice_stops(clinic: Clinic) -> None:
     assert [line.split(" ", 1)[0] for line in found.sample] == ["patients.title:"]
 
 
-def test_a_date_that_is_none_is_put_into_no_text(clinic: Clinic) -> None:
+@pytest.mark.parametrize(
+    ("funding", "reason", "note"),
+    [
+        ("", "not a date: the default of a new row is used", "Plan ends."),
+        ("NDIS, self managed", "not a date", "NDIS, self managed"),
+    ],
+)
+def test_a_date_that_is_none_is_put_into_no_text_and_takes_no_other_text_with_it(
+    clinic: Clinic, funding: str, reason: str, note: str
+) -> None:
     with clinic.simulator.edit() as tables:
         record = next(
             r
             for r in tables["@ Dates to Connect"].records
             if r.values.get("Contact_ID") and r.values.get("End_Date")
         )
-        record.values["End_Date"] = "13/13/2026 (not d/m/y)"
+        record.values |= {"End_Date": "13/13/2026 (not d/m/y)", "Funding": funding}
     book = clinic.planned_of_filemaker()
     (told,) = [m for m in plan_of(book).entities["reminders"].misfits if m.column == "note"]
-    reason = "not a date: the default of a new row is used"
-    assert (told.reason, told.stays, told.empty) == (reason, 0, 1)
-    assert not [r for r in planned_rows(book, "reminders") if "13/13" in str(r["note"])]
+    assert (told.reason, told.stays, told.empty) == (reason, *((1, 0) if funding else (0, 1)))
+    rows = planned_rows(book, "reminders")
+    assert not [r for r in rows if "13/13" in str(r["note"])]
+    pairs = rowfile.read(book.folder, plan_of(book).id_map)
+    (key,) = [
+        k
+        for _, filemaker_id, k in pairs
+        if ids.of(filemaker_id) == ids.of(record.values["PrimaryKey"])
+    ]
+    assert next(r["note"] for r in rows if r["id"] == key) == note
 
 
 # ---------------------------------------------------------------- needed columns
