@@ -222,7 +222,7 @@ class LinkPlan:
     fixed: dict[str, int]  # why -> links: dangling, unlinked, another owner
     elsewhere: int  # linked to something else; not changed
     owner_unknown: int  # FileMaker has the record, but not its owner
-    not_in_filemaker: int
+    not_in_filemaker: int  # no record, or records of several owners: neither is more likely
     reachable_before: int
     reachable_after: int
     split_groups: tuple[str, ...] = ()  # groups whose members belong to several owners

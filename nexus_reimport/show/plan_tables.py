@@ -283,7 +283,7 @@ def links(links: Iterable[LinkPlan]) -> ShownTable:
     return table(
         "Documents and images",
         "attachment | rows | already correct | links to fix | linked to something else, unchanged"
-        " | patient not in FileMaker | record not in FileMaker"
+        " | patient not in FileMaker | no record in FileMaker, or of two patients"
         " | linked to an existing patient before | after",
         rows,
     )

@@ -106,9 +106,9 @@ contact details  patients   owner not loaded    1,188    1,069  OVER
 docs             documents  not in Nexus        1,169    1,691  yes
 
 Documents and images
-attachment    rows  already correct  links to fix  linked to something else, unchanged  patient not in FileMaker  record not in FileMaker  linked to an existing patient before   after
-----------  ------  ---------------  ------------  -----------------------------------  ------------------------  -----------------------  ------------------------------------  ------
-documents   10,190           10,097             3                                    1                         4                       85                                10,186  10,189
+attachment    rows  already correct  links to fix  linked to something else, unchanged  patient not in FileMaker  no record in FileMaker, or of two patients  linked to an existing patient before   after
+----------  ------  ---------------  ------------  -----------------------------------  ------------------------  ------------------------------------------  ------------------------------------  ------
+documents   10,190           10,097             3                                    1                         4                                          85                                10,186  10,189
 
 Links to fix
 attachment  the link was  links
