@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nexus_reimport import record
+from nexus_reimport import record, wording
 from nexus_reimport.model import SheetLine, SignOff
 from nexus_reimport.page import (
     gates,
@@ -31,7 +31,7 @@ from nexus_reimport.page.way_back import WayBack
 from nexus_reimport.page.work import Failed, Work
 from nexus_reimport.record import Run, Verdict, runs, signatures
 from nexus_reimport.record.anchor import Forgotten
-from nexus_reimport.record.sealed import register
+from nexus_reimport.record.sealed import archive, register
 from nexus_reimport.record.verdict import UNFINISHED
 from nexus_reimport.runbook import connections, lost, restored
 from nexus_reimport.runbook.connections import Connections, LastSync
@@ -80,6 +80,7 @@ class Front:
     failed: list[Failed]
     cancelled: Command | None
     form: Form
+    not_archived: int  # sealed records that are not in the archive, if there is one
     asks_who_begins: bool  # a dry run without a name could not be approved from the same account
 
     @property
@@ -181,10 +182,7 @@ class Front:
             return self._of_waiting()
         if self._broken:
             return f"{words.upper_first(self._broken.next)}, then start a dry run."
-        if self.forgotten and not self.forgotten.restore:
-            advice = restored.advice(self.settings.name, self.forgotten)
-            return f"{words.upper_first(advice)}."
-        return "Start a dry run." if self.forgotten else self._of_nothing()
+        return self._of_database() or self._of_nothing()
 
     @property
     def _broken(self) -> Gate | None:
@@ -208,6 +206,21 @@ class Front:
             return "Ask the database what became of the last run: the button stands below."
         return "A person must decide: read what stands below."
 
+    def _of_database(self) -> str:
+        """What is next where the database lacks the last run, or a seal; "" where it has all."""
+        if self.forgotten and self.forgotten.restore:
+            return "Start a dry run."
+        if self.forgotten:
+            advice = restored.advice(self.settings.name, self.forgotten)
+            return f"{words.upper_first(advice)}."
+        run = self.status.value.no_seal if self.status.value else ""
+        if not run or self.must_close:
+            return ""
+        return (
+            f"The database has no seal of run {run} yet: nexus-reimport seal {self.settings.name}"
+            f" --run {run} writes it there, or the next dry run."
+        )
+
     def _of_nothing(self) -> str:
         """What is next while nothing is at work, waits, or must be decided."""
         if self.must_close and self.outcome and self.outcome.verdict is Verdict.COMPLETE:
@@ -217,11 +230,19 @@ class Front:
         if self.outcome and self.outcome.is_rollback:
             return "Find out why the last run was taken back, then start a dry run."
         if self.outcome and self.outcome.verdict is Verdict.COMPLETE:
-            return "Nothing. To reimport, start with a dry run."
+            return self._of_archive() or "Nothing. To reimport, start with a dry run."
         if self.outcome and self.outcome.verdict in _ENDED_BY:
             ended = _ENDED_BY[self.outcome.verdict]
             return f"See why the last run {ended}, settle that, then start a dry run."
         return "Start a dry run."
+
+    def _of_archive(self) -> str:
+        """What is next where sealed records are not in the archive; "" where all are."""
+        if not self.not_archived:
+            return ""
+        count = wording.amount(self.not_archived, "sealed record is", "sealed records are")
+        put = f"nexus-reimport record archive {self.settings.name}"
+        return f"{count} not in the archive: {put} puts it there, or says what prevents that."
 
     def _of_waiting(self) -> str:
         """What follows on a dry run that waits for its approval."""
@@ -271,7 +292,7 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
     described = record.unfinished(settings) or last
     shown = None if at_work or described is None else outcome.of(described, refusals)
     of = at_work.run if at_work and at_work.run else last
-    look, seen = desk.look.value, desk.status.value
+    look, seen, place = desk.look.value, desk.status.value, settings.records_folder
     return Front(
         settings=settings,
         state=state,
@@ -284,7 +305,7 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
         waiting=waiting,
         patients_after=outcome.patients_after(waiting, settings) if waiting else 0,
         sheet=signing.read(settings),
-        register=register.contradiction(settings.records_folder),
+        register=register.contradiction(place),
         signed_run=signatures.spent_by(settings),
         gates=gates_now,
         way_back=way_back.gates(look, busy=at_work is not None) if look else None,
@@ -295,5 +316,6 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
         failed=[] if at_work else work.failed_commands(settings),
         cancelled=None if at_work else work.cancelled_command(settings),
         form=form or Form(),
+        not_archived=len(archive.missing(place)) if settings.record.archive else 0,
         asks_who_begins=settings.approval.second_person,
     )

@@ -38,6 +38,7 @@ class Status:
     patients: int
     away: tuple[str, ...] = ()  # runs whose records are not here, if the latest one is among them
     forgotten: Forgotten | None = None  # the latest committed run, if the database lacks it
+    no_seal: str = ""  # a sealed run whose seal the database lacks
 
 
 def read(settings: Settings) -> Status:
@@ -59,6 +60,7 @@ def read(settings: Settings) -> Status:
             patients=next(kind.rows for kind in row_counts.entities if kind.entity == people),
             away=anchor.away_from(connection, settings),
             forgotten=anchor.forgotten_by(connection, settings),
+            no_seal=next((run.id for run in anchor.lacking(connection, settings)), ""),
         )
 
 

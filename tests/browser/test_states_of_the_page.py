@@ -21,6 +21,7 @@ from support.axe import found_by_axe, prefers, window
 from support.browsers import at_rest, buttons, look_at, sign_in, text_of
 from support.clinic import Clinic
 from support.pages import served
+from support.restoring import put_back
 
 DEV = "sandbox-dev"
 pytestmark = pytest.mark.timeout(600)
@@ -138,6 +139,12 @@ def not_mounted(clinic: Clinic) -> None:
     shutil.rmtree(clinic.folder.parent / "runs" / DEV)
 
 
+def restored(clinic: Clinic) -> None:
+    """A backup from before the last run was restored, and nobody has said so."""
+    clinic.executed()
+    put_back(clinic)
+
+
 # State -> what the page says of it
 STATES: dict[Callable[..., None], tuple[str, ...]] = {
     nothing: ("There was no run yet.",),
@@ -195,6 +202,12 @@ STATES: dict[Callable[..., None], tuple[str, ...]] = {
         "Bring back what was in",
         "of 1 run that the database knows, no record is here",
         "nothing can be taken back before the records are here again",
+    ),
+    restored: (
+        "which was committed: it is older",
+        "nexus-reimport record restored sandbox-dev --why TEXT",
+        "What stands here is what it held after that run, and does not hold now.",
+        "no run was committed in this database yet",
     ),
 }
 SPELLED = """

@@ -25,6 +25,7 @@ from nexus_sandbox.s3.access import REGION
 from nexus_sandbox.s3.server import S3Server
 from support.clinic import ROLE, Clinic
 from support.commands import command
+from support.pages import gathered
 from support.running import DEV, digest_of, stage_pid, until
 
 pytestmark = pytest.mark.timeout(600)
@@ -190,6 +191,7 @@ def test_a_seal_that_was_killed_is_next_and_the_same_command_ends_it(
     assert "not the record that was sealed" not in out, "nobody is accused"
     it = front.gather(Desk(DEV))
     assert it.must_close == (at != "the database")  # the page's button does the same
+    assert (f"{again} writes it there" in gathered(DEV).next) == (at == "the database")
     for which in ("finish", "seal") if it.must_close else ("seal", "seal"):
         code, out, _ = command(capsys, which, *again.split()[2:])
         assert code == 0
@@ -218,6 +220,7 @@ def test_a_record_that_a_kill_has_kept_from_the_archive_is_told(
     again = f"nexus-reimport record archive {DEV}"
     assert f"archive   1 sealed record is not in it: {again} puts it there" in status()
     assert status().splitlines()[-1] == f"  next      {again}"
+    assert gathered(DEV).next.startswith(f"1 sealed record is not in the archive: {again} ")
     listed = run.bag.parent / index.FILE
     before = listed.read_bytes()
     assert command(capsys, "record", "archive", DEV)[0] == 0

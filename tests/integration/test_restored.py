@@ -11,16 +11,15 @@ import pytest
 from nexus_reimport import record, runbook, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError
-from nexus_reimport.nexus import deployment
-from nexus_reimport.page import front, status
-from nexus_reimport.page.desk import Desk
 from nexus_reimport.record import journal
 from nexus_reimport.record.sealed import register
 from nexus_reimport.runbook import lost, whereabouts
 from nexus_reimport.runbook import restored as acknowledging
 from nexus_reimport.runner import purging
-from support.clinic import ROLE, Clinic, make_database
+from support.clinic import ROLE, Clinic
 from support.commands import command
+from support.pages import gathered
+from support.restoring import put_back
 from support.running import DEV
 
 WHY = "disk failure, backup of the night before"
@@ -31,13 +30,6 @@ def restored(clinic: Clinic) -> runbook.Runbook:
     book = clinic.executed()
     put_back(clinic)
     return book
-
-
-def put_back(clinic: Clinic) -> None:
-    clinic.server.drop_database(clinic.databases["dev"])
-    make_database(clinic.server, clinic.databases["dev"], "template_dev")
-    with clinic.connect(role=ROLE) as connection:
-        deployment.adopt(connection, DEV, this_is_a_copy=True)
 
 
 def checked(capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -93,7 +85,7 @@ def test_status_and_page_tell_a_restored_database_until_somebody_acknowledges_it
     assert it.next.endswith(f"; then: {todo}")
     lacks = f"does not know run {run}, which was committed: it is older"
     assert f"  database  it {lacks}\n" in show.whereabouts(it)
-    page = seen()
+    page = gathered(DEV)
     assert (page.now.text, page.now.tone) == (f"The database {lacks}", "bad")
     assert page.next.endswith(f"; then: {todo}.")
     _, out, _ = command(capsys, "status", DEV, "--json")
@@ -103,7 +95,7 @@ def test_status_and_page_tell_a_restored_database_until_somebody_acknowledges_it
     it = whereabouts.of(environments.load(DEV))
     assert it.next == f"nexus-reimport run {DEV}"
     assert f"it {lacks}; acknowledged by " in show.whereabouts(it)
-    page = seen()
+    page = gathered(DEV)
     assert page.now.text.startswith(f"The database {lacks}; acknowledged by ")
     assert (page.now.tone, page.next) == ("attention", "Start a dry run.")
 
@@ -115,16 +107,9 @@ def test_a_restore_is_told_beside_a_later_run_that_has_written_nothing(clinic: C
     assert it.last == later
     assert it.forgotten is not None
     assert (it.forgotten.run, it.forgotten.restore) == (book.run.id, None)
-    assert not seen().forgotten, "the page tells of the later run first"
+    assert not gathered(DEV).forgotten, "the page tells of the later run first"
     later.seal()
     assert "record restored" in whereabouts.of(environments.load(DEV)).next
-
-
-def seen() -> front.Front:
-    """The page, once Nexus was read."""
-    desk = Desk(DEV)
-    desk.status.value = status.read(desk.settings)
-    return front.gather(desk)
 
 
 def test_a_record_that_was_changed_is_not_acknowledged(

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import requests
 
+from nexus_reimport.page import front, status
+from nexus_reimport.page.desk import Desk
 from nexus_reimport.settings import FOLDER_VARIABLE
 from nexus_sandbox.process import free_port
 
@@ -94,6 +96,13 @@ class Page:
         """What a form of the page sends."""
         given = {"_xsrf": session.cookies.get("_xsrf", ""), **values}
         return session.post(f"{self.url}/{action}", given, timeout=60)
+
+
+def gathered(environment: str) -> front.Front:
+    """All that the page would show, once Nexus was read; nobody serves it."""
+    desk = Desk(environment)
+    desk.status.value = status.read(desk.settings)
+    return front.gather(desk)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A database restored under another name, and swapped in by the statements that are printed."""
+"""A database restored under another name and swapped in by the printed statements, or put back."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from nexus_reimport.nexus import deployment
 from nexus_reimport.stages import restore
-from support.clinic import Clinic
+from support.clinic import ROLE, Clinic, make_database
+from support.running import DEV
 
 
 @pytest.fixture
@@ -17,6 +19,14 @@ def named(clinic: Clinic) -> Iterator[str]:
     name = f"{clinic.databases['dev']}_back"
     yield name
     clinic.server.drop_database(name)
+
+
+def put_back(clinic: Clinic) -> None:
+    """The database as it was before any run, as a backup brings it back, and adopted again."""
+    clinic.server.drop_database(clinic.databases["dev"])
+    make_database(clinic.server, clinic.databases["dev"], "template_dev")
+    with clinic.connect(role=ROLE) as connection:
+        deployment.adopt(connection, DEV, this_is_a_copy=True)
 
 
 def administrator(clinic: Clinic, database: str = "postgres") -> psycopg.Connection[object]:
