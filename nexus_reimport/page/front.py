@@ -182,7 +182,7 @@ class Front:
             return self._of_waiting()
         if self._broken:
             return f"{words.upper_first(self._broken.next)}, then start a dry run."
-        return self._of_database() or self._of_nothing()
+        return self._of_record() or self._of_database() or self._of_nothing()
 
     @property
     def _broken(self) -> Gate | None:
@@ -206,6 +206,15 @@ class Front:
             return "Ask the database what became of the last run: the button stands below."
         return "A person must decide: read what stands below."
 
+    def _of_record(self) -> str:
+        """What is next in the last run's record: it was changed, or is open; "" if neither."""
+        if self.outcome and self.outcome.run.is_sealed and self.outcome.damaged:
+            check = f"nexus-reimport record check {self.settings.name}"
+            return f"Find out who has changed the record of the last run: {check} says what."
+        if self.must_close and self.outcome and self.outcome.verdict is Verdict.COMPLETE:
+            return "Close its record: the button stands below."
+        return ""
+
     def _of_database(self) -> str:
         """What is next where the database lacks the last run, or a seal; "" where it has all."""
         if self.forgotten and self.forgotten.restore:
@@ -214,7 +223,7 @@ class Front:
             advice = restored.advice(self.settings.name, self.forgotten)
             return f"{words.upper_first(advice)}."
         run = self.status.value.no_seal if self.status.value else ""
-        if not run or self.must_close:
+        if not run:
             return ""
         return (
             f"The database has no seal of run {run} yet: nexus-reimport seal {self.settings.name}"
@@ -223,8 +232,6 @@ class Front:
 
     def _of_nothing(self) -> str:
         """What is next while nothing is at work, waits, or must be decided."""
-        if self.must_close and self.outcome and self.outcome.verdict is Verdict.COMPLETE:
-            return "Close its record: the button stands below."
         if self._was_not_taken_back:
             return "The last run was not taken back. If it still has to be, look again."
         if self.outcome and self.outcome.is_rollback:

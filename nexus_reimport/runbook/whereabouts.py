@@ -47,6 +47,7 @@ class Whereabouts:
     place: str = ""  # where the records are
     is_taken_back: bool = False  # the dev run, by a rollback since
     damaged: tuple[str, ...] = ()  # runs whose journals are not there
+    changed: tuple[str, ...] = ()  # values of the last run that somebody has changed
     register: str = ""  # why no signature counts
     signed_run: str = ""  # the latest committed one that relied on signatures
     no_seal: str = ""  # a sealed run whose seal the database lacks
@@ -72,6 +73,10 @@ class Whereabouts:
         return self._after(self.last) if self.last else self._run
 
     def _after(self, last: Run) -> str:
+        if self.changed:
+            check = f"nexus-reimport record check {self.environment}"
+            todo = check if last.is_sealed else self._run
+            return f"find out who has changed its record; then: {todo}"
         if self.forgotten and last.is_sealed:
             return restored.advice(self.environment, self.forgotten)
         if self.no_seal and last.is_sealed:
@@ -136,7 +141,8 @@ def of(settings: Settings) -> Whereabouts:
     by_hand = last is not None and last.standing() is Verdict.RUNNING
     is_busy = by_hand or lock.is_taken(settings)  # its run may be about to begin, or to end
     waits = last is not None and last.verdict() is Verdict.WAITING and not last.is_sealed
-    waits = waits and not is_busy
+    changed = last.damaged() if last and not is_busy else ()
+    waits = waits and not is_busy and not changed
     reopened = book.reopen(settings.name, last.id) if last is not None and waits else None
     now, (dev, is_taken_back) = datetime.now(UTC), _dev(settings)
     return Whereabouts(
@@ -160,6 +166,7 @@ def of(settings: Settings) -> Whereabouts:
         place=str(place),
         is_taken_back=is_taken_back,
         damaged=tuple(folder.name for folder in runs.without_journal(settings)),
+        changed=changed,
         register=register.contradiction(settings.records_folder),
         signed_run=signatures.spent_by(settings),
         not_archived=len(archive.missing(place)) if settings.record.archive else 0,

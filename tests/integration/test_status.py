@@ -17,10 +17,12 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Proposal
+from nexus_reimport.nexus import registry
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import whereabouts
 from support.clinic import ROLE, Clinic
 from support.commands import command
+from support.pages import gathered
 
 DEV = "sandbox-dev"
 
@@ -111,6 +113,19 @@ def test_no_run_begins_where_another_checkout_has_the_record_of_the_latest_run(
     assert "or work from the checkout that has them" in next_of()
 
 
+def is_known(clinic: Clinic, run: record.Run) -> None:
+    """The database knows the run, as it knows each that it has committed."""
+    if not clinic.value("SELECT to_regclass('nexus_reimport.runs')", role=ROLE):
+        with clinic.connect(role=ROLE) as connection:
+            registry.make(connection)
+    clinic.do(
+        "INSERT INTO nexus_reimport.runs (number, run, environment, kind, digest, approved_by,"
+        f" before, after, seal) SELECT count(*) + 1, '{run.id}', '{DEV}', '{run.kind}', '', '',"
+        f" '{{}}', '{{}}', '{run.seal_digest()}' FROM nexus_reimport.runs",
+        role=ROLE,
+    )
+
+
 @contextmanager
 def running_elsewhere(clinic: Clinic) -> Iterator[None]:
     """Another process holds what a command holds while it is at work."""
@@ -162,6 +177,7 @@ def test_each_point_of_the_way_has_one_thing_to_do_next(clinic: Clinic, rehearse
     for event in (Event.COMMITTED, Event.VERIFIED):
         back.journal(event)
     back.seal()
+    is_known(clinic, back)
     assert next_of() == f"find out why it was taken back, then: nexus-reimport run {DEV}"
     of_prod = show.whereabouts(whereabouts.of(environments.load("sandbox-prod")))
     assert f"COMPLETE, run {book.run.id} (taken back since)" in of_prod
@@ -186,6 +202,8 @@ def test_the_run_that_an_unverified_rollback_has_undone_is_closed_with_it(clinic
     run.journal(Event.COMMITTED)
     back = record.create(settings, "rollback", undoes=run.id)
     back.journal(Event.COMMITTED)
+    for one in (run, back):
+        is_known(clinic, one)
     assert next_of() == f"nexus-reimport finish {DEV}"
     runner.seal(DEV, back.id, as_saved=True)
     assert (run.is_sealed, run.verdict()) == (True, Verdict.UNDONE)
@@ -207,6 +225,26 @@ def test_a_stopped_run_and_a_database_that_is_not_adopted_are_told(clinic: Clini
     clinic.grant()
     assert next_of().endswith(f"nexus-reimport adopt {DEV}")
     assert "adopted   no: this database has not been adopted" in shown()
+
+
+@pytest.mark.parametrize("name", ["plan", "rehearsal", "proposal", "survey"])
+@pytest.mark.parametrize("is_done", [True, False])
+def test_a_value_that_somebody_has_changed_is_told_with_what_is_next(
+    clinic: Clinic, name: str, is_done: bool
+) -> None:
+    """`nothing` stood there, or the command that approves, which is refused then."""
+    book = clinic.executed() if is_done else clinic.proposed()
+    path = book.run.folder / f"{name}.json"
+    path.chmod(0o600)
+    path.write_text("{}")
+    assert f"record    was changed since it was written: {name}.json" in shown()
+    todo = f"nexus-reimport {'record check' if is_done else 'run'} {DEV}"
+    assert next_of() == f"find out who has changed its record; then: {todo}"
+    it = gathered(DEV)
+    if is_done:
+        assert it.next == f"Find out who has changed the record of the last run: {todo} says what."
+    else:
+        assert (it.waiting, it.next) == (None, "Start a dry run.")
 
 
 def test_the_command_tells_every_environment(
