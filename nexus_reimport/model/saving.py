@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,12 +28,14 @@ def load(kind: type[T], path: Path) -> T:
 
     Raises:
         FileNotFoundError: it was not written.
-        RecordError: the file was changed.
+        RecordError: the file was changed, or is not ours to read any more.
     """
     try:
-        return adapter(kind).validate_json(path.read_bytes())
+        # Of a folder in its place nothing can be read, and of a pipe there is no end.
+        is_odd = os.path.lexists(path) and not path.is_file()
+        return adapter(kind).validate_json(b"" if is_odd else path.read_bytes())
     # pydantic's error quotes the file, which may hold a value.
-    except ValidationError:
+    except (ValidationError, PermissionError):
         raise RecordError(
             f"{path.name} cannot be read back",
             next="run 01_preflight again; a run never continues with a changed file",

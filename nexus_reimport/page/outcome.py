@@ -99,7 +99,7 @@ class Outcome:
     writers_wait: float | None = None
     undo_wait: float | None = None
     pages: tuple[str, ...] = field(default=())
-    damaged: tuple[str, ...] = ()  # values of its record that are there and cannot be read back
+    damaged: tuple[str, ...] = ()  # values of its record that were changed, or are missing
     journal: tuple[str, ...] = ()  # what is wrong with its journal
 
     @property

@@ -468,6 +468,17 @@ def kept(entries: Sequence[Entry]) -> dict[str, str]:
     return {name: digest for name, digest in hashes.items() if name not in gone}
 
 
+def written(entries: Sequence[Entry]) -> set[str]:
+    """The files of the values that are there by the journal: kept, and not made void since."""
+    files = set[str]()
+    for entry in only(entries, Event.KEPT, Event.VOID):
+        if entry.event is Event.KEPT:
+            files.add(entry.text("file"))
+        else:
+            files -= {f"{name}.json" for name in entry.line["of"]}
+    return files
+
+
 def proven_at(entries: Sequence[Entry]) -> datetime:
     """When the last stage of a preflight that proves anything had finished; else when it began."""
     proofs = [e for e in only(entries, Event.FINISHED) if e.stage in ("checks_before", "rehearsal")]

@@ -332,15 +332,17 @@ class Run:
             return None
 
     def damaged(self) -> tuple[str, ...]:
-        """The files of values that are there and cannot be read back: somebody changed them.
+        """The files of values that were written, and are changed, or not there any more.
 
         What ``loaded`` leaves out must not look as if there were nothing to say.
         """
-        kept = ((kind, name) for kind, names in values.NAMES.items() for name in names)
+        known = ((kind, name) for kind, names in values.NAMES.items() for name in names)
+        written = journal.written(self.events())
         return tuple(
-            values.file_name(kind, name)
-            for kind, name in kept
-            if self.has(kind, name) and self.loaded(kind, name) is None
+            file
+            for kind, name in known
+            if (file := values.file_name(kind, name)) in written or self.has(kind, name)
+            if self.loaded(kind, name) is None
         )
 
     def has(self, kind: type, name: str = "") -> bool:

@@ -152,7 +152,9 @@ def last_sync(settings: Settings, committed: Container[str] | None = None) -> La
     for run in reversed(runs):
         is_there = run.is_committed() if committed is None else run.id in committed
         if is_there and run.id not in undone and run.has(Snapshot):
-            return LastSync(run.id, run.load(Snapshot).taken_at)
+            # One that cannot be read back: what was read for an earlier run is not it.
+            read = run.loaded(Snapshot)
+            return LastSync(run.id, read.taken_at) if read else None
     return None
 
 

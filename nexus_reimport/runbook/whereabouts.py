@@ -47,7 +47,7 @@ class Whereabouts:
     place: str = ""  # where the records are
     is_taken_back: bool = False  # the dev run, by a rollback since
     damaged: tuple[str, ...] = ()  # runs whose journals are not there
-    changed: tuple[str, ...] = ()  # values of the last run that somebody has changed
+    changed: tuple[str, ...] = ()  # values of the last run that were changed, or are missing
     register: str = ""  # why no signature counts
     signed_run: str = ""  # the latest committed one that relied on signatures
     no_seal: str = ""  # a sealed run whose seal the database lacks

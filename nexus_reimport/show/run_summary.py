@@ -86,7 +86,10 @@ def facts(run: Run) -> list[Fact]:
         *_void(run),
         *_window(run),
         *(("journal", text) for text in run.journal_problems()),
-        *(("damaged", f"{name} was changed, and cannot be read back") for name in run.damaged()),
+        *(
+            ("damaged", f"{name} was changed, or is missing, and cannot be read back")
+            for name in run.damaged()
+        ),
     ]
 
 

@@ -51,7 +51,7 @@ def _of_records(value: Whereabouts) -> Iterator[tuple[str, str]]:
         todo = f"nexus-reimport seal {which} closes it, or says what prevents that"
         yield "record", f"not sealed: {todo}"
     if value.changed:
-        yield "record", f"was changed since it was written: {wording.some(value.changed)}"
+        yield "record", f"changed, or missing, since it was written: {wording.some(value.changed)}"
     if value.forgotten:
         yield "database", f"it {value.forgotten}"
     if value.no_seal:

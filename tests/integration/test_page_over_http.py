@@ -711,7 +711,7 @@ def test_the_page_of_a_run_whose_record_is_damaged_says_so_and_stands(
         kept = path.read_bytes()
         path.write_text("{}")
         try:
-            assert f"damaged {name} was changed, and cannot be read back" in told()
+            assert f"damaged {name} was changed, or is missing, and cannot be read back" in told()
         finally:
             path.write_bytes(kept)
     journal = run.folder / JOURNAL

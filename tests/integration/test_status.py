@@ -237,7 +237,7 @@ def test_a_value_that_somebody_has_changed_is_told_with_what_is_next(
     path = book.run.folder / f"{name}.json"
     path.chmod(0o600)
     path.write_text("{}")
-    assert f"record    was changed since it was written: {name}.json" in shown()
+    assert f"record    changed, or missing, since it was written: {name}.json" in shown()
     todo = f"nexus-reimport {'record check' if is_done else 'run'} {DEV}"
     assert next_of() == f"find out who has changed its record; then: {todo}"
     it = gathered(DEV)
