@@ -14,6 +14,7 @@ from nexus_reimport.text import composed
 
 Channel = Literal["data_api", "odata", "exports"]
 Encoding = Literal["utf-8", "utf-16", "windows-1252", "macroman"]
+Separator = Literal[",", ";"]
 
 
 class Postgres(Strict):
@@ -54,6 +55,7 @@ class ExportedFile(Strict):
     """How one exported file is written, where it differs from what ``Exports`` says of all."""
 
     encoding: Encoding | None = None
+    separator: Separator | None = None
     columns: tuple[str, ...] = ()
     dates: DateForm | dict[str, DateForm] | None = None  # for all columns, or column by column
     decimal: DecimalSign | None = None
@@ -62,14 +64,17 @@ class ExportedFile(Strict):
 class Exports(Strict):
     """Files that a person exported from FileMaker, and how their texts are written.
 
-    ``encoding`` is for csv and tab files. ``dates`` is the order of day, month and year in dates
-    that a file holds as text; `/`, `.` and `-` mean the same. ``decimal`` is the decimal sign of
-    numbers that are text. ``columns`` gives, file by file, the fields of a file without a header
-    line, in order, if the mapping does not give them. ``files`` overrides these for single files.
+    ``encoding`` is for csv, mer and tab files. ``separator`` stands between the values of csv and
+    mer files: in a mer file FileMaker writes that of the system's language. ``dates`` is the order
+    of day, month and year in dates that a file holds as text; `/`, `.` and `-` mean the same.
+    ``decimal`` is the decimal sign of numbers that are text. ``columns`` gives, file by file, the
+    fields of a file without a header line, in order, if the mapping does not give them. ``files``
+    overrides these for single files.
     """
 
     folder: Path
     encoding: Encoding = "utf-8"
+    separator: Separator = ","
     # Declared, never tried one form after the other: an earlier import that tried lost 2,842 birth
     # dates, and swapped day and month where the day was 12 or less.
     dates: DateForm | None = None
@@ -100,6 +105,7 @@ class Exports(Strict):
         return override.model_copy(
             update={
                 "encoding": override.encoding or self.encoding,
+                "separator": override.separator or self.separator,
                 "columns": override.columns or self.columns.get(name, ()),
                 "dates": override.dates or self.dates,
                 "decimal": override.decimal or self.decimal,

@@ -1,11 +1,11 @@
-"""Writes a made-up FileMaker table as FileMaker would export it: ``.xlsx``, ``.csv`` or ``.tab``.
+"""Writes a made-up FileMaker table as FileMaker would export it: .xlsx, .csv, .mer or .tab.
 
 Every oddity of real exports can be switched on. In a spreadsheet there are no containers and no
 repeating fields; a text file has a container's file name, and the repetitions of a field with
 0x1D between them.
 
 Source: Claris FileMaker Pro Help, "Microsoft Excel format", "Comma-separated values format",
-"Tab-separated text format".
+"Merge format", "Tab-separated text format".
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Style:
     encoding: str = "utf-8"  # as Python calls it
     mark: bool = False  # a byte-order mark at the beginning
     line_end: str = "\r"
+    separator: str = ","  # of a merge file: that of the system's language
     # spreadsheets
     text_dates: bool = False
     number_ids: bool = False  # a text that looks like a number is one
@@ -59,7 +60,12 @@ PLAIN = Style()
 
 def write(table: FileTable, path: Path, style: Style = PLAIN) -> None:
     """Export ``table`` to ``path``; its suffix says in which format."""
-    writers = {".xlsx": _write_workbook, ".csv": _write_commas, ".tab": _write_tabs}
+    writers = {
+        ".xlsx": _write_workbook,
+        ".csv": _write_quoted,
+        ".mer": _write_quoted,
+        ".tab": _write_tabs,
+    }
     if path.suffix not in writers:
         raise SandboxError(
             f"there is no export with the ending {path.suffix!r}",
@@ -93,9 +99,9 @@ def _header(header: str, name: str, style: Style) -> str:
     return header.replace(" ", "_") if style.underscores else header
 
 
-def _write_commas(table: FileTable, path: Path, style: Style) -> None:
+def _write_quoted(table: FileTable, path: Path, style: Style) -> None:
     lines = (
-        ",".join('"' + text.replace('"', '""') + '"' for text in line)
+        style.separator.join('"' + text.replace('"', '""') + '"' for text in line)
         for line in _lines(table, style)
     )
     _write_text(lines, path, style)

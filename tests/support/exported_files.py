@@ -27,7 +27,7 @@ def _strict(content):
     return out.getvalue()
 
 
-SUFFIXES = (".xlsx", ".csv", ".tab")
+SUFFIXES = (".xlsx", ".csv", ".mer", ".tab")
 
 
 SECRET = "Quillfeather"  # a value of a record: no message may hold it

@@ -388,7 +388,7 @@ def test_a_kind_of_file_that_cannot_be_read_is_one_error(tmp_path):
         (tmp_path / name).write_bytes(b"x")
         with pytest.raises(SettingsError, match="cannot be read") as stopped:
             files(tmp_path).count(name)
-        assert "export the table as one of .xlsx, .csv, .tab" in str(stopped.value)
+        assert "export the table as one of .xlsx, .csv, .mer, .tab" in str(stopped.value)
     with pytest.raises(SettingsError, match="an old Excel file"):
         files(tmp_path).count("t.xls")
 

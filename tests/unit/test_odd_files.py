@@ -15,6 +15,7 @@ from nexus_reimport.filemaker.exports import ExportedFiles, Known, cells
 from nexus_reimport.settings import ExportedFile, Exports
 from nexus_reimport.text import find
 from nexus_sandbox.filemaker import exports
+from nexus_sandbox.filemaker.exports import Style
 from support.exported_files import (
     SECRET,
     SUFFIXES,
@@ -32,7 +33,7 @@ def separated(folder, rows, suffix):
     """A file of ``rows``, whatever it is called."""
     if suffix == ".xlsx":
         return workbook(folder, *([cell or None for cell in row] for row in rows))
-    separator = "," if suffix == ".csv" else "\t"
+    separator = "," if suffix in (".csv", ".mer") else "\t"
     return lines(folder, *(separator.join(row) for row in rows), name=f"t{suffix}")
 
 
@@ -395,7 +396,6 @@ def test_a_workbook_that_is_called_csv_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("t.mer", "rename it to .csv"),
         ("t.fmp12", "a FileMaker file"),
         ("t.tsv", "rename it"),
         ("t.numbers", "a Numbers document"),
@@ -605,3 +605,58 @@ def test_quotes_that_somebody_has_typed_are_a_part_of_their_value(values, tmp_pa
     held = (f"{number}\t{value}" for number, value in enumerate(values))
     lines(tmp_path, "id\ta", *held, name="t.tab")
     assert [row["a"] for row in read(files(tmp_path), "t.tab", a="text")] == values
+
+
+# ------------------------------------------------------------------ separators
+
+
+def with_separator(folder, separator=",", given=()):
+    """The files of ``folder``, of which ``id`` and ``Last name`` are wanted."""
+    wanted = () if given else (frozenset({"id"}), frozenset({"lastname"}))
+    place = Exports(folder=folder, separator=separator)
+    return ExportedFiles(place, {f"t{suffix}": Known(given, wanted) for suffix in SUFFIXES})
+
+
+def test_a_merge_file_of_a_system_that_writes_semicolons_is_read(tmp_path):
+    """FileMaker puts the sign of the system's language between the values of such a file."""
+    people = table({"Last": "Ann; B"}, {"Last": 'said "yes", twice'}, Last="text")
+    exports.write(people, tmp_path / "t.mer", Style(separator=";"))
+    by_place = ExportedFiles(Exports(folder=tmp_path, separator=";"), {})
+    rows = read(by_place, "t.mer", Last="text")
+    assert [row["Last"] for row in rows] == ["Ann; B", 'said "yes", twice']
+    one = Exports(folder=tmp_path, files={"t.mer": {"separator": ";"}})
+    assert read(ExportedFiles(one, {}), "t.mer", Last="text") == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "header", "what", "advice"),
+    [
+        ("t.csv", ",", '"id";"Last name"', "by semicolons, and not by commas", 'separator = ";"'),
+        ("t.csv", ",", "id;Last name", "by semicolons, and not by commas", 'separator = ";"'),
+        ("t.mer", ",", '"id";"Last name"', "by semicolons, and not by commas", 'separator = ";"'),
+        ("t.mer", ";", '"id","Last name"', "by commas, and not by semicolons", 'separator = ","'),
+        ("t.csv", ",", "id\tLast name", "by tabs, and not by commas", "name the file .tab"),
+        ("t.tab", ",", '"id";"Last name"', "by semicolons, and not by tabs", "name the file .csv"),
+        ("t.tab", ",", "id,Last name", "by commas, and not by tabs", "name the file .csv"),
+    ],
+)
+@pytest.mark.parametrize("has_headers", [True, False])
+def test_another_separator_is_told_by_its_name_and_never_guessed(
+    name, declared, header, what, advice, has_headers, tmp_path
+):
+    record = header.replace("id", "R1").replace("Last name", SECRET)
+    lines(tmp_path, *([header] if has_headers else []), record, name=name, end="\r")
+    given = () if has_headers else ("id", "Last name")
+    with pytest.raises(SettingsError, match=what) as stopped:
+        with_separator(tmp_path, declared, given).count(name)
+    assert advice in str(stopped.value)
+    assert SECRET not in str(stopped.value)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tab"])
+def test_a_file_without_headers_is_told_which_exports_have_them(name, tmp_path):
+    sign = "\t" if name.endswith("tab") else ","
+    lines(tmp_path, sign.join(["R1", SECRET]), name=name)
+    with pytest.raises(SourceError, match=r"as a merge file \(\.mer\)") as stopped:
+        with_separator(tmp_path).count(name)
+    assert SECRET not in str(stopped.value)

@@ -1,34 +1,64 @@
-"""Text files that FileMaker exports: comma-separated or tab-separated.
+"""Text files that FileMaker exports: comma-separated, merge files, tab-separated.
 
 A record ends at CR, LF or CRLF, and at no other character that some programs take for a line end.
-FileMaker writes a line break inside a value as 0x0B; here it becomes a newline.
+FileMaker writes a line break inside a value as 0x0B; here it becomes a newline. In a merge file it
+separates values by semicolons where the system's language does.
 
-Source: Claris FileMaker Pro Help, "Comma-separated values format", "Tab-separated text format".
+Source: Claris FileMaker Pro Help, "Comma-separated values format", "Merge format", "Tab-separated
+text format".
 """
 
 from __future__ import annotations
 
 import csv
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
-from nexus_reimport.errors import SourceError
+from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.filemaker.exports.encoded import EncodedText, Line
 from nexus_reimport.filemaker.exports.grid import GridRow
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader
 
+TAB = "\t"
 _LONGEST_VALUE = 2**31 - 1
 _AGAIN = "export the table from FileMaker again"
+_NAMES = {",": "commas", ";": "semicolons", TAB: "tabs"}
+_SUFFIXES = {",": ".csv", ";": ".csv", TAB: ".tab"}
 
 
 class Delimited:
-    """A text file of records; with ``quotes``, values may stand in quotes and hold line ends."""
+    """A text file of records.
 
-    def __init__(self, text: EncodedText, *, quotes: bool) -> None:
-        self._text, self._quotes = text, quotes
+    Between commas or semicolons values may stand in quotes and hold line ends; between tabs not.
+    """
+
+    def __init__(self, text: EncodedText, separator: str) -> None:
+        self._text, self._separator = text, separator
+        self._quotes = separator != TAB
+
+    def refuse_other_separator(self, fits: Callable[[list[str]], bool]) -> None:
+        """Stop where the first line ``fits`` a file of this table only with another separator.
+
+        Raises:
+            SettingsError: the separator that fits is not the declared one.
+        """
+        first = next((line.text for line in self._text.lines() if line.text.strip()), "")
+        right = [one for one in _NAMES if fits(_split(first, one))]
+        if not right or self._separator in right:
+            return
+        declare = (
+            f'write separator = "{right[0]}" under [filemaker.exports], or for this file only under'
+            " [filemaker.exports.files]"
+        )
+        other_suffix = f"export the table again, or name the file {_SUFFIXES[right[0]]}"
+        raise SettingsError(
+            f"values are separated by {_NAMES[right[0]]}, and not by {_NAMES[self._separator]}",
+            where=self._text.where,
+            next=declare if TAB not in (right[0], self._separator) else other_suffix,
+        )
 
     def records(self) -> Iterator[GridRow]:
         """Every record. One over several lines has the number of its first line.
@@ -53,7 +83,7 @@ class Delimited:
 
     def _between_commas(self) -> Iterator[GridRow]:
         lines = _Lines(self._text.lines())
-        records = _reader(lines)
+        records = _reader(lines, self._separator)
         number = 1
         while True:
             start = lines.place
@@ -80,7 +110,7 @@ class Delimited:
         if not self._quotes:
             return _of_tabs(text)
         try:
-            return _with_line_ends(next(_reader([text])))
+            return _with_line_ends(next(_reader([text], self._separator)))
         except (csv.Error, StopIteration):
             return []
 
@@ -146,11 +176,21 @@ class _Lines:
         return text
 
 
-def _reader(lines: Iterable[str]) -> CsvReader:
+def _reader(lines: Iterable[str], separator: str) -> CsvReader:
     # The default limit is 131,072 characters; it is the whole process's.
     csv.field_size_limit(_LONGEST_VALUE)
     # strict: else a misplaced quote changes in silence where a value ends.
-    return csv.reader(lines, strict=True)
+    return csv.reader(lines, delimiter=separator, strict=True)
+
+
+def _split(line: str, separator: str) -> list[str]:
+    """The values of a line; none if it is not written with this separator."""
+    if separator == TAB:
+        return _of_tabs(line)
+    try:
+        return next(_reader([line], separator), [])
+    except csv.Error:
+        return []
 
 
 # FileMaker writes a line break inside a value as 0x0B, so that each line is one record.

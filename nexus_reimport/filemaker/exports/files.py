@@ -1,8 +1,8 @@
 """Files exported from FileMaker, as a ``Source``.
 
-A table is the name of a file in the folder of the exports: ``.xlsx``, ``.csv`` with commas and
-quotes, or ``.tab`` as FileMaker writes it. A file has no types: each column is read by the type
-that the mapping expects.
+A table is the name of a file in the folder of the exports: ``.xlsx``, ``.csv`` or ``.mer`` with
+commas or semicolons and quotes, or ``.tab`` as FileMaker writes it. A file has no types: each
+column is read by the type that the mapping expects.
 
 Rows come in no particular order, and are given in that of their keys. Of a text file only the keys
 and the places of its rows are in memory. A workbook cannot be read from its middle on: its rows are
@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -41,7 +42,7 @@ from nexus_reimport.filemaker import (
 from nexus_reimport.filemaker.cleaning import REPETITION
 from nexus_reimport.filemaker.exports import columns, encoded, grid, kinds, spreadsheet, typed
 from nexus_reimport.filemaker.exports.cells import Forms
-from nexus_reimport.filemaker.exports.delimited import Delimited, DelimitedRows
+from nexus_reimport.filemaker.exports.delimited import TAB, Delimited, DelimitedRows
 from nexus_reimport.filemaker.exports.grid import Grid, Known
 from nexus_reimport.filemaker.exports.typed import Reading, Row
 from nexus_reimport.filemaker.usage import Meter
@@ -49,7 +50,7 @@ from nexus_reimport.files import private
 from nexus_reimport.settings import Exports
 from nexus_reimport.text import caseless, composed
 
-SUFFIXES = (".xlsx", ".csv", ".tab")
+SUFFIXES = (".xlsx", ".csv", ".mer", ".tab")
 TIMESTAMP = "timestamp"
 
 
@@ -269,13 +270,14 @@ class ExportedFiles:
                 next="export the table from FileMaker again, or give the file the right suffix",
             )
         text = encoded.opened(path, declared.encoding or self._place.encoding, where)
-        has_quotes = path.suffix.lower() == ".csv"
-        file = Delimited(text, quotes=has_quotes)
+        is_tabs = path.suffix.lower() == ".tab"
+        file = Delimited(text, TAB if is_tabs else declared.separator or ",")
+        file.refuse_other_separator(partial(grid.may_begin_with, known))
         text_forms = replace(self._forms(table), between_repetitions=REPETITION)
         rows = grid.read(
             file.records(), known, where, padded=False, rows_of=lambda: DelimitedRows(file)
         )
-        if not has_quotes:
+        if is_tabs:
             columns.refuse_quotes(rows, where)
         return rows, text_forms
 

@@ -19,6 +19,11 @@ from nexus_reimport.filemaker.exports.cells import Cell
 from nexus_reimport.text import composed, fold
 
 _AGAIN = "export the table from FileMaker again"
+# FileMaker writes no field names into .csv and .tab.
+_WITH_HEADERS = (
+    "export it with field names, as .xlsx or as a merge file (.mer); or give the file's columns in"
+    " the mapping"
+)
 # Spreadsheet programs add these around headers; a byte-order mark once hid a column.
 _AROUND_NAMES = " \t\r\n\u00a0\ufeff\u200b"
 # No field is called so: a first line that holds one is a record.
@@ -124,6 +129,14 @@ def read(
     return Grid(columns, rows, further)
 
 
+def may_begin_with(known: Known, values: Sequence[str]) -> bool:
+    """Whether ``values`` can be the first line: they have a wanted header, or the given width."""
+    if known.given:
+        return len(values) == len(known.given)
+    existing = {key(_name(value)) for value in values} - {""}
+    return any(not spellings.isdisjoint(existing) for spellings in known.wanted)
+
+
 def key(name: str) -> str:
     """A column's name in the form in which headers compare."""
     return fold(name) or composed(name)
@@ -186,14 +199,14 @@ def _headers(
         raise SourceError(
             f"line {line.number:,} is not a header line: see column {_few(odd)}",
             where=where,
-            next="export with field names as headers, or give the file's columns in the mapping",
+            next=_WITH_HEADERS,
         )
     if wanted and not known:
         raise SourceError(
             f"line {line.number:,} is not a header line, or it is that of another table: it has"
             f" none of the {wording.amount(len(wanted), 'field')} that the mapping needs",
             where=where,
-            next="export with field names as headers, or give the file's columns in the mapping",
+            next=_WITH_HEADERS,
         )
     # Formatted blank cells at the end of the headers are no columns either.
     while padded and names and not names[-1] and line.cells[len(names) - 1] in (None, ""):

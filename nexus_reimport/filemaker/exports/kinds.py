@@ -40,7 +40,6 @@ SUFFIXES = {
     ".xls": "an old Excel file: export the table as .xlsx",
     ".xlsm": "a workbook with macros: export the table as .xlsx",
     ".xlsb": "a binary Excel workbook: export the table as .xlsx",
-    ".mer": "a merge file (comma-separated, with headers): rename it to .csv",
     ".fmp12": "a FileMaker file: export each table of it as .xlsx, .csv or .tab",
     ".numbers": "a Numbers document: export the table from FileMaker as .xlsx",
     ".ods": "an OpenDocument spreadsheet: export the table from FileMaker as .xlsx",
