@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import unicodedata
 import zipfile
 from datetime import datetime, timedelta
@@ -512,16 +513,68 @@ def test_every_file_that_is_not_there_is_told_before_one_is_read(tmp_path):
         "    people: there is no file People.csv; nearest: Peple.csv\n"
         "    scans: Scans.tab is empty\n"
         "    cares: Cares.csv is a folder, not a file\n"
-        "    old: .xls cannot be read (an old Excel file: export the table as .xlsx)\n"
-        "    out: the name of a file leads out of the exports folder\n"
+        "    old: .xls cannot be read (an old Excel file: export the table as .xlsx); export the"
+        " table as one of .xlsx, .csv, .mer, .tab\n"
+        "    out: the name of a file leads out of the exports folder; put the file into the folder,"
+        " and write only its name\n"
         "    gone: there is no file gone.csv; nearest: Peple.csv\n"
         "    [filemaker.exports.files]: there is no file Vists.csv; nearest: Visits.csv\n"
         f"  where: channel=exports, folder={tmp_path}\n"
         "  state: nothing was written\n"
-        "  next:  export the missing files into the folder, or write the names of the files"
-        " under [filemaker.tables]; then run 01_preflight again"
+        "  next:  export the files that are missing into the folder, or write their names under"
+        " [filemaker.tables]; do what else a line says; then run 01_preflight again"
     )
     assert source.usage().bytes_read == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["visits.CSV", "Visits.mer", "Visits.xls", "Visits.csv.crdownload", "Visits (1).csv"]
+)
+def test_what_the_file_may_be_called_instead_is_named_whatever_it_is(name, tmp_path):
+    for other in ("Vials.csv", "Visas.csv", "Advisors.csv", name):
+        lines(tmp_path, "id", "1", name=other)
+    with pytest.raises(SourceError, match=r"no file Visits\.csv; nearest: ") as stopped:
+        ExportedFiles(Exports(folder=tmp_path), {}).require({"visits": "Visits.csv"})
+    assert name in str(stopped.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [
+        ("Visits (1).csv", True),
+        ("Visits 2.xlsx", True),
+        ("Visits.mer", True),
+        ("visits-2026-11-30.csv", True),
+        ("Visits - Kopie.csv", True),
+        ("Copy of Visits.csv", False),  # nothing is guessed of a name that begins otherwise
+        ("Visits of children.csv", False),
+        ("Visitors.csv", False),
+        ("~$Visits.xlsx", False),  # of a program that has the workbook open
+        ("Scans (1).tab", False),  # is read
+    ],
+)
+@pytest.mark.parametrize("is_newer", [True, False])
+def test_a_newer_export_beside_the_file_that_would_be_read_stops(name, is_told, is_newer, tmp_path):
+    for file in ("Visits.csv", "Scans.tab", name):
+        lines(tmp_path, "id", "1", name=file)
+        at = 2_000 + (is_newer if file == name else 0)
+        os.utime(tmp_path / file, (at, at))
+    source = ExportedFiles(Exports(folder=tmp_path), {})
+    used = {"visits": "Visits.csv", "scans": "Scans.tab", "more": "Scans (1).tab"}
+    lines(tmp_path, "id", "1", name="Scans (1).tab")
+    if not (is_told and is_newer):
+        source.require(used)
+        return
+    with pytest.raises(SourceError, match="is newer, and would not be read") as stopped:
+        source.require(used)
+    assert f"visits: {name} lies beside Visits.csv" in str(stopped.value)
+
+
+def test_a_folder_that_the_system_cannot_read_is_told_in_four_lines(tmp_path):
+    """As one of a machine that is away, whose error no Python function takes for 'not there'."""
+    folder = tmp_path / ("x" * 300)
+    with pytest.raises(SourceError, match="the folder cannot be read: File name too long"):
+        ExportedFiles(Exports(folder=folder), {}).require({"visits": "Visits.csv"})
 
 
 HEADERS = '<row r="1"><c r="A1" t="str"><v>id</v></c><c r="B1" t="str"><v>a</v></c></row>'

@@ -18,6 +18,7 @@ Source: Claris FileMaker Pro Help, "Microsoft Excel format", "Comma-separated va
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,6 +53,7 @@ from nexus_reimport.text import caseless, composed
 
 SUFFIXES = (".xlsx", ".csv", ".mer", ".tab")
 TIMESTAMP = "timestamp"
+_COPY = re.compile(r"\b(copy|kopie|copie|copia|cópia|kopia)\b")  # as systems name it
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +103,11 @@ class ExportedFiles:
             SourceError: the files that cannot be read, all at once. Nothing was read.
         """
         existing = self.tables()
+        read = {caseless(name) for name in tables.values()}
         problems = [
             f"{source}: {problem}"
             for source, table in tables.items()
-            if (problem := self._problem(table))
+            if (problem := self._problem(table) or self._newer_beside(table, read))
         ]
         used = {composed(name) for name in (*tables.values(), *existing)}
         problems += [
@@ -118,8 +121,8 @@ class ExportedFiles:
                 f" {wording.amount(len(tables), 'exported file')}\n"
                 + "\n".join(f"    {problem}" for problem in problems),
                 where=f"channel={self.channel}, folder={self._place.folder}",
-                next="export the missing files into the folder, or write the names of the files"
-                " under [filemaker.tables]; then run 01_preflight again",
+                next="export the files that are missing into the folder, or write their names"
+                " under [filemaker.tables]; do what else a line says; then run 01_preflight again",
             )
 
     def _problem(self, table: str) -> str:
@@ -129,20 +132,53 @@ class ExportedFiles:
                 return "" if file.read(1) else f"{table} is empty"
         except OSError as error:
             return f"{table} cannot be read: {error.strerror}"
-        except (SettingsError, SourceError) as error:
+        except SettingsError as error:  # of this file alone: the advice for all is not for it
+            return f"{error.what}; {error.next}"
+        except SourceError as error:
             return error.what
+
+    def _newer_beside(self, table: str, read: set[str]) -> str:
+        """What may be a newer export of ``table`` under another name; ``""`` if nothing is.
+
+        A browser or a colleague saves the next one as ``Visits (1).xlsx``, or in another format.
+        """
+        path = self._path(table)
+        newer = [
+            name
+            for name in self.tables()
+            if caseless(name) not in read
+            and _may_be_a_copy(Path(name).stem, path.stem)
+            and (path.parent / name).stat().st_mtime > path.stat().st_mtime
+        ]
+        if not newer:
+            return ""
+        return (
+            f"{wording.some(newer)} lies beside {table}, is newer, and would not be read; keep the"
+            " one that counts, under this name, and move the other out of the folder"
+        )
 
     def tables(self) -> tuple[str, ...]:
         """The names of all files in the folder that can be read."""
-        if not self._place.folder.is_dir():
-            raise SettingsError(
-                "the folder of the exported files does not exist",
-                where=f"channel={self.channel}, folder={self._place.folder}",
-                next="create it for the files, or correct `folder` of [filemaker.exports]",
-            )
-        files = (path for path in self._place.folder.iterdir() if path.is_file())
         # Other files may lie in the folder: they are not read, and not an error.
-        return tuple(sorted(path.name for path in files if path.suffix.lower() in SUFFIXES))
+        return tuple(name for name in self._names() if Path(name).suffix.lower() in SUFFIXES)
+
+    def _names(self) -> tuple[str, ...]:
+        """The names of all files in the folder.
+
+        Raises:
+            SettingsError: it does not exist.
+            SourceError: it cannot be read.
+        """
+        folder = self._place.folder
+        with _readable(f"channel={self.channel}, folder={folder}", "the folder"):
+            if folder.is_dir():
+                return tuple(sorted(path.name for path in folder.iterdir() if path.is_file()))
+        raise SettingsError(
+            "the folder of the exported files does not exist",
+            where=f"channel={self.channel}, folder={folder}",
+            next="create it, mount it if it lies on another machine, or correct `folder` of"
+            " [filemaker.exports]",
+        )
 
     def fields(self, table: str) -> dict[str, Field]:
         """The columns of the file in their order, without those that have no name."""
@@ -309,13 +345,19 @@ class ExportedFiles:
                 next=f"export the table as one of {', '.join(SUFFIXES)}",
             )
         if not path.is_file():
-            missing = f"there is no file {table}; {suggest.phrase(table, existing)}"
+            missing = f"there is no file {table}; {self._nearest(table)}"
             raise SourceError(
                 f"{table} is a folder, not a file" if path.is_dir() else missing,
                 where=f"{self._where(table)}, folder={self._place.folder}",
                 next="export it into the folder, or name the file under [filemaker.tables]",
             )
         return path
+
+    def _nearest(self, table: str) -> str:
+        """The files that ``table`` may be called instead, whatever they are."""
+        names, stem = self._names(), Path(table).stem
+        alike = [name for name in names if _may_be_a_copy(name.partition(".")[0], stem)]
+        return f"nearest: {wording.some(alike)}" if alike else suggest.phrase(table, names)
 
     def _spelt(self, table: str, existing: tuple[str, ...]) -> str:
         """The name of a file as the folder has it: macOS writes accented letters as two characters.
@@ -355,13 +397,21 @@ def _page(rows: list[Row], names: tuple[str, ...], *, offset: int, separated: bo
     )
 
 
+def _may_be_a_copy(stem: str, of: str) -> bool:
+    """Whether a name is ``of`` with nothing more than digits and signs, or the word for a copy."""
+    rest = caseless(stem).removeprefix(caseless(of))
+    if rest == caseless(stem):
+        return not rest
+    return _COPY.search(rest) is not None or not any(letter.isalpha() for letter in rest)
+
+
 @contextmanager
-def _readable(where: str) -> Iterator[None]:
+def _readable(where: str, what: str = "the file") -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise SourceError(
-            f"the file cannot be read: {error.strerror}",
+            f"{what} cannot be read: {error.strerror}",
             where=where,
             next="check that it exists and that we have the right to read it",
         ) from None
