@@ -376,7 +376,7 @@ def test_a_file_that_is_missing_names_its_nearest(tmp_path):
     with pytest.raises(SourceError) as stopped:
         files(tmp_path).fields("contacts.xlsx")
     assert str(stopped.value) == (
-        "there is no file contacts.xlsx; nearest: Contacts.xlsx, Coms.xlsx\n"
+        "there is no file contacts.xlsx; nearest: Contacts.xlsx\n"
         f"  where: channel=exports, file=contacts.xlsx, folder={tmp_path}\n"
         "  state: nothing was written\n"
         "  next:  export it into the folder, or name the file under [filemaker.tables]"
