@@ -25,7 +25,11 @@ def checkout(tmp_path: Path) -> Path:
     programs = tmp_path / ".venv" / "bin"
     programs.mkdir(parents=True)
     for name, text in (
-        ("nexus-reimport", 'echo "$@"; exit "$(cat "$PWD/code")"'),
+        (
+            "nexus-reimport",
+            'code=$(cat "$PWD/code"); echo "$@"; [ "$code" -lt 128 ] || kill -$((code - 128)) $$;'
+            ' exit "$code"',
+        ),
         ("mailer", 'echo "$@" >"$0.said"; cat >>"$0.said"'),
     ):
         (programs / name).write_text(f"#!/bin/sh\n{text}\n")
@@ -33,15 +37,32 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def by_cron(
+    checkout: Path, mailer: Path, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """The script as cron starts it: with hardly a variable."""
+    return subprocess.run(
+        [
+            checkout / "examples" / "cron" / "nexus-reimport.sh",
+            *(arguments or ("dev", "team@clinic.example")),
+        ],
+        env={"PATH": "/usr/bin:/bin", "MAILER": str(mailer), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("code", "result"),
     [
         (1, "NO-GO: a check stopped it, or another run is at work; nothing was written"),
-        (2, "it did not run; nothing was written"),
-        (3, "it did not run; nothing was written"),
+        (2, "it did not run to its end; nothing was written"),
+        (3, "it did not run to its end; nothing was written"),
         (4, "A PERSON MUST DECIDE NOW (exit code 4)"),
         (5, "A PERSON MUST DECIDE NOW (exit code 5)"),
         (6, "GO: it waits for an approval"),
+        (137, "it was ended from outside (exit code 137): see nexus-reimport status dev"),
     ],
 )
 def test_cron_mails_what_became_of_the_preflight_and_keeps_its_exit_code(
@@ -49,17 +70,42 @@ def test_cron_mails_what_became_of_the_preflight_and_keeps_its_exit_code(
 ) -> None:
     (checkout / "code").write_text(str(code))
     mailer = checkout / ".venv" / "bin" / "mailer"
-    done = subprocess.run(
-        [checkout / "examples" / "cron" / "nexus-reimport.sh", "dev", "team@clinic.example"],
-        env={"PATH": "/usr/bin:/bin", "MAILER": str(mailer)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (code, "")
+    done = by_cron(checkout, mailer)
+    assert (done.returncode, done.stderr.replace("Killed\n", "")) == (code, "")
     subject, *text = Path(f"{mailer}.said").read_text().splitlines()
     assert subject == f"-s nexus-reimport dev: {result} team@clinic.example"
     assert text == [f"dev: {result}", "", "run dev"]
+
+
+def test_cron_says_it_where_the_program_is_not_there(checkout: Path) -> None:
+    """Nobody must decide anything: it did not even begin."""
+    (checkout / ".venv" / "bin" / "nexus-reimport").unlink()
+    mailer = checkout / ".venv" / "bin" / "mailer"
+    assert by_cron(checkout, mailer).returncode == 127
+    assert "it did not run" in Path(f"{mailer}.said").read_text()
+
+
+@pytest.mark.parametrize("code", [1, 4, 6])
+def test_cron_prints_the_result_where_no_mail_can_be_sent(checkout: Path, code: int) -> None:
+    (checkout / "code").write_text(str(code))
+    done = by_cron(checkout, Path("/nowhere/mail"))
+    assert done.returncode == code, "the exit code is that of the run, and not of the mail"
+    assert "no mail could be sent to team@clinic.example" in done.stderr
+    assert done.stderr.endswith("\n\nrun dev\n")
+
+
+def test_cron_needs_no_room_for_temporary_files(checkout: Path) -> None:
+    (checkout / "code").write_text("6")
+    mailer = checkout / ".venv" / "bin" / "mailer"
+    done = by_cron(checkout, mailer, TMPDIR="/nowhere")
+    assert (done.returncode, done.stderr) == (6, "")
+    assert Path(f"{mailer}.said").read_text().endswith("\nrun dev\n")
+
+
+def test_cron_says_which_of_its_arguments_is_missing(checkout: Path) -> None:
+    done = by_cron(checkout, checkout / ".venv" / "bin" / "mailer", "dev")
+    assert done.returncode == 2
+    assert "the address is missing: nexus-reimport.sh ENV ADDRESS" in done.stderr
 
 
 def test_cron_knows_every_exit_code_of_a_run() -> None:
@@ -69,7 +115,7 @@ def test_cron_knows_every_exit_code_of_a_run() -> None:
         for line in re.findall(r"^ +([\d| ]+)\) result", script, re.M)
         for c in line.split("|")
     }
-    assert {*EXIT_CODES.values()} - told == {4, 5}  # of which it says that a person must decide
+    assert {*EXIT_CODES.values()} <= told
 
 
 def test_the_page_for_airflow_has_the_parameters_that_its_dag_gives() -> None:
