@@ -5,10 +5,12 @@ from __future__ import annotations
 import getpass
 import sys
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nexus_reimport import wording
 from nexus_reimport.cli.output import write
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 
@@ -66,6 +68,9 @@ class Terminal:
         tell(f"\n{error}\n")
         return self.yes("  Answer these again?", default=True)
 
+    def all_were_asked(self) -> None:
+        """A person answers nothing else."""
+
     def yes(self, text: str, *, default: bool) -> bool:
         """A question for yes or no."""
         while True:
@@ -80,14 +85,16 @@ class Given:
 
     def __init__(self, answers: dict[str, Any]) -> None:
         self._answers = answers
+        self._asked: set[str] = set()
 
     def value(self, section: str, question: Question, default: str | int) -> str | int:
         """The answer of the file, or the default."""
-        part = self._answers.get(section, {}) if section else self._answers
-        value = part.get(question.key, default) if isinstance(part, dict) else default
+        name = ".".join(filter(None, (section, question.key)))
+        self._asked.add(name)
+        value = dict(_by_name(self._answers)).get(name, default)
         if not isinstance(value, str | int) or (problem := _problem(question, str(value))):
             raise SettingsError(
-                f"{'.'.join(filter(None, (section, question.key)))}: "
+                f"{name}: "
                 f"{problem if isinstance(value, str | int) else 'must be a text or a number'}",
                 where="the answers",
                 state=NOTHING_WRITTEN,
@@ -108,6 +115,21 @@ class Given:
     def again(self, error: ReimportError) -> bool:
         """Nobody can be asked again."""
         raise error
+
+    def all_were_asked(self) -> None:
+        """Check that every answer of the file was used.
+
+        Raises:
+            SettingsError: what nobody asks for, and would be missing in silence.
+        """
+        if others := [name for name, _ in _by_name(self._answers) if name not in self._asked]:
+            raise SettingsError(
+                f"{wording.amount(len(others), 'answer')} to no question: {wording.some(others)}",
+                where="the answers",
+                state=NOTHING_WRITTEN,
+                next="correct the name; or take it out, and write it into the environment's file"
+                " afterwards. Secrets come from environment variables",
+            )
 
 
 Asked = Terminal | Given
@@ -138,6 +160,15 @@ def who_answers(answers: str) -> Asked:
         state=NOTHING_WRITTEN,
         next="run the command in a terminal, or give --answers FILE (--help)",
     )
+
+
+def _by_name(answers: dict[str, Any], section: str = "") -> Iterator[tuple[str, Any]]:
+    """Each answer by its name with its sections: ``filemaker.exports.folder``."""
+    for key, value in answers.items():
+        if isinstance(value, dict):
+            yield from _by_name(value, f"{section}{key}.")
+        else:
+            yield f"{section}{key}", value
 
 
 def _problem(question: Question, typed: str) -> str:

@@ -82,9 +82,26 @@ _AUTHORITY = Question(
     "Certificate of the authority that signed the server's (a PEM file)",
     may_be_empty=True,
 )
+_CHANNEL = Question(
+    "channel",
+    "How it is read: its Data API, OData, or files that somebody exports; a single table may be"
+    " read otherwise, which is written into the file afterwards",
+    "data_api",
+    choices=("data_api", "odata", "exports"),
+)
+_FILE = Question("database", "File")
+_EXPORTS = (
+    Question("folder", "Folder of the exported files", "../../exports"),
+    Question(
+        "dates",
+        "Order of day, month and year where the files have dates as text",
+        "d/m/y",
+        choices=("d/m/y", "m/d/y", "y/m/d"),
+    ),
+)
 _FILEMAKER = (
     Question("url", "Address of FileMaker Server, such as https://filemaker.example"),
-    Question("database", "File"),
+    _FILE,
     Question("user", "Account that may read", "nexus_reader"),
     Secret("password", "Password of the account", "FILEMAKER_PASSWORD"),
 )
@@ -185,6 +202,7 @@ def _ask_all(asked: Asked, draft: Draft, path: Path) -> None:
         _questions(asked, draft, "folders", _FOLDERS)
         try:
             _checked(draft, path)
+            asked.all_were_asked()
             return
         except SettingsError as error:
             if not asked.again(error):
@@ -223,6 +241,18 @@ def _of_postgres(asked: Asked, draft: Draft) -> None:
 
 
 def _of_filemaker(asked: Asked, draft: Draft) -> None:
+    """Where FileMaker is: a server with an account, or a folder of files, which have neither."""
+    _questions(asked, draft, "filemaker", [_CHANNEL])
+    of_a_server = [("filemaker", key) for key in ("url", "user", "password", "channels")]
+    if draft.values["filemaker", "channel"] == "exports":
+        _questions(asked, draft, "filemaker", [_FILE])
+        _questions(asked, draft, "filemaker.exports", _EXPORTS)
+        draft.values |= dict.fromkeys(of_a_server)
+        return
+    for one in _EXPORTS:  # of an answer before
+        draft.values.pop(("filemaker", "exports", one.key), None)
+    for place in of_a_server if _is_shipped(draft) else of_a_server[:-1]:
+        draft.values.pop(place, None)
     _questions(asked, draft, "filemaker", _FILEMAKER)
 
 
@@ -244,7 +274,7 @@ def _questions(
             if typed := asked.secret(one, variable, draft.holds(variable)):
                 draft.secrets[variable] = typed
             continue
-        place = (section, one.key) if section else (one.key,)
+        place = (*filter(None, section.split(".")), one.key)
         default = draft.values.get(place) or (defaults or {}).get(one.key) or one.default
         value = asked.value(section, one, default)
         draft.values[place] = None if value == "" else value
@@ -258,6 +288,7 @@ def _as_model(draft: Draft, section: str, model: type[M]) -> M:
     """
     from pydantic import ValidationError
 
+    from nexus_reimport import settings as environments
     from nexus_reimport.settings import spelling
 
     raw: dict[str, Any] = {
@@ -265,8 +296,12 @@ def _as_model(draft: Draft, section: str, model: type[M]) -> M:
         for place, value in draft.values.items()
         if place[0] == section and len(place) == 2 and value is not None
     }
-    raw |= _secrets_of(draft, section)
-    if section == "filemaker" and _is_shipped(draft):
+    files = {p[2]: v for p, v in draft.values.items() if p[:2] == (section, "exports")}
+    if files:  # as in the file, a relative folder starts there
+        raw["exports"] = files | {"folder": environments.folder() / str(files["folder"])}
+    else:
+        raw |= _secrets_of(draft, section)
+    if section == "filemaker" and _is_shipped(draft) and not files:
         raw |= {"channels": {"notes": "odata", "messages": "odata"}}  # as the template has it
     try:
         return model.model_validate(raw)

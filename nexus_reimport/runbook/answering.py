@@ -5,11 +5,13 @@ Nothing is read but versions and counts, and nothing is written.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 
 from nexus_reimport import mapping as mappings
 from nexus_reimport import wording
 from nexus_reimport.filemaker import channels
+from nexus_reimport.filemaker.exports import ExportedFiles
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.connection import pg_tools
 from nexus_reimport.nexus.connection.postgres import connected
@@ -34,13 +36,14 @@ def postgres(place: Postgres) -> str:
 def filemaker(place: FileMaker, mapping: str) -> str:
     """What FileMaker says of itself, and that every table of a shipped mapping can be read.
 
-    A mapping of one's own may not be written yet: then the layouts are named that it can read.
+    A mapping of one's own may not be written yet: then the layouts, tables or files are named that
+    it can read.
 
     Raises:
         ReimportError: it lets nobody in, or a table cannot be read.
     """
     if mapping not in mappings.shipped():
-        return _layouts(place)
+        return _readable(place)
     asked, tables = connections.filemaker(place, mappings.load(mapping))
     errors = [*(one.error for one in asked), *(one.error for one in tables)]
     if first := next(filter(None, errors), None):
@@ -49,11 +52,18 @@ def filemaker(place: FileMaker, mapping: str) -> str:
     return f"{products}; {wording.amount(len(tables), 'table')} can be read"
 
 
-def _layouts(place: FileMaker) -> str:
-    with closing(channels.server(place, "data_api", connections.QUICKLY)) as server:
+def _readable(place: FileMaker) -> str:
+    if place.channel == "exports" and place.exports is not None:
+        return f"exported files; {_named('file', ExportedFiles(place.exports, {}).tables())}"
+    kind = "table" if place.channel == "odata" else "layout"
+    with closing(channels.server(place, place.channel, connections.QUICKLY)) as server:
         product, names = server.product(), server.tables()
-    count = wording.amount(len(names), "layout")
-    return f"{product.name} {product.version}; {count}: {wording.some(sorted(names), shown=50)}"
+    return f"{product.name} {product.version}; {_named(kind, names)}"
+
+
+def _named(kind: str, names: Sequence[str]) -> str:
+    listed = f": {wording.some(sorted(names), shown=50)}" if names else ""
+    return f"{wording.amount(len(names), kind)}{listed}"
 
 
 def s3(place: S3) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 Values = Mapping[tuple[str, ...], str | int | None]  # None: the line becomes a comment
 _SECTION = re.compile(r"\[([\w.]+)\]\s*(?:#.*)?")
@@ -15,13 +15,15 @@ _STRING = re.compile(r'"(?:\\.|[^"\\])*"')
 def filled(template: str, name: str, values: Values) -> str:
     """``template`` with ``values`` by section and key; what it does not have is added there.
 
+    A section that it has as a comment becomes one where a value belongs there.
+
     Names of variables in it that begin with the template's own environment become ``name``'s.
     """
     section: tuple[str, ...] = ()
     lines: list[str] = []
     left = dict(values)
     last: dict[tuple[str, ...], int] = {(): 0}  # the section's last line with a key
-    for line in template.splitlines():
+    for line in _uncommented(template.splitlines(), values):
         if match := _SECTION.fullmatch(line):
             section = tuple(match[1].split("."))
             last[section] = len(lines)
@@ -34,6 +36,21 @@ def filled(template: str, name: str, values: Values) -> str:
         lines.insert(number, line)
     text = "\n".join(lines) + "\n"
     return re.sub(r"NEXUS_(?:DEV|PROD)_", f"NEXUS_{variable(name)}_", text)
+
+
+def _uncommented(lines: Iterable[str], values: Values) -> Iterator[str]:
+    """The lines; of a section that is a comment, its head and what ``values`` has as lines."""
+    needed = {place[:-1] for place, value in values.items() if value is not None}
+    section: tuple[str, ...] = ()
+    for line in lines:
+        text = line.removeprefix("# ")
+        if line.startswith(("# [", "[")) or not line:
+            match = _SECTION.fullmatch(text) if text != line else None
+            section = tuple(match[1].split(".")) if match else ()
+            yield text if section and section in needed else line
+        else:
+            key = _KEY.match(text)
+            yield text if key and (*section, key[1]) in values and section else line
 
 
 def variable(name: str) -> str:

@@ -14,6 +14,8 @@ import pytest
 
 from nexus_reimport import settings as environments
 from nexus_reimport.runbook import doctor
+from nexus_reimport.settings import template
+from nexus_sandbox.filemaker import exports
 from support.clinic import Clinic
 from support.commands import command
 
@@ -82,7 +84,9 @@ def test_what_a_person_answers_becomes_an_environment_that_doctor_finds_sound(
     wrong = postgres(known, "nowhere")
     wrong[1:1] = ["99999", "\N{SUPERSCRIPT TWO}"]
     answers += [*wrong, "", "", "", known["database"], "", ""]
-    answers += [known["url"], known["file"], "", known["FILEMAKER_PASSWORD"]]
+    # Of a folder that does not exist the questions are asked again, and a server answered instead.
+    answers += ["paper", "exports", known["file"], "nowhere", "", ""]
+    answers += ["data_api", known["url"], "", "", known["FILEMAKER_PASSWORD"]]
     answers += [known["endpoint"], known["bucket"], "us-east-1"]
     answers += [known["S3_ACCESS_KEY"], known["S3_SECRET_KEY"]]
     answers += [known["runs"], known["private"]]
@@ -94,6 +98,8 @@ def test_what_a_person_answers_becomes_an_environment_that_doctor_finds_sound(
         "no such time zone",
         "must be a number from 1 to 65535",
         "the server has no such database",
+        "answer data_api or odata or exports",
+        "the folder of the exported files does not exist",
         "tables can be read",
         "can be listed",
     ):
@@ -110,7 +116,7 @@ def test_what_a_person_answers_becomes_an_environment_that_doctor_finds_sound(
 
 def test_ctrl_c_leaves_nothing_half_written(clinic: Clinic, known: dict[str, str]) -> None:
     before = files(clinic.folder)
-    answers = ["dev", "", "", *postgres(known, known["database"]), known["url"], CTRL_C]
+    answers = ["dev", "", "", *postgres(known, known["database"]), "", known["url"], CTRL_C]
     code, shown = at_a_terminal(["new"], answers)
     assert code == 3
     assert "interrupted by SIGINT" in shown
@@ -186,6 +192,59 @@ def test_a_script_gives_a_file_of_answers_and_exports_the_secrets(
     code, _, told = command(capsys, *asked, "--overwrite")
     assert (code, "no such database" in told) == (2, True)
     assert environments.load("scripted").postgres.database == known["database"]
+
+
+def test_a_clinic_whose_server_nobody_may_ask_gives_a_folder_of_files(
+    clinic: Clinic,
+    known: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No address, account or password is asked for, and the file is ready for doctor."""
+    exports.export(clinic.made_up.filemaker, clinic.folder.parent / "exports")
+    for name in SECRETS:
+        if name != "FILEMAKER_PASSWORD":
+            monkeypatch.setenv(f"NEXUS_{template.variable(DEV)}_{name}", known[name])
+    given = tmp_path / "answers.toml"
+    text = ANSWERS.format(**known).replace(f'url = "{known["url"]}"\n', 'channel = "exports"\n')
+    asked = ("init", DEV, "--answers", str(given), "--overwrite")
+    given.write_text(text + '[filemaker.exports]\nfolder = "../nowhere"\n')
+    code, _, told = command(capsys, *asked)
+    assert (code, "the folder of the exported files does not exist" in told) == (2, True)
+    given.write_text(text + '[filemaker.exports]\nfolder = "../exports"\n')
+    code, _, told = command(capsys, *asked)
+    assert code == 0, told
+    assert "13 files; 13 tables can be read" in told
+    place = environments.load(DEV).filemaker
+    assert (place.channel, place.channels, place.url, place.password) == ("exports", {}, "", None)
+    found = doctor.examine(environments.load(DEV))
+    assert found.is_sound, [f for f in found.findings if f.state is doctor.State.WRONG]
+    given.write_text(f'mapping = "clinic.toml"\n{given.read_text()}')
+    code, _, told = command(capsys, *asked)
+    assert code == 0, told
+    assert "exported files; 13 files: Appointments.xlsx, Calendars.csv" in told
+
+
+@pytest.mark.parametrize("line", ["pause = 0.2", "password = 'typed'", "databse = 'Clinic'"])
+def test_an_answer_that_nobody_asks_for_is_told_and_not_passed_over(
+    line: str,
+    clinic: Clinic,
+    known: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in SECRETS:
+        monkeypatch.setenv(f"NEXUS_ODD_{name}", known[name])
+    given = tmp_path / "answers.toml"
+    given.write_text(ANSWERS.format(**known).replace("[s3]", f"{line}\n[s3]"))
+    before = files(clinic.folder)
+    code, _, told = command(capsys, "init", "odd", "--answers", str(given))
+    assert code == 2, told
+    assert f"1 answer to no question: filemaker.{line.partition(' ')[0]}" in told
+    assert "typed" not in told
+    assert files(clinic.folder) == before
 
 
 def test_a_mapping_of_ones_own_need_not_be_written_before(

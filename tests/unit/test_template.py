@@ -42,6 +42,23 @@ def test_answers_stand_where_the_template_has_its_examples(path: Path) -> None:
     assert "# owns no table of the application" in text, "comments stay"
 
 
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_a_section_that_is_a_comment_becomes_one_where_an_answer_belongs_there(path: Path) -> None:
+    text = template.filled(
+        path.read_text(encoding="utf-8"),
+        "dev",
+        {
+            ("filemaker", "channel"): "exports",
+            **{("filemaker", key): None for key in ("url", "user", "password", "channels")},
+            ("filemaker", "exports", "folder"): "/exports",
+            ("filemaker", "exports", "dates"): "m/d/y",
+        },
+    )
+    place = tomllib.loads(text)["filemaker"]
+    assert place.pop("exports") == {"folder": "/exports", "dates": "m/d/y"}
+    assert place.keys() == {"channel", "database", "page", "workers"}
+
+
 def test_after_a_kill_both_files_are_written_and_no_secret_is_left_beside_them(
     tmp_path: Path,
 ) -> None:
