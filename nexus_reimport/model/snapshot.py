@@ -64,6 +64,7 @@ class Drift:
     by_newest: tuple[str, ...]  # sources of which only the count and the newest change can be asked
     # Entity -> rows that are planned as still to come, and are over by now.
     overtaken: dict[str, int] = field(default_factory=dict)
+    exported: tuple[str, ...] = ()  # sources read from files, which FileMaker's edits do not reach
 
     @property
     def edits(self) -> str:

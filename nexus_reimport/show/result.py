@@ -224,13 +224,19 @@ def drift(value: Drift) -> Page:
         f"Without versions of their records: {', '.join(value.by_newest)}. There, count and newest"
         " change are compared, and an edit on a computer whose clock is behind is not seen.",
     )
-    beside = (unsure,) if value.by_newest else ()
+    of_files = TextLine(
+        f"Read from exported files: {', '.join(value.exported)}. What was edited in FileMaker after"
+        " the export cannot be seen here, and is not in this run.",
+        Tone.ATTENTION,
+    )
+    beside = [*([unsure] if value.by_newest else ()), *([of_files] if value.exported else ())]
     return Page(title, (*_edited(value), *beside, *_overtaken(value)))
 
 
 def _edited(value: Drift) -> Iterator[ShownTable | TextLine]:
     if not value.changed:
-        yield TextLine("No record was edited, added or deleted.", Tone.GOOD)
+        others = "No file was changed, and of other tables no" if value.exported else "No"
+        yield TextLine(f"{others} record was edited, added or deleted.", Tone.GOOD)
         return
     yield table("Edited since the preflight", "table | what", sorted(value.changed.items()))
     yield TextLine(

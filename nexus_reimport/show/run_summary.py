@@ -292,6 +292,11 @@ def _asked(run: Run) -> Iterator[Fact]:
     if is_waiting and (snapshot := run.loaded(Snapshot)):
         read = f"read at {wording.moment(snapshot.taken_at)}"
         yield "FileMaker", f"{read}; what is edited there since is not in this run"
+        if files := [e.origin.modified_at for e in snapshot.extracts.values() if e.origin]:
+            tables = wording.amount(len(files), "table")
+            oldest = wording.moment(min(files))
+            since = "what was edited in FileMaker after the export is not in this run"
+            yield "exports", f"{tables} from files, the oldest of {oldest}; {since}"
     yield "proposal", proposal.digest
     if is_waiting and (outlook := run.loaded(Outlook)):
         for refusal in outlook.refusals:

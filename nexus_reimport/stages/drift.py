@@ -1,8 +1,9 @@
 """What was done in FileMaker after it was read.
 
-A server names the version of every record (``filemaker.version``), a file has a digest: both show
-every edit. Where neither is, an edit shows only by the count and the newest change, which the clock
-of a computer can hide.
+A server names the version of every record (``filemaker.version``), which shows every edit. An
+exported file has a digest, which shows that it is the same file, and nothing of FileMaker. Where
+neither is, an edit shows only by the count and the newest change, which the clock of a computer can
+hide.
 """
 
 from __future__ import annotations
@@ -52,7 +53,11 @@ def since(snapshot: Snapshot, folder: Path, channels: Channels, mapping: FieldMa
 
     with channels.each() as each:
         looked = each(look, extracts)
-    return Drift({name: what for name, what in looked.items() if what}, tuple(sorted(by_newest)))
+    return Drift(
+        {name: what for name, what in looked.items() if what},
+        tuple(sorted(by_newest)),
+        exported=tuple(sorted(name for name, extract in extracts.items() if extract.origin)),
+    )
 
 
 def _changes(then: Column, now: Column) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -21,7 +22,7 @@ from nexus_reimport import checks, runbook, settings, show
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
 from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.intake import Intake
-from nexus_reimport.model import Drift, Plan, Snapshot, Survey
+from nexus_reimport.model import Drift, LineState, Plan, Snapshot, Survey
 from nexus_reimport.planning import plan
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.stages import snapshot
@@ -143,10 +144,35 @@ def test_an_old_file_is_told_and_one_that_is_replaced_is_noticed_before_the_exec
     later = next(r for r in report.results if r.check == "exported_files_are_of_the_day")
     assert later.sample == ("Image_DataV6.tab: 40 days ahead of this machine's clock",)
     book.run.save(taken)
-    assert book.drift() == Drift({}, ())
+    assert book.drift() == Drift({}, (), exported=("images",))
     content = file.read_bytes()
     file.write_bytes(content[: content.rindex(b"\r", 0, -1) + 1])
-    assert book.drift() == Drift({"images": "the file was replaced or edited"}, ())
+    edited = {"images": "the file was replaced or edited"}
+    assert book.drift() == Drift(edited, (), exported=("images",))
+
+
+def test_nothing_proves_that_an_exported_file_has_every_record_and_a_person_signs_for_it(
+    clinic: Clinic, surveyed: runbook.Runbook
+) -> None:
+    """FileMaker exports what was found: of the other records a file tells nothing."""
+    clinic.as_production()
+    for by, files in ((BY, ()), ('channel = "exports"', clinic.made_up.filemaker)):
+        read_by(clinic, by, EXPORTS)
+        book = runbook.resume(DEV, surveyed.run.id)
+        book.snapshot()
+        book.census()
+        book.survey_and_backup()
+        book.plan()
+        report = book.check_before()
+        counted = next(
+            r for r in report.results if r.check == "filemaker_itself_counted_every_table"
+        )
+        assert (counted.looked_at, counted.offending) == (13, len(files))
+        (line,) = (one for one in book.sheet().lines if one.id == "S1")
+        assert line.state is (LineState.OPEN if files else LineState.PROVEN)
+        assert line.for_a_person is bool(files)
+        if files:
+            assert any(re.fullmatch(r"\S+: \d+ rows?", text) for text in counted.sample)
 
 
 def test_what_a_field_was_found_under_is_shown(clinic: Clinic) -> None:

@@ -239,6 +239,9 @@ def test_drift_says_what_it_means() -> None:
     over = repr(show.drift(Drift({}, (), {"appointments": 1})))
     assert "Over since the plan was made: 1 appointment." in over
     assert "run 01_preflight again" in over
+    files = repr(show.drift(Drift({}, (), exported=("events", "notes"))))
+    assert "No file was changed, and of other tables no record was edited" in files
+    assert "Read from exported files: events, notes." in files
     unsure = repr(show.drift(Drift({}, ("events", "notes"))))
     assert "Without versions of their records: events, notes" in unsure
 

@@ -25,6 +25,19 @@ def filemaker_was_read_completely(before: Before) -> Finding:
     return Finding(len(extracts), gaps)
 
 
+@check(Before, Level.REVIEW, serves=("B1", "B2", "S1"), links=True)
+def filemaker_itself_counted_every_table(before: Before) -> Finding:
+    """FileMaker itself said how many records each table has; a file may lack some of them.
+
+    FileMaker exports the records that were found, and the file does not tell of the others: a
+    person compares its rows with what FileMaker shows, and signs for it.
+    """
+    extracts = before.snapshot.extracts.values()
+    files = [f"{e.table}: {wording.amount(e.rows, 'row')}" for e in extracts if e.origin]
+    note = "compare with the number of records that FileMaker shows" if files else ""
+    return Finding(len(extracts), files, note=note)
+
+
 @check(Before, Level.REVIEW, serves=("S1", "M3"), links=True)
 def exported_files_are_of_the_day(before: Before) -> Finding:
     """No exported file is more than a day older than the reading: tables must show one moment.
