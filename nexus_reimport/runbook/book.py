@@ -62,13 +62,17 @@ def resume(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runboo
             this step.
     """
     require_own_database(environments.load(environment), NOT_BY_THIS_STEP)
-    return reopen(environment, run_id, bar)
+    book = reopen(environment, run_id, bar)
+    by_hand.opened(book.settings, book.run)
+    return book
 
 
 def reopen(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runbook:
-    """As ``resume``, but without asking the database: settling and sealing ask it themselves."""
+    """The same for programs, which show nothing in a page; settling and sealing ask the database.
+
+    A program may run in a kernel too, as under a scheduler: no page is stepped through there.
+    """
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
     run = record.find(settings, run_id)
-    by_hand.opened(settings, run)
     return Runbook(settings, mapping, run, bar)
