@@ -20,8 +20,8 @@ PRIVATE = Path(os.environ.get("NEXUS_REIMPORT_AIRFLOW_OUTPUT", "/var/lib/nexus-r
 KERNEL = "nexus-reimport"  # of nexus_reimport's own virtual environment: see README.md
 
 
-def sequence(task: str, environment: str, **parameters: str) -> PapermillOperator:
-    """The sequence of one environment; it ends after the preflight where no digest is given."""
+def sequence(task: str, environment: str, **parameters: str | bool) -> PapermillOperator:
+    """The sequence of one environment; it ends after the preflight unless it ``must_execute``."""
     return PapermillOperator(
         task_id=task,
         input_nb=str(HERE / "sequence.ipynb"),
@@ -37,11 +37,17 @@ def sequence(task: str, environment: str, **parameters: str) -> PapermillOperato
 
 
 def gate(environment: str) -> HITLEntryOperator:
-    """A person reads 01_preflight, and gives its digest, their name and a reason."""
+    """A person reads 01_preflight, and gives its digest, their name and a reason.
+
+    The options are given so that there is no default: with one, Airflow answers in the person's
+    place once the time is over.
+    """
     return HITLEntryOperator(
         task_id="approval",
         subject=f"{environment}: read 01_preflight of the run that waits, then give its digest",
-        body="The page lies in the run's record. The digest is that of its last cell.",
+        body="The page lies in the run's record, which the log of the task before names. The digest"
+        " is that of its last cell.",
+        options=["Approve"],
         params={
             "digest": Param("", type="string", title="Digest"),
             "who": Param("", type="string", title="Your name"),
@@ -63,7 +69,8 @@ def dag_of(environment: str) -> DAG:
         tags=["nexus-reimport"],
     ) as dag:
         given = {"approve": "digest", "approved_by": "who", "reason": "reason"}
-        execute = sequence("execute", environment, **{k: answer % v for k, v in given.items()})
+        answers = {k: answer % v for k, v in given.items()}
+        execute = sequence("execute", environment, must_execute=True, **answers)
         sequence("preflight", environment) >> gate(environment) >> execute
     return dag
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nexus_reimport import wording
 from nexus_reimport.cli.output import write
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 
@@ -122,6 +121,8 @@ class Given:
         Raises:
             SettingsError: what nobody asks for, and would be missing in silence.
         """
+        from nexus_reimport import wording
+
         if others := [name for name, _ in _by_name(self._answers) if name not in self._asked]:
             raise SettingsError(
                 f"{wording.amount(len(others), 'answer')} to no question: {wording.some(others)}",

@@ -34,7 +34,19 @@ Environment = Annotated[
     str, typer.Argument(help="Name of a file in runbook/environments, without .toml.")
 ]
 OneOrAll = Annotated[str, typer.Argument(help="An environment; without it, all of them.")]
-Approve = Annotated[str, typer.Option(help="The digest shown at the end of the page.")]
+
+
+def _not_empty(context: typer.Context, option: typer.CallbackParam, value: str) -> str:
+    """The value; one that is empty because a script's variable is must not count as not given."""
+    source = context.get_parameter_source(option.name or "")
+    if not value.strip() and source is not None and source.name == "COMMANDLINE":
+        raise typer.BadParameter("it is empty")
+    return value
+
+
+Approve = Annotated[
+    str, typer.Option(help="The digest shown at the end of the page.", callback=_not_empty)
+]
 ApproveRehearsed = Annotated[
     bool,
     typer.Option(

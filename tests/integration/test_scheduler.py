@@ -19,7 +19,7 @@ from support.running import DEV
 SEQUENCE = CHECKOUT / "examples" / "airflow" / "sequence.ipynb"
 
 
-def task(folder: Path, **parameters: str) -> str:
+def task(folder: Path, **parameters: str | bool) -> str:
     """What a task of the scheduler has printed; its page is executed in a kernel of its own."""
     page: Any = papermill.execute_notebook(
         str(SEQUENCE),
@@ -61,3 +61,13 @@ def test_a_real_environment_is_run_in_two_tasks_and_a_retry_does_nothing_twice(
     )
     assert clinic.state() == after
     assert [run.id for run in runs()] == [done.id]
+
+
+@pytest.mark.parametrize("digest", ["", " "])
+def test_a_task_that_must_execute_begins_no_preflight_where_nobody_gave_a_digest(
+    digest: str, clinic: Clinic, tmp_path: Path
+) -> None:
+    """It would give up the run that people have read, and end well with nothing executed."""
+    with pytest.raises(PapermillExecutionError, match="no digest was given: nothing was started"):
+        task(tmp_path, approve=digest, must_execute=True)
+    assert runs() == []

@@ -118,9 +118,18 @@ def test_cron_knows_every_exit_code_of_a_run() -> None:
     assert {*EXIT_CODES.values()} <= told
 
 
+def test_nobody_but_a_person_answers_the_gate_of_airflow() -> None:
+    """An entry without options has a default, by which Airflow answers once its time is over."""
+    dag = (EXAMPLES / "airflow" / "nexus_reimport_dags.py").read_text()
+    gate = dag[dag.index("return HITLEntryOperator(") : dag.index("def dag_of")]
+    assert "options=[" in gate
+    assert "defaults" not in gate
+
+
 def test_the_page_for_airflow_has_the_parameters_that_its_dag_gives() -> None:
     dag = (EXAMPLES / "airflow" / "nexus_reimport_dags.py").read_text()
-    given = set(re.findall(r'"(\w+)": "(?:digest|who|reason)"', dag)) | {"environment"}
-    assert notebook.parameters_of(SEQUENCE) == given
+    given = set(re.findall(r'"(\w+)": "(?:digest|who|reason)"', dag))
+    assert notebook.parameters_of(SEQUENCE) == given | {"environment", "must_execute"}
+    assert "must_execute=True" in dag
     cells = nbformat.read(SEQUENCE, as_version=4).cells
     assert [cell.outputs for cell in cells if cell.cell_type == "code" and cell.outputs] == []
