@@ -270,12 +270,12 @@ def test_h34_rows_in_which_every_cell_is_empty_are_no_rows(suffix, tmp_path):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_row_with_values_and_no_key_stops_and_is_named_by_its_line(suffix, tmp_path):
-    made = table(*({"a": SECRET} for _ in range(9)), a="text")
-    for record in made.records[2:]:
+    made = table(*({"a": SECRET} for _ in range(30)), a="text")
+    for record in made.records[2:9]:
         record.values["id"] = ("", " ")[record.record_id % 2]
     exports.write(made, tmp_path / f"t{suffix}")
     source = files(tmp_path)
-    assert source.count(f"t{suffix}") == 9
+    assert source.count(f"t{suffix}") == 30
     with pytest.raises(SourceError) as stopped:
         read(source, f"t{suffix}")
     assert str(stopped.value) == (
@@ -297,6 +297,18 @@ def test_keys_that_come_twice_stop_and_are_named_by_their_lines(suffix, tmp_path
     ) as e:
         read(files(tmp_path), f"t{suffix}")
     assert "R1" not in str(e.value)
+
+
+@pytest.mark.parametrize(("of", "is_the_file"), [(4, True), (40, False)])
+def test_where_many_keys_are_wrong_the_file_is_looked_at_before_filemaker(
+    of, is_the_file, tmp_path
+):
+    """As where two exports are in one file, or its columns are not in the order that is given."""
+    rows = [f"R{number}" for number in range(of)]
+    lines(tmp_path, "id", *rows, "R1", "R2", "R3")
+    with pytest.raises(SourceError, match="3 rows have the key of an earlier row") as stopped:
+        read(files(tmp_path), "t.csv")
+    assert ("whether the file holds two exports" in str(stopped.value)) is is_the_file
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -108,7 +108,7 @@ def in_order(keys: Iterable[tuple[int, str]], where: str) -> Sequence[int]:
         lines.append(line)
         keyed.append((key.compared, key.written, number))
     missing = [lines[number] for compared, _, number in keyed if not compared]
-    _refuse(missing, "values but no key", where)
+    _refuse(missing, len(lines), "values but no key", where)
     keyed.sort()
     again, spelt_otherwise = _repeated(keyed)
     hint = ""
@@ -117,7 +117,7 @@ def in_order(keys: Iterable[tuple[int, str]], where: str) -> Sequence[int]:
             f" (in {_few([lines[n] for n in spelt_otherwise])} the key differs only in case or"
             " spelling, and FileMaker's relationships treat such keys as equal)"
         )
-    _refuse([lines[n] for n in again], "the key of an earlier row", where, hint)
+    _refuse([lines[n] for n in again], len(lines), "the key of an earlier row", where, hint)
     return array("Q", (number for _, _, number in keyed))
 
 
@@ -160,12 +160,17 @@ def _repeated(keyed: Sequence[tuple[str, str, int]]) -> tuple[list[int], list[in
     return sorted(again), sorted(spelt_otherwise)
 
 
-def _refuse(lines: Sequence[int], what: str, where: str, hint: str = "") -> None:
+def _refuse(lines: Sequence[int], rows: int, what: str, where: str, hint: str = "") -> None:
+    """Stop at these lines of so many rows; a large part of them is hardly FileMaker's fault."""
     if lines:
+        are_many = len(lines) * 4 > rows
         raise SourceError(
             f"{wording.amount(len(lines), 'row has', 'rows have')} {what}, in {_few(lines)}",
             where=where,
-            next=f"fix the records in FileMaker{hint}, and export the table again",
+            next="see whether the file holds two exports, or has its columns in another order than"
+            f" is declared; else fix the records in FileMaker{hint}, and export the table again"
+            if are_many
+            else f"fix the records in FileMaker{hint}, and export the table again",
         )
 
 
