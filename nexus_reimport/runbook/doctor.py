@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -36,7 +38,7 @@ from nexus_reimport.nexus.connection.postgres import Connection, connected, scal
 from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.runbook import connections, opening
 from nexus_reimport.runbook.opening import every_right, lacking_of, today
-from nexus_reimport.settings import Settings
+from nexus_reimport.settings import Exports, Settings
 from nexus_reimport.stages import census, sample, sign_off, snapshot
 
 TASKS = (Task.RUN, Task.FINISH, Task.ROLLBACK)  # a right that one of them lacks stops it
@@ -165,6 +167,7 @@ def _machine(settings: Settings) -> Iterator[Finding]:
     yield from _secrets(settings)
     for name, folder in (("runs", settings.folders.runs), ("private", settings.folders.private)):
         yield from _folder(name, folder)
+    yield from _exports(settings.filemaker.exports)
     for note in scratch.unreadable(settings.scratch_register):
         yield Finding(
             "this machine",
@@ -215,6 +218,21 @@ def _folder(name: str, folder: Path) -> Iterator[Finding]:
         )
     else:
         yield Finding(area, State.RIGHT, f"[folders] {name}: {folder}")
+
+
+def _exports(place: Exports | None) -> Iterator[Finding]:
+    """Exported files are patients' data, and nobody but a person has made their folder."""
+    if place is None or not place.folder.is_dir():
+        return
+    area, name = "this machine", f"the exported files: {place.folder}"
+    if program := synced.by(place.folder):
+        todo = "name a folder outside of it in [filemaker.exports]"
+        yield Finding(area, State.REMARK, f"{program} copies elsewhere {name}", todo)
+    elif stat.S_IMODE(place.folder.stat().st_mode) & stat.S_IRWXO:
+        text = f"other users of this machine can read {name}"
+        yield Finding(area, State.REMARK, text, f"run chmod 700 {shlex.quote(str(place.folder))}")
+    else:
+        yield Finding(area, State.RIGHT, name)
 
 
 # ---------------------------------------------------------------- the servers

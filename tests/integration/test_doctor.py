@@ -13,7 +13,9 @@ from nexus_reimport.runbook import connections, doctor
 from nexus_reimport.runbook.doctor import Finding, State
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.values import FromEnvironment
+from nexus_sandbox.filemaker import exports
 from nexus_sandbox.nexus_api.api import NexusApi
+from support.channels import EXPORTS, read_by
 from support.clinic import ROLE, Clinic, no_copies
 
 DEV = "sandbox-dev"
@@ -48,6 +50,28 @@ def test_a_sound_environment_has_nothing_to_fix_and_nothing_is_written(clinic: C
     assert not (clinic.folder.parent / "runs").exists()
     assert clinic.state() == before
     assert runbook.begin(DEV)
+
+
+@pytest.mark.parametrize(
+    ("mode", "folder", "state", "text"),
+    [
+        (0o700, "exports", State.RIGHT, "the exported files: "),
+        (0o755, "exports", State.REMARK, "other users of this machine can read the exported files"),
+        (0o700, "Dropbox", State.REMARK, "Dropbox copies elsewhere the exported files"),
+    ],
+)
+def test_the_folder_of_exported_files_is_looked_at_as_patients_data(
+    mode: int, folder: str, state: State, text: str, clinic: Clinic
+) -> None:
+    """A person has made it, as the system makes a folder: readable by everybody."""
+    place = clinic.folder.parent / folder
+    exports.export(clinic.made_up.filemaker, place)
+    place.chmod(mode)
+    read_by(clinic, 'channel = "exports"', EXPORTS.replace("../exports", f"../{folder}"))
+    found = examined()
+    assert wrong(found) == []
+    (finding,) = (f for f in found.findings if "the exported files" in f.text)
+    assert (finding.state, finding.text.startswith(text)) == (state, True)
 
 
 def revoked(clinic: Clinic) -> None:
