@@ -142,14 +142,15 @@ class ExportedFiles:
 
         A browser or a colleague saves the next one as ``Visits (1).xlsx``, or in another format.
         """
-        path = self._path(table)
-        newer = [
-            name
-            for name in self.tables()
-            if caseless(name) not in read
-            and _may_be_a_copy(Path(name).stem, path.stem)
-            and (path.parent / name).stat().st_mtime > path.stat().st_mtime
-        ]
+        path, folder = self._path(table), self._place.folder
+        with _readable(self._where(table)):
+            newer = [
+                name
+                for name in self.tables()
+                if caseless(name) not in read
+                and _may_be_a_copy(Path(name).stem, path.stem)
+                and (folder / name).stat().st_mtime > path.stat().st_mtime
+            ]
         if not newer:
             return ""
         return (
