@@ -84,8 +84,7 @@ _AUTHORITY = Question(
 )
 _CHANNEL = Question(
     "channel",
-    "How it is read: its Data API, OData, or files that somebody exports; a single table may be"
-    " read otherwise, which is written into the file afterwards",
+    "How it is read: over its Data API, over OData, or from files that somebody exports",
     "data_api",
     choices=("data_api", "odata", "exports"),
 )
@@ -298,7 +297,8 @@ def _as_model(draft: Draft, section: str, model: type[M]) -> M:
     }
     files = {p[2]: v for p, v in draft.values.items() if p[:2] == (section, "exports")}
     if files:  # as in the file, a relative folder starts there
-        raw["exports"] = files | {"folder": environments.folder() / str(files["folder"])}
+        place = environments.folder() / str(files["folder"])
+        raw["exports"] = files | {"folder": place.resolve()}
     else:
         raw |= _secrets_of(draft, section)
     if section == "filemaker" and _is_shipped(draft) and not files:
