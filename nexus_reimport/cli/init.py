@@ -134,6 +134,7 @@ def init(
     path = folder / f"{environment}.toml"
     asked = who_answers(answers)
     _require_name(environment)
+    _require_folder(folder)
     if path.exists() and not (overwrite or _may_overwrite(asked, path)):
         raise StopError(
             f"{path.name} exists",
@@ -167,6 +168,17 @@ def _require_name(name: str) -> None:
             "the name of an environment has letters, digits, - and _ only",
             state=NOTHING_WRITTEN,
             next="choose another name, such as dev",
+        )
+
+
+def _require_folder(folder: Path) -> None:
+    """Before the first question: afterwards all answers would be lost."""
+    if not folder.is_dir():
+        raise SettingsError(
+            "the folder of the environments' files does not exist",
+            where=str(folder),
+            state=NOTHING_WRITTEN,
+            next="create it, or correct NEXUS_REIMPORT_ENVIRONMENTS",
         )
 
 

@@ -130,6 +130,7 @@ def _refused(path: Path, problems: Sequence[str], todo: str = _FIX) -> SettingsE
 def _no_such(name: str, where: Path) -> SettingsError:
     known = names(where)
     listed = f"known environments: {', '.join(known) or 'none'}, in {where}"
+    listed += "" if where.is_dir() else ", which does not exist"
     if naming.RUN.fullmatch(name) and (owner := of_run(name, where)):
         return SettingsError(
             f"{name!r} is a run of {owner.name}, and no environment",

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nexus_reimport import settings as environments
+from nexus_reimport.errors import SettingsError
 from nexus_reimport.runbook import doctor
 from nexus_reimport.settings import template
 from nexus_sandbox.filemaker import exports
@@ -267,6 +268,18 @@ def test_a_mapping_of_ones_own_need_not_be_written_before(
     made = environments.load("other")
     assert (made.mapping, made.filemaker.channels) == ("clinic.toml", {})
     assert made.s3.prefixes == ("",), "of another clinic nobody knows how the keys begin"
+
+
+def test_a_folder_that_does_not_exist_is_told_before_the_first_question(
+    clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(environments.FOLDER_VARIABLE, str(tmp_path / "nowhere"))
+    code, shown = at_a_terminal(["new"], [CTRL_D])
+    assert code == 2, shown
+    assert "the folder of the environments' files does not exist" in shown
+    assert "Is it a dev" not in shown
+    with pytest.raises(SettingsError, match="nowhere, which does not exist"):
+        environments.load("new")
 
 
 def test_without_a_terminal_it_says_how_a_script_answers(
