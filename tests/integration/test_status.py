@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -227,16 +228,40 @@ def test_a_stopped_run_and_a_database_that_is_not_adopted_are_told(clinic: Clini
     assert "adopted   no: this database has not been adopted" in shown()
 
 
-@pytest.mark.parametrize("name", ["plan", "rehearsal", "proposal", "survey"])
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_link_to_itself(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+SPOILT: dict[str, Callable[[Path], object]] = {
+    "plan": Path.unlink,
+    "proposal": a_pipe,
+    "rehearsal": a_folder,
+    "snapshot": a_link_to_itself,
+    "survey": lambda path: path.write_text("{}"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
 @pytest.mark.parametrize("is_done", [True, False])
 def test_a_value_that_somebody_has_changed_is_told_with_what_is_next(
-    clinic: Clinic, name: str, is_done: bool
+    clinic: Clinic, capsys: pytest.CaptureFixture[str], name: str, is_done: bool
 ) -> None:
-    """`nothing` stood there, or the command that approves, which is refused then."""
+    """`nothing` stood there, or the command that is refused then; or it failed, as the page did."""
     book = clinic.executed() if is_done else clinic.proposed()
     path = book.run.folder / f"{name}.json"
     path.chmod(0o600)
-    path.write_text("{}")
+    SPOILT[name](path)
     assert f"record    changed, or missing, since it was written: {name}.json" in shown()
     todo = f"nexus-reimport {'record check' if is_done else 'run'} {DEV}"
     assert next_of() == f"find out who has changed its record; then: {todo}"
@@ -245,6 +270,8 @@ def test_a_value_that_somebody_has_changed_is_told_with_what_is_next(
         assert it.next == f"Find out who has changed the record of the last run: {todo} says what."
     else:
         assert (it.waiting, it.next) == (None, "Start a dry run.")
+    code, out, _ = command(capsys, "record", "show", DEV)
+    assert (code, f"{name}.json was changed, or is missing" in out) == (0, True)
 
 
 def test_the_command_tells_every_environment(
