@@ -92,7 +92,9 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A PostgreSQL of this session's own."""
-    with PostgresServer.start(tmp_path_factory.mktemp("pg") / "server", durable=False) as server:
+    folder = tmp_path_factory.mktemp("pg") / "server"
+    tuned = {"max_prepared_transactions": "4"}  # by default there are none
+    with PostgresServer.start(folder, durable=False, tuned=tuned) as server:
         server.create_role(OWNER)
         server.create_role(ROLE)
         yield server

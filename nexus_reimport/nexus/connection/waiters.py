@@ -31,6 +31,10 @@ _NEXT = (
     "wait until that work has ended (ALTER TABLE, VACUUM FULL, LOCK TABLE, a migration), or choose"
     " a quieter hour; then run this step again"
 )
+END_PREPARED = (
+    "a prepared transaction has no session that could end: have an administrator end it in this"
+    " database, by COMMIT PREPARED or ROLLBACK PREPARED with its name; then run this step again"
+)
 
 
 @contextmanager
@@ -49,7 +53,7 @@ def reading(target: Postgres, state: str = NOTHING_WRITTEN) -> Iterator[Connecti
             if watch.seen:
                 raise released(watch.seen, state) from None
             if isinstance(error, psycopg.errors.LockNotAvailable):
-                raise _locked_out(target, state) from None
+                raise locked_out(target, state) from None
             raise
 
 
@@ -88,7 +92,7 @@ def _in_the_way(connection: Connection) -> list[Any]:
     return connection.execute(statement("in_the_way"), {"ours": APPLICATION}).fetchall()
 
 
-def released(seen: Sequence[tuple[int, str, str]], state: str) -> LockConflict:
+def released(seen: Sequence[tuple[int | None, str, str]], state: str) -> LockConflict:
     """The error after we released our locks: which sessions waited, and for which tables."""
     return LockConflict(
         f"another session waited for what we read, so we released our locks: {_listed(seen)}",
@@ -97,22 +101,26 @@ def released(seen: Sequence[tuple[int, str, str]], state: str) -> LockConflict:
     )
 
 
-def _locked_out(target: Postgres, state: str) -> LockConflict:
-    """The error after a lock time-out; looks up which sessions hold the lock now."""
+def locked_out(target: Postgres, state: str) -> LockConflict:
+    """The error after a lock time-out while we read; looks up which sessions hold the lock now."""
     with connected(target, state) as connection:
         holders = _in_the_way(connection)
     return LockConflict(
         "a table could not be read, because another session has locked it: "
         + (_listed(holders) or "that session has just ended"),
         state=f"{state}; no lock and no snapshot is held any more",
-        next=_NEXT,
+        next=_NEXT if all(pid is not None for pid, *_ in holders) else END_PREPARED,
     )
 
 
-def _listed(sessions: Sequence[tuple[int, str, str]]) -> str:
+def who(pid: int | None, name: str) -> str:
+    """Who holds a lock, as a message says it: a session, or a prepared transaction by its name."""
+    return name if pid is None else f"pid {pid} ({name or 'no name'})"
+
+
+def _listed(sessions: Sequence[tuple[int | None, str, str]]) -> str:
     texts = (
-        f"pid {pid} ({name or 'no name'})" + (f", table {table}" if table else "")
-        for pid, name, table in sessions
+        who(pid, name) + (f", table {table}" if table else "") for pid, name, table in sessions
     )
     return wording.some(texts, between="; ")
 

@@ -40,12 +40,16 @@ AUTOVACUUM = "autovacuum worker"
 _TRANSACTION_TIMEOUT = 170000  # transaction_timeout exists since this server version
 # Connection lost; statement_timeout; idle in transaction; ended by another session (``Deadline``).
 _CUT_SHORT = (None, "57014", "25P03", "57P01")
+_OF_LOCKS = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+_END_WORK = "end that work or wait for it, then run this step again"
 _ENDED = ("FATAL", "PANIC")  # severities with which the server ends the session
 # Taken as it is needed. That of temporary tables cannot be set once the session has used some.
 _MEMORY = sql.SQL("SET LOCAL temp_buffers = '64MB'; SET LOCAL work_mem = '32MB'")
 _WORTH_STATISTICS = 500  # rows
 _ROUGHLY = 0.5  # seconds: the server's limit started slightly before our own clock
 Writes = Mapping[str, tuple[int, int, int]]  # table -> rows inserted, updated, deleted
+# Who holds locks: pid, which a prepared transaction has not, application, kind, tables.
+Holder = tuple[int | None, str, str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class Transaction:
         self._target, self._reports = target, reports
         self._end: float | None = None
         self._deadline: Deadline | None = None
+        self._places: list[sql.Identifier] = []
         self._temporary = set[str]()
         self._asked_at = 0.0
         self._at_start = self._counters()
@@ -125,7 +130,7 @@ class Transaction:
             Busy: another session held one of them all the time; names its pid and application.
                 The transaction is rolled back.
         """
-        places = [table_name(self.schema, table) for table in tables]
+        self._places = places = [table_name(self.schema, table) for table in tables]
         limit = self._target.max_writers_wait
         if not _keeps_time(self.connection):
             self._deadline = Deadline(self._target, self.connection)
@@ -140,13 +145,16 @@ class Transaction:
         """Encloses the whole transaction with its COMMIT; the server ends it at the time limit.
 
         Raises:
-            Busy: the limit was reached. The transaction is rolled back.
+            Busy: the limit was reached, or another session held a lock that we need. The
+                transaction is rolled back.
         """
         try:
             yield
         except psycopg.Error as error:
             if isinstance(error, psycopg.errors.TransactionTimeout) or self._is_cut_short(error):
                 raise self._too_long() from None
+            if isinstance(error, _OF_LOCKS):
+                raise self._locked_out(error) from None
             raise
         finally:
             if self._deadline:
@@ -156,6 +164,26 @@ class Transaction:
         """Whether the time limit was reached and ``error`` is one that the limit causes."""
         is_late = self._end is not None and time.monotonic() > self._end - _ROUGHLY
         return is_late and error.sqlstate in _CUT_SHORT and isinstance(error, LOST)
+
+    def _locked_out(self, error: psycopg.Error) -> Busy:
+        """The error after we have waited for a lock of another session, and were rolled back."""
+        if self._end is None:
+            return waiters.locked_out(self._target, ROLLED_BACK)
+        # Under our locks that is a row: of a table that ours refer to, while a key is checked.
+        tables = [place.as_string(self.connection) for place in self._places]
+        referred = self.connection.execute(statement("referred"), {"tables": tables}).fetchall()
+        asked = {"tables": [table for (table,) in referred]}
+        holders = self.connection.execute(statement("lock_holders"), asked).fetchall()
+        where = f"waited {session.SESSION['lock_timeout']} for them, as long as lock_timeout allows"
+        if isinstance(error, psycopg.errors.DeadlockDetected):
+            where = "each waited for the other, and PostgreSQL has ended our transaction"
+        listed = _listed(holders) or "a session that has just released them"
+        return Busy(
+            f"rows that those of the run refer to are locked by {listed}",
+            where=where,
+            state=ROLLED_BACK,
+            next=_END_WORK if _are_sessions(holders) else waiters.END_PREPARED,
+        )
 
     def _too_long(self) -> Busy:
         limit = self._target.max_writers_wait
@@ -477,14 +505,21 @@ def _cancel_autovacuum(connection: Connection, tables: Sequence[sql.Identifier])
         raise psycopg.Rollback  # the caller takes the locks again, with the time limit
 
 
-def _held(holders: Sequence[tuple[int, str, str, list[str]]], patience: float) -> Busy:
-    listed = "; ".join(
-        f"pid {pid} ({name or kind or 'no name'}): {wording.some(tables)}"
-        for pid, name, kind, tables in holders
-    )
+def _held(holders: Sequence[Holder], patience: float) -> Busy:
     return Busy(
-        f"the tables are locked by {listed or 'a session that has just released them'}",
+        f"the tables are locked by {_listed(holders) or 'a session that has just released them'}",
         where=f"waited {patience:g} s for them, as long as lock_wait allows",
         state=ROLLED_BACK,
-        next="end that work or wait for it, then run this step again",
+        next=_END_WORK if _are_sessions(holders) else waiters.END_PREPARED,
+    )
+
+
+def _are_sessions(holders: Sequence[Holder]) -> bool:
+    return all(pid is not None for pid, *_ in holders)
+
+
+def _listed(holders: Sequence[Holder]) -> str:
+    return "; ".join(
+        f"{waiters.who(pid, name or kind)}: {wording.some(tables)}"
+        for pid, name, kind, tables in holders
     )

@@ -80,8 +80,8 @@ def apply(
         reports = Reports("apply", STEPS, journal)
         schema_name = request.intake.mapping.schema_name
         transaction = Transaction(connection, target, schema_name, reports)
-        work = _Reimport(transaction, request, before_commit, commit=commit)
         with transaction.in_time():
+            work = _Reimport(transaction, request, before_commit, commit=commit)
             applied: Applied = write_transaction(
                 connection, work.do, commit=commit, journal=journal
             )
