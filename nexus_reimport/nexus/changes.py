@@ -8,7 +8,7 @@ Works in temporary tables of the open transaction, one set for each table of the
     stays_<n>   key, why     rows that are not restored: "newer", "pointed at"
     unlike_<n>  key          rows that are not as they were, those that stay aside
     back_<n>    key, hash    each row as the undo must leave it
-    ids_<hash>  id, key      of the rows that can go, the ids by which a reference can point at them
+    ids_<aim>   id, key      of the rows that can go, the ids by which a reference can point at them
 
 Linking tables, whose rows are protected, only have ``now``, ``newer`` and ``back``.
 
@@ -24,8 +24,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from nexus_reimport.files import private
-from nexus_reimport.nexus.connection.postgres import scalar, shortened, table_name
+from nexus_reimport.nexus.connection.postgres import scalar, table_name, temporary_name
 from nexus_reimport.nexus.registry import UndoData, UndoLinks, UndoPart, UndoTable
 from nexus_reimport.nexus.structure import references
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
@@ -185,7 +184,7 @@ def is_pointed_at_anew(
 
 def temporary(kind: str, part: UndoPart) -> sql.Identifier:
     """The temporary table of one kind for one part of the undo data."""
-    return sql.Identifier("pg_temp", shortened(f"{kind}_{part.after}"))
+    return temporary_name(kind, part.after)
 
 
 def put_back(undo: UndoData, link: UndoLinks, *, keep: bool) -> sql.Composed:
@@ -323,9 +322,9 @@ def that_point(
 
 
 def _ids(reference: Reference) -> sql.Identifier:
-    name = " ".join((reference.target, *reference.target_columns))
-    # A digest: the names together may have more than the 63 bytes of a name in PostgreSQL.
-    return sql.Identifier("pg_temp", f"ids_{private.sha256(name.encode())[:32]}")
+    # Quoted, so that no two aims have one name.
+    aim = sql.Identifier(reference.target, *reference.target_columns)
+    return temporary_name("ids", aim.as_string())
 
 
 def _remember_ids(transaction: Transaction, undo: UndoData, known: Sequence[Reference]) -> None:

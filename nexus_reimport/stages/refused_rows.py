@@ -31,6 +31,7 @@ from nexus_reimport.nexus.connection.postgres import (
     rolled_back,
     statement,
     table_name,
+    temporary_name,
 )
 from nexus_reimport.nexus.structure import catalog as catalogs
 from nexus_reimport.nexus.structure.catalog import Catalog, Column, ForeignKey, Table
@@ -130,7 +131,7 @@ class _Table:
     ) -> None:
         self._connection, self._table, self._entity = connection, table, entity
         self._real = table_name(schema, table.name)
-        self._texts = sql.Identifier("pg_temp", f"texts_{entity.entity}")
+        self._texts = temporary_name("texts", entity.entity)
         self._like = _like(entity.entity)
         self._columns = [c for n in entity.file.columns if (c := table.column(n)) is not None]
         self._key = sql.Identifier(table.primary_key[0])
@@ -309,7 +310,7 @@ def _without_target(
 
 
 def _like(entity: str) -> sql.Identifier:
-    return sql.Identifier("pg_temp", f"like_{entity}")
+    return temporary_name("like", entity)
 
 
 def _cast(column: Column) -> sql.Composable:

@@ -245,6 +245,11 @@ def shortened(name: str) -> str:
     return held[: LONGEST_NAME - len(end)].decode(errors="ignore") + end
 
 
+def temporary_name(kind: str, of: str) -> sql.Identifier:
+    """The name of a temporary table: its ``kind``, one word, and what of, however long that is."""
+    return sql.Identifier("pg_temp", shortened(f"{kind}_{of}"))
+
+
 def table_name(schema: str, table: str) -> sql.Identifier:
     """``schema.table``, quoted."""
     return sql.Identifier(schema, table)

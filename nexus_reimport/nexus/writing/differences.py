@@ -23,9 +23,9 @@ from psycopg import sql
 from nexus_reimport.nexus.connection.postgres import (
     Connection,
     names,
-    shortened,
     statement,
     table_name,
+    temporary_name,
 )
 from nexus_reimport.nexus.writing.transaction import Transaction
 from nexus_reimport.nexus.writing.versions import Written
@@ -73,7 +73,7 @@ class Wanted:
 
         Of a row that is gone only the key is there.
         """
-        return sql.Identifier("pg_temp", shortened(f"differing_{self.name}"))
+        return temporary_name("differing", self.name)
 
     @property
     def written(self) -> Written:

@@ -10,7 +10,13 @@ from pathlib import Path
 from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.nexus.connection.postgres import copy_in, copy_out, names, table_name
+from nexus_reimport.nexus.connection.postgres import (
+    copy_in,
+    copy_out,
+    names,
+    table_name,
+    temporary_name,
+)
 from nexus_reimport.nexus.registry import UndoLinks
 from nexus_reimport.nexus.writing.differences import Wanted
 from nexus_reimport.nexus.writing.transaction import Transaction
@@ -18,12 +24,12 @@ from nexus_reimport.nexus.writing.transaction import Transaction
 
 def rows(entity: str) -> sql.Identifier:
     """The temporary table of an entity's planned rows."""
-    return sql.Identifier("pg_temp", f"incoming_{entity}")
+    return temporary_name("incoming", entity)
 
 
 def links(attachment: str) -> sql.Identifier:
     """The temporary table of an attachment's planned links: key of the linking row, its link."""
-    return rows(f"link_{attachment}")
+    return temporary_name("linked", attachment)
 
 
 def linked_keys(link: UndoLinks) -> sql.Composed:
@@ -40,7 +46,7 @@ def load_rows(transaction: Transaction, wanted: Wanted, folder: Path, file: RowF
     transaction.let_go_first()
     connection, place = transaction.connection, rows(wanted.name)
     connection.execute(
-        sql.SQL("CREATE TEMP TABLE {} (LIKE {}) ON COMMIT DROP").format(
+        sql.SQL("CREATE TEMP TABLE {} (LIKE {} INCLUDING GENERATED) ON COMMIT DROP").format(
             place, table_name(transaction.schema, wanted.table)
         )
     )

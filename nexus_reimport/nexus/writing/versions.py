@@ -18,7 +18,12 @@ from dataclasses import dataclass, field
 
 from psycopg import sql
 
-from nexus_reimport.nexus.connection.postgres import scalar, shortened, statement, table_name
+from nexus_reimport.nexus.connection.postgres import (
+    scalar,
+    statement,
+    table_name,
+    temporary_name,
+)
 from nexus_reimport.nexus.registry import UndoPart
 from nexus_reimport.nexus.writing.transaction import Transaction
 
@@ -118,4 +123,4 @@ def _compared(transaction: Transaction, part: UndoPart) -> sql.Composed:
 
 
 def _versions(part: UndoPart) -> sql.Identifier:
-    return sql.Identifier("pg_temp", shortened(f"versions_{part.after}"))
+    return temporary_name("versions", part.after)
