@@ -29,7 +29,7 @@ def find(mapping: FieldMapping) -> Iterator[Problem]:
     for name, entity in mapping.entities.items():
         yield from _of_entity(mapping, ("entities", name), name, entity)
     for name, attachment in mapping.attachments.items():
-        yield from _of_attachment(mapping, ("attachments", name), attachment)
+        yield from _of_attachment(mapping, name, attachment)
     for number, reference in enumerate(mapping.references):
         yield from _of_reference(mapping, ("references", number), reference)
     for name, kind in mapping.by_hand.items():
@@ -206,7 +206,8 @@ def _of_left_out(
             )
 
 
-def _of_attachment(mapping: FieldMapping, path: Path, spec: Attachment) -> Iterator[Problem]:
+def _of_attachment(mapping: FieldMapping, name: str, spec: Attachment) -> Iterator[Problem]:
+    path = ("attachments", name)
     yield from _no_source(mapping, (*path, "source"), spec.source)
     yield from _absent(mapping, (*path, "owner", "field"), spec.source, (spec.owner.field,))
     yield from _no_entity(mapping, (*path, "owner", "entity"), spec.owner.entity)
@@ -226,9 +227,15 @@ def _of_attachment(mapping: FieldMapping, path: Path, spec: Attachment) -> Itera
                 )
     for table in {spec.table, spec.link_table} & mapping.wiped_tables().keys():
         yield (*path, "table"), f"{table} is wiped, so it cannot be re-linked"
-    links = {a.link for a in mapping.attachments.values() if a.link_table == spec.link_table}
-    if len(links) > 1:
-        yield (*path, "link"), f"another attachment has a different link in {spec.link_table}"
+    for other, its in mapping.attachments.items():
+        if other != name and its.link_table == spec.link_table:
+            yield (
+                (*path, "link"),
+                (
+                    f"{other} has its links in {spec.link_table}, too: whose a row there is, only"
+                    " one attachment can say"
+                ),
+            )
     owner = mapping.entities.get(spec.owner.entity)
     if spec.link.content_type and (not mapping.content_types or not (owner and owner.model)):
         yield (

@@ -224,19 +224,14 @@ def is_comparable(part: UndoTable) -> bool:
 def foretell(
     transaction: Transaction, undo: UndoData, *, keep: bool
 ) -> dict[UndoPart, Fingerprint]:
-    """Write (key, hash) of each row as the undo must leave it; gives the fingerprints of that.
-
-    Without those of two attachments in one table: neither knows what is put back of the other.
-    """
-    shared = Counter(part.table for part in undo.parts)
+    """Write (key, hash) of each row as the undo must leave it; gives the fingerprints of that."""
     foretold = {}
     for part in undo.parts:
         transaction.let_go_first()
         rows = _expected(undo, part, keep=keep)
-        transaction.make_temporary(temporary("back", part), rows, KEY)
-        if shared[part.table] == 1:
-            place = temporary("back", part)
-            foretold[part] = undo_data.fingerprint_of_hashes(transaction.connection, place)
+        place = temporary("back", part)
+        transaction.make_temporary(place, rows, KEY)
+        foretold[part] = undo_data.fingerprint_of_hashes(transaction.connection, place)
     return foretold
 
 

@@ -408,6 +408,13 @@ MOBILE = 'keys = ["phones", "emails", "email"], replaces = ["phone", "mobile"]'
             "application.calendar.patient",
             "clinic_id is not a column that leads to an entity",
         ),
+        # attachments: which of two would say whose a row is? A rollback could put neither back.
+        (
+            'through = { table = "images_batch"',
+            'through = { table = "documents_document"',
+            "attachments.images.link",
+            "documents has its links in documents_document, too",
+        ),
         (
             "[volatile]\n",
             '[volatile]\nnotes = ["*"]\n',

@@ -115,12 +115,9 @@ def rows_to_come(subject: Subject) -> Iterator[tuple[UndoPart, sql.Composable]]:
         wanted = subject.wanted[part.table]
         if has_all_columns(subject.database, part.table, wanted.columns):
             yield part, wanted.place
-    # Two attachments in one table: neither knows what the other will write into a row.
-    shared = Counter(link.table for link in subject.undo.links)
     for link in subject.undo.links:
-        if shared[link.table] == 1:
-            written = incoming.links(link.attachment)
-            yield link, undo_data.with_links(subject.mapping.schema_name, link, written)
+        written = incoming.links(link.attachment)
+        yield link, undo_data.with_links(subject.mapping.schema_name, link, written)
 
 
 def after(

@@ -101,8 +101,7 @@ class _Rollback:
             same = changes.look_ahead(self._transaction, undo)
             findings = finder.find(undo.parts)
         with step("wait for locks"):
-            # Of several attachments some may share a table; each is locked once.
-            self._transaction.lock(tuple(dict.fromkeys(part.table for part in undo.parts)))
+            self._transaction.lock([part.table for part in undo.parts])
         with step("compare with what was approved"):
             self._compare_schema(undoes)
             # A row that was written since has another version; its table is hashed again.
