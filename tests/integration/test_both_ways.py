@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from nexus_reimport.errors import StopError
+from nexus_reimport.nexus.writing.transaction import ROLLED_BACK
 from nexus_reimport.record import Verdict
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
@@ -95,3 +97,70 @@ def test_no_two_names_of_the_mapping_are_one_for_a_temporary_table(
                     text = text.replace(of + old, of + new)
             path.write_text(text)
         there_and_back(found, "differences")
+
+
+# One document for each patient: links before the run, by document; FileMaker has 1, 2, 3 for them.
+ONE_EACH = """
+INSERT INTO practice.person (legacy_no, given, family, site_id) VALUES ('P9', 'Else', 'Where', 1);
+UPDATE practice.document SET patient_id = NULL WHERE scan_no IS NOT NULL;
+UPDATE practice.document SET patient_id = v.person FROM (VALUES {}) AS v (id, person)
+    WHERE document.id = v.id;
+"""
+
+
+def one_each(links: str, how: str = "UNIQUE") -> str:
+    """A schema in which a unique key is over the link of documents."""
+    schema = SCHEMA.replace("'scans/2.pdf', 1)", "'scans/2.pdf', NULL)")
+    schema = schema.replace("patient_id integer REFERENCES", f"patient_id integer {how} REFERENCES")
+    return schema + ONE_EACH.format(links)
+
+
+def one_is_kept(found: Altered) -> None:
+    path = found.folder / "second.toml"
+    head = "[decisions.people]\n"
+    path.write_text(path.read_text().replace(head, f'{head}not_in_filemaker = "keep"\n'))
+
+
+@pytest.mark.parametrize(
+    ("links", "how"),
+    [
+        ("(1, NULL), (2, 1), (3, 2)", "UNIQUE"),
+        ("(1, 2), (2, 4), (3, NULL)", "UNIQUE"),
+        ("(1, 2), (2, 1), (3, NULL)", "UNIQUE DEFERRABLE"),
+    ],
+)
+def test_links_under_a_unique_key_follow_each_other_there_and_back(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path, links: str, how: str
+) -> None:
+    """One UPDATE of all was refused, or not, by the order in which the rows happen to lie."""
+    with altered(postgres, s3, tmp_path, one_each(links, how)) as found:
+        one_is_kept(found)
+        there_and_back(found, "differences")
+
+
+def test_links_that_are_exchanged_under_a_unique_key_are_told(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+) -> None:
+    with altered(postgres, s3, tmp_path, one_each("(1, 2), (2, 1), (3, NULL)")) as found:
+        one_is_kept(found)
+        before = found.state()
+        with pytest.raises(StopError, match="links of scans cannot be written") as told:
+            found.approved(dry=True)
+        assert told.value.where == "table document, constraint document_patient_id_key"
+        assert told.value.state == ROLLED_BACK
+        assert "make that constraint DEFERRABLE INITIALLY DEFERRED" in told.value.next
+        assert found.state() == before
+
+
+def test_a_newer_link_that_has_the_place_of_an_old_one_is_said_to_be_in_the_way(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+) -> None:
+    with altered(postgres, s3, tmp_path, one_each("(1, 4), (2, NULL), (3, NULL)")) as found:
+        one_is_kept(found)
+        found.whole(dry=True)
+        found.do("INSERT INTO practice.document (path, patient_id) VALUES ('uploads/4.pdf', 4)")
+        now = found.state()
+        with pytest.raises(StopError, match="cannot be put back: one that was written") as told:
+            taken_back("second")
+        assert told.value.where == "table document, constraint document_patient_id_key"
+        assert found.state() == now

@@ -312,16 +312,6 @@ def _hashed(place: sql.Composable, key: str, columns: Iterable[str]) -> sql.Comp
     )
 
 
-def link_update(schema: str, link: UndoLinks, source: sql.Composable) -> sql.Composed:
-    """The UPDATE that sets links to the values in ``source`` (key, then the link's columns)."""
-    assignments = sql.SQL(", ").join(
-        sql.SQL("{0} = wanted.{0}").format(sql.Identifier(column)) for column in link.columns
-    )
-    return sql.SQL("UPDATE {} AS t SET {} FROM {} AS wanted WHERE t.{key} = wanted.{key}").format(
-        table_name(schema, link.table), assignments, source, key=sql.Identifier(link.key)
-    )
-
-
 def fingerprint_before(connection: Connection, undo: UndoData, part: UndoTable) -> Fingerprint:
     """The fingerprint that a wiped table had before the run, of the rows that are kept."""
     return fingerprint.of(connection, undo.before(part), part.columns, (part.key,))

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import psycopg
 from psycopg import sql
 
 from nexus_reimport import checks
@@ -26,7 +27,7 @@ from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.registry import UndoPart, UndoTable, loaded
 from nexus_reimport.nexus.structure import references
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
-from nexus_reimport.nexus.writing import differences, incoming, undo_data, versions
+from nexus_reimport.nexus.writing import differences, incoming, relinking, undo_data, versions
 from nexus_reimport.nexus.writing.differences import Difference
 from nexus_reimport.nexus.writing.transaction import (
     ROLLED_BACK,
@@ -301,9 +302,19 @@ class _Reimport:
         return differences.find(self._transaction, self._wanted[part.table], present)
 
     def _relink(self, link: registry.UndoLinks) -> int:
-        return self._transaction.execute(
-            undo_data.link_update(self._mapping.schema_name, link, incoming.links(link.attachment))
-        )
+        try:
+            return relinking.write(self._transaction, link, incoming.links(link.attachment))
+        except (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation) as error:
+            raise StopError(
+                f"links of {link.attachment} cannot be written: two rows would have one value under"
+                " a unique key, or exchange theirs, and PostgreSQL compares each row as it is"
+                " written",
+                where=f"table {error.diag.table_name}, constraint {error.diag.constraint_name}",
+                state=ROLLED_BACK,
+                next="if they exchange them, have the application make that constraint DEFERRABLE"
+                " INITIALLY DEFERRED; else correct in FileMaker whose they are. Then run"
+                " 01_preflight again",
+            ) from None
 
     def _remember_loaded(self) -> None:
         """Save which record became which row; in our own table, so before the locks."""

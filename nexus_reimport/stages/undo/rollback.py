@@ -23,7 +23,7 @@ from nexus_reimport.nexus.structure import fingerprint, schema
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint, moved
 from nexus_reimport.nexus.structure.tables import Role, fingerprints_of, tables_with
-from nexus_reimport.nexus.writing import differences, undo_data, versions
+from nexus_reimport.nexus.writing import differences, relinking, versions
 from nexus_reimport.nexus.writing.differences import Difference
 from nexus_reimport.nexus.writing.transaction import (
     ROLLED_BACK,
@@ -121,7 +121,7 @@ class _Rollback:
         with step("put back"), self._beside_what_stays():
             differences.each(differences.update, self._transaction, parents_first, differing)
             differences.each(differences.insert, self._transaction, parents_first, differing)
-        with step("put links back"):
+        with step("put links back"), self._beside_what_stays():
             relinked = self._put_links_back(undo)
         # now, so that COMMIT itself has nothing left to refuse
         with step("check foreign keys"), self._beside_what_stays():
@@ -260,12 +260,10 @@ class _Rollback:
 
     def _put_links_back(self, undo: UndoData) -> dict[str, int]:
         return {
-            link.attachment: self._transaction.execute(
-                undo_data.link_update(
-                    self._mapping.schema_name,
-                    link,
-                    sql.SQL("({})").format(changes.put_back(undo, link, keep=self._keep)),
-                )
+            link.attachment: relinking.write(
+                self._transaction,
+                link,
+                sql.SQL("({})").format(changes.put_back(undo, link, keep=self._keep)),
             )
             for link in undo.links
         }
