@@ -30,10 +30,14 @@ from nexus_reimport.progress import heard_by
 from nexus_reimport.record import Verdict
 from nexus_reimport.settings import Write
 from nexus_reimport.stages import apply
+from nexus_sandbox.postgres.server import PostgresServer
+from nexus_sandbox.s3.server import S3Server
+from support.altered import altered
 from support.applying import apply_with, order_of
 from support.clinic import ROLE, Clinic
 from support.halting import halted, kill_backend, nothing_left
 from support.running import DEV, until
+from support.second_installation import SCHEMA
 
 STEPS = range(1, apply.STEPS + 1)
 COMMITTED_AT = apply.STEPS
@@ -450,16 +454,37 @@ def test_what_came_to_point_at_a_row_that_goes_stops_the_execution(clinic: Clini
     book.approve(rehearsed=True)
     rows = rowfile.read(book.folder, book.run.load(Plan).ledger)
     gone = next(row[5] for row in rows if row[1:3] == ("appointments", "purged"))
-    clinic.do(
-        "UPDATE sent_emails SET related_appointment_id = %s"
-        " WHERE id = (SELECT min(id::text)::uuid FROM sent_emails)",
-        "dev",
-        gone,
-    )
+    pointing = "UPDATE {0} SET {1} = %s WHERE id = (SELECT min(id::text)::uuid FROM {0})"
+    clinic.do(pointing.format("sent_emails", "related_appointment_id"), "dev", gone)
     before = clinic.state()
     with pytest.raises(StopError, match="everything_that_pointed_still_points"):
         book.apply()
     assert clinic.state() == before
+    # By a foreign key PostgreSQL itself refuses it: that was an SQLSTATE.
+    clinic.do(pointing.format("xero_invoice_links", "appointment_id"), "dev", gone)
+    before = clinic.state()
+    with pytest.raises(StopError, match="a row that the plan deletes is pointed at") as told:
+        book.apply()
+    assert str(told.value.where).startswith("table xero_invoice_links, constraint xero_invoice_l")
+    assert told.value.state == ROLLED_BACK
+    assert clinic.state() == before
+
+
+def test_what_planned_rows_point_at_and_is_gone_stops_the_execution(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+) -> None:
+    west = "INSERT INTO practice.site VALUES (3, 'West');"
+    with altered(postgres, s3, tmp_path, SCHEMA + west) as found:
+        with found.simulator.edit() as tables:
+            tables["People"].records[2].values["Site"] = "West"
+        book = found.approved(dry=True)
+        found.do("DELETE FROM practice.site WHERE id = 3")
+        before = found.state()
+        with pytest.raises(StopError, match="a row that planned rows point at is gone") as told:
+            book.apply()
+        assert told.value.where == "table person, constraint person_site_id_fkey"
+        assert told.value.state == ROLLED_BACK
+        assert found.state() == before
 
 
 def test_an_interrupt_after_the_commit_is_never_called_rolled_back(

@@ -292,3 +292,21 @@ def test_a_link_that_a_person_changed_since_is_kept_or_put_back(
     now = dict(clinic.rows(links))
     assert now.pop(fixed) == (other if stays else before[fixed])
     assert now == {i: o for i, o in before.items() if i != fixed}
+
+
+def test_an_old_row_that_points_at_what_was_deleted_since_is_said_to_lack_it(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+) -> None:
+    """It was an SQLSTATE of which the cause was to be fixed."""
+    west = "INSERT INTO practice.site VALUES (3, 'West');"
+    moved = "UPDATE practice.person SET site_id = 3 WHERE id = 1;"
+    with altered(postgres, s3, tmp_path, SCHEMA + west + moved) as found:
+        run = found.whole(dry=True).run.id
+        found.do("DELETE FROM practice.site WHERE id = 3")
+        now = found.state()
+        with pytest.raises(StopError, match="points at one that was deleted since") as told:
+            approved("", "second").undo()
+        assert told.value.where == "table person, constraint person_site_id_fkey"
+        assert told.value.state == "rolled back, the database is as it was"
+        assert f"nexus-reimport restore {run} --into NAME" in told.value.next
+        assert found.state() == now

@@ -157,11 +157,13 @@ class _Reimport:
             same -= {part for part in same if versions.moved(self._transaction, part)}
             states.compare_before(self._subject, {part.table for part in same})
             keys.require_new(self._subject)
-        deleted, updated, inserted = self._write(differing)
+        with states.foreign_keys_hold(self._subject):
+            deleted, updated, inserted = self._write(differing)
         with step("re-link"):
             undo_data.copy_links(self._transaction, self._undo, self._linked_keys())
             relinked = {link.attachment: self._relink(link) for link in self._undo.links}
-        with step("check foreign keys"):  # now, so that COMMIT itself has nothing left to refuse
+        # now, so that COMMIT itself has nothing left to refuse
+        with step("check foreign keys"), states.foreign_keys_hold(self._subject):
             self._transaction.execute(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
         with step("fingerprint after"):
             after = {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 
+import psycopg
 from psycopg import sql
 
 from nexus_reimport import wording
@@ -153,6 +155,27 @@ def _written(subject: Subject, part: UndoPart) -> Written | None:
         return Written(incoming.links(part.attachment), undo_data.hashed_columns(part))
     wanted = subject.wanted[part.table]
     return None if wanted.whole else wanted.written
+
+
+@contextmanager
+def foreign_keys_hold(subject: Subject) -> Iterator[None]:
+    """Encloses the writing; a foreign key that does not hold was one when the plan was rehearsed.
+
+    In a rehearsal, which looks for the rows afterwards, the error stays as it is.
+    """
+    try:
+        yield
+    except psycopg.errors.ForeignKeyViolation as error:
+        if subject.request.proposal is None:
+            raise
+        raise StopError(
+            "a row that planned rows point at is gone"
+            if error.diag.table_name in subject.wanted
+            else "a row that the plan deletes is pointed at since the preflight",
+            where=f"table {error.diag.table_name}, constraint {error.diag.constraint_name}",
+            state=ROLLED_BACK,
+            next="run 01_preflight again: the plan must include what people have changed since",
+        ) from None
 
 
 def require_rehearsed(subject: Subject, after: Mapping[str, Fingerprint]) -> None:

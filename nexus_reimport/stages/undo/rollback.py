@@ -236,19 +236,28 @@ class _Rollback:
 
     @contextmanager
     def _beside_what_stays(self) -> Iterator[None]:
-        """If a row that stays has a unique value of one that is put back, the error says so."""
+        """If a row cannot be put back because of what was written since, the error says so."""
+        run = self._request.undoes
         try:
             yield
         except (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation) as error:
-            run, diag = self._request.undoes, error.diag
             newer = "choose --discard-newer, or " if self._keep else ""
             raise StopError(
                 "a row from before the run cannot be put back: one that was written since, and"
                 " stays, has its value under a unique key",
-                where=f"table {diag.table_name}, constraint {diag.constraint_name}",
+                where=f"table {error.diag.table_name}, constraint {error.diag.constraint_name}",
                 state=ROLLED_BACK,
                 next=f"{newer}change that value of the newer row in Nexus; then preview again. Or"
                 f" nexus-reimport restore {run} --into NAME gives the whole database back",
+            ) from None
+        except psycopg.errors.ForeignKeyViolation as error:
+            raise StopError(
+                "a row from before the run cannot be put back: it points at one that was deleted"
+                " since",
+                where=f"table {error.diag.table_name}, constraint {error.diag.constraint_name}",
+                state=ROLLED_BACK,
+                next="have the application make that row again, with its id; then preview again."
+                f" Or nexus-reimport restore {run} --into NAME gives the whole database back",
             ) from None
 
     def _after(
