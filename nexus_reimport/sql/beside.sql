@@ -35,6 +35,19 @@ FROM above
 JOIN pg_catalog.pg_class c ON c.oid = above.oid AND c.relkind = 'm'
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 UNION ALL
+-- It keeps its locks, and has no session any more.
+SELECT 'prepared transaction', format('%%L', p.gid), string_agg(DISTINCT c.relname, ', ' ORDER BY c.relname)
+FROM pg_catalog.pg_prepared_xacts p
+JOIN pg_catalog.pg_locks x
+  ON x.locktype = 'transactionid' AND x.transactionid = p.transaction AND x.pid IS NULL AND x.granted
+JOIN pg_catalog.pg_locks l
+  ON l.locktype = 'relation' AND l.pid IS NULL AND l.virtualtransaction = x.virtualtransaction
+JOIN touched ON touched.oid = l.relation
+JOIN pg_catalog.pg_class c ON c.oid = l.relation
+-- The only mode that an EXCLUSIVE lock, which a run takes, allows beside it.
+WHERE p.database = current_database() AND l.mode <> 'AccessShareLock'
+GROUP BY p.gid
+UNION ALL
 SELECT 'unlogged table', %(schema)s, c.relname
 FROM touched
 JOIN pg_catalog.pg_class c ON c.oid = touched.oid AND c.relpersistence = 'u'

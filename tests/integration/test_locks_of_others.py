@@ -13,11 +13,12 @@ import pytest
 
 from nexus_reimport import runbook
 from nexus_reimport.errors import Busy, LockConflict
+from nexus_reimport.model import Survey
 from nexus_reimport.nexus.connection import waiters
 from nexus_reimport.nexus.writing.transaction import ROLLED_BACK
 from nexus_reimport.record import Verdict
 from support.applying import apply_with
-from support.clinic import Clinic
+from support.clinic import Clinic, surveyed
 from support.halting import nothing_left
 from support.running import DEV, until
 
@@ -58,6 +59,16 @@ def test_a_prepared_transaction_that_has_written_is_named(clinic: Clinic, rehear
     assert told.value.state == ROLLED_BACK
     assert clinic.state() == before
     assert runbook.resume(DEV, book.run.id).run.verdict() is Verdict.STOPPED
+
+
+def test_a_prepared_transaction_is_told_in_the_preflight(clinic: Clinic) -> None:
+    of_others = "UPDATE clinics SET name = name; SELECT FROM patients"
+    with prepared(clinic, "UPDATE notes SET content = content; SELECT FROM patients FOR UPDATE"):
+        notices = surveyed().run.load(Survey).notices
+    (told,) = (notice for notice in notices if notice.startswith("prepared transaction"))
+    assert "'of the \"till\"' has locked notes, patients, and" in told
+    with prepared(clinic, of_others):
+        assert not any("prepared" in notice for notice in surveyed().run.load(Survey).notices)
 
 
 def test_a_prepared_transaction_that_keeps_readers_out_is_named(

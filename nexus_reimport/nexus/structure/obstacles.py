@@ -31,6 +31,16 @@ Name = sql.Identifier
 
 Beside = tuple[str, str, str]  # the kind of an object, its name, and what else names it
 _STORED = "materialized view"
+# By the kind of an object; of others more is to be said.
+_NOTICES = {
+    "event trigger": "event trigger {name} fires when the run creates its undo data. The"
+    " rehearsal's copy does not have it: if it writes to a table, the execution is rolled back",
+    "publication": "publication {name} sends every row that is written to subscribers: {more}",
+    "subscription": "subscription {name} writes to {more}: disable it during the execution",
+    "prepared transaction": "prepared transaction {name} has locked {more}, and no session will end"
+    " it: an execution waits for it in vain. COMMIT PREPARED or ROLLBACK PREPARED ends it, in this"
+    " database",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +121,8 @@ def _refresh(connection: Connection, schema: str, view: str) -> str:
 
 
 def _notice(connection: Connection, kind: str, name: str, more: str) -> str:
-    if kind == "event trigger":
-        return (
-            f"event trigger {name} fires when the run creates its undo data. The rehearsal's copy"
-            " does not have it: if it writes to a table, the execution is rolled back"
-        )
-    if kind == "publication":
-        return f"publication {name} sends every row that is written to subscribers: {more}"
-    if kind == "subscription":
-        return f"subscription {name} writes to {more}: disable it during the execution"
+    if kind in _NOTICES:
+        return _NOTICES[kind].format(name=name, more=more)
     if kind == _STORED:
         refresh = _refresh(connection, name, more)
         return f"materialized view {name}.{more} is not refreshed: after the run execute {refresh}"
