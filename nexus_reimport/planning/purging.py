@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Pointer
 from nexus_reimport.planning.entity import Merged, Override
 
 Values = tuple[str, ...]  # of the columns of a key
+_Row = tuple[str, str]  # entity and id
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +60,15 @@ def decide(
     inner = [pointer for pointer in pointers if pointer.table in by_table]
     purged = {name: set(merged.candidates) for name, merged in entities.items()}
     wanted = [pointer for pointer in inner if purged[pointer.entity]]
-    named = _named(wanted, entities, by_table, folder)
-    # Repeated until nothing changes: each row that is kept can reference further rows.
-    grew = True
-    while grew:
-        grew = False
-        for pointer in wanted:
-            source, target = by_table[pointer.table], entities[pointer.entity]
-            for key in source.candidates.keys() - purged[source.name]:
-                if values := _values(source.candidates[key], pointer.columns):
-                    named[pointer].add(values)
-            going = purged[target.name]
-            saved = {
-                key
-                for key in going
-                if _values(target.candidates[key], pointer.to) in named[pointer]
-            }
-            going -= saved
-            grew = grew or bool(saved)
+    links = _Links.read(wanted, entities, by_table)
+    # Each row that is kept can reference further rows. It is looked at once, however long a chain
+    # of rows is that each reference the next.
+    kept = links.of_rows_that_stay(folder)
+    while kept:
+        name, key = kept.pop()
+        if key in purged[name]:
+            purged[name].remove(key)
+            kept += links.referenced_by[name].pop(key, ())
     return {
         name: Decided(
             merged=merged,
@@ -91,32 +84,53 @@ def _to_be_purged(merged: Merged) -> set[str]:
     return {key for key, (cause, _) in causes if merged.decisions.of(cause) == "purge"}
 
 
-def _named(
-    pointers: list[Pointer],
-    entities: Mapping[str, Merged],
-    by_table: Mapping[str, Merged],
-    folder: Path,
-) -> dict[Pointer, set[Values]]:
-    """Pointer -> which candidates the rows that stay in any case reference, by their values."""
-    named: dict[Pointer, set[Values]] = {}
-    of_source: dict[str, list[Pointer]] = defaultdict(list)
-    for pointer in pointers:
-        named[pointer] = set()
-        of_source[pointer.table].append(pointer)
-    for table, those in of_source.items():
-        looked_for = {
-            pointer: {
-                _values(row, pointer.to) for row in entities[pointer.entity].candidates.values()
-            }
-            for pointer in those
-        }
-        columns = tuple(dict.fromkeys(c for pointer in those for c in pointer.columns))
-        for row in rowfile.read_columns(folder, by_table[table].rows, columns):
-            for pointer in those:
-                values = _values(row, pointer.columns)
-                if values is not None and values in looked_for[pointer]:
-                    named[pointer].add(values)
-    return named
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """What references the candidates: rows that stay in any case, and other candidates."""
+
+    by_table: Mapping[str, Merged]
+    named: Mapping[Pointer, Mapping[Values, list[_Row]]]  # values of a key -> the candidates there
+    referenced_by: Mapping[str, dict[str, list[_Row]]]  # entity -> candidate -> what it references
+
+    @classmethod
+    def read(
+        cls,
+        pointers: Sequence[Pointer],
+        entities: Mapping[str, Merged],
+        by_table: Mapping[str, Merged],
+    ) -> Self:
+        """Of all candidates, each of which is read twice at most."""
+        named: dict[Pointer, dict[Values, list[_Row]]] = {p: defaultdict(list) for p in pointers}
+        for name in dict.fromkeys(pointer.entity for pointer in pointers):
+            those = [pointer for pointer in pointers if pointer.entity == name]
+            for key, row in entities[name].candidates.items():
+                for pointer in those:
+                    if (values := _values(row, pointer.to)) is not None:
+                        named[pointer][values].append((name, key))
+        links = cls(by_table, named, {name: {} for name in entities})
+        for table in dict.fromkeys(pointer.table for pointer in pointers):
+            source = by_table[table]
+            for key, row in source.candidates.items():
+                if referenced := [*links._of(table, row)]:
+                    links.referenced_by[source.name][key] = referenced
+        return links
+
+    def _of(self, table: str, row: Mapping[str, str | None]) -> Iterator[_Row]:
+        """The candidates that a row of ``table`` references."""
+        for pointer, named in self.named.items():
+            if pointer.table == table and (values := _values(row, pointer.columns)) is not None:
+                yield from named.get(values, ())
+
+    def of_rows_that_stay(self, folder: Path) -> list[_Row]:
+        """The candidates that the rows which stay in any case reference."""
+        referenced: dict[_Row, None] = {}
+        for table in dict.fromkeys(pointer.table for pointer in self.named):
+            columns = tuple(
+                dict.fromkeys(c for p in self.named if p.table == table for c in p.columns)
+            )
+            for row in rowfile.read_columns(folder, self.by_table[table].rows, columns):
+                referenced |= dict.fromkeys(self._of(table, row))
+        return list(referenced)
 
 
 def _values(row: Mapping[str, str | None], columns: tuple[str, ...]) -> Values | None:
