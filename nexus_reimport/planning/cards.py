@@ -10,10 +10,11 @@ content: labels, types, flags and the format of a number do not count, but they 
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from nexus_reimport import convert, strict_json
@@ -35,6 +36,7 @@ _CUT = re.compile(r"4[0-9]{8}")  # a mobile without its zero
 _SEPARATORS = re.compile(rf"[,;|{LINE_ENDS}]+")
 # A card is looked at from both sides, part by part, so each of its texts comes several times.
 _REMEMBERED = 10_000
+_FEW = 8  # entries that are compared one by one: most cards have no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,43 @@ class Entry:
         label = f" ({self.label})" if self.label else ""
         own = f" {strict_json.dumps(self.own)}" if self.own else ""
         return f"{self.text}{label}{own}"
+
+
+class Held:
+    """Entries, to be found by what they say: a card can have thousands of them."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._entries = list(entries)
+        self._with: dict[str, list[int]] | None = None  # a word -> those that say it
+        if len(self._entries) > _FEW:
+            self._with = defaultdict(list)
+            for number, entry in enumerate(self._entries):
+                for word in entry.says:
+                    self._with[word].append(number)
+
+    def saying(self, says: frozenset[str]) -> list[Entry]:
+        """Those that say all of it, in their order."""
+        numbers: Sequence[int] = range(len(self._entries))
+        if self._with is not None and says:
+            numbers = min((self._with.get(word, []) for word in says), key=len)
+        return [self._entries[n] for n in numbers if says <= self._entries[n].says]
+
+    def within(self, says: frozenset[str]) -> list[Entry]:
+        """Those that say nothing else, in their order."""
+        numbers: Sequence[int] = range(len(self._entries))
+        if self._with is not None:
+            # Under a word of many entries, such as a state, one is found only if it says no other.
+            numbers = sorted({n for word in says for n in self._with_rarest.get(word, ())})
+        return [self._entries[n] for n in numbers if self._entries[n].says <= says]
+
+    @cached_property
+    def _with_rarest(self) -> dict[str, list[int]]:
+        """A word -> the entries that say it, and no rarer one."""
+        counts = self._with or {}
+        rarest: dict[str, list[int]] = defaultdict(list)
+        for number, entry in enumerate(self._entries):
+            rarest[min(entry.says, key=lambda word: len(counts[word]))].append(number)
+        return rarest
 
 
 def opened(document: Any, parts: Mapping[str, Keys]) -> dict[str, Any]:
@@ -101,11 +140,12 @@ def closed(card: dict[str, Any], parts: Mapping[str, Keys]) -> dict[str, Any]:
 def entries(card: Card, part: str, keys: Keys) -> list[Entry]:
     """The entries of ``part`` of a card, each once, even if the card has it under two keys."""
     distinct: list[Entry] = []
+    names: dict[tuple[object, object], set[tuple[str, str]]] = {}  # of those that say the same
     for entry in _entries(card, part, keys):
-        same = [o for o in distinct if o.says == entry.says and o.places == entry.places]
-        names = {name for other in same for name in _names(other)}
-        if not same or entry.own or not _names(entry) <= names:
+        same = names.get((entry.says, entry.places))
+        if same is None or entry.own or not _names(entry) <= same:
             distinct.append(entry)
+            names.setdefault((entry.says, entry.places), set()).update(_names(entry))
     return distinct
 
 
@@ -126,16 +166,23 @@ def first_email(card: Card) -> str:
 
 def extra_details(ours: Iterable[Entry], theirs: Sequence[Entry]) -> list[Entry]:
     """The entries of ``ours`` whose content no single entry of ``theirs`` has."""
-    return [entry for entry in ours if not any(map(entry.is_in, theirs))]
+    held = Held(theirs)
+    return [entry for entry in ours if not any(map(entry.is_in, held.saying(entry.says)))]
 
 
-def is_known(entry: Entry, ours: Sequence[Entry]) -> bool:
-    """Whether a single entry of ``ours`` holds all of FileMaker's ``entry``.
+def are_known(theirs: Iterable[Entry], ours: Iterable[Entry]) -> bool:
+    """Whether for each entry of FileMaker a single one of ``ours`` holds all of it.
 
     An address without a country holds the home country too, and no other one.
     """
-    needs_country = entry.country not in ("", convert.HOME)
-    return any(entry.is_in(one) and (one.country or not needs_country) for one in ours)
+    held = Held(ours)
+
+    def is_known(entry: Entry) -> bool:
+        needs_country = entry.country not in ("", convert.HOME)
+        same = held.saying(entry.says)
+        return any(entry.is_in(one) and (one.country or not needs_country) for one in same)
+
+    return all(map(is_known, theirs))
 
 
 def crowded_out(ours: Sequence[Entry], theirs: Iterable[Entry]) -> list[Entry]:
@@ -144,21 +191,22 @@ def crowded_out(ours: Sequence[Entry], theirs: Iterable[Entry]) -> list[Entry]:
     Several entries of Nexus can say what one of FileMaker's says: the first one's keys count. So
     does one label, and one type.
     """
-    taken_over = [(one, [entry for entry in ours if entry.says <= one.says]) for one in theirs]
-    kept = [
-        (several, _compared(_own_of(several)) | _compared(one.own), _names_of(one, several))
-        for one, several in taken_over
-    ]
+    held = Held(ours)
+    # Each of ours -> what those hold that take it over.
+    places: dict[int, list[tuple[dict[str, Any], set[tuple[str, str]]]]] = defaultdict(list)
+    for one in theirs:
+        several = held.within(one.says)
+        own, names = _compared(_own_of(several)) | _compared(one.own), _names_of(one, several)
+        for entry in several:
+            places[id(entry)].append((own, names))
 
-    def is_lost(entry: Entry) -> bool:
-        places = [(own, names) for several, own, names in kept if entry in several]
-        stays = (
+    def stays(entry: Entry) -> bool:
+        return any(
             _names(entry) <= names and _compared(entry.own).items() <= own.items()
-            for own, names in places
+            for own, names in places[id(entry)]
         )
-        return bool(places) and not any(stays)
 
-    return [entry for entry in ours if is_lost(entry)]
+    return [entry for entry in ours if id(entry) in places and not stays(entry)]
 
 
 def _filled(own: Card) -> dict[str, Any]:
@@ -184,18 +232,16 @@ def _names_of(one: Entry, several: Sequence[Entry]) -> set[tuple[str, str]]:
     As long as they agree, theirs stay (or are listed, see ``renamed``); else FileMaker's count.
     """
     names = set[tuple[str, str]]().union(*map(_names, several))
+    counts = Counter(name for name, _ in names)
     first = {name: text for entry in (*reversed(several), one) for name, text in _names(entry)}
-    return {
-        (name, text)
-        for name, text in names
-        if sum(other == name for other, _ in names) == 1 or first[name] == text
-    }
+    return {(name, text) for name, text in names if counts[name] == 1 or first[name] == text}
 
 
 def renamed(ours: Iterable[Entry], after: Sequence[Entry]) -> Iterator[tuple[str, str]]:
     """Each label and type of ``ours`` that is another one ``after``, and what it is then."""
+    held = Held(after)
     for entry in ours:
-        same = [one for one in after if entry.says <= one.says]
+        same = held.saying(entry.says)
         pairs = ("label", "label"), ("type", "kind")
         for name, place in pairs:
             was, now = getattr(entry, place), [getattr(one, place) for one in same]
@@ -270,7 +316,8 @@ def put(
     address, also stays the first where ``keeps_first``.
     """
     part = keys[0]
-    joined = [_joined(entry, part, old, filemaker_is_right) for entry in new[part]]
+    held = Held(old)
+    joined = [_joined(entry, part, held, filemaker_is_right) for entry in new[part]]
     leads = leading(card, keys, old)
 
     def is_led(one: Any) -> bool:
@@ -299,12 +346,10 @@ def leading(card: Card, keys: Keys, those: Sequence[Entry]) -> Entry | None:
     return next((entry for entry in those if entry.is_default), next(iter(those), None))
 
 
-def _joined(
-    new: dict[str, Any], part: str, old: Sequence[Entry], filemaker_is_right: bool
-) -> dict[str, Any]:
+def _joined(new: dict[str, Any], part: str, old: Held, filemaker_is_right: bool) -> dict[str, Any]:
     """One of FileMaker's entries, with the keys that only Nexus has."""
     says = frozenset[str]().union(*(e.says for e in entries({part: [new]}, part, (part,))))
-    same = [entry for entry in old if entry.says <= says]
+    same = old.within(says)
     own = _own_of(same)
     label = _name_of(new["label"], [entry.label for entry in same])
     labels = (new["label"], label) if filemaker_is_right else (label, new["label"])

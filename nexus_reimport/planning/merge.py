@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from nexus_reimport import convert, strict_json
+from nexus_reimport import convert, strict_json, wording
 from nexus_reimport.mapping import ColumnSpec, Entity
 from nexus_reimport.model import ColumnChange
 from nexus_reimport.planning import cards
@@ -23,6 +23,7 @@ from nexus_reimport.settings import Different
 from nexus_reimport.text import clean, folded
 
 Row = dict[str, str | None]
+_SHOWN = 20  # entries in one line of a list
 _MORE_THAN_A_NUMBER = re.compile(r"\+|-?0[0-9]")
 # As PostgreSQL has a number there.
 _IN_JSON = re.compile(r"(?!-0(\.0*)?$)-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?")
@@ -274,10 +275,10 @@ class Merger:
             return {k: v for k, v in card.items() if k not in keys}
         gone = cards.extra_details(ours, theirs)
         first = _first_that_changes(card, new, keys)
-        is_same = all(cards.is_known(entry, ours) for entry in theirs)
+        is_same = cards.are_known(theirs, ours)
         stays = is_same and cards.is_of_the_newer_shape(card, name, keys)
         if gone or first or not stays:  # then FileMaker's entries take over those of Nexus
-            gone += [e for e in cards.crowded_out(ours, theirs) if e not in gone]
+            gone += _without(cards.crowded_out(ours, theirs), gone)
         is_right = bool(gone or first)  # FileMaker is right, unless a person decides otherwise
         if existed and is_right:
             tally.different += 1
@@ -310,7 +311,7 @@ class Merger:
         if not is_right:
             tally.different += moves
             tally.filled += not moves
-        stayed = [entry for entry in ours if entry not in gone]
+        stayed = _without(ours, gone)
         self.differences += [(key, part.name, *pair) for pair in cards.renamed(stayed, held)]
         return after
 
@@ -326,8 +327,10 @@ class Merger:
         return True
 
     def _list(self, key: str, part: _Decided, ours: list[Entry], theirs: list[Entry]) -> None:
-        """List each entry that only Nexus has, together with all of FileMaker's entries."""
-        filemaker = "; ".join(dict.fromkeys(entry.shown() for entry in theirs))
+        """List each entry that only Nexus has, together with FileMaker's entries."""
+        # Not all of thousands: they would stand in each line.
+        every = dict.fromkeys(entry.shown() for entry in theirs)
+        filemaker = wording.some(every, shown=_SHOWN, between="; ")
         self.differences += [(key, part.name, entry.shown(), filemaker) for entry in ours]
 
 
@@ -343,6 +346,12 @@ def _decided(name: str, spec: ColumnSpec, decisions: Mapping[str, Different]) ->
     )
     keys = spec.parts[path] if spec.gather else tuple(path.split(".") if path else ())
     return _Decided(name, base, keys, spec, decision, Tally())
+
+
+def _without(entries: list[Entry], gone: list[Entry]) -> list[Entry]:
+    """``entries`` without those of them that are ``gone``."""
+    those = set(map(id, gone))
+    return [entry for entry in entries if id(entry) not in those]
 
 
 def _holds(document: Any, column: _Decided) -> bool:
