@@ -520,3 +520,17 @@ def test_every_column_that_holds_ids_is_named_with_whose_they_are(clinic: Clinic
         references.Hit("held", "three", 3, ("appointments",)),
         references.Hit("held", "four", 3, ("appointments", "patients")),
     ]
+
+
+def test_as_many_columns_are_searched_as_there_are(clinic: Clinic) -> None:
+    """One query of all was too complex for PostgreSQL where there are thousands of tables."""
+    columns = ", ".join(f"c{number} uuid" for number in range(1_500))
+    for number in range(14):
+        clinic.do(f"CREATE TABLE wide_{number} (nr integer PRIMARY KEY, {columns})")
+    mapping = mappings.load_for(environments.load("sandbox-dev"), clinic.folder)
+    with clinic.connect() as connection:
+        connection.execute("INSERT INTO wide_13 (nr, c1499) SELECT 1, id FROM patients LIMIT 1")
+        database = Database.read(connection, mapping)
+        counted, hits = references.unexplained(database, references.declared(database))
+    assert counted > 14 * 1_500
+    assert hits[-1] == references.Hit("wide_13", "c1499", 1, ("patients",))

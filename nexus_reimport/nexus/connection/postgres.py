@@ -220,6 +220,12 @@ def _advice(error: psycopg.Error) -> str:
         psycopg.errors.ReadOnlySqlTransaction: "the server accepts no writes: name the primary",
         psycopg.errors.LockNotAvailable: "another session holds a lock: find it in"
         " pg_stat_activity, or run this step again later",
+        # One SQLSTATE for both. What is read at one moment has a lock on each table, index, part.
+        psycopg.errors.OutOfMemory: "its log says which memory: where there are thousands of tables"
+        " or partitions, that for locks (max_locks_per_transaction = 1024 or more, and a restart);"
+        " then run this step again",
+        psycopg.errors.StatementTooComplex: "there are too many tables, columns or references for"
+        " one query: raise max_stack_depth, then run this step again",
     }
     known = next((text for kind, text in advice.items() if isinstance(error, kind)), "")
     return known or "look up the SQLSTATE, fix the cause, then run this step again"

@@ -16,6 +16,9 @@ from nexus_reimport.nexus.connection.postgres import Connection, names, scalar, 
 from nexus_reimport.nexus.structure.catalog import Catalog, Column, ForeignKey
 from nexus_reimport.nexus.structure.database import Database
 
+# Columns that one query looks at: the ids to be wiped are gathered once for all of them, not once
+# for each. Of a database of thousands of tables PostgreSQL would refuse a query of all (54001).
+_AT_ONCE = 1_000
 LONGEST_ID_COLUMN = 512  # characters; longer columns hold prose, and are not searched for ids
 _ALL = sql.SQL("true")
 # A UUID as text has 36 characters; some columns of Nexus hold it in upper case.
@@ -255,23 +258,23 @@ def unexplained(database: Database, known: list[Reference]) -> tuple[int, list[H
     places = list(_candidates(database.catalog, explained))
     if not places:
         return 0, []
-    # One query for all columns: the ids to be wiped are gathered once, not once for each column.
-    query = sql.SQL(
-        "SELECT held.place, known.entity, count(*) FROM ({}) AS held JOIN ({}) AS known USING (id)"
-        " GROUP BY 1, 2 ORDER BY 1, 2"
-    ).format(
-        sql.SQL(" UNION ALL ").join(
-            _held(database.catalog.schema, place, table, column)
-            for place, (table, column) in enumerate(places)
-        ),
-        every_id,
-    )
-    held: dict[int, dict[str, int]] = {}
-    for place, entity, count in database.connection.execute(query):
-        held.setdefault(place, {})[entity] = count
+    hits: dict[int, dict[str, int]] = {}
+    for first in range(0, len(places), _AT_ONCE):
+        query = sql.SQL(
+            "SELECT held.place, known.entity, count(*) FROM ({}) AS held JOIN ({}) AS known"
+            " USING (id) GROUP BY 1, 2 ORDER BY 1, 2"
+        ).format(
+            sql.SQL(" UNION ALL ").join(
+                _held(database.catalog.schema, place, table, column)
+                for place, (table, column) in enumerate(places[first : first + _AT_ONCE], first)
+            ),
+            every_id,
+        )
+        for place, entity, count in database.connection.execute(query):
+            hits.setdefault(place, {})[entity] = count
     return len(places), [
         Hit(places[p][0], places[p][1].name, sum(counts.values()), tuple(counts))
-        for p, counts in held.items()
+        for p, counts in hits.items()
     ]
 
 
