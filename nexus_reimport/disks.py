@@ -1,6 +1,8 @@
 """What is wrong with a disk, by the number of an error or by what a program says, and what to do.
 
 A disk is each file system, and what a system allows us of it: a network drive and a quota, too.
+Beside disks, of the errors of this program itself: that the system gives it no more memory, opens
+no more files, or starts no more threads.
 """
 
 from __future__ import annotations
@@ -35,6 +37,28 @@ class DiskFailure:
         return self.on_server or f"on that server: {self.fix}"
 
 
+@dataclass(frozen=True, slots=True)
+class LimitReached(DiskFailure):
+    """What the system does not give this program any more, and what to do."""
+
+    @property
+    def what(self) -> str:
+        """What is told of it."""
+        return f"the system {self.ails}"
+
+
+MEMORY = LimitReached(
+    "gives this program no more memory",
+    "free some, or raise its limit (free -h, ulimit -v; MemoryMax= or LimitAS= of a service)",
+)
+FILES = LimitReached(
+    "lets this program open no more files",
+    "raise that limit to 1024 or more (ulimit -n; LimitNOFILE= of a service)",
+)
+THREADS = LimitReached(
+    "lets this program start no more threads",
+    "raise the limit on processes, or on memory (ulimit -u, ulimit -v; TasksMax= of a service)",
+)
 FULL = DiskFailure(
     "is full",
     "free some space where the environment's [folders] or the temporary files are (df -h, df -i)",
@@ -78,14 +102,23 @@ _FAILURES = {
 # Those of a network drive, of which a connection says the same: they count where a file is named.
 _OF_DRIVES = ("ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EREMOTEIO", "ESHUTDOWN")
 _FORBIDDING = ("EACCES", "EPERM")
+_LIMITS = {"EMFILE": FILES, "ENFILE": FILES, "ENOMEM": MEMORY}
+_NO_THREAD = "can't start new thread"  # what Python says of it
 KINDS = tuple(dict.fromkeys(_FAILURES.values()))
 
 
 def failure(error: BaseException) -> DiskFailure | None:
-    """What is wrong with a disk of this machine, where an error says that it is one."""
-    if not isinstance(error, OSError) or error.errno is None:
-        return None
-    name = errno.errorcode.get(error.errno, "")
+    """What is wrong with a disk of this machine, or which limit of it is reached, if an error says
+    that.
+    """
+    if isinstance(error, MemoryError):
+        return MEMORY
+    if type(error) is RuntimeError and error.args == (_NO_THREAD,):
+        return THREADS
+    # A library's own errors have the system's numbers, too.
+    name = errno.errorcode.get(getattr(error, "errno", None) or 0, "")
+    if name in _LIMITS or not isinstance(error, OSError):
+        return _LIMITS.get(name)
     return FAILED if name in _OF_DRIVES and error.filename else _FAILURES.get(name)
 
 

@@ -250,6 +250,7 @@ def _of_disks() -> str:
         for row in ((kind.what, kind.fix), (kind.servers_what, kind.servers_fix))
     ]
     rows.append((disks.FORBIDDEN.servers_what, disks.FORBIDDEN.servers_fix))
+    rows += [(limit.what, limit.fix) for limit in (disks.MEMORY, disks.FILES, disks.THREADS)]
     return _table("you see | what to do", sorted(rows))
 
 

@@ -70,7 +70,7 @@ def _told(shell: Any, error: BaseException) -> ReimportError | None:
     """The error in our four lines; None for one that is not ours to tell."""
     if isinstance(error, ReimportError):
         return _as_told(shell, error) if is_ours(error) else None
-    if isinstance(error, OSError) and (disk := disks.failure(error)):
+    if isinstance(error, Exception) and (disk := disks.failure(error)):
         return disk_failed(error, disk, _run(shell))
     if _is_the_runners():
         return None  # it has words of its own for a kernel that was interrupted
@@ -115,7 +115,7 @@ def interrupted(run: Run | None) -> ReimportError:
     )
 
 
-def disk_failed(error: OSError, disk: DiskFailure, run: Run | None) -> ReimportError:
+def disk_failed(error: Exception, disk: DiskFailure, run: Run | None) -> ReimportError:
     """What a disk has left that failed, by the journal of the run that the cell was at work on."""
     known = unforeseen(error)
     if run is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from openpyxl import Workbook
+from pyarrow.lib import ArrowMemoryError
 
 from nexus_reimport import disks
 from nexus_reimport.errors import OnlySealed, ReimportError, StorageError, TargetError, unforeseen
@@ -200,3 +201,51 @@ def test_a_worker_of_a_restore_that_was_killed_is_told_as_one(
     told = ended(known, tmp_path, f"echo '{words}' >&2; exit 1")
     assert told.what == "pg_dump lost one of its processes"
     assert "memory" in told.next
+
+
+def _of_a_library(number: int) -> Exception:
+    """An error with a number of the system's that is none of Python's own, such as ZeroMQ's."""
+    wrong = Exception("Ms Canary")
+    wrong.errno = number  # type: ignore[attr-defined]
+    return wrong
+
+
+LIMITS = {
+    "memory": (MemoryError("Ms Canary"), "gives this program no more memory", "ulimit -v"),
+    "memory of Arrow": (ArrowMemoryError("Ms Canary"), "gives this program no more memory", "free"),
+    "memory to fork": (error(errno.ENOMEM), "gives this program no more memory", "MemoryMax="),
+    "files": (error(errno.EMFILE), "lets this program open no more files", "ulimit -n"),
+    "files of all": (error(errno.ENFILE), "lets this program open no more files", "LimitNOFILE="),
+    "sockets": (_of_a_library(errno.EMFILE), "lets this program open no more files", "1024"),
+    "threads": (RuntimeError("can't start new thread"), "start no more threads", "ulimit -u"),
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_limit_of_the_system_is_told_as_one_with_what_to_raise(
+    known: Settings, limit: str
+) -> None:
+    """They were an unforeseen MemoryError, or OSError, to be reported."""
+    wrong, what, fix = LIMITS[limit]
+    run = create(known)
+
+    def work() -> Outcome:
+        committed(known)
+        raise wrong
+
+    facts = journal.failure(wrong)
+    run.journal(Event.FAILED, stage="plan", **facts)
+    ended = ending.of_new(known, work)
+    cell, told = str(kernel._told(Shell(), wrong)), unforeseen(wrong, "as it was")
+    for text in (str(told), f"{facts}", ended.error, notebook.last_error(run), cell):
+        assert what in text
+        assert "Canary" not in text
+    assert fix in told.next
+    assert fix in facts["next"]
+    assert (told.exit_code, facts["exit_code"], ended.exit_code) == (3, 3, 4)
+    assert "  state: the database is reimported, and not verified yet\n" in ended.error
+
+
+def test_an_error_with_any_other_number_or_words_is_no_limit() -> None:
+    for wrong in (_of_a_library(errno.ENOSPC), _of_a_library(0), RuntimeError("Ms Canary")):
+        assert disks.failure(wrong) is None
