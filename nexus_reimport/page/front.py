@@ -272,6 +272,7 @@ class Live:
     lines_of: str
 
 
+@record.listed_once()
 def live(desk: Desk) -> Live:
     """The live parts of the page as they are now."""
     settings = desk.settings
@@ -281,6 +282,7 @@ def live(desk: Desk) -> Live:
     return Live(settings, state, at_work, work.last_lines(of), of.id if of else "")
 
 
+@record.listed_once()
 def gather(desk: Desk, form: Form | None = None) -> Front:
     """Everything as it is now.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import iostream, web
 
-from nexus_reimport import show
+from nexus_reimport import record, show
 from nexus_reimport.page import front, history, log, work
 from nexus_reimport.page.handlers import PATH, Nothing, PageHandler
 from nexus_reimport.record import Run
@@ -49,6 +49,7 @@ class OneRun(PageHandler):
         if seen and run_id in seen.away:
             raise gone(settings.name, settings.records_folder / run_id)
 
+    @record.listed_once()
     def _page(self, run: Run) -> str:
         settings = self.desk.settings
         undone = history.taken_back(settings)

@@ -8,8 +8,9 @@ import platform
 import secrets
 import shutil
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,8 @@ from nexus_reimport.record.sealed import bag, chain, index, seal
 from nexus_reimport.record.verdict import UNFINISHED, Verdict
 from nexus_reimport.settings import Settings
 
+_AFRESH: dict[Path, list[Path]] = {}  # stays empty: each time that they are asked for
+_LISTED: ContextVar[dict[Path, list[Path]]] = ContextVar("listed", default=_AFRESH)
 _LINE = 1 << 20  # bytes: none of the first lines of a journal is longer
 _UNREADABLE = (  # of a line that is no line of a journal
     OSError,
@@ -237,9 +240,29 @@ def every(settings: Settings) -> list[Run]:
     be sealed is not the last run any more, once another one was. A rollback stands behind the run
     that it undoes.
     """
-    records = chain.records(settings.records_folder)
-    folders = sorted((f for f in records if (f / bag.PAYLOAD / JOURNAL).is_file()), key=_order)
+    place, known = settings.records_folder, _LISTED.get()
+    folders = known.get(place) or _in_order(place)
+    if known is not _AFRESH:
+        known[place] = folders
     return [run.of(settings, folder.name) for folder in folders]
+
+
+def _in_order(place: Path) -> list[Path]:
+    records = chain.records(place)
+    return sorted((f for f in records if (f / bag.PAYLOAD / JOURNAL).is_file()), key=_order)
+
+
+@contextmanager
+def listed_once() -> Iterator[None]:
+    """Within the block ``every`` gives the runs as it found them first.
+
+    For who only looks: there may be one for each night of years, and the place of each is read.
+    """
+    before = _LISTED.set({})
+    try:
+        yield
+    finally:
+        _LISTED.reset(before)
 
 
 def folders(settings: Settings) -> list[Path]:

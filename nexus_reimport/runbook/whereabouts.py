@@ -133,6 +133,7 @@ def _before_another(last: Run, verdict: Verdict, who: str) -> str:
     return f"it is approved: go on with 02_execute, or with {_approve(last, who)}; or begin again: "
 
 
+@record.listed_once()
 def of(settings: Settings) -> Whereabouts:
     """Where the environment stands now."""
     database, place = _of_database(settings), settings.records_folder
