@@ -92,9 +92,9 @@ def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, S
     """
     seen: set[str] = set()
     follow: dict[str, str] = {}
-    asked: list[dict[str, str]] = []
+    asked: set[tuple[tuple[str, str], ...]] = set()
     while True:
-        asked.append(follow)
+        asked.add(tuple(follow.items()))
         page = client.list_objects_v2(Bucket=place.bucket, Prefix=prefix, **follow)
         if not {"IsTruncated", "KeyCount", "Contents", "Name"} & page.keys():
             raise _no_listing(place)
@@ -109,7 +109,7 @@ def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, S
         if not token and not objects:
             raise _endless(place, "announces more, but gives neither a key nor a token for it")
         follow = {"ContinuationToken": token} if token else {"StartAfter": max(objects)}
-        if follow in asked:
+        if tuple(follow.items()) in asked:
             raise _endless(place, "gives the same continuation twice")
 
 

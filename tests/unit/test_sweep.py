@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import html
 import json
 import tracemalloc
@@ -499,3 +500,16 @@ def test_a_json_text_is_searched_whole_however_it_is_written(document):
     terms = Identifiers()
     personal.take(terms, {"card": [document]}, personal.Columns(), TODAY)
     assert list(Sweep(terms).text(b"a call to 0491 570 006 failed", "a.log"))
+
+
+def test_a_text_with_many_dates_is_divided_into_lines_once() -> None:
+    """It was for each of them: a list of ids that begin with a date took minutes for a megabyte."""
+    lines = 400
+    listed = "".join(f"patients,1984-03-07-{n:05},new\n" for n in range(lines)).encode()
+    profile = cProfile.Profile()
+    profile.enable()
+    hits = list(Sweep(of(birth="1984-03-07")).text(listed, "ledger.csv"))
+    profile.disable()
+    splits = [e.callcount for e in profile.getstats() if "'split' of 'bytes'" in str(e.code)]
+    assert len(hits) == lines
+    assert sum(splits) < 1.5 * lines  # each line into words, all of it into lines

@@ -353,6 +353,7 @@ class _Piece:
     text: bytes = b""  # unescaped
     parts: list[bytes] = field(default_factory=list)  # its words
     _words_before: list[int] = field(default_factory=list)  # how many words lines 1 to n hold
+    _lines: list[bytes] = field(default_factory=list)  # of ``text``, once one was asked for
 
     def __post_init__(self) -> None:
         self.text = words.unescaped(self.raw)
@@ -374,7 +375,7 @@ class _Piece:
     def line_of(self, word: int) -> int:
         """In which line of the text a word stands, from 1."""
         if not self._words_before:
-            counts = (len(words.folded(line).split()) for line in self.text.split(b"\n"))
+            counts = (len(words.folded(line).split()) for line in self._every_line())
             self._words_before = list(accumulate(counts))
         return bisect_right(self._words_before, word) + 1
 
@@ -384,4 +385,9 @@ class _Piece:
 
     def text_of_line(self, line: int) -> bytes:
         """One line, unescaped."""
-        return self.text.split(b"\n")[line - 1]
+        return self._every_line()[line - 1]
+
+    def _every_line(self) -> list[bytes]:
+        if not self._lines:
+            self._lines = self.text.split(b"\n")
+        return self._lines
