@@ -14,7 +14,7 @@ help:
 	@echo "make test-fast  what needs no server: about half of the suite, in a minute"
 	@echo "make crash      the crash matrix: every step times every fault, about 45 minutes"
 	@echo "make bench      measure against the same work by hand: SCALE=1,10; writes docs/performance.md"
-	@echo "make bench-guard  fail if a ratio to the work by hand has become much worse: two minutes"
+	@echo "make bench-guard  fail if a count, or a ratio to the work by hand, has become much worse: two minutes"
 	@echo "make lint       ruff, mypy, and that imports run one way"
 	@echo "make lab        JupyterLab on copies of the pages, with the sandbox running"
 	@echo "make notebooks  execute the runbook's notebooks on the sandbox and keep their outputs"

@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,17 +89,18 @@ class Clinic:
 
 
 @contextmanager
-def running(scale: float) -> Iterator[Clinic]:
+def running(scale: float, tuned: Mapping[str, str] | None = None) -> Iterator[Clinic]:
     """A clinic ``scale`` times as large as the real one; removed at the end with all its data.
 
-    PostgreSQL has its default settings and writes to the disk as in production.
+    PostgreSQL has its default settings, but for those ``tuned``, and writes to the disk as in
+    production.
     """
     signal.signal(signal.SIGTERM, _end)  # else nothing of it would be removed
     folder = Path(tempfile.mkdtemp(prefix="nexus-benchmark-"))
     before = os.environ.get(FOLDER_VARIABLE)
     try:
         with (
-            PostgresServer.start(folder / "postgres") as postgres,
+            PostgresServer.start(folder / "postgres", tuned=tuned) as postgres,
             S3Server.start(folder / "s3", [bucket(KIND)]) as s3,
             ExitStack() as at_the_end,
         ):

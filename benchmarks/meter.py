@@ -77,15 +77,30 @@ def cpu_of(pid: int) -> float:
     It is asked while writers wait: through psutil, which looks at every process of the machine,
     each answer took as long as a statement.
     """
-    total = 0.0
     with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
-        # After the name, which may hold blanks: state, …, utime, stime, cutime, cstime.
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        total = sum(map(int, fields[11:15])) / _TICKS
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            children = (thread / "children").read_text(encoding="ascii").split()
-            total += sum(cpu_of(int(child)) for child in children)
-    return total
+        own, ended = _ticks(Path(f"/proc/{pid}/stat"))
+        while True:
+            living = sum(map(cpu_of, _children(pid)))
+            before, (own, ended) = ended, _ticks(Path(f"/proc/{pid}/stat"))
+            # One that ended meanwhile would count twice, or not at all: a third of a second was
+            # lost of an execution whose session had just been closed.
+            if before == ended:
+                return living + (own + ended) / _TICKS
+    return 0.0
+
+
+def _ticks(stat: Path) -> tuple[int, int]:
+    """Of a process itself, and of those that it started and that have ended."""
+    # After the name, which may hold blanks: state, …, utime, stime, cutime, cstime.
+    fields = stat.read_text(encoding="ascii").rpartition(")")[2].split()
+    user, system, of_ended, system_of_ended = map(int, fields[11:15])
+    return user + system, of_ended + system_of_ended
+
+
+def _children(pid: int) -> list[int]:
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    listed = (thread / "children" for thread in threads)
+    return [int(child) for file in listed for child in file.read_text(encoding="ascii").split()]
 
 
 def own_cpu() -> float:

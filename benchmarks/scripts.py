@@ -152,14 +152,24 @@ class Script:
         )
         self.each(self.links, f"{_UPDATE} FROM {{aside}} AS w WHERE t.{{key}} = w.{{key}}")
 
-    def run(self, halves: Callable[[], Iterator[None]], name: str, end: str = "COMMIT") -> Cost:
-        """One transaction; its cost from the locks to ``end``, which is how long writers wait."""
+    def run(
+        self,
+        halves: Callable[[], Iterator[None]],
+        name: str,
+        end: str = "COMMIT",
+        at_locks: Callable[[], None] = lambda: None,
+    ) -> Cost:
+        """One transaction; its cost from the locks to ``end``, which is how long writers wait.
+
+        ``at_locks`` is called as soon as they are taken.
+        """
         cost, work = Cost(name), halves()
-        began = time.monotonic()
+        began, own, server = time.monotonic(), own_cpu(), cpu_of(self.server)
         self.connection.execute("BEGIN")
         next(work)
         names_ = sql.SQL(", ").join(table.place("public") for table in self.tables)
         self.connection.execute(sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(names_))
+        at_locks()
         locked, cpu = time.monotonic(), self._cpu()
         next(work, None)
         if end != "COMMIT":
@@ -168,7 +178,8 @@ class Script:
         self.connection.execute(end.encode())
         if end == "COMMIT":
             cost.wait, cost.wait_cpu = time.monotonic() - locked, self._cpu() - cpu
-        cost.seconds, cost.cpu = time.monotonic() - began, cost.wait_cpu
+        cost.seconds, cost.cpu = time.monotonic() - began, own_cpu() - own
+        cost.servers = {"PostgreSQL": cpu_of(self.server) - server}
         return cost
 
     def _links_aside(self) -> None:

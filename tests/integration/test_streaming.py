@@ -38,7 +38,7 @@ def _peak(times: int, folder: Path) -> tuple[int, int]:
     """The rows of notes, and the peak of planning in KiB, with as many times the notes."""
     quiet = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
     asked = subprocess.run(
-        [sys.executable, "-m", "support.many_notes", str(times), str(folder)],
+        [sys.executable, "-m", "benchmarks.many_notes", str(times), str(folder)],
         env={**os.environ, **quiet, "PYTHONPATH": str(CHECKOUT / "tests")},
         capture_output=True,
         text=True,

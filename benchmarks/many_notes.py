@@ -1,13 +1,13 @@
 """A plan for a clinic with as many times the notes, in a process of its own that tells its peak.
 
-python -m support.many_notes 20 FOLDER
+python -m benchmarks.many_notes 20 FOLDER
 """
 
 from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from nexus_reimport.runbook import book
 Vary = Callable[[str, int], str]
 
 
-def _times(source: Path, file: RowFile, folder: Path, times: int, vary: dict[str, Vary]) -> RowFile:
+def _times(
+    source: Path, file: RowFile, folder: Path, times: int, vary: Mapping[str, Vary]
+) -> RowFile:
     """``file`` as many times over, some columns of each copy varied."""
     places = {file.columns.index(column): by for column, by in vary.items()}
 
@@ -50,9 +52,11 @@ def _peak() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
-def main(times: int, folder: Path) -> None:
-    """Print the rows of the notes on both sides, and the peak in KiB."""
-    run = book.reopen("sandbox-dev")
+def planned(run: book.Runbook, times: int, folder: Path) -> int:
+    """Make the plan of a run with as many times the notes, in ``folder``; the rows of both sides.
+
+    The run needs all that a plan is made of.
+    """
     given = run.intake()
     folder.mkdir()
     for path in given.folder.glob("*.parquet"):
@@ -68,9 +72,9 @@ def main(times: int, folder: Path) -> None:
         snapshot=replace(given.snapshot, extracts=extracts),
         survey=replace(given.survey, rows={**given.survey.rows, "notes": rows}),
     )
-    made = plan.make(intake, run.settings, as_of=given.survey.taken_at)
-    print(texts.rows + made.entities["notes"].rows_before, _peak())
+    new_plan = plan.make(intake, run.settings, as_of=given.survey.taken_at)
+    return texts.rows + new_plan.entities["notes"].rows_before
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    print(planned(book.reopen("sandbox-dev"), int(sys.argv[1]), Path(sys.argv[2])), _peak())
