@@ -56,6 +56,11 @@ class Extract:
     versions: RowFile | None = None  # of its records, in the order of keys; fewer where not known
 
 
+def row_file(source: str) -> str:
+    """The name of the row file of a source: no other private file has it, whatever its name is."""
+    return f"read_{source}.parquet"
+
+
 @dataclass(frozen=True, slots=True)
 class Drift:
     """What was done in FileMaker after it was read, and what time has done to the plan."""

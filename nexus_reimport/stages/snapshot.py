@@ -18,6 +18,7 @@ from nexus_reimport.filemaker.keys import Keys
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.mapping import FieldMapping, SourceField, SourceTable
 from nexus_reimport.model import KEY, VERSION, ChannelUse, Cleaned, Extract, FieldFound, Snapshot
+from nexus_reimport.model.snapshot import row_file
 from nexus_reimport.settings import Channel
 from nexus_reimport.text import JOINT, clean, find, is_clean
 
@@ -126,7 +127,7 @@ def _with_iso_dates(extract: Extract, task: _Task, folder: Path) -> Extract:
     """``extract`` with an older server's dates in ISO form, as every channel gives them."""
     real = task.real
     stamped = [real.get(name) in task.sent.fields for name in extract.file.columns]
-    path = folder / f"{task.name}_iso.parquet"
+    path = folder / f"iso_{task.name}.parquet"
     rows = rowfile.read(folder, extract.file)
     file = rowfile.write(
         path,
@@ -329,8 +330,8 @@ def _extract(
     rows = repaired = 0
     newest = ""
     with (
-        rowfile.writer(folder / f"{task.name}.parquet", (KEY, *real)) as out,
-        rowfile.writer(folder / f"{task.name}_versions.parquet", (VERSION,)) as versions,
+        rowfile.writer(folder / row_file(task.name), (KEY, *real)) as out,
+        rowfile.writer(folder / f"versions_{task.name}.parquet", (VERSION,)) as versions,
     ):
         for part in source.records(wanted, page=page):
             # FileMaker could not compute these values (a bare `?`): the manifest tells how many.

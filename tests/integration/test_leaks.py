@@ -107,9 +107,9 @@ def test_a_record_with_an_identifier_in_it_is_not_sealed(
 
 def of_today(book: runbook.Runbook) -> dict[Kind, list[str]]:
     """One value of each kind, as FileMaker and the environment have them."""
-    contacts = read_table(book.folder / "contacts.parquet").to_pydict()
-    details = read_table(book.folder / "contact_details.parquet").to_pydict()
-    notes = read_table(book.folder / "notes.parquet").to_pydict()
+    contacts = read_table(book.folder / "read_contacts.parquet").to_pydict()
+    details = read_table(book.folder / "read_contact_details.parquet").to_pydict()
+    notes = read_table(book.folder / "read_notes.parquet").to_pydict()
     values = [v or "" for v in details["ph"]]
     note = next(n for n in notes["Note"] if n and len(n.split()) > 8)
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,9 @@ from nexus_reimport.errors import StopError
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.model import Account, Outcome, Plan
+from nexus_reimport.record import Verdict
 from support.clinic import Clinic, Executed
+from support.second_clinic import Second
 from support.values import lines
 
 Rows = list[tuple[str | None, ...]]
@@ -212,3 +215,21 @@ def test_the_plan_of_the_same_data_has_the_same_accounts(executed_once: Executed
     assert sum(a.records for a in plan.accounts) == sum(
         e.rows for e in executed_once.before.snapshot.extracts.values()
     )
+
+
+def test_a_source_may_be_called_as_a_list_of_the_plan(second: Second) -> None:
+    """Its row file had that name, too, and the plan wrote the list over it."""
+    path = second.folder / "second_installation.toml"
+    names = {"people": "runs", "visits": "ledger", "scans": "misfits", "cares": "cleaned"}
+    text = path.read_text()
+    for old, new in names.items():
+        text = text.replace(f"[sources.{old}", f"[sources.{new}")
+        text = text.replace(f'source = "{old}"', f'source = "{new}"')
+        text = text.replace(f'to = "{old}"', f'to = "{new}"')
+    path.write_text(text)
+    environment = second.folder / "second.toml"
+    given = environment.read_text()
+    for old, new in names.items():
+        given = re.sub(rf"^{old} = ", f"{new} = ", given, flags=re.MULTILINE)
+    environment.write_text(given)
+    assert second.whole().run.verdict() is Verdict.COMPLETE

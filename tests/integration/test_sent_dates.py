@@ -94,7 +94,7 @@ def test_a_clinic_on_an_older_server_is_read_as_on_a_newer_one_and_the_page_says
     assert [use.dates for use in older.channels] == ["m/d/y"]
     assert "the server sends dates as m/d/y" in repr(show.snapshot(older))
     assert "sends dates as" not in repr(show.snapshot(newer))
-    assert not list(book.folder.glob("events.parquet")), "what was sent in US form is not kept"
+    assert not list(book.folder.glob("read_events.parquet")), "what was sent in US form is not kept"
     book.census()
     book.survey_and_backup()
     book.plan()

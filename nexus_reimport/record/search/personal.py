@@ -20,6 +20,7 @@ from typing import Any
 from nexus_reimport.files import rowfile
 from nexus_reimport.mapping import ColumnSpec, FieldMapping
 from nexus_reimport.model import KEY, Backup, Snapshot, Survey
+from nexus_reimport.model.snapshot import row_file
 from nexus_reimport.record.run import Run, of
 from nexus_reimport.record.sealed.chain import records
 from nexus_reimport.record.search import identifiers
@@ -183,7 +184,7 @@ def _tables(mapping: FieldMapping, run: Run) -> Iterator[_Table]:
     snapshot, seen = run.loaded(Snapshot), run.loaded(Survey)
     extracts = snapshot.extracts if snapshot else {}
     for source in mapping.sources:
-        name = extracts[source].file.name if source in extracts else f"{source}.parquet"
+        name = extracts[source].file.name if source in extracts else row_file(source)
         if source in extracts or (run.private / name).is_file():  # one that was cut short, maybe
             yield name, of_source(mapping, source), partial(_read, run.private / name)
     if seen is None:
