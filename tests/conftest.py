@@ -33,6 +33,7 @@ from support.clinic import (
     ROOM,
     SCALE,
     SECRETS,
+    TUNED,
     Administrator,
     Clinic,
     Clinics,
@@ -93,8 +94,7 @@ def pytest_configure() -> None:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A PostgreSQL of this session's own."""
     folder = tmp_path_factory.mktemp("pg") / "server"
-    tuned = {"max_prepared_transactions": "4"}  # by default there are none
-    with PostgresServer.start(folder, durable=False, tuned=tuned) as server:
+    with PostgresServer.start(folder, durable=False, tuned=TUNED) as server:
         server.create_role(OWNER)
         server.create_role(ROLE)
         yield server

@@ -91,8 +91,12 @@ def _wait_for_another(browser: webdriver.Chrome, old: WebElement, what: str) -> 
 
 
 def text_of(browser: webdriver.Chrome, place: str) -> str:
-    """What a part of the page says, in one line."""
-    text: str = browser.execute_script(TEXT, place)
+    """What a part of the page says, in one line; while it is replaced, as soon as it is there."""
+
+    def shown() -> tuple[str]:
+        return (str(browser.execute_script(TEXT, place)),)
+
+    (text,) = until_given(browser, shown, f"there is no {place}", 10)
     return " ".join(text.split())
 
 

@@ -36,6 +36,7 @@ IN_MEMORY, ROOM = Path("/dev/shm"), 3 << 30  # noqa: S108 - bytes
 
 
 SCALE = 0.03
+TUNED = {"max_prepared_transactions": "4"}  # by default a server takes none
 
 
 OWNER, ROLE = "nexus", "nexus_reimport"  # whose tables they are; who runs the reimport

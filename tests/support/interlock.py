@@ -14,7 +14,7 @@ from nexus_sandbox import process
 from nexus_sandbox.postgres import home
 from nexus_sandbox.postgres.access import Postgres
 from nexus_sandbox.postgres.server import PostgresServer
-from support.clinic import PASSWORD, ROLE, Clinic
+from support.clinic import PASSWORD, ROLE, TUNED, Clinic
 
 DEV, PROD = "sandbox-dev", "sandbox-prod"
 
@@ -97,7 +97,7 @@ def replica(clinic: Clinic, tmp_path: Path) -> Iterator[PostgresServer]:
         os.chown(draft / "standby.signal", user, user)
     draft.rename(access.data)
     access.remember(folder)
-    with PostgresServer.start(folder, durable=False) as server:
+    with PostgresServer.start(folder, durable=False, tuned=TUNED) as server:
         yield server
         server.remove()
 
