@@ -41,6 +41,7 @@ class Status:
     no_seal: str = ""  # a sealed run whose seal the database lacks
 
 
+@record.listed_once()
 def read(settings: Settings) -> Status:
     """The state of this moment; read only, and given up where another session waits for us.
 
@@ -60,7 +61,7 @@ def read(settings: Settings) -> Status:
             patients=next(kind.rows for kind in row_counts.entities if kind.entity == people),
             away=anchor.away_from(connection, settings),
             forgotten=anchor.forgotten_by(connection, settings),
-            no_seal=next((run.id for run in anchor.lacking(connection, settings)), ""),
+            no_seal=anchor.no_seal_in(connection, settings),
         )
 
 

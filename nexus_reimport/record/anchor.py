@@ -162,6 +162,11 @@ def forgotten_by(connection: Connection, settings: Settings) -> Forgotten | None
     return Forgotten(latest.id, next((one for one in both if sealed_as in one.runs), None))
 
 
+def no_seal_in(connection: Connection, settings: Settings) -> str:
+    """The latest sealed run of which this database has no seal; "" if it has all."""
+    return next((run.id for run in lacking(connection, settings)), "")
+
+
 def write_late(settings: Settings, new_run: Run) -> None:
     """Seals that a kill, or a server that was away, kept from the database.
 

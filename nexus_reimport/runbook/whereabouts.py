@@ -202,7 +202,7 @@ def _of_database(settings: Settings) -> _Database:
             is_adopted = True
             return _Database(
                 away=len(anchor.away_from(connection, settings)),
-                no_seal=next((run.id for run in anchor.lacking(connection, settings)), ""),
+                no_seal=anchor.no_seal_in(connection, settings),
                 forgotten=anchor.forgotten_by(connection, settings),
             )
     except ReimportError as error:

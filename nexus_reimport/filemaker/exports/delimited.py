@@ -107,12 +107,8 @@ class Delimited:
             number = records.line_num + 1
 
     def _values(self, text: str) -> list[str]:
-        if not self._quotes:
-            return _of_tabs(text)
-        try:
-            return _with_line_ends(next(_reader([text], self._separator)))
-        except (csv.Error, StopIteration):
-            return []
+        values = _split(text, self._separator)
+        return _with_line_ends(values) if self._quotes else values
 
 
 class DelimitedRows:
