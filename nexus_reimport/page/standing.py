@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from nexus_reimport import wording
-from nexus_reimport.events import Event
 from nexus_reimport.model import Approval
 from nexus_reimport.page import history, words
 from nexus_reimport.page.outcome import Outcome
@@ -53,6 +52,6 @@ def of_outcome(outcome: Outcome | None, zone: ZoneInfo) -> Standing:
         facts.append(words.moment(entries[-1].at, zone))
     if approval:
         facts.append(f"approved by {approval.by}")
-    elif opened := next(iter(journal.only(entries, Event.OPENED)), None):
+    elif opened := journal.opened(entries):
         facts.append(f"begun by {opened.text('name') or opened.text('who')}")
     return Standing(f"{outcome.headline} ({', '.join(facts)})", outcome.tone)

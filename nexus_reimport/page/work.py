@@ -12,7 +12,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.page import commands, log
 from nexus_reimport.page.commands import Command
 from nexus_reimport.page.log import Line, Progress, Stage
-from nexus_reimport.record import Run, Verdict, lock, moment
+from nexus_reimport.record import Run, Verdict, journal, lock, moment
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.moment import Moment
 from nexus_reimport.settings import Settings
@@ -193,7 +193,7 @@ def _started(command: Command | None, entries: Sequence[Entry]) -> str:
     """By whom: by name where it is known, else by account; where nobody is known, from where."""
     if command:
         return f"by {command.by}" if command.by else "on this page"
-    opened = next((e for e in entries if e.event is Event.OPENED), None)
+    opened = journal.opened(entries)
     by = opened.text("name") or opened.text("who") if opened else ""
     return f"by {by}" if by else "elsewhere"
 

@@ -335,6 +335,11 @@ def only(entries: Sequence[Entry], *events: Event) -> list[Entry]:
     return [entry for entry in entries if entry.event in events]
 
 
+def opened(entries: Sequence[Entry]) -> Entry | None:
+    """The line that says that the run was opened, and by whom; None where it is lost."""
+    return next(iter(only(entries, Event.OPENED)), None)
+
+
 def kind(entries: Sequence[Entry]) -> str:
     """What the run is for: reimport, relink or rollback."""
     return _first(entries, "kind", Event.OPENED) or "reimport"
@@ -353,8 +358,8 @@ def _first(entries: Sequence[Entry], fact: str, event: Event) -> str:
 
 def closed(entries: Sequence[Entry]) -> str:
     """Which open runs were sealed when this one began, and what each was; "" where none was."""
-    opened = next(iter(only(entries, Event.OPENED)), None)
-    pairs = opened.line.get("closed") if opened else None
+    first = opened(entries)
+    pairs = first.line.get("closed") if first else None
     return " ".join(
         f"Run {pair[0]}, which was {pair[1]}, was closed when this one began"
         f"{'; its approval can no longer be given' if pair[1] == 'WAITING' else ''}."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from nexus_reimport import record, saboteur, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, ReimportError, StopError
-from nexus_reimport.events import Event
 from nexus_reimport.model import (
     Gate,
     Proposal,
@@ -78,7 +77,7 @@ class Gated(Steps):
         Raises:
             RecordError: its journal has lost its beginning, which says so. Nothing was written.
         """
-        opened = next(iter(journal.only(self.run.events(), Event.OPENED)), None)
+        opened = journal.opened(self.run.events())
         if opened is None:
             raise RecordError(
                 f"the journal of run {self.run.id} does not say who began it",

@@ -102,7 +102,7 @@ def _file(crate: Any, payload: Path, name: str) -> Any:
 
 def _inputs(crate: Any, payload: Path) -> list[Any]:
     """The digests of what the run was given, as far as it came."""
-    opened = next(iter(journal.only(journal.read(payload), Event.OPENED)), None)
+    opened = journal.opened(journal.read(payload))
     digests = {"environment file": opened.text("environment_file") if opened else ""}
     plan, proposal = front.value(Plan, payload), front.value(Proposal, payload)
     if proposal:

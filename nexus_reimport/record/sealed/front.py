@@ -59,7 +59,7 @@ def read(folder: Path) -> Front:
     # What was changed since says nothing: a list that is made again must not repeat it.
     is_changed = bool(bag.changed(folder, (bag.INFO, f"{bag.PAYLOAD}/{journal.JOURNAL}")))
     entries = [] if is_changed else _entries(payload)
-    opened = next(iter(journal.only(entries, Event.OPENED)), None)
+    opened = journal.opened(entries)
     done = done_of(payload)
     is_cut = verdict.is_cut(entries, is_sealed=bag.is_sealed(folder))
     is_complete = verdict.judge(entries, is_cut=is_cut) is Verdict.COMPLETE
