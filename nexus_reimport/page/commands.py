@@ -19,7 +19,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from nexus_reimport import disks, environ
 from nexus_reimport.errors import (
@@ -33,6 +32,7 @@ from nexus_reimport.errors import (
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import Run, journal, lock, runs
+from nexus_reimport.record.values import read_object
 from nexus_reimport.settings import Settings
 
 FOLDER = "page"  # in the environment's private folder
@@ -117,9 +117,7 @@ def _folder(settings: Settings) -> Path:
 
 
 def _read(log: Path) -> Command:
-    fields: dict[str, Any] = {}
-    with suppress(OSError, ValueError):
-        fields = json.loads(log.with_suffix(".json").read_text(encoding="utf-8"))
+    fields = read_object(log.with_suffix(".json"))
     at = fields.get("at") or datetime.fromtimestamp(log.stat().st_mtime, UTC).isoformat()
     return Command(
         log=log,

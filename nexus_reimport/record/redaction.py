@@ -106,10 +106,7 @@ def _read(path: Path) -> Any:
 
 def values_redacted(run: Run) -> bool:
     """Whether a value of the run is not what its stage gave any more."""
-    places = (
-        place for e in journal.only(run.events(), Event.REDACTED) for place in e.line["places"]
-    )
-    return any(str(file).endswith(VALUE) for file, *_ in places)
+    return any(file.endswith(VALUE) for file in journal.redacted(run.events()))
 
 
 def _is_page(run: Run, file: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -98,9 +97,7 @@ class Run:
 
     def _noted_undoes(self) -> str:
         """The run that this one takes back, as it was noted beside its journal."""
-        with suppress(OSError, ValueError, AttributeError, RecursionError):
-            return str(json.loads((self.folder / bag.ENVIRONMENT).read_bytes()).get("undoes", ""))
-        return ""
+        return str(values.read_object(self.folder / bag.ENVIRONMENT).get("undoes", ""))
 
     def _kind_by_values(self, entries: Sequence[Entry]) -> str:
         """What the run is for, by what its stages have left: its journal's beginning is lost."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from nexus_reimport.model import (
     Applied,
@@ -96,3 +99,12 @@ def file_name(kind: type, name: str = "") -> str:
     if chosen not in known:
         raise LookupError(f"{kind.__name__} is kept as {' or '.join(known) or 'nothing'}")
     return f"{chosen}.json"
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file, as it stands there; empty where none can be read."""
+    try:
+        value = json.loads(path.read_bytes()) if path.is_file() else {}  # a pipe would never end
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -6,13 +6,11 @@ cannot be read any more, has no line. Numbers are what was counted; what was onl
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from nexus_reimport import naming, wording
 from nexus_reimport.model import (
@@ -33,7 +31,7 @@ from nexus_reimport.model import (
     Undone,
 )
 from nexus_reimport.model.approval import short
-from nexus_reimport.record import headline, journal, verdict
+from nexus_reimport.record import headline, journal, values, verdict
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.notebooks import attention
 from nexus_reimport.record.sealed import bag, front
@@ -148,7 +146,7 @@ class _Record:
         self.verdict = verdict.judge(self.entries)
         self.is_committed = verdict.is_committed(self.entries)
         self.is_rollback = journal.kind(self.entries) == "rollback"
-        self.settings = _settings(folder)
+        self.settings = values.read_object(folder / bag.ENVIRONMENT)
         self.plan = front.value(Plan, folder)
         self.rehearsal = front.value(Rehearsal, folder)
         self.outlook = front.value(Outlook, folder)
@@ -175,14 +173,6 @@ class _Record:
     def failure(self) -> Entry | None:
         """What stopped the run, unless it was made good since."""
         return journal.last_failure(self.entries)
-
-
-def _settings(folder: Path) -> Mapping[str, Any]:
-    try:
-        read = json.loads((folder / bag.ENVIRONMENT).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return read if isinstance(read, dict) else {}
 
 
 # ---------------------------------------------------------------- the headline

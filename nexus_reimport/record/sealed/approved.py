@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from nexus_reimport import model
-from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import journal
 from nexus_reimport.record.journal import Entry
+from nexus_reimport.record.values import read_object
 
 _APPROVAL, _OF_ROLLBACK = "approval.json", "rollback_proposal.json"
 
@@ -34,13 +34,13 @@ def problems(payload: Path, entries: Sequence[Entry]) -> Iterator[str]:
         return
     name = _OF_ROLLBACK if (payload / _OF_ROLLBACK).is_file() else "proposal.json"
     # A journal that has lost its beginning says nothing of it, and that is told already.
-    if journal.only(entries, Event.OPENED) and not journal.is_approved(entries):
+    if journal.opened(entries) and not journal.is_approved(entries):
         yield f"{_APPROVAL}: the journal does not say that what was proposed last was approved"
     if name in redacted:
         return
-    proposal = _read(payload / name)
+    proposal = read_object(payload / name)
     digest = _of_content(proposal)
-    if not digest or digest != _read(payload / _APPROVAL).get("digest"):
+    if not digest or digest != read_object(payload / _APPROVAL).get("digest"):
         yield f"{name}: it is not what was approved"
         return
     if name == _OF_ROLLBACK:
@@ -50,7 +50,7 @@ def problems(payload: Path, entries: Sequence[Entry]) -> Iterator[str]:
         ("snapshot.json", "snapshot", _of_extracts),
         ("survey.json", "schema", _of_schema),
     ):
-        if file not in redacted and digest_of(_read(payload / file)) != proposal.get(member):
+        if file not in redacted and digest_of(read_object(payload / file)) != proposal.get(member):
             yield f"{file}: its {member} is not the one that was approved"
 
 
@@ -61,14 +61,6 @@ def _not_as_kept(payload: Path, entries: Sequence[Entry]) -> Iterator[str]:
         path = payload / name
         if path.parent == payload and path.is_file() and private.sha256_of(path) != digest:
             yield f"{name}: it is not what its stage has written"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_bytes()) if path.is_file() else {}  # a pipe would never end
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _of_content(value: dict[str, Any]) -> str:

@@ -6,9 +6,7 @@ problem of that record.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -90,7 +88,7 @@ class Checked:
 
 def of_record(folder: Path, environment: str = "", signers: Path | None = None) -> Checked:
     """The record in ``folder``, by itself; ``signers``: the file of those who may sign records."""
-    info = _safely(lambda: bag.info(folder))
+    info = bag.info(folder)
     named = Checked(
         environment or info.get("Environment", folder.parent.name), folder.name, "", DAMAGED
     )
@@ -213,8 +211,8 @@ def _of_names(
     folder: Path, environment: str, info: Mapping[str, str], entries: Sequence[journal.Entry]
 ) -> Iterator[str]:
     """Whether all that names the run, and its environment, names the same."""
-    opened = next(iter(journal.only(entries, Event.OPENED)), None)
-    verdict_file = _read_json(folder / bag.PAYLOAD / verdict.FILE)
+    opened = journal.opened(entries)
+    verdict_file = values.read_object(folder / bag.PAYLOAD / verdict.FILE)
     if not chain.number(folder):
         yield f"{bag.INFO}: it has no number"
     runs = {
@@ -253,7 +251,7 @@ def _of_verdict(
         yield from _of_seal(journal.only(read.entries, Event.SEALED), judged)
     for place, text in (
         (bag.INFO, info.get("Verdict")),
-        (verdict.FILE, _read_json(payload / verdict.FILE).get("verdict")),
+        (verdict.FILE, values.read_object(payload / verdict.FILE).get("verdict")),
     ):
         if text != judged:
             yield f"{place}: the verdict is {text or 'missing'}, by the journal it is {judged}"
@@ -282,17 +280,6 @@ def _missing(payload: Path, entries: Sequence[journal.Entry]) -> Iterator[str]:
     for name in sorted(expected):
         if not (payload / name).is_file():
             yield f"{bag.PAYLOAD}/{name}: missing, and a run like this must have it"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    read = _safely(lambda: json.loads(path.read_bytes())) if path.is_file() else {}
-    return read if isinstance(read, dict) else {}
-
-
-def _safely(read: Callable[[], Any]) -> Any:
-    with suppress(OSError, ValueError, RecursionError):
-        return read()
-    return {}
 
 
 # ---------------------------------------------------------------- all of an environment
