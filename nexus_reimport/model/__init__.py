@@ -24,7 +24,7 @@ from nexus_reimport.model.plan import (
 )
 from nexus_reimport.model.rehearsal import Ground, Rehearsal
 from nexus_reimport.model.rollback import NewerDecision, RollbackPreview, RollbackProposal, Undone
-from nexus_reimport.model.saving import digest, load, save
+from nexus_reimport.model.saving import digest, is_unedited, load, save
 from nexus_reimport.model.self_test import SelfTest, Trial
 from nexus_reimport.model.sign_off import LineState, SheetLine, Signature, SignOff
 from nexus_reimport.model.snapshot import (
@@ -92,6 +92,7 @@ __all__ = [
     "UnmatchedRows",
     "after_commit",
     "digest",
+    "is_unedited",
     "load",
     "run_row",
     "save",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,3 +47,8 @@ def digest(value: Any) -> str:
     """SHA-256 of ``value`` as JSON with sorted keys."""
     plain = adapter(type(value)).dump_python(value, mode="json")
     return private.sha256(json.dumps(plain, sort_keys=True).encode())
+
+
+def is_unedited(value: Any) -> bool:
+    """Whether a value that holds its own digest is what that was made of."""
+    return bool(digest(replace(value, digest="")) == value.digest)

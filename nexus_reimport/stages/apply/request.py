@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nexus_reimport.checks.inside import Inside
 from nexus_reimport.intake import Intake
-from nexus_reimport.model import Approval, Plan, Proposal, Report, digest
+from nexus_reimport.model import Approval, Plan, Proposal, Report, is_unedited
 from nexus_reimport.nexus.connection.scratch import Scratch
 from nexus_reimport.nexus.structure import schema
 from nexus_reimport.settings import Write
@@ -45,6 +45,6 @@ class ApplyRequest:
             and self.proposal.plan == self.plan.digest
             and self.proposal.write is self.write
             and self.proposal.schema == schema.digest(self.intake.survey.schema)
-            and digest(replace(self.proposal, digest="")) == self.proposal.digest
-            and digest(replace(self.plan, digest="")) == self.plan.digest
+            and is_unedited(self.proposal)
+            and is_unedited(self.plan)
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nexus_reimport.checks.rollback import Undoing
-from nexus_reimport.model import Approval, NewerDecision, Report, RollbackProposal, digest
+from nexus_reimport.model import Approval, NewerDecision, Report, RollbackProposal, is_unedited
 from nexus_reimport.nexus.connection.scratch import Scratch
 
 STEPS = 10  # as timed, COMMIT included
@@ -33,7 +33,7 @@ class RollbackRequest:
             self.proposal is not None
             and self.approval is not None
             and self.approval.digest == self.proposal.digest
-            and digest(replace(self.proposal, digest="")) == self.proposal.digest
+            and is_unedited(self.proposal)
             and self.proposal.environment == self.environment
             and (self.proposal.undoes, self.proposal.newer) == (self.undoes, self.newer)
         )
