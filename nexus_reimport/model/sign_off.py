@@ -48,6 +48,10 @@ class SheetLine:
     signed: Signature | None = None
     for_a_person: bool = False
 
+    def command(self, environment: str) -> str:
+        """What a person types to sign it."""
+        return f'nexus-reimport sign {environment} {self.id} --who "…" --text "…"'
+
 
 @dataclass(frozen=True, slots=True)
 class SignOff:

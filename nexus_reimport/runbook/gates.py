@@ -20,9 +20,14 @@ from nexus_reimport.nexus.structure import schema
 from nexus_reimport.record import Run, anchor, journal, signatures
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.runbook.steps import Steps
-from nexus_reimport.settings import EnvironmentKind
+from nexus_reimport.settings import EnvironmentKind, Settings
 from nexus_reimport.stages import approval, sign_off
 from nexus_reimport.stages.approval import Preparer
+
+
+def sheet_without_run(settings: Settings) -> SignOff:
+    """The sign-off as it stands where no run has proven anything."""
+    return sign_off.sheet(settings, None, signatures.standing(settings))
 
 
 class Gated(Steps):

@@ -20,9 +20,10 @@ from nexus_reimport.record import Run, Verdict, anchor, lock, runs, signatures
 from nexus_reimport.record.anchor import Forgotten
 from nexus_reimport.record.sealed import archive, register
 from nexus_reimport.runbook import book, lost, restored
+from nexus_reimport.runbook.gates import sheet_without_run
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.settings import Settings
-from nexus_reimport.stages import approval, sign_off
+from nexus_reimport.stages import approval
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def of(settings: Settings) -> Whereabouts:
         undecided=tuple(_undecided(last)),
         dev=dev,
         needs_dev=bool(settings.dev_environment),
-        sheet=reopened.sheet() if reopened else _sheet(settings),
+        sheet=reopened.sheet() if reopened else sheet_without_run(settings),
         window=settings.window.spelled(settings.zone) if settings.window else "",
         is_open=settings.window is None or settings.window.is_open(now, settings.zone),
         refusals=reopened.refusals() if reopened else (),
@@ -229,7 +230,3 @@ def _dev(settings: Settings) -> tuple[str, bool]:
         return "", False
     last = last_complete(dev, {Scope.REIMPORT})
     return (last.id, last.id in record.taken_back(record.every(dev))) if last else ("", False)
-
-
-def _sheet(settings: Settings) -> SignOff:
-    return sign_off.sheet(settings, None, signatures.standing(settings))

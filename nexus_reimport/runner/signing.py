@@ -7,6 +7,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import Proposal, SignOff
 from nexus_reimport.record import signatures
+from nexus_reimport.runbook.gates import sheet_without_run
 from nexus_reimport.stages import sign_off
 
 
@@ -20,7 +21,7 @@ def sheet(environment: str) -> SignOff:
     waiting = [run for run in record.open_runs(settings) if run.has(Proposal)]
     if waiting:
         return runbook.reopen(settings.name, waiting[-1].id).sheet()
-    return sign_off.sheet(settings, None, signatures.standing(settings))
+    return sheet_without_run(settings)
 
 
 def readable_sheet(environment: str) -> SignOff:
@@ -28,8 +29,7 @@ def readable_sheet(environment: str) -> SignOff:
     try:
         return sheet(environment)
     except ReimportError:  # whoever opens or executes that run is told why
-        settings = environments.load(environment)
-        return sign_off.sheet(settings, None, signatures.standing(settings))
+        return sheet_without_run(environments.load(environment))
 
 
 def spent_by(environment: str) -> str:

@@ -26,16 +26,12 @@ _HOW = "To sign a line, with your name and in your words:"
 _FIRST = "A dry run tries to prove the other open lines, or says why it cannot:"
 
 
-def sign_off(value: SignOff, environment: str, spent_by: str = "") -> Page:
-    """The seven lines: proven or signed, by whom and when; and how to sign those that are open.
-
-    ``spent_by`` names the run that relied on the signatures before these, if there is one.
-    """
+def sign_off(value: SignOff, environment: str) -> Page:
+    """The seven lines: proven or signed, by whom and when; and how to sign those that are open."""
     return Page(
         "Sign-off before production",
         (
             TextLine(_summary(value), Tone.BAD if value.open else Tone.PLAIN),
-            *([TextLine(before(spent_by))] if spent_by and value.open else []),
             _lines(value) if value.asked else folded(_lines(value), summary="The seven lines"),
             *map(TextLine, _next(value, environment)),
         ),
@@ -43,7 +39,10 @@ def sign_off(value: SignOff, environment: str, spent_by: str = "") -> Page:
 
 
 def sheet_text(value: SignOff, environment: str, spent_by: str = "") -> str:
-    """The same for a terminal: line by line, and under each what proves it or who has signed."""
+    """The same for a terminal: line by line, and under each what proves it or who has signed.
+
+    ``spent_by`` names the run that relied on the signatures before these, if there is one.
+    """
     texts = [_summary(value)]
     if spent_by and value.open:
         texts.append(before(spent_by))
@@ -58,10 +57,7 @@ def sheet_text(value: SignOff, environment: str, spent_by: str = "") -> str:
 
 def _next(value: SignOff, environment: str) -> list[str]:
     """What closes the lines that are open: a signature, or a dry run."""
-    by_a_person = [line for line in value.open if line.for_a_person]
-    signed = [
-        f'nexus-reimport sign {environment} {line.id} --who "…" --text "…"' for line in by_a_person
-    ]
+    signed = [line.command(environment) for line in value.open if line.for_a_person]
     run = [_FIRST, f"nexus-reimport run {environment}"] if len(value.open) > len(signed) else []
     return [*([_HOW] if signed else []), *signed, *run]
 

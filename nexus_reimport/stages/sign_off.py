@@ -87,9 +87,8 @@ def gates(settings: Settings, sheet: SignOff) -> Iterable[Gate]:
 
 def _refusal(settings: Settings, line: SheetLine) -> Refusal:
     why = f": {line.text}" if line.text else " is not signed"
-    command = f'nexus-reimport sign {settings.name} {line.id} --who "…" --text "…"'
     again = f"correct that, then run 01_preflight again (nexus-reimport run {settings.name})"
-    following = command if line.for_a_person else again
+    following = line.command(settings.name) if line.for_a_person else again
     return Refusal(f"sign-off, {line.id} ({line.claim}){why}", following)
 
 

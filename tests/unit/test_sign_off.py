@@ -193,7 +193,7 @@ def test_after_a_run_the_open_lines_are_said_to_be_those_of_the_next(prod: Setti
     run.journal(Event.COMMITTED)
     said = f"These lines are for the next run; those of run {run.id} are in its record."
     sheet = runner.sheet(prod.name)
-    assert said in repr(show.sign_off(sheet, prod.name, runner.spent_by(prod.name)))
+    assert said in show.sheet_text(sheet, prod.name, runner.spent_by(prod.name))
     assert said in show.whereabouts(whereabouts.of(prod))
 
 
