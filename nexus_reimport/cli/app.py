@@ -161,19 +161,7 @@ def run_sequence(
 
     Without an approval the run stops after the preflight (exit code 6). --approve continues it.
     """
-    from nexus_reimport import forked
-
-    forked.ready()  # it loads beside us
-    from nexus_reimport import runner
-
-    outcomes = runner.run(
-        environments,
-        approve=runner.GivenApproval(approve, who, reason),
-        approve_rehearsed=approve_rehearsed,
-        ask=_ask if sys.stdin.isatty() and not as_json else None,
-        progress=progress,
-    )
-    give_outcomes(outcomes, as_json=as_json)
+    _run(environments, (approve, who, reason), rehearsed=approve_rehearsed, as_json=as_json)
 
 
 @app.command()
@@ -186,16 +174,29 @@ def relink(
     as_json: AsJson = False,
 ) -> None:
     """Fix the links of documents and images, and change nothing else; same pages, same record."""
+    approval, rehearsed = (approve, who, reason), approve_rehearsed
+    _run([environment], approval, rehearsed=rehearsed, links_only=True, as_json=as_json)
+
+
+def _run(
+    environments: list[str],
+    approval: tuple[str, str, str],
+    *,
+    rehearsed: bool,
+    links_only: bool = False,
+    as_json: bool,
+) -> None:
+    """The whole sequence; ``approval`` is the digest, and who gives it, and why."""
     from nexus_reimport import forked
 
     forked.ready()  # it loads beside us
     from nexus_reimport import runner
 
     outcomes = runner.run(
-        [environment],
-        approve=runner.GivenApproval(approve, who, reason),
-        approve_rehearsed=approve_rehearsed,
-        links_only=True,
+        environments,
+        approve=runner.GivenApproval(*approval),
+        approve_rehearsed=rehearsed,
+        links_only=links_only,
         ask=_ask if sys.stdin.isatty() and not as_json else None,
         progress=progress,
     )
