@@ -77,9 +77,9 @@ class PageHandler(
         it = await asyncio.to_thread(front.gather, self.desk, form)
         self.write(self.page("front.html", it.settings, it=it))
 
-    def back(self, place: str = "", to: str = "") -> None:
+    def back(self, place: str) -> None:
         """Lead the browser back to the page, at ``place``."""
-        self.redirect(self.front + to + (f"#{place}" if place else ""), status=303)
+        self.redirect(f"{self.front}#{place}", status=303)
 
 
 # ---------------------------------------------------------------- the page

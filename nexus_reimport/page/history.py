@@ -62,11 +62,6 @@ def of(settings: Settings, at_work: Run | None, newest: str = "") -> Table:
     return Table(rows, len(older), older[0].id if older else "")
 
 
-def taken_back(settings: Settings) -> dict[str, str]:
-    """Run -> the rollback that has taken it back."""
-    return record.taken_back(record.every(settings))
-
-
 def past(run: Run, undone: dict[str, str], *, is_at_work: bool = False) -> Past:
     """One run as the list shows it."""
     entries = run.events()

@@ -52,7 +52,7 @@ class OneRun(PageHandler):
     @record.listed_once()
     def _page(self, run: Run) -> str:
         settings = self.desk.settings
-        undone = history.taken_back(settings)
+        undone = record.taken_back(record.every(settings))
         return self.page(
             "run.html",
             settings,

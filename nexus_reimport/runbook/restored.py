@@ -16,7 +16,7 @@ from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.nexus.registry import Restore, restores
 from nexus_reimport.record import anchor, statements
 from nexus_reimport.record.anchor import Forgotten
-from nexus_reimport.record.sealed import check, compared, register
+from nexus_reimport.record.sealed import check, register
 from nexus_reimport.record.sealed.check import Checked
 from nexus_reimport.settings import Settings
 
@@ -42,13 +42,14 @@ def unknown_runs(environment: str) -> list[Checked]:
     settings = environments.load(environment)
     place = settings.records_folder
     checked, rows = anchor.with_rows(settings, lambda: check.of_folder(place, settings.name))
-    known = {row.run: row for row in rows}
+    known = {row.run for row in rows}
     covered = {pair for one in anchor.restores(settings)[0] for pair in one.runs}
     runs = [
         one
         for one in checked
         if one.kind == check.SEALED
-        and compared.is_unknown(one, known.get(one.run))
+        and one.was_committed
+        and one.run not in known
         and (one.run, one.seal) not in covered
     ]
     if wrong := [one for one in runs if one.problems]:

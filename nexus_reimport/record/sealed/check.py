@@ -70,6 +70,11 @@ class Checked:
         """Whether nothing is wrong, and nothing that was asked for is left to compare."""
         return not self.problems and self.is_compared
 
+    @property
+    def was_committed(self) -> bool:
+        """Whether it says so of its run, which may have been taken back since."""
+        return self.state in (State.COMMITTED, State.TAKEN_BACK)
+
     def with_problems(self, *problems: str) -> Checked:
         """The same, with more problems."""
         return replace(self, problems=(*self.problems, *problems))

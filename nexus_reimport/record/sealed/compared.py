@@ -49,10 +49,7 @@ def _with_row(
 ) -> Checked:
     """``undone_by`` is the rollback that says of itself, and in the database, that it undid it."""
     if row is None:
-        covering = [one for one in restores if (record.run, record.seal) in one.runs]
-        if is_unknown(record, row) and covering:
-            return record.with_remarks(*map(str, covering))
-        return record.with_problems(*_unknown(record))
+        return _without_row(record, restores) if record.was_committed else record
     if record.kind == FORMER:
         return record
     record = record.with_problems(*_of_commit(record.commit, row, undone_by))
@@ -70,18 +67,15 @@ def _with_row(
     return record.with_problems(*_differences(record, row))
 
 
-def is_unknown(record: Checked, row: Committed | None) -> bool:
-    """Whether a run says that it was committed, and the database has no row of it."""
-    return row is None and record.state in (State.COMMITTED, State.TAKEN_BACK)
-
-
-def _unknown(record: Checked) -> Iterator[str]:
-    if is_unknown(record, None):
-        yield (
-            "the database does not know this run: it was restored from before it (then:"
-            f" nexus-reimport record restored {record.environment} --why TEXT), or the record is"
-            " none of its own"
-        )
+def _without_row(record: Checked, restores: Sequence[Restore]) -> Checked:
+    covering = [one for one in restores if (record.run, record.seal) in one.runs]
+    if covering:
+        return record.with_remarks(*map(str, covering))
+    return record.with_problems(
+        "the database does not know this run: it was restored from before it (then:"
+        f" nexus-reimport record restored {record.environment} --why TEXT), or the record is"
+        " none of its own"
+    )
 
 
 def _of_commit(commit: Commit, row: Committed, undone_by: str) -> Iterator[str]:
