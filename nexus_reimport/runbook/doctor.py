@@ -23,7 +23,6 @@ from nexus_reimport import application, checks, storage, wording
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
-    ApplicationError,
     ReimportError,
     StorageError,
     StorageRefused,
@@ -59,7 +58,7 @@ class State(StrEnum):
 class Finding:
     """One thing that was examined; ``next`` says how to fix what is not right."""
 
-    area: str
+    area: str  # "" until it is known who examined it
     state: State
     text: str
     next: str = ""
@@ -86,8 +85,8 @@ def examine(settings: Settings) -> Examination:
     mapping = mappings.load_for(settings, environments.folder())
     asking: list[tuple[str, Examiner]] = [
         ("this machine", lambda: _machine(settings)),
-        (_FILE, lambda: _shared(settings)),
-        (_FILE, lambda: _waivers(settings)),
+        ("the environment's file", lambda: _shared(settings)),
+        ("the environment's file", lambda: _waivers(settings)),
         ("PostgreSQL", lambda: _postgres(settings, mapping)),
         ("FileMaker", lambda: _filemaker(settings, mapping)),
         ("S3", lambda: _s3(settings)),
@@ -105,30 +104,38 @@ def _findings(area: str, examiner: Examiner) -> list[Finding]:
     try:
         findings.extend(examiner())
     except ReimportError as error:
-        findings.append(_wrong(area, error))
+        findings.append(_refused(error))
     except Exception as error:  # one part that fails keeps nobody from the others
-        findings.append(_wrong(area, unforeseen(error)))
-    return findings
+        findings.append(_refused(unforeseen(error)))
+    return [replace(one, area=one.area or area) for one in findings]
 
 
-def _wrong(area: str, error: ReimportError) -> Finding:
+def _right(text: str) -> Finding:
+    return Finding("", State.RIGHT, text)
+
+
+def _remark(text: str, next: str = "") -> Finding:
+    return Finding("", State.REMARK, text, next)
+
+
+def _wrong(text: str, next: str) -> Finding:
+    return Finding("", State.WRONG, text, next)
+
+
+def _refused(error: ReimportError) -> Finding:
     where = f" ({error.where})" if error.where else ""
-    return Finding(area, State.WRONG, f"{error.what}{where}", error.next)
+    return _wrong(f"{error.what}{where}", error.next)
 
 
 # ---------------------------------------------------------------- the environment's file
-
-_FILE = "the environment's file"
 
 
 def _shared(settings: Settings) -> Iterator[Finding]:
     """What it names of another environment, and what comes from elsewhere than from its secrets."""
     for problem in environments.shared.problems(settings):
-        yield Finding(_FILE, State.WRONG, problem.what, problem.next)
+        yield _wrong(problem.what, problem.next)
     if names := environments.overridden(settings.name):
-        yield Finding(
-            _FILE,
-            State.REMARK,
+        yield _remark(
             f"exported in this terminal, so that .env.{settings.name} does not count:"
             f" {wording.some(names)}",
             "if that is not meant: unset them, or use a new terminal",
@@ -140,27 +147,22 @@ def _waivers(settings: Settings) -> Iterator[Finding]:
     checks.refuse_wrong_waivers(settings.waivers)
     over = [f"{w.check} (until {w.until})" for w in settings.waivers if w.until < today(settings)]
     if over:
-        yield Finding(
-            _FILE,
-            State.REMARK,
+        yield _remark(
             f"{wording.amount(len(over), 'waiver has', 'waivers have')} ended:"
             f" {wording.some(over)}",
             "give each a new date, if it still holds; else remove it",
         )
     elif settings.waivers:
         count = wording.amount(len(settings.waivers), "waiver")
-        yield Finding(_FILE, State.RIGHT, f"{count}: each names a check that can be waived")
+        yield _right(f"{count}: each names a check that can be waived")
 
 
 # ---------------------------------------------------------------- this machine
 
 
 def _machine(settings: Settings) -> Iterator[Finding]:
-    area = "this machine"
     clock = datetime.now(settings.zone)
-    yield Finding(
-        area,
-        State.RIGHT,
+    yield _right(
         f"FileMaker's clock shows {clock:%Y-%m-%d %H:%M} ({settings.timezone}): compare it with a"
         " clock in the clinic",
     )
@@ -169,18 +171,14 @@ def _machine(settings: Settings) -> Iterator[Finding]:
         yield from _folder(name, folder)
     yield from _exports(settings.filemaker.exports)
     for note in scratch.unreadable(settings.scratch_register):
-        yield Finding(
-            "this machine",
-            State.REMARK,
+        yield _remark(
             f"{note} cannot be read: a killed run may have left the scratch database {note.stem}"
             " with patients' rows on a server",
             f"as an administrator of {pg_tools.place(settings.rehearsal_server)}, drop {note.stem}"
             " if it exists; then delete the file",
         )
     for note, place in scratch.elsewhere(settings.copies_servers, settings.scratch_register):
-        yield Finding(
-            "this machine",
-            State.REMARK,
+        yield _remark(
             f"a killed run may have left the scratch database {note.stem} with patients' rows on"
             f" {place}, which the environment's file names no more",
             f"as an administrator of {place}, drop {note.stem} if it exists; then delete {note}",
@@ -191,7 +189,7 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
     """The file of secrets: loading the settings has refused one that others can read."""
     path = environments.folder() / f".env.{settings.name}"
     text = f"{path.name} is readable by you alone" if path.is_file() else "secrets are exported"
-    yield Finding("this machine", State.RIGHT, text)
+    yield _right(text)
 
 
 def _existing(folder: Path) -> Path:
@@ -200,50 +198,44 @@ def _existing(folder: Path) -> Path:
 
 
 def _folder(name: str, folder: Path) -> Iterator[Finding]:
-    area = "this machine"
     place = _existing(folder)
     if not os.access(place, os.W_OK):
-        yield Finding(
-            area,
-            State.WRONG,
+        yield _wrong(
             f"[folders] {name}: you cannot write into {place}",
             f"give yourself the right, or name another folder in [folders] {name}",
         )
     elif program := synced.by(folder):  # of private files the settings have refused it
-        yield Finding(
-            area,
-            State.REMARK,
+        yield _remark(
             f"[folders] {name} lies in a folder that {program} copies elsewhere: {folder}",
             f"name a folder outside of it in [folders] {name}",
         )
     else:
-        yield Finding(area, State.RIGHT, f"[folders] {name}: {folder}")
+        yield _right(f"[folders] {name}: {folder}")
 
 
 def _exports(place: Exports | None) -> Iterator[Finding]:
     """Exported files are patients' data, and nobody but a person has made their folder."""
     if place is None or not place.folder.is_dir():
         return
-    area, name = "this machine", f"the exported files: {place.folder}"
+    name = f"the exported files: {place.folder}"
     if program := synced.by(place.folder):
         todo = "name a folder outside of it in [filemaker.exports]"
-        yield Finding(area, State.REMARK, f"{program} copies elsewhere {name}", todo)
+        yield _remark(f"{program} copies elsewhere {name}", todo)
     elif stat.S_IMODE(place.folder.stat().st_mode) & stat.S_IRWXO:
         text = f"other users of this machine can read {name}"
-        yield Finding(area, State.REMARK, text, f"run chmod 700 {shlex.quote(str(place.folder))}")
+        yield _remark(text, f"run chmod 700 {shlex.quote(str(place.folder))}")
     else:
-        yield Finding(area, State.RIGHT, name)
+        yield _right(name)
 
 
 # ---------------------------------------------------------------- the servers
 
 
 def _postgres(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
-    area = "PostgreSQL"
     with connected(settings.postgres) as connection:
         here = deployment.read(connection)
         size = deployment.size(connection)
-        yield Finding(area, State.RIGHT, f"{here.place}: {here.version}, {size / 1e6:,.0f} MB")
+        yield _right(f"{here.place}: {here.version}, {size / 1e6:,.0f} MB")
         yield from _clock(connection)
         yield from _tools(settings, here.version)
         yield _room(settings, size)
@@ -255,30 +247,27 @@ def _postgres(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
         yield from _for_restore(lacking_of(settings, every, Task.RESTORE), lacking)
         if not lacking:
             opening.require_fit(connection, mapping)
-            yield Finding(area, State.RIGHT, "every table and column that the mapping names")
-        if not lacking:  # last: before it is adopted, an administrator grants the rights
+            yield _right("every table and column that the mapping names")
+            # last: before it is adopted, an administrator grants the rights
             deployment.require(connection, settings.name)
-            yield Finding(area, State.RIGHT, f"adopted as {settings.name}")
+            yield _right(f"adopted as {settings.name}")
 
 
 def _clock(connection: Connection) -> Iterator[Finding]:
     server = float(scalar(connection, "SELECT extract(epoch FROM clock_timestamp())::text"))
     apart = abs(datetime.now(UTC).timestamp() - server)
     text = f"the clocks of this machine and of PostgreSQL are {apart:,.1f} s apart"
-    state = State.RIGHT if apart <= DRIFT else State.REMARK
-    yield Finding("PostgreSQL", state, text, "" if apart <= DRIFT else "set the clocks (NTP)")
+    yield _right(text) if apart <= DRIFT else _remark(text, "set the clocks (NTP)")
 
 
 def _tools(settings: Settings, version: str) -> Iterator[Finding]:
     try:
         binaries = pg_tools.folder(version, settings.postgres.binaries)
     except ReimportError as error:
-        yield _wrong("PostgreSQL", error)
+        yield _refused(error)
         return
     tools_version = pg_tools.version(binaries)
-    yield Finding(
-        "PostgreSQL", State.RIGHT, f"pg_dump and pg_restore {tools_version}, in {binaries}"
-    )
+    yield _right(f"pg_dump and pg_restore {tools_version}, in {binaries}")
 
 
 def _room(settings: Settings, size: int) -> Finding:
@@ -294,9 +283,9 @@ def _room(settings: Settings, size: int) -> Finding:
 
 def _rights(lacking: tuple[Right, ...]) -> Iterator[Finding]:
     for what, grant in rights.lines(lacking):
-        yield Finding("PostgreSQL", State.WRONG, f"a right is missing: {what}", grant)
+        yield _wrong(f"a right is missing: {what}", grant)
     if not lacking:
-        yield Finding("PostgreSQL", State.RIGHT, "every right that a run and a rollback need")
+        yield _right("every right that a run and a rollback need")
 
 
 def _optional(held: tuple[Right, ...]) -> Iterator[Finding]:
@@ -304,32 +293,28 @@ def _optional(held: tuple[Right, ...]) -> Iterator[Finding]:
     optional = [r for r in held if r.rule.without and not r.held and set(r.rule.tasks) & set(TASKS)]
     for lost in dict.fromkeys(right.rule.without for right in optional):
         for what, grant in rights.lines(r for r in optional if r.rule.without == lost):
-            text = f"not granted: {what}; without it {lost}"
-            yield Finding("PostgreSQL", State.REMARK, text, grant)
+            yield _remark(f"not granted: {what}; without it {lost}", grant)
 
 
 def _for_restore(needed: tuple[Right, ...], named: tuple[Right, ...]) -> Iterator[Finding]:
     """Rights that only ``nexus-reimport restore`` needs, the way back if a rollback is refused."""
     for what, grant in rights.lines([right for right in needed if right not in named]):
-        text = f"not granted: {what}; without it nexus-reimport restore stops"
-        yield Finding("PostgreSQL", State.REMARK, text, grant)
+        yield _remark(f"not granted: {what}; without it nexus-reimport restore stops", grant)
 
 
 def _filemaker(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
     asked, tables = connections.filemaker(settings.filemaker, mapping)
     refused = [e for e in (*(one.error for one in asked), *(t.error for t in tables)) if e]
-    yield from dict.fromkeys(_wrong("FileMaker", error) for error in refused)
+    yield from dict.fromkeys(_refused(error) for error in refused)
     for one in asked:
         if not one.error:
             text = f"{one.name.partition(', ')[2]}: {one.product or 'the files are there'}"
-            yield Finding("FileMaker", State.RIGHT, f"{text}, {one.where}")
+            yield _right(f"{text}, {one.where}")
     if refused:
         return
     with Channels(settings.filemaker, mapping, connections.QUICKLY) as channels:
         snapshot.require_fields(channels, mapping)
-    yield Finding(
-        "FileMaker",
-        State.RIGHT,
+    yield _right(
         f"{wording.amount(len(tables), 'table can be read, and has', _READ)} every field that the"
         " mapping needs",
     )
@@ -341,28 +326,24 @@ def _s3(settings: Settings) -> Iterator[Finding]:
         _, key = census.ask(place)
         readable = not (place.sample and key) or sample.may_read(place, key)
     except StorageError as error:
-        wrong = _wrong("S3", error)
+        wrong = _refused(error)
         is_refused = isinstance(error, StorageRefused)
         yield replace(wrong, next=f"{error.next}\n{_policy(settings)}") if is_refused else wrong
         return
-    yield Finding("S3", State.RIGHT, f"{storage.where(place)}: it can be listed")
+    yield _right(f"{storage.where(place)}: it can be listed")
     if not readable:
         text = f"this account may not read objects, and [s3] sample = {place.sample} asks for it"
-        yield Finding("S3", State.WRONG, text, f"or write sample = 0\n{_policy(settings)}")
+        yield _wrong(text, f"or write sample = 0\n{_policy(settings)}")
     elif place.sample and key:
-        yield Finding("S3", State.RIGHT, "its objects can be read")
+        yield _right("its objects can be read")
 
 
 def _application(settings: Settings) -> Iterator[Finding]:
     """A login, as verification makes it: after COMMIT is too late to learn of a wrong password."""
     if settings.application is None:
         return
-    try:
-        with application.opened(settings.application):
-            text = f"{settings.application.url}: {settings.application.user} is let in"
-            yield Finding("Nexus's API", State.RIGHT, text)
-    except ApplicationError as error:
-        yield _wrong("Nexus's API", error)
+    with application.opened(settings.application):
+        yield _right(f"{settings.application.url}: {settings.application.user} is let in")
 
 
 def _policy(settings: Settings) -> str:
@@ -385,17 +366,14 @@ def _policy(settings: Settings) -> str:
 
 
 def _way(settings: Settings) -> Iterator[Finding]:
-    area = "the way to production"
     if settings.dev_environment:
         with suppress(ReimportError):
             dev = environments.load(settings.dev_environment)
-            yield Finding(area, State.RIGHT, f"a run needs a COMPLETE one of {dev.name} before it")
+            yield _right(f"a run needs a COMPLETE one of {dev.name} before it")
             return
-        yield Finding(
-            area,
-            State.WRONG,
+        yield _wrong(
             f"dev_environment {settings.dev_environment} cannot be loaded",
             "correct its file, or the name",
         )
     if sign_off.is_asked(settings) and settings.window is None:
-        yield Finding(area, State.REMARK, "no [window]: it may be executed at any hour")
+        yield _remark("no [window]: it may be executed at any hour")
