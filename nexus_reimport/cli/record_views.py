@@ -347,10 +347,10 @@ def _pages(run: Run) -> Iterator[str]:
     if error := last_error(run):
         yield error
     if run.has(Plan):
-        yield show.plan_text(run.load(Plan))
+        yield repr(show.plan(run.load(Plan)))
     for name in ("checks_before", "checks_inside", "checks_after", "checks_rollback"):
         if run.has(Report, name):
-            yield show.report_text(run.load(Report, name))
+            yield repr(show.report(run.load(Report, name)))
 
 
 def _plain(checked: Checked) -> dict[str, object]:

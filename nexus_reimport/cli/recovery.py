@@ -143,6 +143,6 @@ def _ask(preview: RollbackPreview, proposal: RollbackProposal) -> str:
     from nexus_reimport import show
     from nexus_reimport.model.approval import short
 
-    write(show.rollback_text(preview), err=True)
+    write(repr(show.rollback(preview)), err=True)
     text = f"To undo run {preview.undoes}, type the digest {short(proposal.digest)}"
     return typed(text)

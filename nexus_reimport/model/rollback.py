@@ -20,6 +20,11 @@ class NewerDecision(StrEnum):
     KEEP = "keep"
     DISCARD = "discard"
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The option of the command that decides so; none where nobody has decided."""
+        return (f"--{self}-newer",) if self else ()
+
 
 @dataclass(frozen=True, slots=True)
 class RollbackPreview:

@@ -15,7 +15,6 @@ from nexus_reimport.settings import Settings
 from nexus_reimport.show.rollback import links_decided
 
 PLACE = "way-back"  # of it, on the page
-OPTIONS = {NewerDecision.KEEP: ("--keep-newer",), NewerDecision.DISCARD: ("--discard-newer",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def arguments(look: WayBack, environment: str, name: str, reason: str) -> list[s
     return [
         "rollback",
         look.seen.undoes,
-        *OPTIONS.get(look.seen.newer, ()),
+        *look.seen.newer.options,
         f"--approve={look.proposal.digest}",
         f"--environment={environment}",
         f"--who={name}",

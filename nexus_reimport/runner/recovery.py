@@ -224,11 +224,8 @@ def _waiting(
     proposal: RollbackProposal,
 ) -> Outcome:
     """The outcome without an approval: what would be done, and how to approve it."""
-    option = {NewerDecision.KEEP: " --keep-newer", NewerDecision.DISCARD: " --discard-newer"}.get(
-        options.newer, ""
-    )
     place = f" --environment {options.environment}" if options.environment else ""
-    command = f"nexus-reimport rollback {options.run}{option}{place}"
+    command = " ".join(["nexus-reimport rollback", options.run, *options.newer.options]) + place
     waits = Verdict.WAITING
     return Outcome(
         settings.name,
@@ -239,5 +236,5 @@ def _waiting(
         record="",
         error="",
         advice=f"to undo it: {command} --approve {short(proposal.digest)}",
-        summary=show.rollback_text(preview),
+        summary=repr(show.rollback(preview)),
     )

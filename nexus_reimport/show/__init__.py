@@ -11,7 +11,7 @@ from nexus_reimport.show.failure import failure
 from nexus_reimport.show.first_screen import banner, first_screen
 from nexus_reimport.show.page import Page, table
 from nexus_reimport.show.pictures import completeness, flow, stage_times, transaction_times
-from nexus_reimport.show.planned import plan, plan_text
+from nexus_reimport.show.planned import plan
 from nexus_reimport.show.progress import bar
 from nexus_reimport.show.result import (
     applied,
@@ -20,14 +20,12 @@ from nexus_reimport.show.result import (
     proposal,
     rehearsal,
     report,
-    report_text,
 )
 from nexus_reimport.show.rights import rights_paper
 from nexus_reimport.show.rollback import (
     restored,
     rollback,
     rollback_proposal,
-    rollback_text,
     undo_data,
     undone,
 )
@@ -54,16 +52,13 @@ __all__ = [
     "first_screen",
     "flow",
     "plan",
-    "plan_text",
     "proposal",
     "rehearsal",
     "report",
-    "report_text",
     "restored",
     "rights_paper",
     "rollback",
     "rollback_proposal",
-    "rollback_text",
     "self_test",
     "sheet_text",
     "sign_off",

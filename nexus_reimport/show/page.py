@@ -61,17 +61,16 @@ class TextLine:
 
 @dataclass(frozen=True, slots=True)
 class ShownTable:
-    """Rows under named columns; with ``last_is_sum`` the last row is shown as their sum."""
+    """Rows under named columns."""
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    last_is_sum: bool = False
 
     def as_html(self, *, captioned: bool = True) -> str:
         """The table; numbers are aligned to the right. Under a summary it is not ``captioned``."""
         head = "".join(_th(name, right=self._is_number(n)) for n, name in enumerate(self.columns))
-        body = "".join(self._row(n) for n in range(len(self.rows)))
+        body = "".join(map(self._row, self.rows))
         text = escape(self.caption)
         caption = f"<caption>{text}</caption>" if text and captioned else ""
         label = f' aria-label="{text}"' if text and not captioned else ""
@@ -83,20 +82,15 @@ class ShownTable:
     def as_frame(self) -> pandas.DataFrame:
         """The table as a pandas data frame, to sort, filter or sum in a notebook.
 
-        Shape: one row per row, without the last one if it is a sum; cells without their tone.
+        Shape: one row per row; cells without their tone.
         """
         import pandas  # slow to load, and most commands never need it
 
-        rows = self.rows[:-1] if self.last_is_sum else self.rows
-        plain = [[c.value if isinstance(c, Marked) else c for c in row] for row in rows]
+        plain = [[c.value if isinstance(c, Marked) else c for c in row] for row in self.rows]
         return pandas.DataFrame(plain, columns=list(self.columns))
 
-    def _row(self, number: int) -> str:
-        bold = self.last_is_sum and number == len(self.rows) - 1
-        cells = (
-            _td(cell, right=self._is_number(n), bold=bold)
-            for n, cell in enumerate(self.rows[number])
-        )
+    def _row(self, row: tuple[Cell, ...]) -> str:
+        cells = (_td(cell, right=self._is_number(n)) for n, cell in enumerate(row))
         return f"<tr>{''.join(cells)}</tr>"
 
     def _is_number(self, column: int) -> bool:
@@ -344,16 +338,10 @@ def folded(shown: ShownTable, *more: ShownTable, summary: str = "") -> Folded:
     return Folded(rows, (shown,))
 
 
-def table(
-    caption: str,
-    columns: str,
-    rows: Iterable[tuple[Cell, ...]],
-    *,
-    last_is_sum: bool = False,
-) -> ShownTable:
+def table(caption: str, columns: str, rows: Iterable[tuple[Cell, ...]]) -> ShownTable:
     """A table; ``columns`` holds the column names, separated by ``|``."""
     names = tuple(name.strip() for name in columns.split("|"))
-    return ShownTable(caption, names, tuple(rows), last_is_sum)
+    return ShownTable(caption, names, tuple(rows))
 
 
 def equal(first: int, *others: int) -> Marked:
@@ -376,10 +364,10 @@ def _th(name: str, *, right: bool) -> str:
     return f'<th scope="col"{_class("number" * right)}>{escape(name)}</th>'
 
 
-def _td(cell: Cell, *, right: bool, bold: bool) -> str:
+def _td(cell: Cell, *, right: bool) -> str:
     tone = cell.tone if isinstance(cell, Marked) else Tone.PLAIN
     text = _bar(cell) + naming.breakable(escape(cell_text(cell)))
-    return f"<td{_class('number' * right, 'sum' * bold, tone)}>{text}</td>"
+    return f"<td{_class('number' * right, tone)}>{text}</td>"
 
 
 def _bar(cell: Cell) -> str:

@@ -123,11 +123,6 @@ def _links_only(value: Plan) -> Page:
     )
 
 
-def plan_text(value: Plan) -> str:
-    """The same page as plain text."""
-    return repr(plan(value))
-
-
 def changed(entity: EntityPlan) -> int:
     """The number of values that will change in rows that stay."""
     return sum(

@@ -64,11 +64,6 @@ def _blocked(value: Report) -> str:
     return f"{count:,} of them {'stops' if count == 1 else 'stop'} the run."
 
 
-def report_text(value: Report) -> str:
-    """The same page as plain text."""
-    return repr(report(value))
-
-
 def word(result: Result, stage: str) -> str:
     """The result of one check of a stage, in one word."""
     if result.passed:

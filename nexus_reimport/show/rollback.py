@@ -40,27 +40,17 @@ def rollback(value: RollbackPreview) -> Page:
     )
 
 
-def rollback_text(value: RollbackPreview) -> str:
-    """The same page as plain text."""
-    return repr(rollback(value))
-
-
 def rollback_proposal(value: RollbackProposal) -> Page:
     """What is to be approved, and how."""
     typed = short(value.digest)
-    option = {NewerDecision.KEEP: " --keep-newer", NewerDecision.DISCARD: " --discard-newer"}.get(
-        value.newer, ""
-    )
+    command = " ".join(["nexus-reimport rollback", value.undoes, *value.newer.options])
     return Page(
         f"Undo run {value.undoes}? Approve: {typed}",
         (
             TextLine(
                 f"The digest of this rollback of {value.environment} is {value.digest}", Tone.GOOD
             ),
-            TextLine(
-                "On the command line:"
-                f" nexus-reimport rollback {value.undoes}{option} --approve {typed}"
-            ),
+            TextLine(f"On the command line: {command} --approve {typed}"),
             TextLine(f'In JupyterLab: approve = "{typed}" in the second cell of 90_rollback'),
             TextLine(
                 "The digest becomes void as soon as anybody writes to Nexus. If that happens, run"

@@ -41,7 +41,7 @@ def test_rules_causes_and_stages_are_read_in_words() -> None:
 
 def test_a_plan_shows_technical_names_only_of_columns_tables_files_and_lines_to_paste() -> None:
     columns = {c.column.partition(".")[0] for e in PLAN.entities.values() for c in e.changes}
-    text = re.sub(r"^  decisions\..*$", "", show.plan_text(PLAN), flags=re.MULTILINE)
+    text = re.sub(r"^  decisions\..*$", "", repr(show.plan(PLAN)), flags=re.MULTILINE)
     found = {w for w in re.findall(r"\w*_\w*", text) if not re.fullmatch(r"\d+_\w+", w)}
     columns |= {m.column for e in PLAN.entities.values() for m in e.misfits}
     assert found - columns - {"left_out"} == set()  # a folder
