@@ -38,7 +38,7 @@ def lines(items: Collection[str], *, shown: int = 20, indent: str = "    ", noun
     return "\n".join([*listed, *([f"{indent}and {others}"] if rest else [])])
 
 
-def visible(text: str) -> str:
+def spelt_out(text: str) -> str:
     """One line: what has no look of its own is spelt out, so that a name cannot pass for lines.
 
     A line's end, what moves a terminal's cursor, what turns the direction of writing.

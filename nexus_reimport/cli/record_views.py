@@ -115,7 +115,7 @@ def check_runs(
         end = f"{_not_compared(checked)}: {check.UNSEEN}"
     give(
         {"checked": [_plain(c) for c in checked], "as_sealed": all_right},
-        "\n".join(filter(None, [text, *map(wording.visible, _below(checked)), end])),
+        "\n".join(filter(None, [text, *map(wording.spelt_out, _below(checked)), end])),
         as_json=as_json,
     )
     raise typer.Exit(0 if all_right else 1)

@@ -14,7 +14,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -200,8 +200,7 @@ def _write(settings: Settings, state: _State) -> None:
     """Write the file; it and its name in the folder are on the disk when this returns."""
     path = _path(settings, STATE)
     private.make_folder(path.parent)
-    held = {name: getattr(state, name) for name in _State.__slots__}
-    private.replace(path, json.dumps(held).encode())
+    private.replace(path, json.dumps(asdict(state)).encode())
 
 
 @contextmanager

@@ -41,7 +41,9 @@ _HOST_AND_PORT = re.compile(r"(?:[\w.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?", re.ASCII
 # The folder of a Unix socket: no question mark, @ or = can add a setting to it.
 _SOCKET = re.compile(r"/[^?#@=\s]*")
 _DEFAULT_PORT = re.compile(r"^(?:(https://[^/]*):443|(http://[^/]*):80)(?=/|$)")
-_THIS_MACHINE = re.compile(r"//(?:localhost|\[::1\])(?=[:/]|$)")
+_THIS_MACHINE = re.compile(
+    rf"//(?:{'|'.join(re.escape(f'[{h}]' if ':' in h else h) for h in LOOPBACK)})(?=[:/]|$)"
+)
 _AMAZON = ".amazonaws.com"
 _ASSIGNMENT = re.compile(r"(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*(.*)", re.ASCII)
 

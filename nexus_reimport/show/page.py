@@ -100,7 +100,7 @@ class ShownTable:
 
     def as_text(self) -> str:
         """The table as text; each column is as wide as its longest cell."""
-        texts = [[wording.visible(cell_text(cell)) for cell in row] for row in self.rows]
+        texts = [[wording.spelt_out(cell_text(cell)) for cell in row] for row in self.rows]
         widths = [max(map(len, column)) for column in zip(self.columns, *texts, strict=True)]
         right = [self._is_number(n) for n in range(len(self.columns))]
 

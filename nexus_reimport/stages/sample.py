@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,16 +68,11 @@ def take(
             none of them.
     """
     wanted, rows = list(keys), []
-    try:
+    with _in_our_words(place), ThreadPoolExecutor(_READERS) as readers:
         client = storage.opened(place)
-        with ThreadPoolExecutor(_READERS) as readers:
-            for row in readers.map(partial(_read, client, place.bucket), wanted):
-                rows.append(row)
-                progress.tell(len(rows), len(wanted), "files")
-    except ClientError as error:
-        raise storage.refused(error, place, "to let us read an object") from None
-    except (BotoCoreError, OSError) as error:
-        raise storage.unreached(error, place) from None
+        for row in readers.map(partial(_read, client, place.bucket), wanted):
+            rows.append(row)
+            progress.tell(len(rows), len(wanted), "files")
     if rows and all(row[1] == REFUSED for row in rows):
         raise StorageError(
             f"this account may not read the bucket's objects: all of {len(rows):,} were refused",
@@ -95,15 +90,29 @@ def may_read(place: settings.S3, key: str) -> bool:
     Raises:
         StorageError: S3 could not be reached, or refused for another reason.
     """
+    with _in_our_words(place):
+        try:
+            storage.opened(place).head_object(Bucket=place.bucket, Key=key)
+        except ClientError as error:
+            if _status(error) == 403:
+                return False
+            raise
+    return True
+
+
+@contextmanager
+def _in_our_words(place: settings.S3) -> Iterator[None]:
+    """What S3, or the library that asks it, says against the reading of an object."""
     try:
-        storage.opened(place).head_object(Bucket=place.bucket, Key=key)
+        yield
     except ClientError as error:
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) == 403:
-            return False
         raise storage.refused(error, place, "to let us read an object") from None
     except (BotoCoreError, OSError) as error:
         raise storage.unreached(error, place) from None
-    return True
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def keys_of(sample: Sample, folder: Path) -> Iterator[str]:
@@ -115,7 +124,7 @@ def _read(client: Any, bucket: str, key: str) -> tuple[str, ...]:
     try:
         answer = client.get_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        status = _status(error)
         # A result, not an error: the check says which object is gone or refused.
         if status in (403, 404):
             return key, GONE if status == 404 else REFUSED, *[""] * (len(COLUMNS) - 2)
