@@ -18,7 +18,7 @@ from nexus_reimport.nexus.structure import links, references
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.nexus.structure.references import Reference
-from nexus_reimport.nexus.writing.transaction import touched
+from nexus_reimport.nexus.writing.transaction import locked_elsewhere
 
 _HOW_TO_GIVE_AN_END = (
     "give each an end: in FileMaker, where misfits.csv names its end as one that does not fit;"
@@ -71,10 +71,8 @@ def protected_tables_were_not_written(inside: Inside) -> Finding:
                 f"{name}: {wording.amount(sum(wrote), 'row')} written, planned {sum(wanted):,}"
             )
     # the counters can be switched off by a setting; a lock cannot be hidden
-    may = {*wiped, *inside.mapping.link_tables()}
-    for schema, name in touched(inside.database.connection):
-        if schema not in ours and not (schema == inside.mapping.schema_name and name in may):
-            off.append(f"{schema}.{name}: locked for writing")
+    may, database = {*wiped, *inside.mapping.link_tables()}, inside.database
+    off += locked_elsewhere(database.connection, database.schema, may, ours)
     return Finding(len(inside.survey.tables), off)
 
 

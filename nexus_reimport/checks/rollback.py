@@ -17,7 +17,7 @@ from nexus_reimport.nexus.structure.fingerprint import Fingerprint, differing
 from nexus_reimport.nexus.structure.links import AttachmentState
 from nexus_reimport.nexus.structure.references import Reference
 from nexus_reimport.nexus.writing import undo_data
-from nexus_reimport.nexus.writing.transaction import Transaction, touched
+from nexus_reimport.nexus.writing.transaction import Transaction, locked_elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +101,7 @@ def the_rollback_wrote_to_nothing_else(undoing: Undoing) -> Finding:
                 f"{name}: {wording.amount(sum(wrote), 'row')} written, {sum(wanted):,} differed"
             )
     may = {*wiped, *(link.table for link in undoing.undo.links)}
-    for schema, name in touched(undoing.transaction.connection):
-        if schema not in ours and not (
-            schema == undoing.database.mapping.schema_name and name in may
-        ):
-            off.append(f"{schema}.{name}: locked for writing")
+    off += locked_elsewhere(undoing.transaction.connection, undoing.database.schema, may, ours)
     return Finding(len(undoing.database.catalog.tables), off)
 
 

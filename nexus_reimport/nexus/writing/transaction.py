@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -267,12 +267,19 @@ class Transaction:
         return {table: (i, u, d) for table, i, u, d in rows}
 
 
-def touched(connection: Connection) -> tuple[tuple[str, str], ...]:
-    """Schema and name of everything that the open transaction may have written to, sequences too.
+def locked_elsewhere(
+    connection: Connection, schema: str, tables: Collection[str], ours: Collection[str]
+) -> list[str]:
+    """What the open transaction may have written to beside ``tables``, and the schemas of ours.
 
     Read from its locks: a second proof beside the counters, which ``track_counts`` can turn off.
     """
-    return tuple(connection.execute(statement("touched")).fetchall())
+    locked = connection.execute(statement("touched")).fetchall()
+    return [
+        f"{place}.{name}: locked for writing"
+        for place, name in locked
+        if place not in ours and not (place == schema and name in tables)
+    ]
 
 
 def write_transaction(
