@@ -18,7 +18,6 @@ from nexus_reimport.nexus.connection.postgres import (
     Connection,
     copy_out,
     scalar,
-    table_name,
 )
 from nexus_reimport.nexus.reading import inventory, row_hashes
 from nexus_reimport.nexus.reading.row_hashes import Hashed
@@ -97,7 +96,7 @@ def read(
         columns={n: catalog.tables[e.table].columns for n, e in mapping.entities.items()},
         unique_keys={n: catalog.tables[e.table].unique_keys for n, e in mapping.entities.items()},
         undo=tuple(registry.undo_sizes(connection)),
-        keys={n: catalog.tables[e.table].primary_key[0] for n, e in mapping.entities.items()},
+        keys={n: database.key(e.table) for n, e in mapping.entities.items()},
         schema=described,
         notices=(*obstacles.notices(database, beside), *unused),
         to_refresh=obstacles.to_refresh(database, beside),
@@ -144,7 +143,7 @@ def _pointers(database: Database, known: list[references.Reference]) -> tuple[Po
     shared = [(r.table, r.columns) for r in known if r.kind == "id in a column"]
     pointers = []
     for r in known:
-        rows, dangling = references.count(database.connection, database.mapping.schema_name, r)
+        rows, dangling = references.count(database.connection, database.schema, r)
         if shared.count((r.table, r.columns)) > 1:
             dangling = 0  # the column names several tables: an id that misses one may be in another
         pointers.append(
@@ -169,11 +168,11 @@ def _pointed_at(
             sql.Literal(r.entity),
             sql.Literal(r.table),
             sql.Literal(r.column),
-            references.pointing(database.mapping.schema_name, r),
+            references.pointing(database.schema, r),
             references.ids(
-                table_name(database.mapping.schema_name, r.target),
+                database.place(r.target),
                 r,
-                database.catalog.tables[r.target].primary_key[0],
+                database.key(r.target),
             ),
         )
         for r in outside
@@ -190,11 +189,8 @@ def _lookups(database: Database, folder: Path) -> dict[str, RowFile]:
     """``table.column`` -> (id, value) of each row, by which lookups, and people, choose one."""
     files = {}
     for table, column in sorted(database.mapping.chosen_from()):
-        key = database.catalog.tables[table].primary_key[0]
         query = sql.SQL("SELECT {0}, {1} FROM {2} WHERE {1} IS NOT NULL ORDER BY 1").format(
-            sql.Identifier(key),
-            sql.Identifier(column),
-            table_name(database.mapping.schema_name, table),
+            sql.Identifier(database.key(table)), sql.Identifier(column), database.place(table)
         )
         path = folder / f"lookup_{table}_{column}.parquet"
         files[f"{table}.{column}"] = copy_out(database.connection, query, path, ("id", "value"))
@@ -207,15 +203,13 @@ def _next_keys(database: Database) -> dict[str, tuple[int, int]]:
     A key that was given out may be in use although no row has it: a sequence is never rolled back.
     """
     keys = {}
-    behind = sequences.behind(
-        database.connection, database.mapping.schema_name, database.mapping.wiped_tables()
-    )
+    behind = sequences.behind(database.connection, database.schema, database.mapping.wiped_tables())
     for name, entity in database.mapping.entities.items():
         table = database.catalog.tables[entity.table]
         key = table.column(table.primary_key[0])
         if key is not None and key.stored_as in _LARGEST:
             query = sql.SQL("SELECT coalesce(max({}), 0) FROM {}").format(
-                sql.Identifier(key.name), table_name(database.mapping.schema_name, entity.table)
+                sql.Identifier(key.name), database.place(entity.table)
             )
             rising = [
                 s

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexus_reimport.checks import CannotLook
-from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.intake import OfIntake
 from nexus_reimport.model import Census, Plan, Sample
@@ -101,11 +100,3 @@ class After(OfIntake):
     def was_empty(self, entity: str) -> bool:
         """Whether the table held no row before the run, by its fingerprint."""
         return not self.survey.tables[self.mapping.entities[entity].table].fingerprint.rows
-
-    def rows(self, entity: str) -> Iterator[dict[str, str | None]]:
-        """The rows of one entity as they are, in the order of their keys."""
-        return rowfile.read_dicts(self.folder, had(self.now[entity]))
-
-    def attached(self, attachment: str) -> Iterator[dict[str, str | None]]:
-        """The documents or images as they are, with what links and identifies each."""
-        return rowfile.read_dicts(self.folder, had(self.attachments[attachment]))

@@ -61,7 +61,7 @@ def ask(database: Database) -> Answers:
     """The application's own questions: patient, documents, images, calendar, search."""
     application = database.mapping.application
     people = database.mapping.entities[database.mapping.people()]
-    table = table_name(database.mapping.schema_name, people.table)
+    table = database.place(people.table)
     key = database.catalog.tables[people.table].primary_key[0]
     ids = [str(row[0]) for row in database.connection.execute(_select(key, table))]
     shown: dict[str, dict[str, int]] = {
@@ -166,6 +166,7 @@ def _calendar(database: Database) -> tuple[int, tuple[str, ...]]:
     """How many events the calendar gives, and the appointments on which its code fails."""
     calendar = database.mapping.application.calendar
     entity = database.mapping.entities[calendar.entity]
+    people = database.mapping.entities[database.mapping.people()].table
     key = database.catalog.tables[entity.table].primary_key[0]
     rows = database.connection.execute(
         sql.SQL(
@@ -179,16 +180,9 @@ def _calendar(database: Database) -> tuple[int, tuple[str, ...]]:
             start=sql.Identifier(calendar.start),
             end=sql.Identifier(calendar.end),
             patient=sql.Identifier(calendar.patient),
-            person=sql.Identifier(
-                database.catalog.tables[
-                    database.mapping.entities[database.mapping.people()].table
-                ].primary_key[0]
-            ),
-            table=table_name(database.mapping.schema_name, entity.table),
-            people=table_name(
-                database.mapping.schema_name,
-                database.mapping.entities[database.mapping.people()].table,
-            ),
+            person=sql.Identifier(database.catalog.tables[people].primary_key[0]),
+            table=database.place(entity.table),
+            people=database.place(people),
         )
     ).fetchall()
     return len(rows), tuple(key for key, is_broken in rows if is_broken)
@@ -221,7 +215,7 @@ def _not_found(database: Database, key: str) -> list[str]:
             sql.SQL("p.{} <> ''").format(sql.Identifier(c)) for c in application.patient_name
         ),
         key=sql.Identifier(key),
-        table=table_name(database.mapping.schema_name, people.table),
+        table=database.place(people.table),
         name=full_name,
         searched=searched,
     )

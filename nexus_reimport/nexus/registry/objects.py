@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nexus_reimport.nexus.connection.postgres import Connection, statement
 from nexus_reimport.nexus.registry.own_schema import OWN_SCHEMA, UNDO_PREFIX
 
-TABLE, SCHEMA = "table", "schema"
+TABLE = "table"
 # Our lasting tables as they are made: columns in the order of their names, then constraints.
 AS_MADE = {
     f"{OWN_SCHEMA}.deployment": (

@@ -16,7 +16,7 @@ def read(database: Database) -> tuple[dict[str, dict[str, str]], tuple[str, ...]
     calls a function written by somebody, is not evaluated: the function could write.
     """
     wiped = database.mapping.wiped_tables()
-    asked: dict[str, object] = {"schema": database.mapping.schema_name, "tables": sorted(wiped)}
+    asked: dict[str, object] = {"schema": database.schema, "tables": sorted(wiped)}
     defaults: dict[str, dict[str, str]] = {}
     unused = []
     for table, column, expression, kind, is_one_value in database.connection.execute(

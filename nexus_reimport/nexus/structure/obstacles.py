@@ -95,11 +95,11 @@ def notices(database: Database, objects: Iterable[Beside]) -> tuple[str, ...]:
     """Texts about these objects, and about sequences that give out keys which are taken."""
     texts = [_notice(database.connection, *one) for one in objects]
     for sequence in sequences.behind(
-        database.connection, database.mapping.schema_name, database.mapping.wiped_tables()
+        database.connection, database.schema, database.mapping.wiped_tables()
     ):
         if not sequence.may_read:
             continue
-        reading = sequences.read(database.connection, database.mapping.schema_name, sequence)
+        reading = sequences.read(database.connection, database.schema, sequence)
         if reading.taken:
             texts.append(
                 f"{reading}: no row can be added now; the run moves it past them if it can"
@@ -144,7 +144,7 @@ def _text(
 
 def _asked(database: Database) -> dict[str, object]:
     tables = sorted({*database.mapping.wiped_tables(), *database.mapping.link_tables()})
-    return {"schema": database.mapping.schema_name, "tables": tables}
+    return {"schema": database.schema, "tables": tables}
 
 
 def _foreign_keys(database: Database) -> Iterator[Problem]:
@@ -259,7 +259,7 @@ def _published(database: Database) -> Iterator[Problem]:
 
 
 def _unseen_sequences(database: Database) -> Iterator[Problem]:
-    schema, tables = database.mapping.schema_name, database.mapping.wiped_tables()
+    schema, tables = database.schema, database.mapping.wiped_tables()
     known = sequences.behind(database.connection, schema, tables)
     loose = database.connection.execute(statement("loose_sequences")).fetchall()
     for table, column, function in sequences.unseen(database.connection, schema, tables, known):

@@ -28,7 +28,7 @@ def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
     every = registry.runs(connection)
     _refuse_what_is_of_no_run(connection, every)
     # a rollback has no undo data: it cannot be undone itself
-    standing = [r for r in every if r.kind != "rollback" and not r.undone_by]
+    standing = registry.still_standing(every)
     if run and (not standing or run != standing[0].run):
         raise _not_this_one(run, every, standing)
     if not standing:
