@@ -24,27 +24,19 @@ def _done(scene: Scene, statement: LiteralString) -> int:
     """Execute ``statement``, its names filled in."""
     application, people = scene.database.mapping.application, scene.people
     database = str(scalar(scene.connection, "SELECT current_database()"))
+    key = next(iter(scene.constraints(scene.place(people), "p")), "")
     scene.do(
         sql.SQL(statement).format(
             people=scene.place(people),
             name=sql.Identifier(application.patient_name[0]),
             two=names(tuple(c.name for c in people.columns[:2])),
-            key=sql.Identifier(_primary(scene, people)),
-            key_index=sql.Identifier(scene.database.schema, _primary(scene, people)),
+            key=sql.Identifier(key),
+            key_index=sql.Identifier(scene.database.schema, key),
             spare=scene.place("nobody_planned"),
             database=sql.Identifier(database),
         )
     )
     return DONE
-
-
-def _primary(scene: Scene, table: Table) -> str:
-    """The name of a table's primary key."""
-    query = sql.SQL(
-        "SELECT conname::text FROM pg_catalog.pg_constraint"
-        " WHERE contype = 'p' AND conrelid = {}::regclass"
-    ).format(sql.Literal(scene.place(table).as_string(scene.connection)))
-    return str(scene.value(query))
 
 
 # name, what it means, what it corrupts, the statement

@@ -100,11 +100,13 @@ def _turned(scene: Scene, table: Table) -> int:
     return scene.change_first((f for f in scene.fields(table) if f.is_of("boolean")), "NOT {0}")
 
 
+def _numbers(scene: Scene, table: Table) -> Iterator[Field]:
+    types = ("integer", "numeric", "smallint", "bigint")
+    return (f for f in scene.fields(table) if f.is_of(*types))
+
+
 def _counted(scene: Scene, table: Table) -> int:
-    numbers = (
-        f for f in scene.fields(table) if f.is_of("integer", "numeric", "smallint", "bigint")
-    )
-    return scene.change_first(numbers, "{0} + 1")
+    return scene.change_first(_numbers(scene, table), "{0} + 1")
 
 
 def _dated(scene: Scene, table: Table) -> int:
@@ -165,23 +167,8 @@ def two_configuration_changes_cancel(scene: Scene) -> int:
     """One number of the configuration is one more, another one less: the sum is what it was."""
 
     def attempt(table: Table) -> int:
-        keys = scene.keys(table)[:2]
-        for where in scene.fields(table):
-            if len(keys) == 2 and where.is_of("integer", "numeric", "smallint", "bigint"):
-                query = sql.SQL("UPDATE {} SET {column} = {column} + {step} WHERE {key}::text = %s")
-                return sum(
-                    scene.do(
-                        query.format(
-                            scene.place(table),
-                            column=where.name,
-                            step=sql.Literal(step),
-                            key=where.key,
-                        ),
-                        key,
-                    )
-                    for key, step in zip(keys, (1, -1), strict=True)
-                )
-        return 0
+        where = next(_numbers(scene, table), None)
+        return scene.cancel(where, scene.keys(table), "1") if where else 0
 
     return scene.first(partial(attempt, table) for table in scene.configuration())
 
@@ -266,16 +253,10 @@ def a_configuration_row_is_there_twice(scene: Scene) -> int:
 
     def attempt(table: Table) -> int:
         place = scene.place(table)
-        keys = scene.rows(
-            sql.SQL(
-                "SELECT conname::text FROM pg_catalog.pg_constraint"
-                " WHERE contype IN ('p', 'u') AND conrelid = {}::regclass"
-            ).format(sql.Literal(place.as_string(scene.connection)))
-        )
-        for (name,) in keys:
+        for name in scene.constraints(place, "p", "u"):
             # CASCADE: foreign keys of other tables depend on the key.
             drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {} CASCADE")
-            scene.do(drop.format(place, sql.Identifier(str(name))))
+            scene.do(drop.format(place, sql.Identifier(name)))
         return scene.do(sql.SQL("INSERT INTO {0} SELECT * FROM {0} LIMIT 1").format(place))
 
     return scene.first(partial(attempt, table) for table in scene.configuration())

@@ -11,10 +11,11 @@ from typing import Any
 
 import simplejson
 
-from nexus_reimport.saboteur.kinds import Kind, declare
+from nexus_reimport.saboteur.kinds import Kind, declare, kind
 from nexus_reimport.saboteur.scene import Field, Scene
 
 SORT = "a JSON column of a wiped row"
+_CARRIED = "a value that only Nexus knows"
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _SAME: Any = object()  # a change gives it where it finds nothing to change
 Change = Callable[[Any], Any]
@@ -229,27 +230,22 @@ def _of_a_json_column(scene: Scene, to: str) -> int:
     return scene.first(partial(attempt, where) for where in _fields(scene))
 
 
-declare(
-    Kind(
-        "a_json_column_is_empty",
-        "A JSON column holds an empty object.",
-        SORT,
-        partial(_of_a_json_column, to="{}"),
-        only_links=False,
-    )
-)
-declare(
-    Kind(
-        "a_json_column_says_null",
-        "A JSON column holds JSON's null.",
-        SORT,
-        partial(_of_a_json_column, to="null"),
-        only_links=False,
-    )
-)
+@kind(SORT, only_links=False)
+def a_json_column_is_empty(scene: Scene) -> int:
+    """A JSON column holds an empty object."""
+    return _of_a_json_column(scene, "{}")
 
 
-def _swapped(scene: Scene) -> int:
+@kind(SORT, only_links=False)
+def a_json_column_says_null(scene: Scene) -> int:
+    """A JSON column holds JSON's null."""
+    return _of_a_json_column(scene, "null")
+
+
+@kind(SORT, only_links=False)
+def two_json_columns_are_swapped(scene: Scene) -> int:
+    """Two rows have each other's JSON."""
+
     def attempt(where: Field) -> int:
         texts = [(k, t) for k, t in scene.texts_of(where) if t not in ("null", "{}", "[]")]
         pair = next(((a, b) for a, b in itertools.pairwise(texts) if a[1] != b[1]), None)
@@ -262,17 +258,6 @@ def _swapped(scene: Scene) -> int:
         )
 
     return scene.first(partial(attempt, where) for where in _fields(scene))
-
-
-declare(
-    Kind(
-        "two_json_columns_are_swapped",
-        "Two rows have each other's JSON.",
-        SORT,
-        _swapped,
-        only_links=False,
-    )
-)
 
 
 def _unfed(scene: Scene, change: Callable[[dict[str, Any], str], dict[str, Any]]) -> int:
@@ -305,21 +290,13 @@ def _fed_by_keys(scene: Scene) -> Iterator[tuple[Field, frozenset[str]]]:
                 yield Field(table, column), frozenset(fed)
 
 
-declare(
-    Kind(
-        "a_carried_key_is_lost",
-        "A JSON key that FileMaker does not feed is gone.",
-        "a value that only Nexus knows",
-        partial(_unfed, change=lambda d, key: {k: v for k, v in d.items() if k != key}),
-        only_links=False,
-    )
-)
-declare(
-    Kind(
-        "a_carried_key_is_changed",
-        "A JSON key that FileMaker does not feed has another value.",
-        "a value that only Nexus knows",
-        partial(_unfed, change=lambda d, key: {**d, key: [d[key], "another"]}),
-        only_links=False,
-    )
-)
+@kind(_CARRIED, only_links=False)
+def a_carried_key_is_lost(scene: Scene) -> int:
+    """A JSON key that FileMaker does not feed is gone."""
+    return _unfed(scene, lambda held, key: {k: v for k, v in held.items() if k != key})
+
+
+@kind(_CARRIED, only_links=False)
+def a_carried_key_is_changed(scene: Scene) -> int:
+    """A JSON key that FileMaker does not feed has another value."""
+    return _unfed(scene, lambda held, key: {**held, key: [held[key], "another"]})

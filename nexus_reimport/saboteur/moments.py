@@ -169,23 +169,8 @@ def two_times_cancel(scene: Scene) -> int:
     """One row's time is an hour later and another one's an hour earlier: the sum is what it was."""
 
     def attempt(where: Field) -> int:
-        keys = scene.keys(where.table, sql.SQL("isfinite(t.{})").format(where.name))[:2]
-        query = sql.SQL(
-            "UPDATE {} SET {column} = {column} + {step}::interval WHERE {key}::text = %s"
-        )
-        return sum(
-            scene.do(
-                query.format(
-                    scene.place(where.table),
-                    column=where.name,
-                    step=sql.Literal(step),
-                    key=where.key,
-                ),
-                key,
-            )
-            for key, step in zip(keys, ("1 hour", "-1 hour"), strict=False)
-            if len(keys) == 2
-        )
+        keys = scene.keys(where.table, sql.SQL("isfinite(t.{})").format(where.name))
+        return scene.cancel(where, keys, "interval '1 hour'")
 
     return scene.first(partial(attempt, where) for where in scene.moments(*_INSTANT))
 

@@ -8,7 +8,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from nexus_reimport.nexus.registry import LOADED, RUNS
-from nexus_reimport.saboteur.kinds import Kind, declare
+from nexus_reimport.saboteur.kinds import Kind, declare, kind
 from nexus_reimport.saboteur.scene import Scene
 
 _RUNS = "the row of the run among our own tables"
@@ -76,7 +76,9 @@ for _name, _meaning, _statement in _OF_RUNS:
     declare(Kind(_name, _meaning, _RUNS, partial(_run, _statement)))
 
 
-def _another_run(scene: Scene) -> int:
+@kind(_RUNS)
+def a_run_is_invented(scene: Scene) -> int:
+    """The database knows a run that nobody made."""
     return scene.do(
         sql.SQL(
             "INSERT INTO {0} (run, environment, digest, approved_by, before, after)"
@@ -84,11 +86,6 @@ def _another_run(scene: Scene) -> int:
         ).format(RUNS)
         + sql.SQL(_THIS).format(RUNS)
     )
-
-
-declare(
-    Kind("a_run_is_invented", "The database knows a run that nobody made.", _RUNS, _another_run)
-)
 
 
 def _loaded(statement: LiteralString, scene: Scene) -> int:
@@ -226,8 +223,9 @@ for _name, _meaning, _statement, _which, _links in _OF_UNDO:
     declare(Kind(_name, _meaning, _UNDO, partial(_undo, _statement, _which), only_links=_links))
 
 
-def _row_before_changed(scene: Scene) -> int:
-    """A text of the first kept row is another one."""
+@kind(_UNDO, only_links=False)
+def a_row_before_is_changed(scene: Scene) -> int:
+    """A row as it was before the run holds another text."""
 
     def attempt(number: int) -> int:
         part = scene.undo.tables[number]
@@ -246,40 +244,22 @@ def _row_before_changed(scene: Scene) -> int:
     return scene.first(partial(attempt, number) for number in range(len(scene.undo.tables)))
 
 
-declare(
-    Kind(
-        "a_row_before_is_changed",
-        "A row as it was before the run holds another text.",
-        _UNDO,
-        _row_before_changed,
-        only_links=False,
-    )
-)
-
-
-def _table_dropped(scene: Scene) -> int:
+@kind(_UNDO)
+def a_table_of_the_undo_data_is_dropped(scene: Scene) -> int:
+    """A table of the undo data is gone."""
     first = scene.undo.parts[0]
     scene.do(sql.SQL("DROP TABLE {}").format(scene.undo.after(first)))
     return 1
 
 
-def _schema_dropped(scene: Scene) -> int:
+@kind(_UNDO)
+def the_undo_data_is_dropped(scene: Scene) -> int:
+    """The run's undo data is gone."""
     scene.do(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(scene.undo.schema)))
     return 1
 
 
-declare(
-    Kind(
-        "a_table_of_the_undo_data_is_dropped",
-        "A table of the undo data is gone.",
-        _UNDO,
-        _table_dropped,
-    )
-)
-declare(Kind("the_undo_data_is_dropped", "The run's undo data is gone.", _UNDO, _schema_dropped))
-
-
-def _own_dropped(table: sql.Identifier, scene: Scene) -> int:
+def _own_dropped(scene: Scene, table: sql.Identifier) -> int:
     # Before the first reimport nothing was loaded: an empty table is made again by the next run.
     if not scene.value(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(table)):
         return 0
@@ -287,19 +267,13 @@ def _own_dropped(table: sql.Identifier, scene: Scene) -> int:
     return 1
 
 
-declare(
-    Kind(
-        "the_table_of_the_runs_is_dropped",
-        "The table of the runs is gone.",
-        _RUNS,
-        partial(_own_dropped, RUNS),
-    )
-)
-declare(
-    Kind(
-        "the_table_of_what_was_loaded_is_dropped",
-        "The table of what was loaded is gone.",
-        _LOADED,
-        partial(_own_dropped, LOADED),
-    )
-)
+@kind(_RUNS)
+def the_table_of_the_runs_is_dropped(scene: Scene) -> int:
+    """The table of the runs is gone."""
+    return _own_dropped(scene, RUNS)
+
+
+@kind(_LOADED)
+def the_table_of_what_was_loaded_is_dropped(scene: Scene) -> int:
+    """The table of what was loaded is gone."""
+    return _own_dropped(scene, LOADED)

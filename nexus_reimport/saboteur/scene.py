@@ -6,7 +6,7 @@ not undo. Rows are chosen in the order of their keys, so that a kind does the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import LiteralString
@@ -115,6 +115,14 @@ class Scene:
             if done > 0:
                 return done
         return 0
+
+    def constraints(self, table: sql.Identifier, *types: str) -> list[str]:
+        """The names of a table's constraints of these types, as the catalog calls them."""
+        query = sql.SQL(
+            "SELECT conname::text FROM pg_catalog.pg_constraint WHERE conrelid = {}::regclass"
+            " AND contype::text = ANY (%s) ORDER BY 1"
+        ).format(sql.Literal(table.as_string(self.connection)))
+        return [str(name) for (name,) in self.rows(query, list(types))]
 
     def place(self, table: Table | str) -> sql.Identifier:
         """The full name of a table of the application's."""
@@ -294,6 +302,17 @@ class Scene:
                 " OR (t.{key}::text = %s AND o.{key}::text = %s)"
             ).format(table=self.place(where.table), column=where.name, key=where.key),
             *(one, other, other, one),
+        )
+
+    def cancel(self, where: Field, keys: Sequence[str], step: LiteralString) -> int:
+        """Add ``step`` to one row's value and take it from another's: the sum is what it was."""
+        if len(keys) < 2:
+            return 0
+        query = sql.SQL("UPDATE {} SET {column} = {column} {} {} WHERE {key}::text = %s")
+        place, by = self.place(where.table), sql.SQL(step)
+        return sum(
+            self.do(query.format(place, sign, by, column=where.name, key=where.key), key)
+            for key, sign in zip(keys, (sql.SQL("+"), sql.SQL("-")), strict=False)
         )
 
     def swap_first(self, fields: Iterable[Field]) -> int:

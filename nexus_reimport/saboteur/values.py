@@ -343,16 +343,8 @@ def two_numbers_cancel(scene: Scene) -> int:
     """One row's number is one more and another one's is one less: the sum is what it was."""
 
     def attempt(where: Field) -> int:
-        keys = scene.keys(where.table, sql.SQL("t.{} IS NOT NULL").format(where.name))[:2]
-        query = sql.SQL("UPDATE {} SET {column} = {column} + {step} WHERE {key}::text = %s")
-        place = scene.place(where.table)
-        return sum(
-            scene.do(
-                query.format(place, column=where.name, step=sql.Literal(step), key=where.key), key
-            )
-            for key, step in zip(keys, (1, -1), strict=False)
-            if len(keys) == 2
-        )
+        keys = scene.keys(where.table, sql.SQL("t.{} IS NOT NULL").format(where.name))
+        return scene.cancel(where, keys, "1")
 
     return scene.first(partial(attempt, where) for where in _numbers(scene))
 

@@ -91,16 +91,8 @@ def a_foreign_key_is_not_checked(scene: Scene) -> int:
 
 def _constraint(scene: Scene, tables: Iterator[Table], contype: str) -> int:
     for table in tables:
-        name = scene.value(
-            sql.SQL(
-                "SELECT conname::text FROM pg_catalog.pg_constraint WHERE conrelid = {}::regclass"
-                " AND contype = {} ORDER BY 1 LIMIT 1"
-            ).format(
-                sql.Literal(scene.place(table).as_string(scene.connection)), sql.Literal(contype)
-            )
-        )
-        if name:
-            return alter(scene, table, "DROP CONSTRAINT {} CASCADE", sql.Identifier(str(name)))
+        for name in scene.constraints(scene.place(table), contype)[:1]:
+            return alter(scene, table, "DROP CONSTRAINT {} CASCADE", sql.Identifier(name))
     return 0
 
 
