@@ -25,10 +25,6 @@ class Stored:
     apart: Mapping[str, str]  # composed key -> the last key of the bucket that is not composed
     twins: int  # keys that differ from another key only in their Unicode form
 
-    def real(self, key: str) -> str:
-        """The bucket's own spelling of ``key``; ``""`` where it has none."""
-        return next(columns.texts(self.reals(columns.of([key]))))
-
     def reals(self, wanted: Column) -> Column:
         """The bucket's own spelling of each of these keys; null where it has none."""
         import pyarrow.compute as pc

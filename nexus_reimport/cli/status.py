@@ -32,7 +32,7 @@ def _plain(value: Whereabouts) -> dict[str, object]:
         "adopted": not value.adopted,
         "last_run": last.id if last else "",
         "verdict": last.standing() if last else "",
-        "unknown_to_database": value.forgotten.run if value.forgotten else "",
+        "unknown_to_database": value.apart.forgotten.run if value.apart.forgotten else "",
         "undecided": value.undecided,
         "dev_run": value.dev,
         "sign_off_open": [line.id for line in value.sheet.open],

@@ -104,12 +104,12 @@ class Front:
     @property
     def away(self) -> tuple[str, ...]:
         """The runs of the database whose records are not here, if the latest one is among them."""
-        return self.status.value.away if self.status.value else ()
+        return self.status.value.apart.away if self.status.value else ()
 
     @property
     def forgotten(self) -> Forgotten | None:
         """The last run, if it was committed and the database does not know it."""
-        forgotten = self.status.value.forgotten if self.status.value else None
+        forgotten = self.status.value.apart.forgotten if self.status.value else None
         is_last = forgotten and self.outcome and self.outcome.run.id == forgotten.run
         return forgotten if is_last else None
 
@@ -222,7 +222,7 @@ class Front:
         if self.forgotten:
             advice = restored.advice(self.settings.name, self.forgotten)
             return f"{words.upper_first(advice)}."
-        run = self.status.value.no_seal if self.status.value else ""
+        run = self.status.value.apart.no_seal if self.status.value else ""
         if not run:
             return ""
         return (

@@ -101,7 +101,7 @@ def _idle(*, busy: bool) -> Gate:
 
 
 def _is_away(seen: Reading[Status]) -> bool:
-    return bool(seen.value and seen.value.away)
+    return bool(seen.value and seen.value.apart.away)
 
 
 def _settled(run: Run | None, seen: Reading[Status], *, busy: bool) -> Gate:

@@ -46,7 +46,7 @@ class OneRun(PageHandler):
     def _refuse_lost(self, run_id: str) -> None:
         """Say of a run that the database knows, and whose record is not here, that it is so."""
         seen, settings = self.desk.status.value, self.desk.settings
-        if seen and run_id in seen.away:
+        if seen and run_id in seen.apart.away:
             raise gone(settings.name, settings.records_folder / run_id)
 
     @record.listed_once()

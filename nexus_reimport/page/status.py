@@ -17,7 +17,7 @@ from nexus_reimport.nexus.structure import fingerprint
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.tables import fingerprints_of
 from nexus_reimport.record import Run, Verdict, anchor
-from nexus_reimport.record.anchor import Forgotten
+from nexus_reimport.record.anchor import Apart
 from nexus_reimport.settings import Settings
 
 
@@ -36,9 +36,7 @@ class Status:
     counts: Counts
     written: Written | None  # None where no dry run waits
     patients: int
-    away: tuple[str, ...] = ()  # runs whose records are not here, if the latest one is among them
-    forgotten: Forgotten | None = None  # the latest committed run, if the database lacks it
-    no_seal: str = ""  # a sealed run whose seal the database lacks
+    apart: Apart  # the database and the records
 
 
 @record.listed_once()
@@ -59,9 +57,7 @@ def read(settings: Settings) -> Status:
             counts=row_counts,
             written=_written(database, waiting(settings)),
             patients=next(kind.rows for kind in row_counts.entities if kind.entity == people),
-            away=anchor.away_from(connection, settings),
-            forgotten=anchor.forgotten_by(connection, settings),
-            no_seal=anchor.no_seal_in(connection, settings),
+            apart=anchor.apart(connection, settings),
         )
 
 

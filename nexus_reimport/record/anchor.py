@@ -34,6 +34,15 @@ class Forgotten:
         return f"does not know run {self.run}, which was committed: it is older{by}"
 
 
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Where the database and the records on this machine do not know the same."""
+
+    away: tuple[str, ...] = ()  # runs whose records are not here, as ``away`` has them
+    forgotten: Forgotten | None = None  # the latest committed run, if the database lacks it
+    no_seal: str = ""  # the latest sealed run of which the database has no seal
+
+
 def write(settings: Settings, run: Run) -> None:
     """Put a committed run's seal into the database, where there is none yet.
 
@@ -80,11 +89,6 @@ def away(settings: Settings) -> tuple[str, ...]:
         TargetError, StopError: as ``rows``.
     """
     return _away(rows(settings), settings)
-
-
-def away_from(connection: Connection, settings: Settings) -> tuple[str, ...]:
-    """The same of a database that is connected already, and this environment's own."""
-    return _away(_own(connection, settings), settings)
 
 
 def _away(committed: Sequence[Committed], settings: Settings) -> tuple[str, ...]:
@@ -148,8 +152,16 @@ def read(settings: Settings, run: Run) -> str:
         return registry.seal(connection, run.id)
 
 
-def forgotten_by(connection: Connection, settings: Settings) -> Forgotten | None:
-    """The latest sealed run that was committed, if this database does not know it."""
+def apart(connection: Connection, settings: Settings) -> Apart:
+    """What this environment's own database and the records do not both know."""
+    return Apart(
+        away=_away(_own(connection, settings), settings),
+        forgotten=_forgotten(connection, settings),
+        no_seal=next((run.id for run in lacking(connection, settings)), ""),
+    )
+
+
+def _forgotten(connection: Connection, settings: Settings) -> Forgotten | None:
     # Before the rows: a run's row is older than its seal.
     sealed = (run for run in reversed(runs.every(settings)) if run.is_sealed)
     latest = next(
@@ -160,11 +172,6 @@ def forgotten_by(connection: Connection, settings: Settings) -> Forgotten | None
     both, _ = _restores(connection, settings)
     sealed_as = (latest.id, latest.seal_digest())
     return Forgotten(latest.id, next((one for one in both if sealed_as in one.runs), None))
-
-
-def no_seal_in(connection: Connection, settings: Settings) -> str:
-    """The latest sealed run of which this database has no seal; "" if it has all."""
-    return next((run.id for run in lacking(connection, settings)), "")
 
 
 def write_late(settings: Settings, new_run: Run) -> None:

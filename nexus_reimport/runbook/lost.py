@@ -84,5 +84,5 @@ def acknowledge(environment: str, lost: tuple[str, ...], why: str) -> None:
                 f" nexus-reimport status {environment}",
             )
         register.note(
-            settings.records_folder, Event.RECORDS_LOST, runs=list(lost), why=" ".join(why.split())
+            settings.records_folder, Event.RECORDS_LOST, runs=list(lost), why=statements.tidy(why)
         )

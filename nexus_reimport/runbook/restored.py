@@ -81,7 +81,7 @@ def acknowledge(environment: str, runs: list[Checked], why: str) -> Restore:
     statements.refuse_patient(settings, "the reason", "", why)
     now, name = datetime.now(UTC), secrets.token_hex(8)
     covered = tuple((one.run, one.seal) for one in runs)
-    restore = Restore(name, getpass.getuser(), " ".join(why.split()), now, covered)
+    restore = Restore(name, getpass.getuser(), statements.tidy(why), now, covered)
     with record.at_work(settings), connected(settings.postgres, _STATE) as connection:
         here = deployment.read(connection)
         deployment.require(connection, settings.name)

@@ -17,7 +17,7 @@ from nexus_reimport.model.approval import short
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.record import Run, Verdict, anchor, lock, runs, signatures
-from nexus_reimport.record.anchor import Forgotten
+from nexus_reimport.record.anchor import Apart
 from nexus_reimport.record.sealed import archive, register
 from nexus_reimport.runbook import book, lost, restored
 from nexus_reimport.runbook.gates import sheet_without_run
@@ -42,18 +42,16 @@ class Whereabouts:
     is_open: bool  # the window, or there is none
     refusals: tuple[Refusal, ...]  # of the run that waits for an approval
     is_busy: bool  # a command is at work, or somebody steps through the last run by hand
-    unfinished: Run | None = None  # unverified or in doubt; beside it the last may be a rollback
-    who: str = ""  # what the command that approves needs besides the digest
-    away: int = 0  # runs whose records are not here, where the latest the database knows is one
-    place: str = ""  # where the records are
-    is_taken_back: bool = False  # the dev run, by a rollback since
-    damaged: tuple[str, ...] = ()  # runs whose journals are not there
-    changed: tuple[str, ...] = ()  # values of the last run that were changed, or are missing
-    register: str = ""  # why no signature counts
-    signed_run: str = ""  # the latest committed one that relied on signatures
-    no_seal: str = ""  # a sealed run whose seal the database lacks
-    forgotten: Forgotten | None = None  # the latest committed run, if the database lacks it
-    not_archived: int = 0  # sealed records that are not in the archive, if there is one
+    unfinished: Run | None  # unverified or in doubt; beside it the last may be a rollback
+    who: str  # what the command that approves needs besides the digest
+    apart: Apart  # the database and the records
+    place: str  # where the records are
+    is_taken_back: bool  # the dev run, by a rollback since
+    damaged: tuple[str, ...]  # runs whose journals are not there
+    changed: tuple[str, ...]  # values of the last run that were changed, or are missing
+    register: str  # why no signature counts
+    signed_run: str  # the latest committed one that relied on signatures
+    not_archived: int  # sealed records that are not in the archive, if there is one
 
     @property
     def next(self) -> str:
@@ -66,7 +64,7 @@ class Whereabouts:
             )
         if self.unfinished:
             return f"nexus-reimport finish {self.environment}"
-        if self.away:
+        if self.apart.away:
             return lost.advice(self.environment, self.place)
         if self.undecided:
             decisions = wording.amount(len(self.undecided), "decision")
@@ -78,10 +76,10 @@ class Whereabouts:
             check = f"nexus-reimport record check {self.environment}"
             todo = check if last.is_sealed else self._run
             return f"find out who has changed its record; then: {todo}"
-        if self.forgotten and last.is_sealed:
-            return restored.advice(self.environment, self.forgotten)
-        if self.no_seal and last.is_sealed:
-            return f"nexus-reimport seal {self.environment} --run {self.no_seal}"
+        if self.apart.forgotten and last.is_sealed:
+            return restored.advice(self.environment, self.apart.forgotten)
+        if self.apart.no_seal and last.is_sealed:
+            return f"nexus-reimport seal {self.environment} --run {self.apart.no_seal}"
         if self.not_archived and last.is_sealed and last.verdict() is Verdict.COMPLETE:
             return f"nexus-reimport record archive {self.environment}"
         return _after(last, self.refusals, self.who)
@@ -137,7 +135,8 @@ def _before_another(last: Run, verdict: Verdict, who: str) -> str:
 @record.listed_once()
 def of(settings: Settings) -> Whereabouts:
     """Where the environment stands now."""
-    database, place = _of_database(settings), settings.records_folder
+    (adopted, to_adopt), apart = _of_database(settings)
+    place = settings.records_folder
     listed = record.every(settings)
     last = listed[-1] if listed else None
     by_hand = last is not None and last.standing() is Verdict.RUNNING
@@ -149,8 +148,8 @@ def of(settings: Settings) -> Whereabouts:
     now, (dev, is_taken_back) = datetime.now(UTC), _dev(settings)
     return Whereabouts(
         environment=settings.name,
-        adopted=database.adopted,
-        to_adopt=database.to_adopt,
+        adopted=adopted,
+        to_adopt=to_adopt,
         last=last,
         undecided=tuple(_undecided(last)),
         dev=dev,
@@ -162,9 +161,7 @@ def of(settings: Settings) -> Whereabouts:
         is_busy=is_busy,
         unfinished=record.unfinished(settings),
         who=approval.with_name(settings),
-        away=database.away,
-        no_seal=database.no_seal,
-        forgotten=database.forgotten,
+        apart=apart,
         place=str(place),
         is_taken_back=is_taken_back,
         damaged=tuple(folder.name for folder in runs.without_journal(settings)),
@@ -184,33 +181,19 @@ def at_work(settings: Settings) -> str:
     return f"a command of {settings.name}" if lock.is_taken(settings) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Database:
-    """What the database says; the same as in ``Whereabouts``."""
-
-    adopted: str = ""
-    to_adopt: str = ""
-    away: int = 0
-    no_seal: str = ""
-    forgotten: Forgotten | None = None
-
-
-def _of_database(settings: Settings) -> _Database:
+def _of_database(settings: Settings) -> tuple[tuple[str, str], Apart]:
+    """``adopted`` and ``to_adopt``, and what the database and the records do not both know."""
     is_adopted = False
     try:
         with connected(settings.postgres) as connection:
             deployment.require(connection, settings.name)
             is_adopted = True
-            return _Database(
-                away=len(anchor.away_from(connection, settings)),
-                no_seal=anchor.no_seal_in(connection, settings),
-                forgotten=anchor.forgotten_by(connection, settings),
-            )
+            return ("", ""), anchor.apart(connection, settings)
     except ReimportError as error:
         if is_adopted:  # a table of ours is not there yet, or may not be read
-            return _Database()
+            return ("", ""), Apart()
         known = "no" if isinstance(error, StopError) else "not known"
-        return _Database(f"{known}: {error.what}", error.next)
+        return (f"{known}: {error.what}", error.next), Apart()
 
 
 def _undecided(last: Run | None) -> Sequence[str]:

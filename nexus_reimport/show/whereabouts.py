@@ -20,8 +20,8 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     yield "adopted", value.adopted or "yes"
     last = value.last
     yield "last run", f"{last.id}, {last.kind}, {last.standing()}" if last else "none yet"
-    if value.away:
-        known = wording.amount(value.away, "run")
+    if value.apart.away:
+        known = wording.amount(len(value.apart.away), "run")
         yield "records", f"of {known} that the database knows, none is in {value.place}"
     if value.damaged:
         names, show = wording.some(value.damaged), f"nexus-reimport record show {value.environment}"
@@ -52,10 +52,10 @@ def _of_records(value: Whereabouts) -> Iterator[tuple[str, str]]:
         yield "record", f"not sealed: {todo}"
     if value.changed:
         yield "record", f"changed, or missing, since it was written: {wording.some(value.changed)}"
-    if value.forgotten:
-        yield "database", f"it {value.forgotten}"
-    if value.no_seal:
-        yield "record", f"the database has no seal of run {value.no_seal}, which is sealed"
+    if value.apart.forgotten:
+        yield "database", f"it {value.apart.forgotten}"
+    if run := value.apart.no_seal:
+        yield "record", f"the database has no seal of run {run}, which is sealed"
     if value.not_archived:
         count = wording.amount(value.not_archived, "sealed record is", "sealed records are")
         put = f"nexus-reimport record archive {value.environment}"
