@@ -69,8 +69,8 @@ class Check:
     waivable: bool
     links: bool
     look: Look
-    twin: str = ""  # asks the same at another stage: one waiver counts for both
-    each: Names | None = None  # what ``look`` is asked about, one by one
+    twin: str  # asks the same at another stage: one waiver counts for both
+    each: Names | None  # what ``look`` is asked about, one by one
 
 
 REGISTRY: list[Check] = []

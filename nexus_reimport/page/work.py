@@ -35,7 +35,7 @@ class Work:
     stages: list[Stage]
     why_not_cancelled: str
     cancelled_by: str | None  # who has pressed Cancel; None: nobody
-    command: str = ""  # the one that was started here, as its log is called
+    command: str  # the one that was started here, as its log is called
 
 
 def now(settings: Settings) -> Work | None:

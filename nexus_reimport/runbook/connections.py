@@ -121,7 +121,7 @@ class Connections:
     tables: tuple[TableRead, ...]
     postgres: Connection
     s3: Connection
-    application: Connection | None = None  # Nexus's own API, where verification asks it
+    application: Connection | None  # Nexus's own API, where verification asks it
 
     @property
     def every(self) -> tuple[Connection, ...]:

@@ -65,7 +65,7 @@ class Lab:
             os.umask(before)
 
 
-def prepare(environment: str, *, browser: bool = True, port: int = 0) -> Lab:
+def prepare(environment: str, *, browser: bool, port: int = 0) -> Lab:
     """Fresh copies of all pages for an environment, without outputs; JupyterLab is not started yet.
 
     Raises:

@@ -333,7 +333,7 @@ def require_rollback(
     settings: Settings,
     proposal: RollbackProposal,
     consent: Consent,
-    earlier: Approval | None = None,
+    earlier: Approval | None,
 ) -> Approval:
     """The approval of a rollback, if its digest was typed.
 

@@ -28,9 +28,9 @@ class Before(OfIntake):
     census: Census
     backup: Backup
     plan: Plan
-    earlier: Snapshot | None = None  # of the last COMPLETE record, if there is one
-    earlier_run: str = ""
-    earlier_folder: Path | None = None  # of its row files, which may be gone
+    earlier: Snapshot | None  # of the last COMPLETE record, if there is one
+    earlier_run: str
+    earlier_folder: Path | None  # of its row files, which may be gone
 
     def ledger(self) -> Iterator[tuple[str | None, ...]]:
         """The lines of the ledger: source, entity, outcome, why, FileMaker id, Nexus id."""

@@ -37,7 +37,7 @@ class LastCommitted:
     at: datetime
     undone_by: str
     rows: dict[str, int]  # table -> rows
-    standing: str = ""  # the last run that nobody has taken back
+    standing: str  # the last run that nobody has taken back
 
 
 @dataclass(frozen=True, slots=True)

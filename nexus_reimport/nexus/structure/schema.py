@@ -29,7 +29,7 @@ class Fact:
     place: str
     shown: str
     digest: str
-    local: bool = False
+    local: bool
 
 
 Facts = tuple[Fact, ...]

@@ -69,7 +69,7 @@ class FirstScreen:
     tone: str
     at: datetime
     lines: tuple[Line, ...]
-    closed: str = ""  # which open runs this one has closed
+    closed: str  # which open runs this one has closed
 
     @property
     def banner(self) -> str:
