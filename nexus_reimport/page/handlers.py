@@ -21,6 +21,7 @@ from nexus_reimport.page.desk import Desk
 from nexus_reimport.page.error_page import OwnErrors
 from nexus_reimport.page.front import Form, Front
 from nexus_reimport.page.headers import StrictHeaders
+from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.signing import Signing
 from nexus_reimport.record import Run, statements
 from nexus_reimport.settings import Settings
@@ -77,6 +78,12 @@ class PageHandler(
         it = await asyncio.to_thread(front.gather, self.desk, form)
         self.write(self.page("front.html", it.settings, it=it))
 
+    async def read_anew(self, reading: Reading[Any], place: str, most: float = FIRST_LOOK) -> None:
+        """Begin, wait ``most`` seconds, lead back."""
+        reading.begin()
+        await reading.soon(most)
+        self.back(place)
+
     def back(self, place: str) -> None:
         """Lead the browser back to the page, at ``place``."""
         self.redirect(f"{self.front}#{place}", status=303)
@@ -106,10 +113,8 @@ class ReadAgain(PageHandler):
 
     @web.authenticated
     async def post(self) -> None:
-        """Begin, wait a moment, lead back."""
-        self.desk.status.begin()
-        await self.desk.status.soon(FIRST_LOOK)
-        self.back("status")
+        """Read it."""
+        await self.read_anew(self.desk.status, "status")
 
 
 class TestAgain(PageHandler):
@@ -117,10 +122,8 @@ class TestAgain(PageHandler):
 
     @web.authenticated
     async def post(self) -> None:
-        """Begin, wait a moment, lead back."""
-        self.desk.connections.begin()
-        await self.desk.connections.soon(FIRST_LOOK)
-        self.back("connections")
+        """Ask."""
+        await self.read_anew(self.desk.connections, "connections")
 
 
 # ---------------------------------------------------------------- what starts a command
@@ -287,14 +290,12 @@ class Look(PageHandler):
 
     @web.authenticated
     async def post(self) -> None:
-        """Look, wait a moment, lead to what was seen."""
+        """Look."""
         chosen = self.get_body_argument("newer", "")
         if chosen not in list(NewerDecision):
             raise web.HTTPError(400)
         self.desk.newer = NewerDecision(chosen)
-        self.desk.look.begin()
-        await self.desk.look.soon(3 * FIRST_LOOK)
-        self.back("way-back")
+        await self.read_anew(self.desk.look, "way-back", 3 * FIRST_LOOK)
 
 
 class RollBack(Starts):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nexus_reimport.events import Event
-from nexus_reimport.record import journal, verdict
+from nexus_reimport.record import journal
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.verdict import Verdict
 
@@ -32,10 +32,9 @@ _OF_A_ROLLBACK = {
 }
 
 
-def of(entries: Sequence[Entry], *, is_cut: bool = False) -> str:
-    """The verdict and what it means; ``is_cut``: as ``verdict.judge`` has it."""
-    judged = verdict.judge(entries, is_cut=is_cut)
-    meaning = sentence(entries, is_cut=is_cut)
+def of(entries: Sequence[Entry], judged: Verdict) -> str:
+    """The verdict and what it means."""
+    meaning = sentence(entries, judged)
     if _is_no_go(entries, judged):
         return f"NO-GO: it was stopped; {meaning}"
     word = _WORDS.get(judged, str(judged))
@@ -44,9 +43,8 @@ def of(entries: Sequence[Entry], *, is_cut: bool = False) -> str:
     return f"{word}: {meaning}"
 
 
-def sentence(entries: Sequence[Entry], *, is_cut: bool = False) -> str:
+def sentence(entries: Sequence[Entry], judged: Verdict) -> str:
     """What the verdict means for this run."""
-    judged = verdict.judge(entries, is_cut=is_cut)
     text = _SENTENCES[judged]
     if judged is Verdict.PARTIAL:
         text = _of_what_did_nothing(entries)

@@ -359,18 +359,17 @@ class Run:
 
     def verdict(self) -> Verdict:
         """What the journal says became of the run."""
-        entries = self.events()
-        return verdict.judge(entries, is_cut=self._is_cut(entries))
+        return self._judged(self.events())
 
     def headline(self) -> str:
         """The verdict and what it means, in one line."""
         entries = self.events()
-        return headline.of(entries, is_cut=self._is_cut(entries))
+        return headline.of(entries, self._judged(entries))
 
     def meaning(self) -> str:
         """What the verdict means for this run."""
         entries = self.events()
-        return headline.sentence(entries, is_cut=self._is_cut(entries))
+        return headline.sentence(entries, self._judged(entries))
 
     def standing(self) -> Verdict:
         """The verdict; RUNNING while a process is at work on the run, whatever the journal says."""
@@ -379,7 +378,10 @@ class Run:
     def state(self) -> State:
         """What the run has left in the database."""
         entries = self.events()
-        return verdict.state(entries, is_cut=self._is_cut(entries))
+        return verdict.state(entries, self._judged(entries))
+
+    def _judged(self, entries: Sequence[Entry]) -> Verdict:
+        return verdict.judge(entries, is_cut=self._is_cut(entries))
 
     def _is_cut(self, entries: Sequence[Entry]) -> bool:
         return verdict.is_cut(entries, is_sealed=self.is_sealed)
@@ -403,7 +405,7 @@ class Run:
     def exit_code(self) -> int:
         """The exit code of the command that made this run."""
         entries = self.events()
-        return verdict.exit_code(entries, is_cut=self._is_cut(entries))
+        return verdict.exit_code(entries, self._judged(entries))
 
     def is_committed(self) -> bool:
         """Whether the run is committed, by what it saw itself or by what the database said."""

@@ -243,13 +243,13 @@ def judge(entries: Sequence[Entry], *, is_cut: bool = False) -> Verdict:
     return Verdict.WAITING if waits else Verdict.PARTIAL
 
 
-def state(entries: Sequence[Entry], *, is_cut: bool = False) -> State:
-    """What a run has left in the database, by its journal's events."""
+def state(entries: Sequence[Entry], judged: Verdict) -> State:
+    """What a run of this verdict has left in the database, by its journal's events."""
     if _walked(REVIEW, entries, Review.OPEN) in (Review.UNDONE, Review.SIGNED_UNDONE):
         return State.TAKEN_BACK
     if is_committed(entries):
         return State.COMMITTED
-    return State.UNKNOWN if is_cut or _in_doubt(entries) else State.AS_IT_WAS
+    return State.UNKNOWN if judged is Verdict.IN_DOUBT else State.AS_IT_WAS
 
 
 def is_committed(entries: Sequence[Entry]) -> bool:
@@ -257,12 +257,12 @@ def is_committed(entries: Sequence[Entry]) -> bool:
     return _walked(COMMIT, entries, Commit.NONE) is Commit.DONE
 
 
-def exit_code(entries: Sequence[Entry], *, is_cut: bool = False) -> int:
-    """The exit code that a journal's events give: that of the error where one stopped the run."""
-    verdict, last = judge(entries, is_cut=is_cut), last_failure(entries)
-    if verdict is Verdict.STOPPED and last:
+def exit_code(entries: Sequence[Entry], judged: Verdict) -> int:
+    """The exit code of a run of this verdict: that of the error where one stopped it."""
+    last = last_failure(entries)
+    if judged is Verdict.STOPPED and last:
         return int(last.line["exit_code"])
-    return EXIT_CODES[verdict]
+    return EXIT_CODES[judged]
 
 
 def _in_doubt(entries: Sequence[Entry]) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from nexus_reimport import record, show
 from nexus_reimport.events import Event
 from nexus_reimport.page import history, outcome
-from nexus_reimport.record import Run, headline, journal
+from nexus_reimport.record import Run, headline, journal, verdict
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.sealed import bag, index
 from nexus_reimport.runner import notebook
@@ -72,7 +72,7 @@ COMMITTED, VERIFIED = event("committed"), event("verified")
     ids=lambda one: one if isinstance(one, str) else "",
 )
 def test_each_verdict_is_one_sentence(entries: list[Entry], text: str) -> None:
-    assert headline.of(entries) == text
+    assert headline.of(entries, verdict.judge(entries)) == text
 
 
 def everywhere(run: Run) -> dict[str, str]:

@@ -190,7 +190,7 @@ def _headline(seen: _Record) -> tuple[str, str]:
             return _stopped(seen), tone
         case Verdict.COMMITTED_UNVERIFIED:
             return _unverified(seen)
-    return headline.of(seen.entries), tone
+    return headline.of(seen.entries, seen.verdict), tone
 
 
 def _go(seen: _Record) -> tuple[str, str]:

@@ -130,7 +130,7 @@ def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked
         kind=SEALED if is_sealed else OPEN,
         seal=bag.digest(folder),
         sequence=_number(chain.of(folder)),
-        state=verdict.state(read.entries, is_cut=is_cut),
+        state=verdict.state(read.entries, judged),
         remarks=tuple(filter(None, [read.cut_note(), *_redactions(read.entries)])),
         problems=tuple(filter(None, [read.broken_note()])),
         commit=_commit(payload, read.entries),

@@ -62,20 +62,20 @@ def read(folder: Path) -> Front:
     opened = journal.opened(entries)
     done = done_of(payload)
     is_cut = verdict.is_cut(entries, is_sealed=bag.is_sealed(folder))
-    is_complete = verdict.judge(entries, is_cut=is_cut) is Verdict.COMPLETE
+    judged = verdict.judge(entries, is_cut=is_cut)
     return Front(
         run=folder.name,
         environment=info.get("Environment", folder.parent.name),
         kind=info.get("Kind", journal.kind(entries)),
         verdict=CHANGED if is_changed and "Verdict" in info else info.get("Verdict", ""),
-        meaning=headline.sentence(entries, is_cut=is_cut),
+        meaning=headline.sentence(entries, judged),
         sequence=info.get("Sequence", ""),
         began=_at(entries[0]) if entries else None,
         ended=_at(entries[-1]) if entries else None,
         who=opened.text("who") if opened else "",
         approval=value(Approval, payload),
-        failure="" if is_complete else journal.ended_by(entries),
-        changed=_changed(payload, done, verdict.state(entries, is_cut=is_cut)),
+        failure="" if judged is Verdict.COMPLETE else journal.ended_by(entries),
+        changed=_changed(payload, done, verdict.state(entries, judged)),
         waited=done.writers_waited if done else None,
         pages=_pages(payload),
         of_pages=of_pages(entries),

@@ -130,8 +130,8 @@ def _judge(payload: Path, run: str, environment: str) -> verdict.Verdict:
         "run": run,
         "environment": environment,
         "verdict": judged,
-        "exit_code": verdict.exit_code(events),
-        "database": verdict.state(events),
+        "exit_code": verdict.exit_code(events, judged),
+        "database": verdict.state(events, judged),
         "failed": failed.line if failed else None,
     }
     (payload / verdict.FILE).unlink(missing_ok=True)  # of a seal that a kill cut short
