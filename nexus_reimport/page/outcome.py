@@ -165,7 +165,7 @@ def patients_after(run: Run, settings: Settings) -> int:
     if plan.scope is not Scope.REIMPORT:
         raise ReimportError(
             "this run re-links alone: it is approved on the command line",
-            where=f"environment {run.environment}, run {run.id}",
+            where=run.where,
             next=f"nexus-reimport relink {run.environment} --approve"
             f" {short(run.load(Proposal).digest)}",
         )

@@ -462,7 +462,7 @@ def redacted(entries: Sequence[Entry]) -> set[str]:
     return {Path(str(file)).name for file, *_ in places}
 
 
-def kept(entries: Sequence[Entry]) -> dict[str, str]:
+def kept_hashes(entries: Sequence[Entry]) -> dict[str, str]:
     """The file of each value -> its hash as its stage wrote it last, but for what was redacted.
 
     An older version has written none down.
@@ -473,7 +473,7 @@ def kept(entries: Sequence[Entry]) -> dict[str, str]:
     return {name: digest for name, digest in hashes.items() if name not in gone}
 
 
-def written(entries: Sequence[Entry]) -> set[str]:
+def kept_files(entries: Sequence[Entry]) -> set[str]:
     """The files of the values that are there by the journal: kept, and not made void since."""
     files = set[str]()
     for entry in only(entries, Event.KEPT, Event.VOID):

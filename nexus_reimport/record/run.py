@@ -80,6 +80,11 @@ class Run:
         return self.folder.parent
 
     @property
+    def where(self) -> str:
+        """Which run it is, for a message."""
+        return f"environment {self.environment}, run {self.id}"
+
+    @property
     def kind(self) -> str:
         """What the run is for: reimport, relink or rollback."""
         entries = self.events()
@@ -282,7 +287,7 @@ class Run:
         if self._differs(file):
             raise RecordError(
                 f"{file} was changed after the seal",
-                where=f"environment {self.environment}, run {self.id}",
+                where=self.where,
                 next=f"nexus-reimport record check {self.environment} says what else was",
             )
         self._require_kept(file)
@@ -297,12 +302,12 @@ class Run:
         verification judges that; and a sealed one has its seal.
         """
         entries = [] if self.is_sealed else self.events()
-        known = "" if verdict.is_committed(entries) else journal.kept(entries).get(file, "")
+        known = "" if verdict.is_committed(entries) else journal.kept_hashes(entries).get(file, "")
         if known and private.sha256_of(self.folder / file) != known:
             page = values.page_of(Path(file).stem, self.kind)
             raise RecordError(
                 f"{file} is not what its stage has written: it was changed, or a kill came between",
-                where=f"environment {self.environment}, run {self.id}",
+                where=self.where,
                 next=f"find out who has changed it; then run {page} from the top, which gives it"
                 " again, or begin a new run",
             )
@@ -317,7 +322,7 @@ class Run:
         if not journal.is_approved(entries) and not verdict.is_committed(entries):
             raise RecordError(
                 f"{file}: the journal does not say that what was proposed last was approved",
-                where=f"environment {self.environment}, run {self.id}",
+                where=self.where,
                 next="find out who wrote that file, take it away, and approve what is proposed",
             )
 
@@ -334,7 +339,7 @@ class Run:
         What ``loaded`` leaves out must not look as if there were nothing to say.
         """
         known = ((kind, name) for kind, names in values.NAMES.items() for name in names)
-        written = journal.written(self.events())
+        written = journal.kept_files(self.events())
         return tuple(
             file
             for kind, name in known

@@ -174,7 +174,7 @@ def _machine(settings: Settings) -> Iterator[Finding]:
         yield _remark(
             f"{note} cannot be read: a killed run may have left the scratch database {note.stem}"
             " with patients' rows on a server",
-            f"as an administrator of {pg_tools.place(settings.rehearsal_server)}, drop {note.stem}"
+            f"as an administrator of {settings.rehearsal_server.place}, drop {note.stem}"
             " if it exists; then delete the file",
         )
     for note, place in scratch.elsewhere(settings.copies_servers, settings.scratch_register):

@@ -198,7 +198,7 @@ def _is_more(run: Run, digest: str) -> StopError:
     """The error of a digest that would let more be done than was asked for."""
     return StopError(
         "the digest is that of a full reimport, and relink fixes links alone",
-        where=f"environment {run.environment}, run {run.id}",
+        where=run.where,
         state=f"{NOTHING_STARTED}; that run still waits for its approval",
         next=f"for links alone: nexus-reimport relink {run.environment} begins another run, and"
         " closes that one; to execute that one:"
@@ -212,7 +212,7 @@ def _is_closed(run: Run) -> StopError:
     again = f"; {run.again} begins another" if run.state() is State.AS_IT_WAS else ""
     return StopError(
         f"the run of this digest waits for no approval any more: it is {run.verdict()}",
-        where=f"environment {run.environment}, run {run.id}",
+        where=run.where,
         state=NOTHING_STARTED,
         next=show + again,
     )

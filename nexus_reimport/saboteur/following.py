@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from psycopg import sql
-
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.intake import Intake
 from nexus_reimport.model import EntityPlan, LinkPlan, Outcome, Plan
-from nexus_reimport.nexus.connection.postgres import Connection, copy_out, names
+from nexus_reimport.nexus.connection.postgres import Connection, copy_out_in_order
 from nexus_reimport.saboteur.scene import Objects, Scene
 
 
@@ -95,8 +93,5 @@ class Following:
         return replace(plan, file=rowfile.write(path, plan.file.columns, [*planned, *moved]))
 
     def _dumped(self, scene: Scene, table: str, columns: Sequence[str], name: str) -> RowFile:
-        query = sql.SQL("SELECT {} FROM {} ORDER BY {}::text").format(
-            names(columns), scene.place(table), sql.Identifier(scene.database.key(table))
-        )
-        path = self.intake.folder / f"{name}.parquet"
-        return copy_out(self.connection, query, path, columns)
+        key, path = scene.database.key(table), self.intake.folder / f"{name}.parquet"
+        return copy_out_in_order(self.connection, scene.place(table), columns, key, path)

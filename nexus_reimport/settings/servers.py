@@ -41,6 +41,11 @@ class Postgres(Strict):
         """Whether the connection never leaves this machine."""
         return self.host in credentials.LOOPBACK or self.host.startswith("/")
 
+    @property
+    def place(self) -> str:
+        """The server and its database, for a message."""
+        return f"postgres {self.host}:{self.port}/{self.database}"
+
     @model_validator(mode="after")
     def _encrypted(self) -> Postgres:
         if not self.is_local and self.sslmode != "verify-full" and not self.sslmode_waiver:

@@ -109,7 +109,7 @@ def interrupted(run: Run | None) -> ReimportError:
         return StopError("this cell was interrupted", next="run the cell at the top again")
     return StopError(
         "this cell was interrupted",
-        where=f"environment {run.environment}, run {run.id}",
+        where=run.where,
         state=f"the database: {run.state()}",
         next=_NEXT[run.state()].replace("ENV", run.environment),
     )

@@ -105,8 +105,8 @@ def test_a_restore_is_told_beside_a_later_run_that_has_written_nothing(clinic: C
     later = record.create(environments.load(DEV))
     it = whereabouts.of(environments.load(DEV))
     assert it.last == later
-    assert it.forgotten is not None
-    assert (it.forgotten.run, it.forgotten.restore) == (book.run.id, None)
+    assert it.apart.forgotten is not None
+    assert (it.apart.forgotten.run, it.apart.forgotten.restore) == (book.run.id, None)
     assert not gathered(DEV).forgotten, "the page tells of the later run first"
     later.seal()
     assert "record restored" in whereabouts.of(environments.load(DEV)).next

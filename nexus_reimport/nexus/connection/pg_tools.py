@@ -118,24 +118,24 @@ def run(
         os.umask(old)
     if process.returncode:
         if refusal.is_of_connection(errors):
-            raise refusal.why(errors, target).error(place(target), program=name)
+            raise refusal.why(errors, target).error(target.place, program=name)
         if re.search(r"canceling statement due to (lock|statement) timeout", errors):
             raise LockConflict(
                 f"{name} could not read a table within {LOCK_WAIT} s: another session has locked"
                 " it",
-                where=place(target),
+                where=target.place,
                 next="wait until that work has ended (ALTER TABLE, VACUUM FULL, LOCK TABLE, a"
                 " migration), then run this step again",
             )
         if re.search(r"closed the connection unexpectedly|terminating connection", errors):
             raise TargetError(
                 f"{name}: the connection to PostgreSQL was lost",
-                where=place(target),
+                where=target.place,
                 next="check the network and the server's log, then run this step again",
             )
         if disk := disks.told_by_server(_OF_THE_SERVER.findall(errors)):
             next_step = f"{disk.servers_fix}, {AGAIN}"
-            raise TargetError(f"{name}: {disk.servers_what}", where=place(target), next=next_step)
+            raise TargetError(f"{name}: {disk.servers_what}", where=target.place, next=next_step)
         if disk := disks.told_by(_OF_ITS_OWN.findall(errors)):
             raise TargetError(
                 f"{name}: {disk.what}", where=str(log.parent), next=f"{disk.fix}, {AGAIN}"
@@ -151,12 +151,12 @@ def run(
         if refused := denied.by_program(errors):
             raise Denied(
                 f"{name} failed with exit code {process.returncode}: a right is missing: {refused}",
-                where=place(target),
+                where=target.place,
                 next=denied.ADVICE,
             )
         raise TargetError(
             f"{name} failed with exit code {process.returncode}",
-            where=place(target),
+            where=target.place,
             next=f"read {log.name} in the run's private folder, fix the cause, then run this step"
             " again",
         )
@@ -199,11 +199,6 @@ def _ended(
         if process.poll() is None:
             process.kill()
             process.communicate()
-
-
-def place(target: Postgres) -> str:
-    """Where a server and its database are, for a message."""
-    return f"postgres {target.host}:{target.port}/{target.database}"
 
 
 def _environment(target: Postgres) -> dict[str, str]:

@@ -94,7 +94,7 @@ def connected(
     Raises:
         TargetError: with SQLSTATE, table, column and constraint only. ``state`` is left.
     """
-    where = f"postgres {target.host}:{target.port}/{target.database}"
+    where = target.place
     with scrubbed(where, state), _opened(target, where, state) as connection:
         if opened is not None:
             opened(connection)
@@ -272,6 +272,11 @@ def scalar(connection: Connection, query: Any, parameters: Any = None) -> Any:
     return row[0] if row else None
 
 
+def constraint_of(error: psycopg.Error) -> str:
+    """The table and the constraint that refused a row, for a message."""
+    return f"table {error.diag.table_name}, constraint {error.diag.constraint_name}"
+
+
 def copy_out(
     connection: Connection, query: sql.Composed, path: Path, columns: Sequence[str]
 ) -> rowfile.RowFile:
@@ -280,6 +285,17 @@ def copy_out(
         for lines in _copied(connection, query):
             out.add_batch(copytext.batch(lines, columns))
     return out.done()
+
+
+def copy_out_in_order(
+    connection: Connection, place: sql.Composable, columns: Sequence[str], key: str, path: Path
+) -> rowfile.RowFile:
+    """All rows of the table at ``place``, in the order of ``key``."""
+    # "C" sorts as Python compares texts: `rowfile.paired` needs that order.
+    query = sql.SQL('SELECT {} FROM {} ORDER BY {}::text COLLATE "C"').format(
+        names(columns), place, sql.Identifier(key)
+    )
+    return copy_out(connection, query, path, columns)
 
 
 def copied(

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.nexus.connection.postgres import copy_out, names, scalar
+from nexus_reimport.nexus.connection.postgres import copy_out_in_order, scalar
 from nexus_reimport.nexus.structure import fingerprint
 from nexus_reimport.nexus.structure.catalog import Table
 from nexus_reimport.nexus.structure.database import Database
@@ -47,12 +47,8 @@ def fingerprinted(
 
 def dump(database: Database, table: Table, path: Path, key: str = "") -> RowFile:
     """All rows of ``table``, in the order of ``key``, its primary key where none is named."""
-    columns = table.names()
-    # "C" sorts as Python compares texts: `rowfile.paired` needs that order.
-    query = sql.SQL('SELECT {} FROM {} ORDER BY {}::text COLLATE "C"').format(
-        names(columns), database.place(table.name), sql.Identifier(key or table.primary_key[0])
-    )
-    return copy_out(database.connection, query, path, columns)
+    place, key = database.place(table.name), key or table.primary_key[0]
+    return copy_out_in_order(database.connection, place, table.names(), key, path)
 
 
 def mapped_tables(mapping: FieldMapping) -> set[str]:

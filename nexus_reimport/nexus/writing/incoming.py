@@ -12,7 +12,7 @@ from psycopg import sql
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.nexus.connection.postgres import (
     copy_in,
-    copy_out,
+    copy_out_in_order,
     names,
     table_name,
     temporary_name,
@@ -55,11 +55,9 @@ def load_rows(transaction: Transaction, wanted: Wanted, folder: Path, file: RowF
 
 def print_rows(transaction: Transaction, wanted: Wanted, path: Path) -> RowFile:
     """The planned rows of an entity as PostgreSQL prints them, in the order of the plan's."""
-    query = sql.SQL('SELECT {} FROM {} ORDER BY {}::text COLLATE "C"').format(
-        names(wanted.columns), rows(wanted.name), sql.Identifier(wanted.key)
-    )
     transaction.check_time()
-    return copy_out(transaction.connection, query, path, wanted.columns)
+    place = rows(wanted.name)
+    return copy_out_in_order(transaction.connection, place, wanted.columns, wanted.key, path)
 
 
 def load_links(transaction: Transaction, link: UndoLinks, folder: Path, file: RowFile) -> None:

@@ -19,7 +19,7 @@ from psycopg import sql
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.nexus.connection.postgres import (
     Connection,
-    copy_out,
+    copy_out_in_order,
     names,
     scalar,
     table_name,
@@ -339,7 +339,4 @@ def dump_links_before(
 ) -> RowFile:
     """The links that the run has fixed as they were, in the order of their keys."""
     columns = (part.key, *part.columns)
-    query = sql.SQL('SELECT {} FROM {} ORDER BY {}::text COLLATE "C"').format(
-        names(columns), undo.before(part), sql.Identifier(part.key)
-    )
-    return copy_out(connection, query, path, columns)
+    return copy_out_in_order(connection, undo.before(part), columns, part.key, path)

@@ -56,7 +56,7 @@ def problems(payload: Path, entries: Sequence[Entry]) -> Iterator[str]:
 
 def _not_as_kept(payload: Path, entries: Sequence[Entry]) -> Iterator[str]:
     """Nothing where a kill has ended a stage before COMMIT: it may have come before the hash."""
-    known = {} if journal.unfinished(entries) - journal.CHECKED else journal.kept(entries)
+    known = {} if journal.unfinished(entries) - journal.CHECKED else journal.kept_hashes(entries)
     for name, digest in sorted(known.items()):
         path = payload / name
         if path.parent == payload and path.is_file() and private.sha256_of(path) != digest:

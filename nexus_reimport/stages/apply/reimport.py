@@ -23,7 +23,7 @@ from nexus_reimport.errors import StopError
 from nexus_reimport.events import Journal, null_journal
 from nexus_reimport.model import Applied, Report, after_commit, run_row
 from nexus_reimport.nexus import deployment, registry
-from nexus_reimport.nexus.connection.postgres import Connection, connected
+from nexus_reimport.nexus.connection.postgres import Connection, connected, constraint_of
 from nexus_reimport.nexus.registry import UndoPart, UndoTable, loaded
 from nexus_reimport.nexus.structure import references
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
@@ -311,7 +311,7 @@ class _Reimport:
                 f"links of {link.attachment} cannot be written: two rows would have one value under"
                 " a unique key, or exchange theirs, and PostgreSQL compares each row as it is"
                 " written",
-                where=f"table {error.diag.table_name}, constraint {error.diag.constraint_name}",
+                where=constraint_of(error),
                 state=ROLLED_BACK,
                 next="if they exchange them, have the application make that constraint DEFERRABLE"
                 " INITIALLY DEFERRED; else correct in FileMaker whose they are. Then run"

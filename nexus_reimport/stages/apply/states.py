@@ -14,7 +14,12 @@ from nexus_reimport.errors import StopError
 from nexus_reimport.files import beside
 from nexus_reimport.model import EntityPlan
 from nexus_reimport.nexus import registry
-from nexus_reimport.nexus.connection.postgres import Connection, scalar, table_name
+from nexus_reimport.nexus.connection.postgres import (
+    Connection,
+    constraint_of,
+    scalar,
+    table_name,
+)
 from nexus_reimport.nexus.registry import UndoPart
 from nexus_reimport.nexus.structure import schema
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint, moved
@@ -172,7 +177,7 @@ def foreign_keys_hold(subject: Subject) -> Iterator[None]:
             "a row that planned rows point at is gone"
             if error.diag.table_name in subject.wanted
             else "a row that the plan deletes is pointed at since the preflight",
-            where=f"table {error.diag.table_name}, constraint {error.diag.constraint_name}",
+            where=constraint_of(error),
             state=ROLLED_BACK,
             next="run 01_preflight again: the plan must include what people have changed since",
         ) from None

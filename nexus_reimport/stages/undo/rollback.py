@@ -17,7 +17,7 @@ from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import NewerDecision, Report, Undone, after_commit, run_row
 from nexus_reimport.nexus import changes, deployment, registry
 from nexus_reimport.nexus.changes import Since
-from nexus_reimport.nexus.connection.postgres import connected
+from nexus_reimport.nexus.connection.postgres import connected, constraint_of
 from nexus_reimport.nexus.registry import Committed, UndoData, loaded
 from nexus_reimport.nexus.structure import fingerprint, schema
 from nexus_reimport.nexus.structure.database import Database
@@ -245,7 +245,7 @@ class _Rollback:
             raise StopError(
                 "a row from before the run cannot be put back: one that was written since, and"
                 " stays, has its value under a unique key",
-                where=f"table {error.diag.table_name}, constraint {error.diag.constraint_name}",
+                where=constraint_of(error),
                 state=ROLLED_BACK,
                 next=f"{newer}change that value of the newer row in Nexus; then preview again. Or"
                 f" nexus-reimport restore {run} --into NAME gives the whole database back",
@@ -254,7 +254,7 @@ class _Rollback:
             raise StopError(
                 "a row from before the run cannot be put back: it points at one that was deleted"
                 " since",
-                where=f"table {error.diag.table_name}, constraint {error.diag.constraint_name}",
+                where=constraint_of(error),
                 state=ROLLED_BACK,
                 next="have the application make that row again, with its id; then preview again."
                 f" Or nexus-reimport restore {run} --into NAME gives the whole database back",
