@@ -7,6 +7,7 @@ an address with a token, a credential or a part of an answer.
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import threading
 import time
@@ -117,6 +118,11 @@ def origin(url: str) -> str:
             next="write it as https://server",
         )
     return f"{parts.scheme}://{name}{port}"
+
+
+def basic(account: str, password: str) -> str:
+    """The header ``Authorization`` of an account and its password."""
+    return f"Basic {base64.b64encode(f'{account}:{password}'.encode()).decode()}"
 
 
 class Wire:

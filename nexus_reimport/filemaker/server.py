@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from nexus_reimport.filemaker import Usage
+from nexus_reimport.filemaker import Origin, Usage
 from nexus_reimport.filemaker.answer import place
 from nexus_reimport.filemaker.http import RetryPolicy, Wire
 
@@ -36,6 +36,10 @@ class Server:
     def close(self) -> None:
         """Close every connection. A server that does not answer is no error here."""
         self._wire.close()
+
+    def origin(self, table: str) -> Origin | None:
+        """None: the records come from a server, not from a file."""
+        return None
 
     def usage(self) -> Usage:
         """What was read so far, and at what cost."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from nexus_reimport.filemaker import Field, Origin, Page, Product, ReadRequest, codes
+from nexus_reimport.filemaker import Field, Page, Product, ReadRequest, codes
 from nexus_reimport.filemaker.answer import (
     count_in,
     hidden_records,
@@ -97,10 +97,6 @@ class DataApi(Server):
     def numbers_alone(self, table: str) -> bool:
         """No: what is not a number arrives as the text that was typed."""
         return False
-
-    def origin(self, table: str) -> Origin | None:
-        """None: the records come from a server, not from a file."""
-        return None
 
     def count(self, table: str) -> int:
         """FileMaker's own count. If it is 0, it is asked for twice: code 101 has other causes.

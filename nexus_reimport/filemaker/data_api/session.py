@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import threading
 
 from nexus_reimport.errors import ReimportError, SettingsError
 from nexus_reimport.filemaker.answer import connection_closed, incomplete_answer
 from nexus_reimport.filemaker.data_api.envelope import opened
-from nexus_reimport.filemaker.http import Wire
+from nexus_reimport.filemaker.http import Wire, basic
 
 
 class Session:
@@ -19,7 +18,7 @@ class Session:
         self._wire = wire
         self._path = path
         self._where = where
-        self._basic = f"{account}:{password}".encode()
+        self._basic = basic(account, password)
         self._lock = threading.Lock()
         self._token = ""
         self._logins = 0
@@ -63,12 +62,11 @@ class Session:
                 self._wire.send("DELETE", f"{self._path}/{token}", where=self._where)
 
     def _login(self) -> str:
-        basic = f"Basic {base64.b64encode(self._basic).decode()}"
         sent = self._wire.send(
             "POST",
             self._path,
             where=self._where,
-            authorization=basic,
+            authorization=self._basic,
             body=b"{}",  # needs a JSON body
         )
         answer = opened(sent, self._where).final()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from nexus_reimport.errors import MappingError
-from nexus_reimport.filemaker import Field, Origin, Page, Product, ReadRequest, codes
+from nexus_reimport.filemaker import Field, Page, Product, ReadRequest, codes
 from nexus_reimport.filemaker.answer import (
     FEW_TRIES,
     RUN_AGAIN_LATER,
@@ -83,10 +83,6 @@ class OData(Server):
     def numbers_alone(self, table: str) -> bool:
         """Yes: a number field is an Edm.Decimal, whatever was typed into it."""
         return True
-
-    def origin(self, table: str) -> Origin | None:
-        """None: the records come from a server, not from a file."""
-        return None
 
     def count(self, table: str) -> int:
         """FileMaker's own count. If it is 0, it is asked for twice."""

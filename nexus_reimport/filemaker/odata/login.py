@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -10,7 +9,7 @@ from contextlib import nullcontext
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.filemaker import codes
 from nexus_reimport.filemaker.answer import connection_closed
-from nexus_reimport.filemaker.http import Answer
+from nexus_reimport.filemaker.http import Answer, basic
 from nexus_reimport.filemaker.odata.collection import code_of
 
 # FileMaker's code of a wrong account or password, which a web server's own 401 lacks.
@@ -25,7 +24,7 @@ class Login:
     """
 
     def __init__(self, account: str, password: str, where: str) -> None:
-        self._basic = f"{account}:{password}".encode()
+        self._basic = basic(account, password)
         self._where = where
         self._lock = threading.Lock()
         self._is_accepted = False
@@ -46,7 +45,7 @@ class Login:
                 raise connection_closed(self._where)
             if self._refusal is not None:
                 raise self._refusal
-            answer = send(f"Basic {base64.b64encode(self._basic).decode()}")
+            answer = send(self._basic)
             self._judge(answer)
             return answer
 
