@@ -295,12 +295,17 @@ def where(place: settings.S3) -> str:
     return f"bucket {place.bucket}, {at}"
 
 
+def http_status(error: ClientError) -> int:
+    """The HTTP status of S3's refusal; 0 where it has none."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
 def refused(
     error: ClientError, place: settings.S3, what_for: str = "to list the bucket"
 ) -> StorageError:
     """The error for S3's refusal. Of its answer only the code is shown."""
     reply: dict[str, Any] = dict(error.response.get("Error", {}))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    status = http_status(error)
     code = reply.get("Code", "")
     if code not in _CAUSES:
         code = _OF_STATUS.get(status, "") or code

@@ -153,12 +153,13 @@ def redact(environment: str, run: str, *, yes: bool, as_json: bool) -> None:
         if findings.redacted and not yes:
             listed = "\n".join(f"  {hit}" for hit in findings.redacted)
             write(f"This will be redacted in the record of {chosen.id}:\n{listed}", err=True)
-            _confirmed(
-                f"Then type {chosen.id}",
-                chosen.id,
-                "nothing was changed",
-                "open each place; a word for something else is a label of the environment",
-            )
+            typed = str(typer.prompt(f"Then type {chosen.id}", default="", err=True))
+            if typed.strip() != chosen.id:
+                raise StopError(
+                    f"the text that was typed is not {chosen.id}",
+                    state="nothing was changed",
+                    next="open each place; a word for something else is a label of the environment",
+                )
         done = redaction.redact(settings, chosen)
     lines = [f"redacted: {hit}" for hit in done.redacted]
     lines += [f"left, {_what_next(chosen, hit)}: {hit}" for hit in done.left]
@@ -182,7 +183,7 @@ def acknowledge_restore(environment: str, why: str, *, yes: bool, as_json: bool)
         listed = "\n".join(f"  {one.run}, number {one.sequence}: {one.verdict}" for one in runs_now)
         write(f"The database of {environment} does not know these runs:\n{listed}", err=True)
         find_out = f"find out why the database of {environment} does not know these runs"
-        _named(environment, "Was it restored?", find_out)
+        _confirmed("Was it restored?", environment, find_out)
     done = restored.acknowledge(environment, runs_now, why)
     runs_covered = wording.amount(len(done.runs), "run")
     text = f"the database was restored from before {runs_covered}; {done.acknowledged}"
@@ -198,23 +199,22 @@ def acknowledge_loss(environment: str, why: str, *, yes: bool, as_json: bool) ->
         write(f"The database of {environment} knows these runs:\n{listed}", err=True)
         write(f"No record of them is in {place}.", err=True)
         find_out = lost.advice(environment, str(place))
-        _named(environment, "Are they lost for good?", find_out)
+        _confirmed("Are they lost for good?", environment, find_out)
     lost.acknowledge(environment, gone, why)
     known = wording.amount(len(gone), "run")
     text = f"the records of {known} are lost for good: the register says so; a run can begin"
     give({"environment": environment, "runs": gone, "why": why}, text, as_json=as_json)
 
 
-def _named(environment: str, question: str, otherwise: str) -> None:
+def _confirmed(question: str, environment: str, otherwise: str) -> None:
     """Ask, and stop unless the environment's name is typed."""
-    asked = f"{question} Then type {environment}"
-    _confirmed(asked, environment, "nothing was written", otherwise)
-
-
-def _confirmed(asked: str, word: str, state: str, otherwise: str) -> None:
-    """Stop unless a person types ``word``; ``state`` is left then."""
-    if str(typer.prompt(asked, default="", err=True)).strip() != word:
-        raise StopError(f"the text that was typed is not {word}", state=state, next=otherwise)
+    typed = str(typer.prompt(f"{question} Then type {environment}", default="", err=True))
+    if typed.strip() != environment:
+        raise StopError(
+            f"the text that was typed is not {environment}",
+            state="nothing was written",
+            next=otherwise,
+        )
 
 
 def _told(checked: Checked) -> str:

@@ -94,7 +94,7 @@ def may_read(place: settings.S3, key: str) -> bool:
         try:
             storage.opened(place).head_object(Bucket=place.bucket, Key=key)
         except ClientError as error:
-            if _status(error) == 403:
+            if storage.http_status(error) == 403:
                 return False
             raise
     return True
@@ -111,10 +111,6 @@ def _in_our_words(place: settings.S3) -> Iterator[None]:
         raise storage.unreached(error, place) from None
 
 
-def _status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
 def keys_of(sample: Sample, folder: Path) -> Iterator[str]:
     """The objects of a sample, to be read again."""
     return (row[0] or "" for row in rowfile.read(folder, sample.file))
@@ -124,7 +120,7 @@ def _read(client: Any, bucket: str, key: str) -> tuple[str, ...]:
     try:
         answer = client.get_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        status = _status(error)
+        status = storage.http_status(error)
         # A result, not an error: the check says which object is gone or refused.
         if status in (403, 404):
             return key, GONE if status == 404 else REFUSED, *[""] * (len(COLUMNS) - 2)

@@ -243,7 +243,7 @@ def _read_back(client: Any, copy: _Copy, data: bytes, version: str, *, is_ours: 
 def _refused(error: ClientError) -> tuple[str, str]:
     """Why S3 did not take it, and what a person does about it. Of its answer the code is shown."""
     code = str(error.response.get("Error", {}).get("Code", ""))
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    status = storage.http_status(error)
     answer = f"({code if code.isalnum() else '?'}, HTTP {status})"
     if code in _FULL or status == HTTPStatus.INSUFFICIENT_STORAGE:
         return f"it is full {answer}", _MAKE_ROOM
