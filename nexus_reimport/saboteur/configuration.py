@@ -44,18 +44,8 @@ def _loose(scene: Scene) -> Iterator[Field]:
 @kind(_POINTING)
 def a_xero_link_is_under_another_patient(scene: Scene) -> int:
     """A protected row, such as a Xero link, points at another patient."""
-
-    def attempt(where: Field) -> int:
-        return scene.do(
-            sql.SQL(
-                "UPDATE {table} AS t SET {column} = (SELECT p.{column} FROM {table} AS p"
-                " WHERE p.{column} <> t.{column} ORDER BY 1 DESC LIMIT 1) WHERE t.{key} ="
-                " (SELECT {key} FROM {table} WHERE {column} IS NOT NULL ORDER BY {key}::text"
-                " LIMIT 1)"
-            ).format(table=scene.place(where.table), column=where.name, key=where.key)
-        )
-
-    return scene.first(partial(attempt, where) for where in _pointing(scene))
+    fields = _pointing(scene)
+    return scene.first(partial(scene.move, f, f.table, f.name) for f in fields)
 
 
 @kind(_POINTING)

@@ -142,19 +142,7 @@ def _owned(scene: Scene) -> Iterator[Field]:
 
 def _another(scene: Scene, where: Field) -> int:
     """Move the first row that is of a patient to the last other one."""
-    return scene.do(
-        sql.SQL(
-            "UPDATE {table} AS t SET {column} = (SELECT p.{person} FROM {people} AS p"
-            " WHERE p.{person} <> t.{column} ORDER BY 1 DESC LIMIT 1) WHERE t.{key} = (SELECT {key}"
-            " FROM {table} WHERE {column} IS NOT NULL ORDER BY {key}::text LIMIT 1)"
-        ).format(
-            table=scene.place(where.table),
-            column=where.name,
-            key=where.key,
-            people=scene.place(scene.people),
-            person=sql.Identifier(scene.people.primary_key[0]),
-        )
-    )
+    return scene.move(where, scene.people, sql.Identifier(scene.people.primary_key[0]))
 
 
 @kind(_OWNER, only_links=False)

@@ -335,6 +335,22 @@ class Scene:
             )
         )
 
+    def move(self, where: Field, others: Table | str, name: sql.Identifier) -> int:
+        """Point the first row that points at anything at the last other ``name`` of ``others``."""
+        return self.do(
+            sql.SQL(
+                "UPDATE {table} AS t SET {column} = (SELECT p.{other} FROM {others} AS p"
+                " WHERE p.{other} <> t.{column} ORDER BY 1 DESC LIMIT 1) WHERE t.{key} = (SELECT"
+                " {key} FROM {table} WHERE {column} IS NOT NULL ORDER BY {key}::text LIMIT 1)"
+            ).format(
+                table=self.place(where.table),
+                column=where.name,
+                key=where.key,
+                others=self.place(others),
+                other=name,
+            )
+        )
+
     def keys(self, table: Table, condition: sql.Composable = _EVERY) -> list[str]:
         """The keys of the rows of ``table`` (called t) that fit ``condition``, in their order."""
         key = sql.Identifier(table.primary_key[0])
