@@ -14,7 +14,7 @@ from nexus_reimport.cli.output import give, say_left_out, write
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 from nexus_reimport.model import Plan, Report
 from nexus_reimport.record import Run, Verdict, anchor, redaction, runs
-from nexus_reimport.record.run import without_journal
+from nexus_reimport.record.run import no_journal
 from nexus_reimport.record.sealed import archive, bag, check, compared
 from nexus_reimport.record.sealed.check import Checked
 from nexus_reimport.record.search.sweep import Hit
@@ -329,7 +329,7 @@ def _named_or_latest(settings: Settings, run_id: str) -> Run:
     run = next((r for r in listed if r.id == run_id), None)
     if run is None:
         lost = next((f for f in runs.without_journal(settings) if run_id in ("", f.name)), None)
-        raise without_journal(settings.name, lost) if lost else _no_such_run(settings.name, run_id)
+        raise no_journal(settings.name, lost) if lost else _no_such_run(settings.name, run_id)
     return run
 
 

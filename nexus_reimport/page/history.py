@@ -12,7 +12,7 @@ from nexus_reimport import naming, record
 from nexus_reimport.model import Applied, Approval, Scope, Undone
 from nexus_reimport.record import Run, Verdict, runs
 from nexus_reimport.record.journal import JOURNAL, Entry, was_executed
-from nexus_reimport.record.run import without_journal
+from nexus_reimport.record.run import no_journal
 from nexus_reimport.record.sealed import bag
 from nexus_reimport.settings import Settings
 
@@ -97,7 +97,7 @@ def find(settings: Settings, run_id: str) -> Run | None:
     """
     for folder in runs.without_journal(settings):
         if folder.name == run_id:
-            raise without_journal(settings.name, folder)
+            raise no_journal(settings.name, folder)
     return next((run for run in record.every(settings) if run.id == run_id), None)
 
 

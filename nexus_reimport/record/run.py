@@ -54,7 +54,7 @@ def gone(environment: str, place: Path) -> RecordGone:
     )
 
 
-def without_journal(environment: str, folder: Path) -> RecordError:
+def no_journal(environment: str, folder: Path) -> RecordError:
     """What is told of a record whose journal is not there, so that nothing says what became."""
     return RecordError(
         f"the record of run {folder.name} has no journal: it was moved, or deleted",
