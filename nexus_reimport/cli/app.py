@@ -161,7 +161,7 @@ def run_sequence(
 
     Without an approval the run stops after the preflight (exit code 6). --approve continues it.
     """
-    _run(environments, (approve, who, reason), rehearsed=approve_rehearsed, as_json=as_json)
+    _run(environments, approve, who, reason, rehearsed=approve_rehearsed, as_json=as_json)
 
 
 @app.command()
@@ -174,19 +174,21 @@ def relink(
     as_json: AsJson = False,
 ) -> None:
     """Fix the links of documents and images, and change nothing else; same pages, same record."""
-    approval, rehearsed = (approve, who, reason), approve_rehearsed
-    _run([environment], approval, rehearsed=rehearsed, links_only=True, as_json=as_json)
+    given, rehearsed = (approve, who, reason), approve_rehearsed
+    _run([environment], *given, rehearsed=rehearsed, links_only=True, as_json=as_json)
 
 
 def _run(
     environments: list[str],
-    approval: tuple[str, str, str],
+    approve: str,
+    who: str,
+    reason: str,
     *,
     rehearsed: bool,
     links_only: bool = False,
     as_json: bool,
 ) -> None:
-    """The whole sequence; ``approval`` is the digest, and who gives it, and why."""
+    """The whole sequence."""
     from nexus_reimport import forked
 
     forked.ready()  # it loads beside us
@@ -194,8 +196,10 @@ def _run(
 
     outcomes = runner.run(
         environments,
-        approve=runner.GivenApproval(*approval),
+        approve=approve,
         approve_rehearsed=rehearsed,
+        name=who,
+        reason=reason,
         links_only=links_only,
         ask=_ask if sys.stdin.isatty() and not as_json else None,
         progress=progress,

@@ -1,7 +1,6 @@
 """papermill runs the runbook: preflight, execute and verify, on one environment after the other."""
 
 from nexus_reimport.runner import blocked_import  # noqa: F401 - before a notebook's library comes
-from nexus_reimport.runner.executing import GivenApproval
 from nexus_reimport.runner.finishing import finish, seal, settle
 from nexus_reimport.runner.outcome import Outcome
 from nexus_reimport.runner.recovery import (
@@ -18,7 +17,6 @@ from nexus_reimport.runner.testing import self_test
 __all__ = [
     "Ask",
     "AskRollback",
-    "GivenApproval",
     "Outcome",
     "RollbackOptions",
     "finish",

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.record import Run, journal
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.notebook import EXECUTE, PREFLIGHT
 from nexus_reimport.runner.watch import Say, watching
+from nexus_reimport.stages.approval import Consent
 
-
-@dataclass(frozen=True, slots=True)
-class GivenApproval:
-    """What a person who approves gives: the digest, and their name and reason for the record."""
-
-    digest: str = ""
-    name: str = ""
-    reason: str = ""
+_NONE = Consent()
 
 
 def check(*pages: str) -> None:
@@ -31,36 +23,24 @@ def check(*pages: str) -> None:
         notebook.check(page, _parameters(page))
 
 
-def execute(
-    run: Run,
-    page: str,
-    say: Say | None,
-    signed: GivenApproval = GivenApproval(),
-    *,
-    rehearsed: bool = False,
-) -> None:
+def execute(run: Run, page: str, say: Say | None, consent: Consent = _NONE) -> None:
     """Execute a page of the run, whose stages are told as they begin and end."""
     if say:
         say(f"{run.environment}: {page}, run {run.id}")
-    given = _parameters(page, run.environment, run.id, signed, rehearsed=rehearsed)
+    given = _parameters(page, run.environment, run.id, consent)
     with run.at_work(), watching(run, say, _earlier(run) if say else {}):
         notebook.execute(run, page, given)
 
 
 def _parameters(
-    page: str,
-    environment: str = "",
-    run_id: str = "",
-    signed: GivenApproval = GivenApproval(),
-    *,
-    rehearsed: bool = False,
+    page: str, environment: str = "", run_id: str = "", consent: Consent = _NONE
 ) -> notebook.Parameters:
     both: dict[str, str | bool] = {"environment": environment, "run_id": run_id}
     if page == PREFLIGHT:
         both |= {"links_only": False}  # the run is open already, and its record has the scope
     if page == EXECUTE:
-        both |= {"approve": signed.digest, "approve_rehearsed": rehearsed}
-        both |= {"approved_by": signed.name, "reason": signed.reason}
+        both |= {"approve": consent.typed, "approve_rehearsed": consent.rehearsed}
+        both |= {"approved_by": consent.name, "reason": consent.reason}
     return both
 
 

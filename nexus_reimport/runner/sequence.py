@@ -22,13 +22,12 @@ from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runbook import opening
 from nexus_reimport.runbook.steps import TASKS
 from nexus_reimport.runner import ending, executing, finishing, outcome
-from nexus_reimport.runner.executing import GivenApproval
 from nexus_reimport.runner.notebook import EXECUTE, PREFLIGHT, VERIFY
 from nexus_reimport.runner.outcome import Outcome
 from nexus_reimport.runner.watch import Say
 from nexus_reimport.settings import EnvironmentKind, Settings
 from nexus_reimport.stages import approval
-from nexus_reimport.stages.approval import is_meant
+from nexus_reimport.stages.approval import Consent, is_meant
 
 Ask = Callable[[Run, Proposal], str]
 NOTHING_STARTED = "nothing was started"
@@ -36,65 +35,61 @@ _TRIES = 3  # times that a person may type the digest
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
-    """How a run may pass from the preflight to the execution."""
+class _Order:
+    """What is to be done, how it may pass from the preflight to the execution, and who is told."""
 
-    given: GivenApproval
-    rehearsed: bool = False
-    ask: Ask | None = None
-    links_only: bool = False
-
-    @property
-    def digest(self) -> str:
-        """The digest that was given."""
-        return self.given.digest
+    consent: Consent
+    ask: Ask | None
+    links_only: bool
+    say: Say | None
 
 
 def run(
     names: Sequence[str],
     *,
-    approve: str | GivenApproval = "",
+    approve: str = "",
     approve_rehearsed: bool = False,
+    name: str = "",
+    reason: str = "",
     links_only: bool = False,
     ask: Ask | None = None,
     progress: Say | None = None,
 ) -> list[Outcome]:
     """The outcomes of the whole sequence, environment by environment, until one is not COMPLETE.
 
-    ``approve`` continues the open run whose proposal it names, a digest alone or with who gives it
-    and why. Without consent a run ends after its preflight and stays open. ``ask`` gets the run and
-    its proposal, and gives what a person typed. ``links_only`` fixes the links of documents and
-    images, and nothing else.
+    ``approve`` continues the open run whose proposal has this digest; ``name`` and ``reason`` are
+    of the person who approves. Without consent a run ends after its preflight and stays open.
+    ``ask`` gets the run and its proposal, and gives what a person typed. ``links_only`` fixes the
+    links of documents and images, and nothing else.
 
     Raises:
         SettingsError: an environment or a notebook is invalid. Nothing was started.
     """
-    signed = approve if isinstance(approve, GivenApproval) else GivenApproval(approve)
-    signed = replace(signed, digest=signed.digest.strip().lower())
+    consent = Consent(approve.strip().lower(), approve_rehearsed, name, reason)
     # All of them first: a mistake in the last file must not be found out after the first has run.
     chosen = [environments.load(name) for name in names]
-    _refuse(chosen, signed.digest, rehearsed=approve_rehearsed)
+    _refuse(chosen, consent)
     executing.check(PREFLIGHT, EXECUTE, VERIFY)
-    consent = Consent(signed, approve_rehearsed, ask, links_only)
+    order = _Order(consent, ask, links_only, progress)
     outcomes: list[Outcome] = []
     for settings in chosen:
-        outcomes.append(_run_one(settings, consent, progress))
+        outcomes.append(_run_one(settings, order))
         # What did not succeed on dev is not tried on prod.
         if outcomes[-1].exit_code:
             break
     return outcomes
 
 
-def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> None:
-    if approve and len(chosen) != 1:
+def _refuse(chosen: Sequence[Settings], consent: Consent) -> None:
+    if consent.typed and len(chosen) != 1:
         raise SettingsError(
             f"one digest cannot approve {wording.amount(len(chosen), 'environment')}",
             next="run one environment at a time, each with its own digest",
         )
     for settings in chosen:
         if (
-            rehearsed
-            and not approve
+            consent.rehearsed
+            and not consent.typed
             and settings.kind is EnvironmentKind.PROD
             and not settings.sandbox
         ):
@@ -105,44 +100,45 @@ def _refuse(chosen: Sequence[Settings], approve: str, *, rehearsed: bool) -> Non
             )
 
 
-def _run_one(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
+def _run_one(settings: Settings, order: _Order) -> Outcome:
     def work() -> Outcome:
         with window.left_on_error(settings):
-            return _sequence(settings, consent, say)
+            return _sequence(settings, order)
 
     try:
-        return ending.of_new(settings, work, consent.digest)
+        return ending.of_new(settings, work, order.consent.typed)
     except ReimportError as error:  # before there was a run whose journal could hold it
         return outcome.without_run(settings, error.exit_code, error)
 
 
-def _sequence(settings: Settings, consent: Consent, say: Say | None) -> Outcome:
-    if consent.digest:
-        run = _waiting(settings, consent)
-        statements.refuse_unfit(settings, consent.given.name, consent.given.reason, NOTHING_STARTED)
+def _sequence(settings: Settings, order: _Order) -> Outcome:
+    consent, say = order.consent, order.say
+    if consent.typed:
+        run = _waiting(settings, order)
+        statements.refuse_unfit(settings, consent.name, consent.reason, NOTHING_STARTED)
         window.leave(settings)
         # Not in a page: a refusal there ends the run, and leaves that name in its record.
         mapping = mappings.load_for(settings, environments.folder())
         opening.require_ready(settings, mapping, TASKS[Scope(run.kind)], NOTHING_STARTED)
-        approval.refuse(_refusals(run, consent.given.name))
+        approval.refuse(_refusals(run, consent.name))
         opening.require_verifiable(settings, NOTHING_STARTED)
     else:
-        kind = Scope.RELINK if consent.links_only else Scope.REIMPORT
+        kind = Scope.RELINK if order.links_only else Scope.REIMPORT
         if say:
             say(f"{settings.name}: asking the database for its marker and for every right")
         _require_set_up(settings, kind)
-        run = opening.create(settings, kind, name=consent.given.name.strip())
+        run = opening.create(settings, kind, name=consent.name.strip())
         if say and (closed := journal.closed(run.events())):
             say(f"{settings.name}: {closed}")
         executing.execute(run, PREFLIGHT, say)
-        by = consent.given.name if consent.rehearsed or consent.ask else None
+        by = consent.name if consent.rehearsed or order.ask else None
         if run.verdict() is not Verdict.WAITING or _refusals(run, by):
             return finishing.close(run, say)
-    digest = consent.digest or _asked(run, consent, say)
+    digest = consent.typed or _asked(run, order)
     if not digest and not consent.rehearsed:
         return outcome.of(run)
-    signed = replace(consent.given, digest=digest)
-    executing.execute(run, EXECUTE, say, signed, rehearsed=consent.rehearsed and not digest)
+    is_rehearsed = consent.rehearsed and not digest
+    executing.execute(run, EXECUTE, say, replace(consent, typed=digest, rehearsed=is_rehearsed))
     finishing.settle_doubt(run)
     if run.verdict() is Verdict.COMMITTED_UNVERIFIED:
         executing.execute(run, VERIFY, say)
@@ -165,25 +161,26 @@ def _require_set_up(settings: Settings, kind: Scope) -> None:
             raise
 
 
-def _waiting(settings: Settings, consent: Consent) -> Run:
+def _waiting(settings: Settings, order: _Order) -> Run:
     """The environment's open run whose proposal has the digest that was given.
 
     Raises:
         StopError: there is none, since a new preflight would have another digest; or it is a full
             reimport, and links alone were asked for. Nothing was started.
     """
+    digest = order.consent.typed
     waiting = [run for run in record.open_runs(settings) if run.has(Proposal)]
     for candidate in waiting:
-        if ending.waits_for(candidate, consent.digest):
-            if consent.links_only and Scope(candidate.kind) is not Scope.RELINK:
-                raise _is_more(candidate, consent.digest)
+        if ending.waits_for(candidate, digest):
+            if order.links_only and Scope(candidate.kind) is not Scope.RELINK:
+                raise _is_more(candidate, digest)
             return candidate
     for closed in record.every(settings):
-        if closed.has(Proposal) and is_meant(consent.digest, closed.load(Proposal).digest):
+        if closed.has(Proposal) and is_meant(digest, closed.load(Proposal).digest):
             raise _is_closed(closed)
     listed = [f"run {run.id} has {short(run.load(Proposal).digest)}" for run in waiting]
-    short_of = approval.too_short(consent.digest)
-    begin = f"nexus-reimport {'relink' if consent.links_only else 'run'} {settings.name}"
+    short_of = approval.too_short(digest)
+    begin = f"nexus-reimport {'relink' if order.links_only else 'run'} {settings.name}"
     raise StopError(
         f"the digest is wrong: {short_of}no open run of {settings.name} has it",
         where="; ".join(listed) or f"environment {settings.name}: no run waits for an approval",
@@ -223,11 +220,11 @@ def _refusals(run: Run, name: str | None) -> tuple[Refusal, ...]:
     return runbook.reopen(run.environment, run.id).refusals(name)
 
 
-def _asked(run: Run, consent: Consent, say: Say | None) -> str:
-    if consent.rehearsed or (ask := consent.ask) is None:
+def _asked(run: Run, order: _Order) -> str:
+    if order.consent.rehearsed or (ask := order.ask) is None:
         return ""
     proposal = run.load(Proposal)
-    return typed_digest(lambda: ask(run, proposal), proposal, say)
+    return typed_digest(lambda: ask(run, proposal), proposal, order.say)
 
 
 def typed_digest(

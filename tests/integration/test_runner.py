@@ -59,8 +59,8 @@ def test_a_run_waits_for_the_digest_and_goes_on_when_it_is_given(clinic: Clinic)
     assert len(asked) == 2, "a digest that is not the run's own is asked for again"
     assert asked[0][:12] in waiting.advice
     assert clinic.state() == before
-    signed = runner.GivenApproval(asked[0][:12], "A. Person", "agreed with reception")
-    (done,) = runner.run([DEV], approve=signed)
+    signed = {"name": "A. Person", "reason": "agreed with reception"}
+    (done,) = runner.run([DEV], approve=asked[0][:12], **signed)
     assert (done.verdict, done.exit_code, done.sealed) == (Verdict.COMPLETE, 0, True)
     assert done.run == waiting.run
     approval = record.find(environments.load(DEV), done.run).load(Approval)

@@ -66,7 +66,7 @@ def test_an_approval_that_names_a_patient_is_refused_before_anything_is_written(
     ):
         for approve in (
             lambda n, r: book.approve(digest, name=n, reason=r),
-            lambda n, r: runner.run([DEV], approve=runner.GivenApproval(digest, n, r)),
+            lambda n, r: runner.run([DEV], approve=digest, name=n, reason=r),
         ):
             with pytest.raises(SettingsError, match="name or reason of the approval") as refused:
                 told(approve(name, reason))
@@ -279,7 +279,7 @@ def test_a_second_person_is_asked_for_before_a_page_is_executed(
     """A refusal in 02_execute ends the run, and leaves a name in a record that is not sealed."""
     book = reopened("[approval]\nsecond_person = true")
     digest, before = book.run.load(Proposal).digest, len(book.run.events())
-    (outcome,) = runner.run([DEV], approve=runner.GivenApproval(digest, "B. Person", "agreed"))
+    (outcome,) = runner.run([DEV], approve=digest, name="B. Person", reason="agreed")
     assert "begun without a name" in outcome.error
     assert len(book.run.events()) == before
 
