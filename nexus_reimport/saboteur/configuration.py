@@ -160,7 +160,7 @@ def two_configuration_changes_cancel(scene: Scene) -> int:
         where = next(_numbers(scene, table), None)
         return scene.cancel(where, scene.keys(table), "1") if where else 0
 
-    return scene.first(partial(attempt, table) for table in scene.configuration())
+    return scene.first_of(attempt, scene.configuration())
 
 
 @kind(SORT)
@@ -197,7 +197,7 @@ def somebody_has_more_rights(scene: Scene) -> int:
         flags = [f for f in scene.fields(table) if f.is_of("boolean")]
         return sum(scene.change(f, "true") for f in flags) if len(flags) > 1 else 0
 
-    return scene.first(partial(attempt, table) for table in scene.configuration())
+    return scene.first_of(attempt, scene.configuration())
 
 
 # ---------------------------------------------------------------- what moves by itself
@@ -249,7 +249,7 @@ def a_configuration_row_is_there_twice(scene: Scene) -> int:
             scene.do(drop.format(place, sql.Identifier(name)))
         return scene.do(sql.SQL("INSERT INTO {0} SELECT * FROM {0} LIMIT 1").format(place))
 
-    return scene.first(partial(attempt, table) for table in scene.configuration())
+    return scene.first_of(attempt, scene.configuration())
 
 
 @kind(_VOLATILE)
@@ -259,7 +259,7 @@ def a_row_of_a_volatile_table_is_lost(scene: Scene) -> int:
     counted = [table for table, columns in _volatile(scene) if not columns]
     logs = [scene.database.table(name) for name in mapping.append_only]
     steady = [table for table in (*logs, *counted) if table.name not in mapping.transient]
-    return scene.first(partial(scene.lose, table) for table in steady)
+    return scene.first_of(scene.lose, steady)
 
 
 @kind(_VOLATILE)

@@ -215,7 +215,7 @@ def _changed(change: Change, scene: Scene) -> int:
                 return scene.set(where.table, key, where.column.name, given)
         return 0
 
-    return scene.first(partial(attempt, where) for where in _fields(scene))
+    return scene.first_of(attempt, _fields(scene))
 
 
 for _name, _meaning, _change in _CHANGES:
@@ -227,7 +227,7 @@ def _of_a_json_column(scene: Scene, to: str) -> int:
         keys = [key for key, text in scene.texts_of(where) if text not in ("null", "{}", "[]")]
         return scene.set(where.table, keys[0], where.column.name, to) if keys else 0
 
-    return scene.first(partial(attempt, where) for where in _fields(scene))
+    return scene.first_of(attempt, _fields(scene))
 
 
 @kind(SORT, only_links=False)
@@ -257,7 +257,7 @@ def two_json_columns_are_swapped(scene: Scene) -> int:
             where.table, other, name, of_one
         )
 
-    return scene.first(partial(attempt, where) for where in _fields(scene))
+    return scene.first_of(attempt, _fields(scene))
 
 
 def _unfed(scene: Scene, change: Callable[[dict[str, Any], str], dict[str, Any]]) -> int:

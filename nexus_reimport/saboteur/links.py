@@ -293,7 +293,7 @@ def a_document_is_orphaned(scene: Scene) -> int:
         keys = _linked(scene, spec)[:1]
         return sum(scene.set(_holder(scene, spec), k, spec.link.object, None) for k in keys)
 
-    return scene.first(partial(attempt, spec) for spec in scene.attachments(through=False))
+    return scene.first_of(attempt, scene.attachments(through=False))
 
 
 @kind(_ROW)

@@ -172,7 +172,7 @@ def two_times_cancel(scene: Scene) -> int:
         keys = scene.keys(where.table, sql.SQL("isfinite(t.{})").format(where.name))
         return scene.cancel(where, keys, "interval '1 hour'")
 
-    return scene.first(partial(attempt, where) for where in scene.moments(*_INSTANT))
+    return scene.first_of(attempt, scene.moments(*_INSTANT))
 
 
 @kind(SORT, only_links=False)

@@ -241,7 +241,7 @@ def a_row_before_is_changed(scene: Scene) -> int:
             for where in scene.texts(table)
         )
 
-    return scene.first(partial(attempt, number) for number in range(len(scene.undo.tables)))
+    return scene.first_of(attempt, range(len(scene.undo.tables)))
 
 
 @kind(_UNDO)

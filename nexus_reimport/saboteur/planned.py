@@ -6,8 +6,6 @@ rows before, and of the application's own questions.
 
 from __future__ import annotations
 
-from functools import partial
-
 from psycopg import sql
 
 from nexus_reimport.nexus.connection.postgres import names
@@ -174,7 +172,7 @@ def a_carried_value_was_planned_away(scene: Scene) -> int:
             scene.follows.add(entity)
         return done
 
-    return scene.first(partial(attempt, entity) for entity in scene.database.mapping.entities)
+    return scene.first_of(attempt, scene.database.mapping.entities)
 
 
 @kind(SORT)

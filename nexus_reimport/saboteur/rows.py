@@ -100,7 +100,7 @@ def a_row_was_not_loaded_but_left(scene: Scene) -> int:
             )
         )
 
-    return scene.first(partial(attempt, number) for number in range(len(scene.undo.tables)))
+    return scene.first_of(attempt, range(len(scene.undo.tables)))
 
 
 @kind(SORT, only_links=False)
@@ -116,7 +116,7 @@ def a_kept_row_is_lost(scene: Scene) -> int:
         )
         return scene.delete(table, kept[:1])
 
-    return scene.first(partial(attempt, table) for table in scene.by_size())
+    return scene.first_of(attempt, scene.by_size())
 
 
 @kind(SORT, only_links=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import LiteralString
+from typing import LiteralString, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -21,6 +21,8 @@ from nexus_reimport.nexus.registry import LOADED, UndoData
 from nexus_reimport.nexus.structure.catalog import Column, Table
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.tables import Role, fingerprinted
+
+T = TypeVar("T")
 
 Object = Mapping[str, str | None]  # column of the list -> text
 Objects = tuple[Object, ...]
@@ -115,6 +117,10 @@ class Scene:
             if done > 0:
                 return done
         return 0
+
+    def first_of(self, attempt: Callable[[T], int], places: Iterable[T]) -> int:
+        """As ``first``, for ``attempt`` at each of ``places``."""
+        return self.first(partial(attempt, place) for place in places)
 
     def constraints(self, table: sql.Identifier, *types: str) -> list[str]:
         """The names of a table's constraints of these types, as the catalog calls them."""
@@ -317,7 +323,7 @@ class Scene:
 
     def swap_first(self, fields: Iterable[Field]) -> int:
         """As ``swap``, in the first of ``fields`` that has two such rows."""
-        return self.first(partial(self.swap, f) for f in fields)
+        return self.first_of(self.swap, fields)
 
     def fill(self, where: Field, to: LiteralString) -> int:
         """Set one row's column, which is NULL, to ``to``: {0} is the column, {1} the table."""

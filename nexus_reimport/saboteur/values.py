@@ -241,7 +241,7 @@ def two_texts_of_one_length_are_swapped(scene: Scene) -> int:
             for (length,) in lengths
         )
 
-    return scene.first(partial(attempt, where) for where in scene.texts())
+    return scene.first_of(attempt, scene.texts())
 
 
 def _between_names(scene: Scene, statement: LiteralString) -> int:
@@ -294,7 +294,7 @@ def a_column_is_shifted_by_one_row(scene: Scene) -> int:
             ).format(table=scene.place(where.table), column=where.name, key=where.key)
         )
 
-    return scene.first(partial(attempt, where) for where in scene.texts())
+    return scene.first_of(attempt, scene.texts())
 
 
 @kind(SORT, only_links=False)
@@ -346,7 +346,7 @@ def two_numbers_cancel(scene: Scene) -> int:
         keys = scene.keys(where.table, sql.SQL("t.{} IS NOT NULL").format(where.name))
         return scene.cancel(where, keys, "1")
 
-    return scene.first(partial(attempt, where) for where in _numbers(scene))
+    return scene.first_of(attempt, _numbers(scene))
 
 
 @kind(SORT, only_links=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from typing import LiteralString
 
 from psycopg import sql
@@ -120,4 +119,4 @@ def a_key_comes_from_nowhere(scene: Scene) -> int:
         return alter(scene, table, "ALTER COLUMN {} DROP DEFAULT", column)
 
     tables = iter((*scene.wiped, *linking(scene), *scene.protected))
-    return scene.first(partial(attempt, one) for one in _behind(scene, tables))
+    return scene.first_of(attempt, _behind(scene, tables))
