@@ -74,8 +74,7 @@ class Scene:
     objects: Objects  # of the bucket, as they are listed now
     listed_before: Objects  # as they were listed before the run
     sample: Objects  # those that are read in full, as they are read now
-    sizes: dict[str, int]  # table -> rows, before anything is changed
-    afterwards: list[Callable[[], object]]
+    sizes: dict[str, int] = field(default_factory=dict)  # table -> rows, before anything is changed
     follows: set[str] = field(default_factory=set)  # entities whose plan says what is there now
     # entity -> rows that the ledger says to be Nexus's alone, though FileMaker has their records
     forgotten: dict[str, str] = field(default_factory=dict)
@@ -83,6 +82,7 @@ class Scene:
     never_had: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     # attachment -> links (key, object, content type) that the plan is to have fixed as well
     links_follow: dict[str, list[tuple[str | None, ...]]] = field(default_factory=dict)
+    afterwards: list[Callable[[], object]] = field(default_factory=list)
 
     # -------------------------------------------------------------- the database
 

@@ -215,7 +215,7 @@ def _not_found(database: Database, key: str) -> list[str]:
             sql.SQL("p.{} <> ''").format(sql.Identifier(c)) for c in application.patient_name
         ),
         key=sql.Identifier(key),
-        table=database.place(people.table),
+        table=table_name(database.mapping.schema_name, people.table),
         name=full_name,
         searched=searched,
     )
