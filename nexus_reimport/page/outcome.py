@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nexus_reimport import checks, naming, wording
 from nexus_reimport import mapping as mappings
@@ -98,7 +98,7 @@ class Outcome:
     as_before: str = ""  # of a rollback that is committed: whether the data is as before the run
     writers_wait: float | None = None
     undo_wait: float | None = None
-    pages: tuple[str, ...] = ()
+    pages: tuple[str, ...] = field(default=())
     damaged: tuple[str, ...] = ()  # values of its record that were changed, or are missing
     journal: tuple[str, ...] = ()  # what is wrong with its journal
 
