@@ -60,6 +60,26 @@ class TextLine:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedLines:
+    """Lines of text, each with a name before it."""
+
+    lines: tuple[tuple[str, str], ...]
+
+    def as_html(self) -> str:
+        """A table as that of a first screen."""
+        return rendering.named_lines((name, text, Tone.PLAIN) for name, text in self.lines)
+
+    def as_text(self) -> str:
+        """A line for each, their texts one below the other."""
+        width = max((len(name) for name, _ in self.lines), default=0) + 1
+        return "\n".join(f"{name + ':':<{width}} {text}" for name, text in self.lines)
+
+    def as_table(self) -> ShownTable:
+        """The same under named columns, as the frame of a first screen has them."""
+        return ShownTable("", ("what", "says"), self.lines)
+
+
+@dataclass(frozen=True, slots=True)
 class ShownTable:
     """Rows under named columns."""
 
@@ -218,7 +238,7 @@ class Folded:
         return f"[{self.summary}: {wording.amount(rows, 'row')}, in the page and in the record]"
 
 
-Part = TextLine | ShownTable | Checks | Folded | Picture
+Part = TextLine | NamedLines | ShownTable | Checks | Folded | Picture
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -289,6 +309,8 @@ def _tables(parts: Iterable[Part]) -> Iterator[ShownTable]:
         match part:
             case ShownTable():
                 yield part
+            case NamedLines():
+                yield part.as_table()
             case Checks():
                 yield part.every
             case Picture():

@@ -34,7 +34,7 @@ from nexus_reimport.record import Run, State, Verdict, journal
 from nexus_reimport.record.notebooks import attention, marks
 from nexus_reimport.record.sealed import front
 from nexus_reimport.record.verdict import EXIT_CODES
-from nexus_reimport.show.page import Page, TextLine, Tone, listed
+from nexus_reimport.show.page import NamedLines, Page, TextLine, Tone, listed
 from nexus_reimport.show.planned import changed, respelt
 from nexus_reimport.show.result import counted
 from nexus_reimport.show.self_test import tested
@@ -47,10 +47,9 @@ def signed_off(run: Run) -> Page:
     verdict = run.verdict()
     tone = Tone.GOOD if EXIT_CODES[verdict] == 0 else Tone.BAD
     place = "/".join(run.bag.parts[-3:])
-    lines = [f"{name + ':':<13} {text}" for name, text in [*facts(run), ("record", place)]]
     return Page(
         f"{run.environment}: run {run.id}",
-        (TextLine(f"Verdict: {verdict}", tone), *map(TextLine, lines)),
+        (TextLine(f"Verdict: {verdict}", tone), NamedLines((*facts(run), ("record", place)))),
     )
 
 

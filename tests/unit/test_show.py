@@ -29,7 +29,17 @@ from nexus_reimport.record.search.identifiers import Identifiers
 from nexus_reimport.record.search.sweep import Sweep
 from nexus_reimport.show import plan_tables
 from nexus_reimport.show.failure import failure
-from nexus_reimport.show.page import Marked, Page, TextLine, Tone, cell_text, equal, listed, table
+from nexus_reimport.show.page import (
+    Marked,
+    NamedLines,
+    Page,
+    TextLine,
+    Tone,
+    cell_text,
+    equal,
+    listed,
+    table,
+)
 from support.markup import heading_levels, tags
 from support.shown import PATIENTS, PLAN, REPORT
 
@@ -345,6 +355,16 @@ def test_a_pages_tables_are_frames_to_go_on_with() -> None:
     assert rows["rows"].sum() == 1_203
     assert rows["same"].dropna().to_list() == ["yes"]
     assert frames["table 2"].iloc[0].to_dict() == {"a": 1, "b": 2}
+
+
+def test_named_lines_are_a_table_for_eyes_and_for_programs() -> None:
+    lines = NamedLines((("wiped", "2 patients <b>"), ("re-linked", "nothing")))
+    page = Page("A run", (TextLine("Verdict: COMPLETE"), lines))
+    assert repr(page).endswith("\n\nwiped:     2 patients <b>\nre-linked: nothing")
+    shown = page._repr_html_()
+    assert [tag.attributes.get("scope") for tag in tags(shown, "th")] == ["row", "row"]
+    assert "2 patients &lt;b&gt;</td>" in shown
+    assert page.frame.set_index("what").says.to_dict() == dict(lines.lines)
 
 
 def test_words_stand_to_the_left_and_numbers_to_the_right_whatever_shows_the_page() -> None:

@@ -33,7 +33,7 @@ from nexus_reimport.model import (
 from nexus_reimport.model.approval import short
 from nexus_reimport.record import headline, journal, values, verdict
 from nexus_reimport.record.journal import Entry
-from nexus_reimport.record.notebooks import attention
+from nexus_reimport.record.notebooks import attention, rendering
 from nexus_reimport.record.sealed import bag, front
 from nexus_reimport.record.verdict import Verdict
 
@@ -80,8 +80,8 @@ class FirstScreen:
     def as_html(self, *, whole: bool = True) -> str:
         """The screen; unless ``whole``, only its banner and verdict."""
         kind = "prod" if self.is_prod else "dev"
-        rows = "".join(map(_row, self.lines)) if whole else ""
-        table = f'<table class="summary"><tbody>{rows}</tbody></table>' if rows else ""
+        shown = ((line.name, line.text, line.tone) for line in self.lines if whole)
+        table = rendering.named_lines(shown)
         closed = f"<p>{escape(self.closed)}</p>" if self.closed and not whole else ""
         return (
             f'<section class="nexus first" aria-label="Summary of this run">'
@@ -100,18 +100,6 @@ class FirstScreen:
         at = f"as of {wording.moment(self.at)}"
         under = listed if whole else filter(None, [self.closed])
         return "\n".join([self.banner, self.headline, *under, at])
-
-
-def _row(line: Line) -> str:
-    tone = f' class="{line.tone}"' if line.tone else ""
-    # JupyterLab takes the style sheet out of a notebook that nobody has trusted, and no style
-    left = ' style="text-align: left"'
-    head = f'<th scope="row"{left}>{escape(line.name)}</th>'
-    points = escape(line.text).split("\n")
-    text = "<br>".join(points)
-    if line.tone == "look" and len(points) > 1:  # where one begins is seen though it is wrapped
-        text = "".join(f'<div class="point">{point}</div>' for point in points)
-    return f"<tr>{head}<td{tone}{left}>{text}</td></tr>"
 
 
 def read(folder: Path) -> FirstScreen:

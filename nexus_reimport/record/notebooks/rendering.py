@@ -6,7 +6,7 @@ The file holds no script and asks no other host for anything; its own policy say
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,24 @@ def html(page: Page, name: str) -> str:
         cells=cells.replace(STYLE, ""),
     )
     return _SCRIPT.sub("", text)
+
+
+def named_lines(lines: Iterable[tuple[str, str, str]]) -> str:
+    """A table of names, texts and tones, one line each; "" without a line."""
+    rows = "".join(_named_line(*line) for line in lines)
+    return f'<table class="summary"><tbody>{rows}</tbody></table>' if rows else ""
+
+
+def _named_line(name: str, text: str, tone: str) -> str:
+    of_tone = f' class="{tone}"' if tone else ""
+    # JupyterLab takes the style sheet out of a notebook that nobody has trusted, and no style
+    left = ' style="text-align: left"'
+    head = f'<th scope="row"{left}>{escape(name)}</th>'
+    points = escape(text).split("\n")
+    shown = "<br>".join(points)
+    if tone == "look" and len(points) > 1:  # where one begins is seen though it is wrapped
+        shown = "".join(f'<div class="point">{point}</div>' for point in points)
+    return f"<tr>{head}<td{of_tone}{left}>{shown}</td></tr>"
 
 
 def is_first_screen(cell: Any) -> bool:
