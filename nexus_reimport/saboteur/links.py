@@ -111,15 +111,10 @@ def _of_another_type(scene: Scene, spec: Attachment) -> int:
 def _unknown_moved(scene: Scene, spec: Attachment) -> int:
     """Of those that FileMaker does not know, move the first that is somebody's."""
     table, own = _holder(scene, spec), _own(scene, spec)
-    rows = sql.SQL("SELECT {} FROM {} WHERE {}").format(
+    rows = sql.SQL("SELECT {} FROM {} AS m WHERE {}").format(
         sql.Identifier(spec.through.column if spec.through else own.primary_key[0]),
         scene.place(own),
-        sql.SQL(" OR ").join(
-            sql.SQL("{} ~ {}").format(sql.Identifier(i.column), sql.Literal(i.pattern or "."))
-            if i.pattern
-            else sql.SQL("{} IS NOT NULL").format(sql.Identifier(i.column))
-            for i in spec.identity
-        ),
+        scene.may_be_known(spec),
     )
     key = sql.Identifier(table.primary_key[0])
     unknown = set(scene.keys(table, sql.SQL("t.{} NOT IN ({})").format(key, rows)))

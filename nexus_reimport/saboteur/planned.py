@@ -221,12 +221,6 @@ def _two_links(scene: Scene, part: UndoLinks, owner: Table) -> list[tuple[str | 
     mapping = scene.database.mapping
     spec = mapping.attachments[part.attachment]
     of_file = spec.through.column if spec.through else part.key
-    known = sql.SQL(" OR ").join(
-        sql.SQL("m.{} ~ {}").format(sql.Identifier(i.column), sql.Literal(i.pattern))
-        if i.pattern
-        else sql.SQL("m.{} IS NOT NULL").format(sql.Identifier(i.column))
-        for i in spec.identity
-    )
     query = sql.SQL(
         "SELECT DISTINCT ON (t.{object}) t.{key}::text, t.{object}::text, {type} FROM {table} AS t"
         " WHERE t.{object} IN (SELECT {person} FROM {people}) AND {of_type}"
@@ -251,6 +245,6 @@ def _two_links(scene: Scene, part: UndoLinks, owner: Table) -> list[tuple[str | 
         fixed=scene.undo.before(part),
         of_file=sql.Identifier(of_file),
         files=scene.place(spec.table),
-        known=known,
+        known=scene.may_be_known(spec),
     )
     return [tuple(None if v is None else str(v) for v in row) for row in scene.rows(query)]

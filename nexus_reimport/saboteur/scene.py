@@ -16,7 +16,7 @@ from psycopg import sql
 
 from nexus_reimport.mapping import Attachment
 from nexus_reimport.model import Plan, Survey
-from nexus_reimport.nexus.connection.postgres import Connection, names, scalar
+from nexus_reimport.nexus.connection.postgres import Connection, in_default, names, scalar
 from nexus_reimport.nexus.registry import LOADED, UndoData
 from nexus_reimport.nexus.structure.catalog import Column, Table
 from nexus_reimport.nexus.structure.database import Database
@@ -45,6 +45,11 @@ class Field:
     def name(self) -> sql.Identifier:
         """The column's name, for a statement."""
         return sql.Identifier(self.column.name)
+
+    @property
+    def value(self) -> sql.Composable:
+        """What the column holds, for a statement that compares it: its collation may refuse."""
+        return in_default(self.name) if self.is_of(*_TEXT) else self.name
 
     @property
     def key(self) -> sql.Identifier:
@@ -217,6 +222,19 @@ class Scene:
         key = sql.Identifier("t", table.primary_key[0])
         return sql.SQL("{}::text IN (SELECT nexus_id FROM {})").format(key, LOADED)
 
+    def may_be_known(self, spec: Attachment) -> sql.Composed:
+        """The condition that a document or image (called m) may name a FileMaker record."""
+        named = [
+            sql.SQL("{} ~ {}").format(
+                in_default(sql.SQL("{}::text").format(column)), sql.Literal(identity.pattern)
+            )
+            if identity.pattern
+            else sql.SQL("{} IS NOT NULL").format(column)
+            for identity in spec.identity
+            for column in [sql.Identifier("m", identity.column)]
+        ]
+        return sql.SQL("({})").format(sql.SQL(" OR ").join(named))
+
     def content_type(self, entity: str) -> int | None:
         """The content type of an entity's rows, as generic keys name it."""
         return self.database.content_types.get(self.database.mapping.entities[entity].model)
@@ -263,14 +281,15 @@ class Scene:
         return self.do(
             sql.SQL(
                 "UPDATE {table} SET {column} = {to} WHERE {key} = (SELECT {key} FROM {table}"
-                " WHERE {column} IS NOT NULL AND {condition} AND {column} IS DISTINCT FROM {to}"
+                " WHERE {column} IS NOT NULL AND {condition} AND {value} IS DISTINCT FROM {to}"
                 ' ORDER BY {key}::text COLLATE "C" LIMIT 1)'
             ).format(
                 table=self.place(where.table),
                 column=where.name,
+                value=where.value,
                 key=where.key,
-                to=sql.SQL(to).format(where.name),
-                condition=sql.SQL(condition).format(where.name),
+                to=sql.SQL(to).format(where.value),
+                condition=sql.SQL(condition).format(where.value),
             )
         )
 
@@ -284,12 +303,13 @@ class Scene:
         """Give two rows each other's value; both hold one, not the same, and fit ``condition``."""
         pair = self.rows(
             sql.SQL(
-                "SELECT DISTINCT ON ({column}) {key}::text, {column}::text FROM {table}"
+                "SELECT DISTINCT ON ({value}) {key}::text, {column}::text FROM {table}"
                 " WHERE {column} IS NOT NULL AND {condition}"
-                ' ORDER BY {column}, {key}::text COLLATE "C" LIMIT 2'
+                ' ORDER BY {value}, {key}::text COLLATE "C" LIMIT 2'
             ).format(
                 table=self.place(where.table),
                 column=where.name,
+                value=where.value,
                 key=where.key,
                 condition=condition,
             )

@@ -266,6 +266,14 @@ def names(columns: Sequence[str]) -> sql.Composed:
     return sql.SQL(", ").join(map(sql.Identifier, columns))
 
 
+def in_default(value: sql.Composable) -> sql.Composed:
+    """A text by the database's own collation, whatever its column's or columns' are.
+
+    One by which different texts are equal refuses patterns, and two that differ cannot be compared.
+    """
+    return sql.SQL('({} COLLATE pg_catalog."default")').format(value)
+
+
 def scalar(connection: Connection, query: Any, parameters: Any = None) -> Any:
     """The first value of the first row; None if there is no row."""
     row = connection.execute(query, parameters).fetchone()

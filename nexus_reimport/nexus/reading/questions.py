@@ -15,7 +15,7 @@ from psycopg import sql
 
 from nexus_reimport import strict_json
 from nexus_reimport.mapping import Attachment
-from nexus_reimport.nexus.connection.postgres import table_name
+from nexus_reimport.nexus.connection.postgres import in_default, table_name
 from nexus_reimport.nexus.connection.readings import Gone
 from nexus_reimport.nexus.structure.database import Database
 
@@ -216,8 +216,8 @@ def _not_found(database: Database, key: str) -> list[str]:
         ),
         key=sql.Identifier(key),
         table=table_name(database.mapping.schema_name, people.table),
-        name=full_name,
-        searched=searched,
+        name=in_default(full_name),
+        searched=in_default(searched),
     )
     return [row[0] for row in database.connection.execute(query)]
 

@@ -19,6 +19,7 @@ from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus.connection.postgres import (
     Connection,
     copied,
+    in_default,
     names,
     statement,
     table_name,
@@ -100,7 +101,9 @@ def _rows(connection: Connection, table: Hashed) -> Iterator[tuple[str | None, .
     hashed = sql.SQL("md5(ROW({})::text)").format(names(sorted(table.columns)))
     key = sql.SQL("ROW({})::text").format(names(table.key)) if table.key else hashed
     filled = sql.SQL(" || ").join(
-        sql.SQL(r"CASE WHEN {0}::text ~ '\S' THEN '1' ELSE '0' END").format(sql.Identifier(column))
+        sql.SQL(r"CASE WHEN {} ~ '\S' THEN '1' ELSE '0' END").format(
+            in_default(sql.SQL("{}::text").format(sql.Identifier(column)))
+        )
         for column in table.volatile
     )
     # "C" sorts as Python compares texts: `rowfile.paired` needs that order.
