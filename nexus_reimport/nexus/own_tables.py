@@ -12,9 +12,8 @@ from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.nexus import registry
-from nexus_reimport.nexus.connection import readings
 from nexus_reimport.nexus.connection.postgres import Connection
-from nexus_reimport.nexus.connection.readings import Unread
+from nexus_reimport.nexus.connection.readings import Readings, Unread
 from nexus_reimport.nexus.reading.kept_readings import CATALOG
 from nexus_reimport.nexus.registry import OWN_SCHEMA, OwnObject, UndoData, loaded, marker
 from nexus_reimport.nexus.structure import references
@@ -52,6 +51,7 @@ class OwnTables:
 
 def read(
     database: Database,
+    readings: Readings,
     wanted: Callable[[], UndoData],
     entities: Sequence[str],
     folder: Path,
@@ -62,9 +62,9 @@ def read(
     ``entities`` are those that the run has loaded, in the order of its plan. ``once`` gets what is
     read, the tables that it is read of, and how: a run reads everything.
     """
-    connection, had = database.connection, partial(readings.tolerant, database.connection)
+    connection, had = database.connection, readings.of
     undo: UndoData | Unread = had("the undo data", wanted)
-    parts = _Parts(database, undo, folder, once) if isinstance(undo, UndoData) else None
+    parts = _Parts(database, readings, undo, folder, once) if isinstance(undo, UndoData) else None
     ours = (f"{OWN_SCHEMA}.{registry.RUNS_NAME}",)
     path, runs = folder / "after_loaded.parquet", folder / "after_runs.parquet"
 
@@ -117,8 +117,11 @@ def _owner(connection: Connection) -> str:
 class _Parts:
     """Reads the undo data of one run, table by table."""
 
-    def __init__(self, database: Database, undo: UndoData, folder: Path, once: Once) -> None:
+    def __init__(
+        self, database: Database, readings: Readings, undo: UndoData, folder: Path, once: Once
+    ) -> None:
         self._database, self._undo, self._folder, self._once = database, undo, folder, once
+        self._readings = readings
         self._connection = database.connection
 
     def before(self) -> dict[str, Fingerprint | Unread]:
@@ -154,9 +157,7 @@ class _Parts:
     def pointers(self) -> tuple[Pointers, Pointers] | Unread:
         schema, undo = self._database.schema, self._undo
         # Whose primary key is gone has nothing that a reference could name: that is a finding.
-        known = readings.tolerant(
-            self._connection, "the references", partial(references.declared, self._database)
-        )
+        known = self._readings.of("the references", partial(references.declared, self._database))
         if isinstance(known, Unread):
             return known
         pointing = {".".join(r.elsewhere) if r.elsewhere else self._here(r.table) for r in known}
@@ -176,6 +177,4 @@ class _Parts:
     def _had(self, name: str, read: Callable[[], T], *beside: str) -> T | Unread:
         """What ``read`` gives of one table of the undo data, and of those beside it."""
         place = f"{self._undo.schema}.{name}"
-        return self._once(
-            place, (place, *beside), lambda: readings.tolerant(self._connection, name, read)
-        )
+        return self._once(place, (place, *beside), lambda: self._readings.of(name, read))

@@ -20,9 +20,9 @@ from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.intake import Intake
 from nexus_reimport.model import Census, Plan, Report, Sample, Scope
 from nexus_reimport.nexus import own_tables
-from nexus_reimport.nexus.connection import readings, session, waiters
+from nexus_reimport.nexus.connection import session, waiters
 from nexus_reimport.nexus.connection.postgres import Connection, roll_back
-from nexus_reimport.nexus.connection.readings import Gone, Unread
+from nexus_reimport.nexus.connection.readings import Gone, Readings, Unread
 from nexus_reimport.nexus.own_tables import OwnTables
 from nexus_reimport.nexus.reading import inventory, questions, row_hashes
 from nexus_reimport.nexus.reading.inventory import Positions
@@ -255,6 +255,7 @@ class _Reader:
         copy: Copy | None,
     ) -> None:
         self._connection, self._expected, self._api = connection, expected, api
+        self._readings = Readings(connection)
         self._compares_local = copy is None or copy.is_surveyed
         self._kept = copy.kept if copy else None
         if self._kept:
@@ -302,7 +303,7 @@ class _Reader:
 
     def _read(self, what: str, read: Callable[[], T]) -> T | Unread:
         progress.tell(0, 0, naming.rows(what))
-        return readings.tolerant(self._connection, what, read)
+        return self._readings.of(what, read)
 
     def _once(self, key: str, tables: Collection[str], read: Callable[[], T]) -> T:
         """What ``read`` gives; what was kept of it where nothing of ``tables`` was changed."""
@@ -417,7 +418,7 @@ class _Reader:
     def _own(self) -> OwnTables:
         entities = list(self._expected.plan.entities)
         return own_tables.read(
-            self._database, self._wanted_undo, entities, self._folder, self._once
+            self._database, self._readings, self._wanted_undo, entities, self._folder, self._once
         )
 
     def _wanted_undo(self) -> UndoData:

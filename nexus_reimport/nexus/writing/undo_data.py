@@ -214,11 +214,9 @@ def write_down_pointers(
     """
     place = undo.pointed_at
     transaction.execute(sql.SQL("CREATE TABLE {} (place text, id text, rows bigint)").format(place))
-    for reference in known:
-        if reference.target in created:
-            transaction.let_go_first()
-            query = _pointing(transaction.schema, undo, reference, created[reference.target], fixed)
-            transaction.execute(sql.SQL("INSERT INTO {} {}").format(place, query))
+    if query := _all_pointing(transaction.schema, undo, known, created, fixed):
+        transaction.let_go_first()
+        transaction.execute(sql.SQL("INSERT INTO {} {}").format(place, query))
 
 
 def pointers(
@@ -233,13 +231,8 @@ def pointers(
         for part in undo.tables
     }
     fixed = {link.attachment: _fixed_keys(undo, link) for link in undo.links}
-    now = (
-        row
-        for reference in from_outside(undo, known)
-        for row in connection.execute(
-            _pointing(schema, undo, reference, created[reference.target], fixed)
-        )
-    )
+    query = _all_pointing(schema, undo, from_outside(undo, known), created, fixed)
+    now = connection.execute(query) if query else ()
     return frozenset(connection.execute(kept)), frozenset(now)
 
 
@@ -250,6 +243,22 @@ def from_outside(undo: UndoData, known: Iterable[Reference]) -> list[Reference]:
     """
     wiped = {part.table for part in undo.tables}
     return [r for r in known if r.target in wiped and r.table not in wiped]
+
+
+def _all_pointing(
+    schema: str,
+    undo: UndoData,
+    known: Iterable[Reference],
+    created: Mapping[str, sql.Composable],
+    fixed: Mapping[str, sql.Composable],
+) -> sql.Composed | None:
+    """One question for all references to the ``created`` rows; None if there are none."""
+    each = [
+        _pointing(schema, undo, reference, created[reference.target], fixed)
+        for reference in known
+        if reference.target in created
+    ]
+    return sql.SQL(" UNION ALL ").join(each) if each else None
 
 
 def _pointing(
