@@ -11,6 +11,7 @@ import os
 import shlex
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -43,6 +44,10 @@ from nexus_reimport.stages import census, sample, sign_off, snapshot
 TASKS = (Task.RUN, Task.FINISH, Task.ROLLBACK)  # a right that one of them lacks stops it
 DRIFT = 5.0  # seconds that the clocks may differ; S3 itself refuses from 15 minutes on
 _READ = "tables can be read, and have"
+FAR = 0.005  # seconds for an answer of PostgreSQL, from which on a run feels it
+_PINGS = 10
+# Questions to PostgreSQL, pg_restore's among them: they hardly grow with the clinic.
+ASKED_BY_A_RUN, ASKED_BY_A_SELF_TEST, ASKED_UNDER_THE_LOCKS = 2_500, 14_000, 45
 ROOM = 3  # times the database's size: the dump, the CSVs and the row files of one run
 
 
@@ -237,6 +242,7 @@ def _postgres(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
         size = deployment.size(connection)
         yield _right(f"{here.place}: {here.version}, {size / 1e6:,.0f} MB")
         yield from _clock(connection)
+        yield from _distance(connection)
         yield from _tools(settings, here.version)
         yield _room(settings, size)
         every = every_right(settings, mapping, Task.RUN, connection)
@@ -258,6 +264,28 @@ def _clock(connection: Connection) -> Iterator[Finding]:
     apart = abs(datetime.now(UTC).timestamp() - server)
     text = f"the clocks of this machine and of PostgreSQL are {apart:,.1f} s apart"
     yield _right(text) if apart <= DRIFT else _remark(text, "set the clocks (NTP)")
+
+
+def _distance(connection: Connection) -> Iterator[Finding]:
+    """How long an answer takes, and what that costs: most questions wait for the one before."""
+
+    def answered() -> float:
+        began = time.monotonic()
+        scalar(connection, "SELECT 1")
+        return time.monotonic() - began
+
+    each = min(answered() for _ in range(_PINGS))  # the others had to wait for a processor
+    text = f"PostgreSQL answers in {1000 * each:,.1f} ms"
+    if each <= FAR:
+        yield _right(text)
+        return
+    test = wording.amount(round(ASKED_BY_A_SELF_TEST * each / 60), "minute")
+    cost = (
+        f"a run takes about {ASKED_BY_A_RUN * each:,.0f} s longer than beside it, on dev the test"
+        f" of the verification {test}, and people wait {ASKED_UNDER_THE_LOCKS * each:,.1f} s longer"
+        " to write"
+    )
+    yield _remark(f"{text}: {cost}", "run it on a machine near the database")
 
 
 def _tools(settings: Settings, version: str) -> Iterator[Finding]:

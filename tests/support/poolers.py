@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,15 +143,33 @@ def of_version(port: int, version: str) -> Callable[[socket.socket], None]:
     return serve
 
 
+def distant(port: int, seconds: float, asked: list[int]) -> Callable[[socket.socket], None]:
+    """The server at ``port``, each of whose answers takes so long; ``asked`` gets the questions."""
+
+    def serve(client: socket.socket) -> None:
+        with socket.create_connection((HOST, port)) as server:
+            for side in (client, server):
+                side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=_pump, args=(client, server, 0, asked), daemon=True).start()
+            _pump(server, client, seconds)
+
+    return serve
+
+
 def _begin(client: socket.socket, server: socket.socket, body: bytes) -> None:
     """Start the session with this start-up packet, and pass on whatever the client says."""
     server.sendall(struct.pack("!I", len(body) + 4) + body)
     threading.Thread(target=_pump, args=(client, server), daemon=True).start()
 
 
-def _pump(one: socket.socket, other: socket.socket) -> None:
+def _pump(
+    one: socket.socket, other: socket.socket, seconds: float = 0, passed: list[int] | None = None
+) -> None:
     with contextlib.suppress(OSError):
         while data := one.recv(65536):
+            if passed is not None:
+                passed.append(len(data))
+            time.sleep(seconds)
             other.sendall(data)
     for side in (one, other):
         with contextlib.suppress(OSError):
