@@ -42,6 +42,7 @@ class Event(StrEnum):
     REDACTED = "redacted"  # what was found was taken out of earlier lines, or of pages
     UNTIDY = "untidy"  # an executed page could not be cleaned for the record
     # in the register beside the records
+    PURGING = "purging"  # somebody begins to delete the private files of a run, or of a lab
     PURGED = "purged"  # the private files of a run, or of a lab, were deleted
     RESTORED = "restored"  # a person says that the database was restored from before these runs
     RECORDS_LOST = "records lost"  # a person says that the records of these runs are lost for good

@@ -35,7 +35,7 @@ _LEFT = {
         "nexus-reimport status shows where each environment stands",
     ),
     "purge-private --yes": (
-        "private files of older runs may have been deleted; the register tells which",
+        "private files of older runs may have been deleted, or in part; the register tells which",
         _AGAIN,
     ),
     "purge-private": _READS,

@@ -11,6 +11,7 @@ from pathlib import Path
 from nexus_reimport import naming
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
+from nexus_reimport.files import private
 from nexus_reimport.record import by_hand, previews, runs
 from nexus_reimport.record.run import Run, of
 from nexus_reimport.record.sealed import register
@@ -50,8 +51,14 @@ def look(
     """Every private folder of runs, labs and previews, and why it stays, if it does.
 
     ``needed`` are the runs that the database says can still be undone, or restored. Of a run whose
-    record is not here a person must know where that is; a kill leaves such a folder empty.
+    record is not here a person must know where that is; a kill leaves such a folder empty. What a
+    purge that was killed has left has no age: somebody has decided that it goes.
     """
+    begun = register.being_purged(settings.records_folder)
+
+    def age(name: str, path: Path) -> str:
+        return "" if name in begun else _why_young(path, since)
+
     place, since = settings.private_folder, now - older_than
     names = {path.name for path in place.iterdir()} if place.is_dir() else set()
     known = {path.name for path in runs.folders(settings)}
@@ -60,30 +67,32 @@ def look(
         for name in sorted(names & known)
     ]
     for path in (place / name for name in sorted(names - known) if naming.RUN.fullmatch(name)):
-        why = "its record is not here" if any(path.iterdir()) else _why_young(path, since)
+        why = "its record is not here" if any(path.iterdir()) else age(path.name, path)
         folders.append(_folder(settings, path.name, path, why))
     for path in previews.left(settings):
         name = f"{previews.FOLDER}/{path.name}"
-        folders.append(_folder(settings, name, path, _why_young(path, since)))
+        folders.append(_folder(settings, name, path, age(name, path)))
     open_labs = {lab for run in runs.open_runs(settings) for lab in by_hand.labs(run)}
     for path in sorted((place / by_hand.FOLDER).glob("*")):
-        is_open = path.name in open_labs
-        why = "an open run was stepped through in it" if is_open else _why_young(path, since)
-        folders.append(_folder(settings, f"{by_hand.FOLDER}/{path.name}", path, why))
-    return folders
+        name, is_open = f"{by_hand.FOLDER}/{path.name}", path.name in open_labs
+        why = "an open run was stepped through in it" if is_open else age(name, path)
+        folders.append(_folder(settings, name, path, why))
+    gone = (name for name in sorted(begun) if not (place / name).exists())
+    return [*folders, *(_folder(settings, name, place / name, "") for name in gone)]
 
 
 def purge(settings: Settings, folder: PrivateFolder, older_than: str) -> None:
-    """Write down who deletes ``folder``, then delete it: what a kill leaves can be purged again."""
-    register.note(
-        settings.records_folder,
-        Event.PURGED,
-        of=folder.name,
-        files=folder.files,
-        bytes=folder.bytes_stored,
-        older_than=older_than,
-    )
-    shutil.rmtree(folder.path)
+    """Write down who deletes ``folder``, delete it, and write down that it is deleted.
+
+    What a kill leaves can be purged again.
+    """
+    place = settings.records_folder
+    size = {"files": folder.files, "bytes": folder.bytes_stored, "older_than": older_than}
+    register.note(place, Event.PURGING, of=folder.name, **size)
+    if folder.path.exists():
+        shutil.rmtree(folder.path)
+        private.sync_path(folder.path.parent)
+    register.note(place, Event.PURGED, of=folder.name, **size)
 
 
 def _why_run_stays(run: Run, since: datetime, needed: Collection[str]) -> str:

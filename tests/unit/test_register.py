@@ -123,6 +123,37 @@ def test_the_register_says_who_has_purged_what_and_the_record_is_as_sealed(
     assert (len(lines), line.line["bytes"], line.text("older_than")) == (2, 1000, "0d")
 
 
+def test_a_purge_that_is_killed_is_never_said_to_be_done_and_ends_when_it_is_run_again(
+    known: settings.Settings,
+) -> None:
+    """The register said "purged, 3 files" of files that were all still there."""
+    place, lab = known.records_folder, known.private_folder / by_hand.FOLDER / "left"
+    name = f"{by_hand.FOLDER}/{lab.name}"
+    stopped(known)
+    told = []
+    for after in itertools.count():
+        shutil.rmtree(place / register.FOLDER, ignore_errors=True)
+        (lab / "pages").mkdir(parents=True, exist_ok=True)
+        for file in ("01_preflight.ipynb", "pages/one", "pages/two"):
+            (lab / file).write_text("{}")
+        if not killed_after(after, lambda: purged(known)):
+            break
+        told.append(texts := [text for of, text in register.purged(place) if of == name])
+        assert "private files purged" not in " ".join(texts) or not lab.exists(), after
+        if texts:
+            assert staying(known, LONG).get(name, "") == "", "its age would be that of the kill"
+        assert name in purged(known) or "private files purged" in " ".join(texts)
+        assert not lab.exists()
+        *_, last = (text for of, text in register.purged(place) if of == name)
+        assert last.startswith("private files purged by "), after
+        assert name not in staying(known, NOW)
+    assert any("; 3 files, 0.0 MB; its end is not written" in " ".join(texts) for texts in told)
+    assert not lab.exists()
+    ((_, text),) = (one for one in register.purged(place) if one[0] == name)
+    assert text.startswith("private files purged by ")
+    assert text.endswith("; 3 files, 0.0 MB")
+
+
 @dataclass
 class Forger:
     """An environment's register, as somebody edits it who knows how its lines hang together."""

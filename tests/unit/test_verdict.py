@@ -59,6 +59,7 @@ MEANINGLESS = {
     Event.REDACTED,
     Event.KEPT,
     Event.UNTIDY,
+    Event.PURGING,
     Event.PURGED,
     Event.RESTORED,
     Event.RECORDS_LOST,

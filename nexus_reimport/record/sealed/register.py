@@ -72,13 +72,27 @@ def entries(runs: Path, *events: Event) -> list[Entry]:
 
 
 def purged(runs: Path) -> Iterator[tuple[str, str]]:
-    """What was purged: the run, or lab, and a sentence about it."""
-    for entry in entries(runs, Event.PURGED):
+    """What was purged, or begun to be: the run, or lab, and a sentence about it."""
+    texts: list[tuple[str, str]] = []
+    after: dict[str, Event | None] = {}  # the next line of the same run, or lab
+    for entry in reversed(entries(runs, Event.PURGING, Event.PURGED)):
+        of = entry.text("of")
         size = f"{wording.amount(entry.line['files'], 'file')}, {entry.line['bytes'] / 1e6:,.1f} MB"
-        yield (
-            entry.text("of"),
-            f"private files purged by {entry.text('who')}, {_when(entry)}; {size}",
-        )
+        text = f"by {entry.text('who')}, {_when(entry)}; {size}"
+        if entry.event is Event.PURGED:
+            texts.append((of, f"private files purged {text}"))
+        elif after.get(of) is not Event.PURGED:
+            begun = f"a purge of its private files was begun {text}"
+            texts.append((of, f"{begun}; its end is not written down"))
+        after[of] = entry.event
+    yield from reversed(texts)
+
+
+def being_purged(runs: Path) -> set[str]:
+    """The runs, or labs, whose purge was begun: a kill may have left a part of their files."""
+    lines = entries(runs, Event.PURGING, Event.PURGED)
+    last = {entry.text("of"): entry.event for entry in lines}
+    return {of for of, event in last.items() if event is Event.PURGING}
 
 
 def restored(runs: Path) -> dict[str, tuple[tuple[str, str], ...]]:
@@ -224,10 +238,12 @@ def _odd(folder: Path) -> str:
     return ""
 
 
+_PURGE: Mapping[str, type | tuple[type, ...]] = {"of": str, "files": int, "bytes": (int, float)}
 _MEMBERS: Mapping[Event, Mapping[str, type | tuple[type, ...]]] = {  # besides who and when
     Event.SIGNED: {"line": str, "name": str, "text": str},
     Event.WITHDRAWN: {"line": str},
-    Event.PURGED: {"of": str, "files": int, "bytes": (int, float)},
+    Event.PURGING: _PURGE,
+    Event.PURGED: _PURGE,
     Event.RESTORED: {"id": str, "runs": list},
     Event.RECORDS_LOST: {"runs": list},
 }
