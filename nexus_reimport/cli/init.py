@@ -362,9 +362,12 @@ def _checked(draft: Draft, path: Path) -> None:
 
 
 def _write(draft: Draft, path: Path) -> tuple[Path, ...]:
-    """Write both files, or neither; gives those that were written."""
+    """Write both files, or neither; gives those that were written.
+
+    A kill between them is told by whoever loads the environment.
+    """
     from nexus_reimport.files import private
-    from nexus_reimport.settings import template
+    from nexus_reimport.settings import loading, template
 
     try:
         secrets = template.secrets(draft.secrets)
@@ -379,7 +382,10 @@ def _write(draft: Draft, path: Path) -> tuple[Path, ...]:
     if draft.secrets:
         texts[hidden] = secrets.encode()
     before = {file: file.read_bytes() if file.exists() else None for file in texts}
+    mark = loading.being_replaced(path)
     try:
+        if len(texts) > 1 and path.exists():
+            private.replace(mark, b"")
         for file, text in reversed(texts.items()):
             private.replace(file, text)
     except BaseException:  # one without the other would be half of it
@@ -388,8 +394,13 @@ def _write(draft: Draft, path: Path) -> tuple[Path, ...]:
                 file.unlink(missing_ok=True)
             else:
                 private.replace(file, former)
+        private.remove(mark)
         raise
-    for file in texts:  # a draft that a kill has left holds secrets, and nobody looks for it
+    private.remove(mark)
+    for file in (
+        *texts,
+        mark,
+    ):  # a draft that a kill has left holds secrets, and nobody looks for it
         for draft_file in path.parent.glob(f"{file.name}.*.new"):
             draft_file.unlink(missing_ok=True)
     return tuple(texts)

@@ -80,6 +80,14 @@ def load(environment: str, environments: Path | None = None) -> Settings:
     path = where / f"{name}.toml"
     if not name or not path.is_file() or _is_mapping(path):
         raise _no_such(name, where)
+    if (mark := being_replaced(path)).exists():
+        raise SettingsError(
+            f"nexus-reimport init did not end: of {path.name} and .env.{name} one may be new, and"
+            " the other old",
+            where=str(path),
+            next=f"nexus-reimport init {name} --overwrite writes both; or compare them, correct"
+            f" what is wrong, and delete {mark}",
+        )
     try:
         text = textfile.read(path)
     except textfile.Undecodable as error:
@@ -87,6 +95,11 @@ def load(environment: str, environments: Path | None = None) -> Settings:
     except OSError as error:
         raise _refused(path, [f"{path.name}: cannot be read: {error.strerror}"]) from None
     return checked(path, text, Secrets.read(path.parent / f".env.{name}"))
+
+
+def being_replaced(path: Path) -> Path:
+    """A file that is there while both files of an environment are replaced; a kill leaves it."""
+    return path.with_name(f".env.{path.stem}.replacing")
 
 
 def overridden(environment: str) -> tuple[str, ...]:

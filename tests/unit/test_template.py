@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_reimport import CHECKOUT
+from nexus_reimport import CHECKOUT, settings
 from nexus_reimport.cli.init import Draft, _write
+from nexus_reimport.errors import SettingsError
 from nexus_reimport.settings import credentials, template
 from support.running import killed_after
 
@@ -73,6 +74,34 @@ def test_after_a_kill_both_files_are_written_and_no_secret_is_left_beside_them(
     assert left
     assert {path.name for path in tmp_path.iterdir()} == {"dev.toml", ".env.dev"}
     assert "typed" in (tmp_path / ".env.dev").read_text()
+
+
+def test_of_two_files_one_of_which_a_kill_has_replaced_the_next_start_tells(
+    tmp_path: Path,
+) -> None:
+    """New passwords stood beside the old file, and went to the server that it names."""
+
+    def draft(host: str) -> Draft:
+        values = {("name",): "dev", ("kind",): "dev", ("postgres", "host"): host}
+        return Draft("dev", values, {"NEXUS_DEV_PG_PASSWORD": host})
+
+    def told() -> str:
+        with pytest.raises(SettingsError) as stopped:
+            settings.load("dev", tmp_path)
+        return str(stopped.value)
+
+    path, hidden = tmp_path / "dev.toml", tmp_path / ".env.dev"
+    halves = 0
+    for after in itertools.count():
+        _write(draft("old"), path)
+        assert "did not end" not in told()
+        if not killed_after(after, lambda: _write(draft("new"), path)):
+            break
+        is_new = 'host = "new"' in path.read_text(), "new" in hidden.read_text()
+        halves += len({*is_new}) == 2
+        assert len({*is_new}) == 1 or "one may be new, and the other old" in told(), after
+    assert halves
+    assert {path.name for path in tmp_path.iterdir()} == {"dev.toml", ".env.dev"}
 
 
 def test_a_hash_in_a_value_is_no_comment() -> None:
