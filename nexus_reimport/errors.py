@@ -4,7 +4,8 @@
     ├── SettingsError    an environment file, a secret, a parameter: nothing was read or written
     ├── MappingError     the mapping is wrong, or does not fit the schema or FileMaker
     ├── SourceError      FileMaker: unreachable, or read incompletely
-    │   └── SourceRefused      the account may not read something
+    │   ├── SourceRefused      the account may not read something
+    │   └── ExportError  an exported file cannot be read as it is
     ├── TargetError      PostgreSQL
     │   ├── Busy         another run or another session holds a lock that we need
     │   │   └── LockConflict   our reading and another session blocked each other
@@ -234,6 +235,13 @@ class SourceRefused(SourceError):
 
     exit_code = 2
     title = "FileMaker refused us"
+
+
+class ExportError(SourceError):
+    """An exported file is missing, or cannot be read as it is: somebody must correct it."""
+
+    exit_code = 2
+    title = "An exported file must be corrected"
 
 
 class TargetError(ReimportError):

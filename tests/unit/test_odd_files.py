@@ -6,11 +6,12 @@ import io
 import os
 import unicodedata
 import zipfile
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import pytest
 
-from nexus_reimport.errors import SettingsError, SourceError
+from nexus_reimport.errors import ReimportError, SettingsError, SourceError
 from nexus_reimport.filemaker import ReadRequest
 from nexus_reimport.filemaker.exports import ExportedFiles, Known, cells
 from nexus_reimport.settings import ExportedFile, Exports
@@ -93,6 +94,88 @@ def test_the_headers_again_in_the_middle_are_no_record(tmp_path):
         SourceError, match="line 3 repeats the headers: the file may hold two exports"
     ):
         files(tmp_path).count("t.csv")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.mer"])
+@pytest.mark.parametrize("separator", [",", ";"])
+@pytest.mark.parametrize("hint", ["sep={}", "SEP={}", '"sep={}"', "\ufeffsep={}"])
+def test_a_hint_for_excel_in_the_first_line_is_no_header_line(hint, separator, name, tmp_path):
+    """It was told as "not a header line", and the file could not be read."""
+    rows = (hint.format(separator), separator.join(("id", "a")), separator.join(("1", "x")))
+    lines(tmp_path, *rows, name=name)
+    place = Exports(folder=tmp_path, separator=separator)
+    source = ExportedFiles(place, {name: Known(wanted=WANTED)})
+    assert source.count(name) == 1
+    assert read(source, name, a="text") == [{"id": "1", "a": "x"}]
+    source = ExportedFiles(place, {name: Known(("id", "a"))})
+    with pytest.raises(SourceError, match="line 2 is a header line, but the columns are given"):
+        source.count(name)
+
+
+def test_of_a_hint_that_names_another_separator_it_is_told_what_to_declare(tmp_path):
+    lines(tmp_path, "sep=;", "id;a", "1;x")
+    with pytest.raises(SettingsError, match="separated by semicolons, and not by commas"):
+        knowing(tmp_path, "t.csv").count("t.csv")
+
+
+BAD_FILES = {
+    "t.csv": [
+        b"",
+        b"\r\n",
+        b"1,2\r\n3,4",
+        b"id,a\r\n1",
+        b'id,a\r\n1,"x',
+        b"id,a\r\n1,x\r\n1,y",
+        b"id,a\r\n,x",
+        b"id,a,a\r\n1,x,y",
+        b"id,b\r\n1,x",
+        b"id,a\r\nid,a\r\n",
+        b"id,a\r\n1,\xff",
+        b"id;a\r\n1;x",
+        b"id,a,day\r\n1,x,1/1/2020\r\n2,x,2020-01-01",
+        b"id,a,day\r\n1,x,yesterday",
+        b"%PDF-1.7",
+    ],
+    "t.tab": [b'id\ta\r\n1\t"x""y"'],
+    "t.xlsx": [b"", b"id,a\r\n1,x", b"PK\x03\x04 and nothing more"],
+    "t.pdf": [b"x"],
+    "T.csv": [b"id,a\r\n1,x"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [(name, one) for name, some in BAD_FILES.items() for one in some]
+)
+def test_a_file_that_somebody_must_export_again_is_to_be_corrected(name, content, tmp_path):
+    """It ended with the exit code of a failure, which promises that another try may help."""
+    (tmp_path / name).write_bytes(content)
+    asked = "t.csv" if name == "T.csv" else name
+    types = {"a": "text"} | ({"day": "date"} if b"day" in content else {})
+    for before in ({}, {"visits": asked}):
+        source = knowing(tmp_path, asked)
+        with pytest.raises(ReimportError) as stopped:  # noqa: PT012 - either of them stops
+            source.require(before)
+            read(source, asked, **types)
+        assert stopped.value.exit_code == 2
+        assert str(stopped.value).count("  state: ") == str(stopped.value).count("  next: ") == 1
+
+
+def test_of_a_file_on_a_disk_that_fails_it_is_told_what_the_disk_lacks(tmp_path):
+    """It said to check that the file exists, and that we may read it."""
+    lines(tmp_path, "id", "1")
+    source = files(tmp_path)
+    held = []
+    with suppress(OSError):
+        while True:
+            held.append((tmp_path / "t.csv").open("rb"))
+    try:
+        with pytest.raises(SourceError, match="lets this program open no more files") as stopped:
+            source.count("t.csv")
+    finally:
+        for one in held:
+            one.close()
+    assert "raise that limit" in stopped.value.next
+    assert stopped.value.exit_code == 3
 
 
 # ------------------------------------------------------------------ related and repeating fields

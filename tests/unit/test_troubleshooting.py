@@ -25,6 +25,7 @@ FROM_ELSEWHERE = {
     ("cli.record_views", "SettingsError"),
     ("filemaker.answer", "SourceError"),
     ("filemaker.answer", "TransientError"),
+    ("filemaker.exports.files", "ExportError"),  # a file that is not there
     ("filemaker.http", "SourceError"),
     ("filemaker.http", "TransientError"),
     ("filemaker.data_api.envelope", "SourceError"),

@@ -16,7 +16,7 @@ from decimal import Decimal
 from enum import Enum
 
 from nexus_reimport import forms as written
-from nexus_reimport.errors import ReimportError, SettingsError, SourceError
+from nexus_reimport.errors import ExportError, ReimportError, SettingsError
 from nexus_reimport.filemaker import NO_VALUE
 from nexus_reimport.forms import DateForm, DecimalSign
 
@@ -144,14 +144,14 @@ def _value(cell: Value | Uncomputed | Dressed, kind: str) -> Value:
     """The value of a cell, unless it was not saved, or a person sees a different text."""
     if isinstance(cell, Uncomputed):
         raise Refused(
-            SourceError,
+            ExportError,
             "a formula whose value was not saved",
             "export the table from FileMaker again, or open the workbook in Excel and save it",
         )
     if isinstance(cell, Dressed):
         if kind == "text":
             raise Refused(
-                SourceError, "a number whose format shows a different text", _FROM_FILEMAKER
+                ExportError, "a number whose format shows a different text", _FROM_FILEMAKER
             )
         return cell.number
     if kind == "text":
@@ -168,18 +168,18 @@ def as_id(cell: Cell, kind: str, forms: Forms) -> str | None:
             trace here: a check before looks for them among the ids that are known elsewhere.
     """
     if isinstance(cell, Failed):
-        raise Refused(SourceError, "an error such as #N/A where a key is expected", _FROM_FILEMAKER)
+        raise Refused(ExportError, "an error such as #N/A where a key is expected", _FROM_FILEMAKER)
     if not isinstance(cell, str | None):
         _refuse_rounded(_value(cell, kind))
     if isinstance(cell, str) and _EXPONENT.fullmatch(cell.strip()):
         raise Refused(
-            SourceError,
+            ExportError,
             "a key with an exponent: a spreadsheet has treated it as a number",
             _FROM_FILEMAKER,
         )
     text = as_text(cell, kind, forms)
     if text and (kind == "number" or not isinstance(cell, str)) and _FRACTION.search(text):
-        raise Refused(SourceError, "a key with a fraction", _FROM_FILEMAKER)
+        raise Refused(ExportError, "a key with a fraction", _FROM_FILEMAKER)
     return text
 
 
@@ -189,10 +189,10 @@ def _refuse_rounded(value: Value) -> None:
     Source: IEEE 754; Microsoft, "Excel specifications and limits" (15 digits of a number).
     """
     if isinstance(value, bool):
-        raise Refused(SourceError, "yes or no where a text is expected", _FROM_FILEMAKER)
+        raise Refused(ExportError, "yes or no where a text is expected", _FROM_FILEMAKER)
     if isinstance(value, int | float) and _digits(value) > _DIGITS_OF_A_NUMBER:
         raise Refused(
-            SourceError,
+            ExportError,
             f"a number of more than {_DIGITS_OF_A_NUMBER} digits where a text is expected:"
             " a spreadsheet keeps only that many",
             "make it a text field in FileMaker, or export this table as .csv or .tab",
@@ -219,7 +219,7 @@ def _uncut(text: str, forms: Forms) -> str:
         length = max(len(text), len(text.encode("utf-16-le", "surrogatepass")) // 2)
         if length >= forms.cut_at:
             raise Refused(
-                SourceError,
+                ExportError,
                 f"a text of {forms.cut_at:,} characters, the most that a cell holds: it may be cut",
                 "export this table as .csv or .tab, which have no such limit",
             )
@@ -274,7 +274,7 @@ def _plain(value: Value, _: Forms) -> str:
         # repr() is the shortest text of a double; a Decimal prints it without an exponent.
         return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
     raise Refused(
-        SourceError,
+        ExportError,
         "a date or time where the mapping expects a text or number",
         "check in FileMaker whether the field's type was changed; do not save the file in Excel",
     )

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from nexus_reimport import forms as written
 from nexus_reimport import wording
-from nexus_reimport.errors import ReimportError, SettingsError, SourceError
+from nexus_reimport.errors import ExportError, ReimportError, SettingsError
 from nexus_reimport.filemaker import suggest
 from nexus_reimport.filemaker.exports.cells import UNCOMPUTED, Cell, Forms
 from nexus_reimport.filemaker.exports.grid import Grid
@@ -59,7 +59,7 @@ def refuse_contradictions(
 
     Raises:
         SettingsError: a form is not declared, or a different one fits the column.
-        SourceError: a column is written in two forms, or can be read in two ways.
+        ExportError: a column is written in two forms, or can be read in two ways.
     """
     unknown = [name for name in forms.by_column if name not in grid.columns]
     if unknown:
@@ -83,7 +83,7 @@ def refuse_rounded_ids(grid: Grid, places: Mapping[str, int], where: str) -> Non
     be right; if there are two or more, and all have only zeros there, they were rounded.
 
     Raises:
-        SourceError: the column, with the first few lines.
+        ExportError: the column, with the first few lines.
     """
     ids: dict[str, dict[str, tuple[int, str]]] = {name: {} for name in places}
     for line in grid.rows:
@@ -95,7 +95,7 @@ def refuse_rounded_ids(grid: Grid, places: Mapping[str, int], where: str) -> Non
         if len(long) < 2 or any(beyond.strip("0") for _, beyond in long.values()):
             continue
         lines = wording.some(f"{number:,}" for number in sorted(n for n, _ in long.values()))
-        raise SourceError(
+        raise ExportError(
             f"column {name}: all {wording.amount(len(long), 'id')} of more than 15 digits"
             " have only zeros from the 16th on: a spreadsheet program has rounded them (lines"
             f" {lines})",
@@ -112,7 +112,7 @@ def refuse_quotes(grid: Grid, where: str) -> None:
     quotes and doubles its own; Excel does so with each value that has a comma, too.
 
     Raises:
-        SourceError: every quote of the file is of this kind, and at least one can be no other.
+        ExportError: every quote of the file is of this kind, and at least one can be no other.
     """
     doubled = around_commas = bare_commas = first = 0
     for line in grid.rows:
@@ -127,7 +127,7 @@ def refuse_quotes(grid: Grid, where: str) -> None:
                 bare_commas += "," in text
     if not doubled and (bare_commas or not around_commas):
         return
-    raise SourceError(
+    raise ExportError(
         "values stand in quotes, which FileMaker does not write into such a file: a spreadsheet"
         f" program has saved it (line {first:,} is the first)",
         where=where,
@@ -162,7 +162,7 @@ def _dates(column: _Column, forms: Forms) -> _Fault | None:
     # A single such date is its record's fault, and no sign of how the file is written.
     if short and seen.total > 1 and not seen.under(order):
         return _Fault(
-            SourceError,
+            ExportError,
             f"{short:,} of {wording.amount(seen.total, 'date has', 'dates have')} years of two"
             " digits: the century is unknown",
             "export again with years of four digits",
@@ -194,7 +194,7 @@ def _contradicted(
     if not other:
         if not any(map(seen.under, all_forms)) and seen.total > 1 and noun == "date":
             return _Fault(
-                SourceError,
+                ExportError,
                 f"none of {wording.amount(seen.total, 'date')} can be read in any form",
                 "check in FileMaker what the field holds; export it as day, month and year",
             )
@@ -214,7 +214,7 @@ def _contradicted(
         )
     odd = ", ".join(list(seen.outside(form))[: written.FEW])
     return _Fault(
-        SourceError,
+        ExportError,
         f"{what}: no form fits all",
         f"check lines {odd} of the file; correct these records in FileMaker, and export again",
     )
@@ -234,7 +234,7 @@ def _turned(column: _Column, order: str) -> _Fault | None:
     if not all(day and day.day > 12 for day in texts):
         return None
     return _Fault(
-        SourceError,
+        ExportError,
         f"none of {wording.amount(len(days), 'date cell')} is after the 12th of a month, and all"
         f" {wording.amount(len(texts), 'date')} that are text are: a spreadsheet program has"
         " swapped day and month",
@@ -255,7 +255,7 @@ def _unclear(texts: Iterable[str]) -> _Fault | None:
     why = written.unclear_times(texts)
     if not why:
         return None
-    return _Fault(SourceError, why, "export again with 24-hour times, with colons and with seconds")
+    return _Fault(ExportError, why, "export again with 24-hour times, with colons and with seconds")
 
 
 def _numbers(column: _Column, forms: Forms) -> _Fault | None:
@@ -278,7 +278,7 @@ def _numbers(column: _Column, forms: Forms) -> _Fault | None:
     if fault or sign == "." or not points:
         return fault
     return _Fault(  # with a decimal comma, a point could be read as a separator of thousands
-        SourceError,
+        ExportError,
         f'decimal = "," is declared, but {points:,} of'
         f" {wording.amount(seen.total, 'number has', 'numbers have')} a point",
         f"check lines {', '.join(list(seen.outside(','))[: written.FEW])} of the file; correct"

@@ -11,11 +11,12 @@ text format".
 from __future__ import annotations
 
 import csv
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
-from nexus_reimport.errors import SettingsError, SourceError
+from nexus_reimport.errors import ExportError, SettingsError, SourceError
 from nexus_reimport.filemaker.exports.encoded import EncodedText, Line
 from nexus_reimport.filemaker.exports.grid import GridRow
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from _csv import Reader as CsvReader
 
 TAB = "\t"
+_HINT = re.compile(r'"?sep=.?"?\s*', re.IGNORECASE)  # of people who open such files in Excel
 _LONGEST_VALUE = 2**31 - 1
 _AGAIN = "export the table from FileMaker again"
 _NAMES = {",": "commas", ";": "semicolons", TAB: "tabs"}
@@ -45,7 +47,8 @@ class Delimited:
         Raises:
             SettingsError: the separator that fits is not the declared one.
         """
-        first = next((line.text for line in self._text.lines() if line.text.strip()), "")
+        texts = (line.text for line in self._text.lines() if line.text.strip())
+        first = next((text for text in texts if not _HINT.fullmatch(text)), "")
         right = [one for one in _NAMES if fits(_split(first, one))]
         if not right or self._separator in right:
             return
@@ -63,10 +66,16 @@ class Delimited:
     def records(self) -> Iterator[GridRow]:
         """Every record. One over several lines has the number of its first line.
 
+        A first line that tells Excel the separator is none.
+
         Raises:
-            SourceError: a quote is not closed, or not doubled.
+            ExportError: a quote is not closed, or not doubled.
         """
-        return self._between_commas() if self._quotes else self._between_tabs()
+        rows = self._between_commas() if self._quotes else self._between_tabs()
+        first = next(rows, None)
+        if first and not _HINT.fullmatch(self._separator.join(map(str, first.cells))):
+            yield first
+        yield from rows
 
     def between(self, places: Iterable[tuple[int, int]]) -> Iterator[list[str]]:
         """The values of the records from one byte to another; none where there is no record now."""
@@ -91,7 +100,7 @@ class Delimited:
                 values = next(records, None)
             except csv.Error as error:
                 at_end = "end of data" in str(error)
-                raise SourceError(
+                raise ExportError(
                     f"line {number:,}: "
                     + (
                         "the file ends inside quotes"

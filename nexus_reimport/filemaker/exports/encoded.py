@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TextIO, get_args
 
-from nexus_reimport.errors import SettingsError, SourceError
+from nexus_reimport.errors import ExportError, SettingsError, SourceError
 from nexus_reimport.files import textfile
 from nexus_reimport.settings import Encoding
 
@@ -72,7 +72,7 @@ class EncodedText:
         """Check that every byte means something in the declared encoding.
 
         Raises:
-            SourceError: one does not; the message says where.
+            ExportError: one does not; the message says where.
         """
         with self.path.open("rb") as file:
             place = textfile.first_undecodable(_pieces(file), self.codec, self._errors)
@@ -116,7 +116,7 @@ def opened(path: Path, encoding: str, where: str) -> EncodedText:
     Raises:
         SettingsError: it is clearly in a different encoding: by its byte-order mark, by the zeros
             of UTF-16, or because its non-ASCII bytes are valid UTF-8, which is never by chance.
-        SourceError: bytes that mean nothing in this encoding; the message says where.
+        ExportError: bytes that mean nothing in this encoding; the message says where.
     """
     with path.open("rb") as file:
         head = file.read(_PIECE)
@@ -153,8 +153,8 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
-def _unreadable(encoding: str, line: int, byte: int, likely: str, where: str) -> SourceError:
-    return SourceError(
+def _unreadable(encoding: str, line: int, byte: int, likely: str, where: str) -> ExportError:
+    return ExportError(
         f"line {line:,}, byte {byte:,}: cannot be read as {encoding}",
         where=where,
         next="declare the encoding that was chosen at the export"

@@ -28,8 +28,8 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from nexus_reimport import forms, wording
-from nexus_reimport.errors import SettingsError, SourceError
+from nexus_reimport import disks, forms, wording
+from nexus_reimport.errors import AGAIN, ExportError, SettingsError, SourceError
 from nexus_reimport.filemaker import (
     Field,
     Origin,
@@ -100,7 +100,7 @@ class ExportedFiles:
         """Check that the file of each source exists and can be read, before any is read.
 
         Raises:
-            SourceError: the files that cannot be read, all at once. Nothing was read.
+            ExportError: the files that cannot be read, all at once. Nothing was read.
         """
         existing = self.tables()
         read = {caseless(name) for name in tables.values()}
@@ -116,7 +116,7 @@ class ExportedFiles:
             if name not in used
         ]
         if problems:
-            raise SourceError(
+            raise ExportError(
                 f"{wording.amount(len(problems), 'problem')} with the"
                 f" {wording.amount(len(tables), 'exported file')}\n"
                 + "\n".join(f"    {problem}" for problem in problems),
@@ -168,7 +168,7 @@ class ExportedFiles:
 
         Raises:
             SettingsError: it does not exist.
-            SourceError: it cannot be read.
+            ExportError: it cannot be read.
         """
         folder = self._place.folder
         with _readable(f"channel={self.channel}, folder={folder}", "the folder"):
@@ -207,7 +207,7 @@ class ExportedFiles:
         """Every row of a file in the order of its key, page by page, with the wanted fields.
 
         Raises:
-            SourceError: a row has no key, or the key of an earlier row; a key lost digits; the file
+            ExportError: a row has no key, or the key of an earlier row; a key lost digits; the file
                 was changed while it was read. Nothing was written.
             MappingError: the file has no such column.
             SettingsError: it holds dates as text whose form is not declared, or declared wrongly.
@@ -286,7 +286,7 @@ class ExportedFiles:
             modified_at = datetime.fromtimestamp(stat.st_mtime, UTC)
             origin = Origin(table, stat.st_size, private.sha256_of(path), modified_at)
         if not origin.size:
-            raise SourceError("the file is empty", where=where, next="export it again")
+            raise ExportError("the file is empty", where=where, next="export it again")
         with _readable(where):
             grid, forms = self._grid(path, table)
         return _File(path, origin, forms, grid.columns, len(grid.rows), grid)
@@ -301,7 +301,7 @@ class ExportedFiles:
             sheet_forms = replace(self._forms(table), epoch=sheet.epoch, cut_at=spreadsheet.CUT_AT)
             return grid.read(sheet.lines, known, where, padded=True), sheet_forms
         if kind := kinds.of_file(path):
-            raise SourceError(
+            raise ExportError(
                 f"the file is named {path.suffix.lower()}, but it is {kind}",
                 where=where,
                 next="export the table from FileMaker again, or give the file the right suffix",
@@ -347,7 +347,7 @@ class ExportedFiles:
             )
         if not path.is_file():
             missing = f"there is no file {table}; {self._nearest(table)}"
-            raise SourceError(
+            raise ExportError(
                 f"{table} is a folder, not a file" if path.is_dir() else missing,
                 where=f"{self._where(table)}, folder={self._place.folder}",
                 next="export it into the folder, or name the file under [filemaker.tables]",
@@ -411,7 +411,9 @@ def _readable(where: str, what: str = "the file") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SourceError(
+        if disk := disks.failure(error):
+            raise SourceError(disk.what, where=where, next=f"{disk.fix}, {AGAIN}") from None
+        raise ExportError(
             f"{what} cannot be read: {error.strerror}",
             where=where,
             next="check that it exists and that we have the right to read it",

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import NamedTuple, Protocol
 
 from nexus_reimport import wording
-from nexus_reimport.errors import SourceError
+from nexus_reimport.errors import ExportError
 from nexus_reimport.filemaker.exports.cells import Cell
 from nexus_reimport.text import composed, fold
 
@@ -104,14 +104,14 @@ def read(
     ``padded`` lets a line end early, as in spreadsheets. ``rows_of`` makes what the rows go into.
 
     Raises:
-        SourceError: there are no headers, or a line has more or fewer values than columns.
+        ExportError: there are no headers, or a line has more or fewer values than columns.
     """
     held: Iterator[GridRow] = (
         line for line in lines if any(cell not in (None, "") for cell in line.cells)
     )
     first = next(held, None)
     if first is None:
-        raise SourceError("the file holds no data", where=where, next=_AGAIN)
+        raise ExportError("the file holds no data", where=where, next=_AGAIN)
     if known.given:
         _refuse_headers(first, known.given, where)
         columns, held = known.given, chain([first], held)
@@ -156,14 +156,14 @@ def _even(
                 end -= 1
             cells = cells[:end] + (None,) * (width - end)
         if len(cells) != width:
-            raise SourceError(
+            raise ExportError(
                 f"line {line.number:,} holds {wording.amount(len(cells), 'value')},"
                 f" but there {'is' if width == 1 else 'are'} {wording.amount(width, 'column')}",
                 where=where,
                 next=_AGAIN,
             )
         if any(columns) and all(map(_is_header, cells, columns)):
-            raise SourceError(
+            raise ExportError(
                 f"line {line.number:,} repeats the headers: the file may hold two exports",
                 where=where,
                 next=_AGAIN,
@@ -196,13 +196,13 @@ def _headers(
     known = sum(not spellings.isdisjoint(existing) for spellings in wanted)
     odd = [place for place, cell in enumerate(line.cells, 1) if not _may_be_a_name(cell)]
     if odd and known * 2 < max(1, len(wanted)):
-        raise SourceError(
+        raise ExportError(
             f"line {line.number:,} is not a header line: see column {_few(odd)}",
             where=where,
             next=_WITH_HEADERS,
         )
     if wanted and not known:
-        raise SourceError(
+        raise ExportError(
             f"line {line.number:,} is not a header line, or it is that of another table: it has"
             f" none of the {wording.amount(len(wanted), 'field')} that the mapping needs",
             where=where,
@@ -228,7 +228,7 @@ def _refuse_headers(line: GridRow, given: tuple[str, ...], where: str) -> None:
     """Stop at a file that has a header line although its columns are given."""
     names = {fold(name) for name in given} - {""}
     if sum(fold(str(cell)) in names for cell in line.cells) * 2 > len(given):
-        raise SourceError(
+        raise ExportError(
             f"line {line.number:,} is a header line, but the columns are given as well",
             where=where,
             next="remove `columns` from the mapping or the environment's file, or export without"

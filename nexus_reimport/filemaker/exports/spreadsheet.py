@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from nexus_reimport import wording
-from nexus_reimport.errors import SourceError
+from nexus_reimport.errors import ExportError
 from nexus_reimport.filemaker.exports import kinds
 from nexus_reimport.filemaker.exports.cells import Cell, Dressed, Failed, Uncomputed
 from nexus_reimport.filemaker.exports.grid import GridRow
@@ -35,7 +35,7 @@ def opened(content: bytes, where: str) -> Sheet:
     The size that a sheet claims to have is ignored: some programs write a wrong one.
 
     Raises:
-        SourceError: it is not a workbook, is locked or damaged, or has data on a later sheet.
+        ExportError: it is not a workbook, is locked or damaged, or has data on a later sheet.
     """
     _refuse_others(content, where)
     with _guarded(where):
@@ -45,7 +45,7 @@ def opened(content: bytes, where: str) -> Sheet:
         has_formulas, merged = _markup(first)
         misplaced = workbook.misplaced(first)
     if any(sheet is not first for sheet in filled):
-        raise SourceError(
+        raise ExportError(
             f"{len(filled)} of {wording.amount(len(book.worksheets), 'sheet holds', 'sheets hold')}"
             " data; only the first may",
             where=where,
@@ -53,14 +53,14 @@ def opened(content: bytes, where: str) -> Sheet:
         )
     if merged:
         more = f" and {len(merged) - 1:,} more" if len(merged) > 1 else ""
-        raise SourceError(
+        raise ExportError(
             f"cells are merged: {merged[0]}{more}; only the first of each holds data",
             where=where,
             next="export the table from FileMaker again, and do not save it in a spreadsheet"
             " program",
         )
     if misplaced:
-        raise SourceError(
+        raise ExportError(
             f"{misplaced} comes twice, or after a later one, and would not be read",
             where=where,
             next="export the table from FileMaker again, and do not save it in another program",
@@ -79,8 +79,8 @@ def _refuse_others(content: bytes, where: str) -> None:
     if kind == kinds.WORKBOOK:
         return
     if kind == kinds.LOCKED:
-        raise SourceError("the workbook has a password", where=where, next="remove the password")
-    raise SourceError(
+        raise ExportError("the workbook has a password", where=where, next="remove the password")
+    raise ExportError(
         f"the file is named .xlsx, but it is {kind or 'not an Excel workbook'}",
         where=where,
         next="export it as Excel workbook (.xlsx), or give the file the right suffix",
@@ -106,7 +106,7 @@ def _guarded(where: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise SourceError(
+        raise ExportError(
             f"the workbook is damaged or incomplete ({type(error).__name__})",
             where=where,
             next="export the table from FileMaker again",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from nexus_reimport import ids, wording
-from nexus_reimport.errors import MappingError, SourceError
+from nexus_reimport.errors import ExportError, MappingError
 from nexus_reimport.filemaker import suggest
 from nexus_reimport.filemaker.exports.cells import Forms, Refused, as_id, as_text, remark
 from nexus_reimport.filemaker.exports.columns import refuse_contradictions, refuse_rounded_ids
@@ -43,7 +43,7 @@ class Table:
         MappingError: there is no such column.
         SettingsError: dates are written as text, and their form is not declared, or declared
             wrongly.
-        SourceError: two columns have this name; a related field has several values; a column
+        ExportError: two columns have this name; a related field has several values; a column
             contradicts its form. A row that is read: a date where none is expected; a key that
             lost digits; a text that may have been cut.
     """
@@ -99,7 +99,7 @@ def in_order(keys: Iterable[tuple[int, str]], where: str) -> Sequence[int]:
     Shape: ``keys`` as line of the file and key, ``""`` for none, in the order of the file.
 
     Raises:
-        SourceError: a row has no key, or the key of an earlier row; keys compare as ids do, without
+        ExportError: a row has no key, or the key of an earlier row; keys compare as ids do, without
             regard to case.
     """
     lines, keyed = array("Q"), list[tuple[str, str, int]]()
@@ -131,14 +131,14 @@ def _place(grid: Grid, name: str, where: str) -> int:
         )
     if len(places) > 1:
         numbers = " and ".join(f"{place + 1:,}" for place in places)
-        raise SourceError(
+        raise ExportError(
             f"columns {numbers} are both called {name}, which the mapping reads",
             where=where,
             next="export this field only once",
         )
     further = [line.number for line in grid.further if line.cells[places[0]] not in (None, "")]
     if further:
-        raise SourceError(
+        raise ExportError(
             f"{name} is a related field with several values for one record: the others are"
             f" in {_few(further)}",
             where=where,
@@ -164,7 +164,7 @@ def _refuse(lines: Sequence[int], rows: int, what: str, where: str, hint: str = 
     """Stop at these lines of so many rows; a large part of them is hardly FileMaker's fault."""
     if lines:
         are_many = len(lines) * 4 > rows
-        raise SourceError(
+        raise ExportError(
             f"{wording.amount(len(lines), 'row has', 'rows have')} {what}, in {_few(lines)}",
             where=where,
             next="see whether the file holds two exports, or has its columns in another order than"
