@@ -16,6 +16,8 @@ from nexus_reimport.checks.before.older import (
     no_change_of_filemaker_lies_in_the_future,
     no_table_of_filemaker_has_an_older_newest_change,
 )
+from nexus_reimport.checks.before.source import filemaker_itself_counted_every_table
+from nexus_reimport.filemaker import Origin
 from nexus_reimport.model import Report, Snapshot
 from nexus_sandbox.filemaker import exports
 from support.channels import EXPORTS, read_by
@@ -107,6 +109,32 @@ def test_a_change_in_the_future_is_named(clinic: Clinic, rehearsed: Path) -> Non
     assert not no_change_of_filemaker_lies_in_the_future(at(4)).offending
     (named,) = no_change_of_filemaker_lies_in_the_future(at(6)).offending
     assert named.startswith("notes: newest change ")
+
+
+def test_an_exported_file_with_fewer_rows_than_the_record_before_is_named(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    """One that lost its last lines showed only as rows that FileMaker does not have."""
+    before = clinic.approved(rehearsed)._before()
+    of = before.snapshot
+    origin = Origin("Notes.csv", 1, "0" * 64, of.taken_at)
+    files = {
+        name: replace(e, origin=origin, table=f"{name}.csv")
+        for name, e in of.extracts.items()
+        if name in ("notes", "patients", "messages")
+    }
+    now = replace(of, extracts={**of.extracts, **files})
+
+    def of_then(**more: int) -> str:
+        extracts = {n: replace(e, rows=e.rows + more.get(n, 0)) for n, e in of.extracts.items()}
+        subject = compared(before, replace(of, extracts=extracts), now)
+        return filemaker_itself_counted_every_table(subject).note
+
+    compare = "compare with the number of records that FileMaker shows"
+    assert of_then(patients=-2, appointments=3) == compare, "those were read over a connection"
+    assert of_then(notes=3, messages=1) == (
+        f"{compare}; fewer than in sandbox-dev x: messages.csv by 1, notes.csv by 3"
+    )
 
 
 def test_the_first_record_is_compared_with_none(clinic: Clinic, rehearsed: Path) -> None:

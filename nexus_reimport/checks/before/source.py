@@ -30,11 +30,19 @@ def filemaker_itself_counted_every_table(before: Before) -> Finding:
     """FileMaker itself said how many records each table has; a file may lack some of them.
 
     FileMaker exports the records that were found, and the file does not tell of the others: a
-    person compares its rows with what FileMaker shows, and signs for it.
+    person compares its rows with what FileMaker shows, and signs for it. A file with fewer rows
+    than its table had in the last COMPLETE record is named: records were deleted, or are missing.
     """
     extracts = before.snapshot.extracts.values()
     files = [f"{e.table}: {wording.amount(e.rows, 'row')}" for e in extracts if e.origin]
     note = "compare with the number of records that FileMaker shows" if files else ""
+    then = before.earlier.extracts if before.earlier else {}
+    fewer = sorted(
+        f"{e.table} by {then[e.source].rows - e.rows:,}"
+        for e in extracts
+        if e.origin and e.source in then and e.rows < then[e.source].rows
+    )
+    note += f"; fewer than in {before.earlier_run}: {', '.join(fewer)}" if fewer else ""
     return Finding(len(extracts), files, note=note)
 
 
