@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -104,7 +105,29 @@ _OF_DRIVES = ("ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EREMOTEIO", "ESHUTDOWN")
 _FORBIDDING = ("EACCES", "EPERM")
 _LIMITS = {"EMFILE": FILES, "ENFILE": FILES, "ENOMEM": MEMORY}
 _NO_THREAD = "can't start new thread"  # what Python says of it
+_UNMAPPED = "failed to map segment"  # what the loader of libraries says of memory
 KINDS = tuple(dict.fromkeys(_FAILURES.values()))
+
+
+_FILES_OF_A_RUN, _MEMORY_OF_A_RUN = 128, 1536 << 20  # the smallest clinic's run fails with less
+
+
+def too_low() -> LimitReached | None:
+    """Which limit of the system lets no run of this program come to its end, if one does."""
+    files, memory = (
+        limit if (limit := resource.getrlimit(kind)[0]) != resource.RLIM_INFINITY else None
+        for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_AS)
+    )
+    if files is not None and files < _FILES_OF_A_RUN:
+        most = f"limits the open files of this program to {files:,}; a run needs {_FILES_OF_A_RUN}"
+        return LimitReached(most, FILES.fix)
+    if memory is not None and memory < _MEMORY_OF_A_RUN:
+        most = f"limits the memory of this program to {memory >> 20:,} MiB; a run needs"
+        return LimitReached(
+            f"{most} {_MEMORY_OF_A_RUN >> 20:,}",
+            "raise that limit to 4 GiB or more (ulimit -v 4194304; LimitAS= of a service)",
+        )
+    return None
 
 
 def failure(error: BaseException) -> DiskFailure | None:
@@ -112,6 +135,8 @@ def failure(error: BaseException) -> DiskFailure | None:
     that.
     """
     if isinstance(error, MemoryError):
+        return MEMORY
+    if isinstance(error, ImportError) and _UNMAPPED in str(error):
         return MEMORY
     if type(error) is RuntimeError and error.args == (_NO_THREAD,):
         return THREADS

@@ -16,6 +16,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from nexus_reimport import disks
 from nexus_reimport.errors import RecordError
 from nexus_reimport.files import private
 
@@ -247,7 +248,9 @@ def batches(folder: Path, file: RowFile) -> Iterator[RecordBatch]:
     digest, rows = _Digest(file.columns), 0
     try:
         source = _opened(where)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if disks.failure(error):
+            raise
         raise _changed(where.name) from None
     with source:
         if source.schema_arrow.names != list(file.columns):

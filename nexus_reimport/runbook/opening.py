@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 import psycopg
 
-from nexus_reimport import application, checks, progress, record
+from nexus_reimport import application, checks, disks, progress, record
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.checks import (  # noqa: F401 - importing them declares their checks
@@ -45,6 +45,7 @@ from nexus_reimport.runbook import lost, maintenance
 from nexus_reimport.settings import EnvironmentKind, Settings
 from nexus_reimport.stages import census
 
+_IMPORTING = (Task.RUN, Task.RELINK)
 Bar = Callable[[str], progress.Listener]
 
 
@@ -87,27 +88,38 @@ def require_ready(
 ) -> None:
     """Stop unless the database is this environment's and the role has every right for ``task``.
 
+    Before anything is imported also unless the system's limits let a run come to its end.
+
     ``fitting``: also unless it has what the mapping names. Before anything is imported also unless
     no other environment's file names the same bucket or API.
 
     Raises:
-        SettingsError: another one does. ``state`` is left.
+        SettingsError: another one does, or a limit is too low. ``state`` is left.
         StopError: it does not, or rights are missing: all of them at once, each with its GRANT.
             ``state`` is left.
         MappingError: what the mapping names is not there: see ``require_fit``.
         TargetError: the database, or the server for rehearsals, cannot be reached.
     """
+    if task in _IMPORTING:  # no limit, and no mistake in a file, may prevent a way back
+        _require_limits(state)
     with connected(settings.postgres, state) as connection:
         try:
             deployment.require(connection, settings.name, state)
         except psycopg.errors.InsufficientPrivilege:  # the marker cannot be read: name the rights
             _require_rights(settings, mapping, task, connection, state)
             raise
-        if task in (Task.RUN, Task.RELINK):  # no mistake in a file may prevent a way back
+        if task in _IMPORTING:
             environments.shared.refuse(settings)
         _require_rights(settings, mapping, task, connection, state)
         if fitting:
             require_fit(connection, mapping)
+
+
+def _require_limits(state: str) -> None:
+    if low := disks.too_low():
+        raise SettingsError(
+            f"too little for a run: {low.what}", state=state, next=f"{low.fix}, then start again"
+        )
 
 
 def require_as_read(settings: Settings, mapping: FieldMapping) -> None:

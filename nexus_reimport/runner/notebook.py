@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_reimport import CHECKOUT, environ, naming
+from nexus_reimport.disks import MEMORY
 from nexus_reimport.errors import (
     LINES,
     NOT_BY_THIS_STEP,
@@ -43,6 +45,7 @@ FOLDER = CHECKOUT / "runbook"
 # A kernel's ports are chosen before it listens on them: another process can take one in between.
 STARTS = 3
 _DIED_AT_ITS_START = "Kernel died before replying to kernel_info"  # jupyter_client's own words
+_SILENT = re.compile(r"Kernel didn't respond in (\d+) seconds")  # likewise
 Parameters = Mapping[str, str | bool]
 _STATES = {
     State.AS_IT_WAS: "as it was",
@@ -203,6 +206,14 @@ def _papermill(page: Path, output: Path, parameters: Parameters, starts: int = S
     try:
         _in_a_kernel(page, output, parameters, log)
     except RuntimeError as error:
+        if silent := _SILENT.match(str(error)):
+            raise ReimportError(
+                f"the kernel did not answer within {silent[1]} seconds",
+                where=str(log),
+                state="",
+                next="see whether this machine is overloaded, or its limits are too low (uptime,"
+                " ulimit -a)",
+            ) from error
         if str(error) != _DIED_AT_ITS_START:
             raise
         if starts == 1:
@@ -287,4 +298,6 @@ def _stopped(run: Run, output: Path, name: str) -> dict[str, Any]:
 
 
 def _unforeseen(name: str) -> dict[str, Any]:
+    if name == MemoryError.__name__:  # too little was left for the page to tell of it
+        return {"kind": name, "what": MEMORY.what, "next": MEMORY.fix, "exit_code": 3}
     return {"kind": name, "what": f"an unforeseen {name}", "exit_code": 3}

@@ -6,6 +6,8 @@ import errno
 import os
 import resource
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,13 +15,17 @@ from openpyxl import Workbook
 from pyarrow.lib import ArrowMemoryError
 
 from nexus_reimport import disks
+from nexus_reimport import mapping as mappings
 from nexus_reimport.errors import OnlySealed, ReimportError, StorageError, TargetError, unforeseen
 from nexus_reimport.events import Event
+from nexus_reimport.files import rowfile
 from nexus_reimport.nexus.connection import pg_tools, refusal
+from nexus_reimport.nexus.rights import Task
 from nexus_reimport.page import commands
 from nexus_reimport.planning.manual import writing
-from nexus_reimport.record import create, journal
-from nexus_reimport.record.sealed import archived, index
+from nexus_reimport.record import create, journal, signatures
+from nexus_reimport.record.sealed import archived, index, register
+from nexus_reimport.runbook import opening
 from nexus_reimport.runner import Outcome, ending, notebook
 from nexus_reimport.settings import Settings
 from nexus_reimport.show import kernel
@@ -249,3 +255,71 @@ def test_a_limit_of_the_system_is_told_as_one_with_what_to_raise(
 def test_an_error_with_any_other_number_or_words_is_no_limit() -> None:
     for wrong in (_of_a_library(errno.ENOSPC), _of_a_library(0), RuntimeError("Ms Canary")):
         assert disks.failure(wrong) is None
+
+
+@contextmanager
+def limited(kind: int, low: int) -> Iterator[None]:
+    """A limit of the system is low in the block."""
+    before = resource.getrlimit(kind)
+    resource.setrlimit(kind, (low, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, before)
+
+
+def test_a_limit_under_which_no_run_ends_is_told_before_it_begins(known: Settings) -> None:
+    """It ended as an unforeseen error, or as a file that is missing, after minutes."""
+    limits = {
+        resource.RLIMIT_NOFILE: (
+            52,
+            "limits the open files of this program to 52; a run needs 128",
+        ),
+        resource.RLIMIT_AS: (
+            400_000 << 10,
+            "limits the memory of this program to 390 MiB; a run needs 1,536",
+        ),
+    }
+    mapping = mappings.load(known.mapping)
+    for kind, (low, what) in limits.items():
+        told: dict[Task, ReimportError] = {}
+        with limited(kind, low):
+            for task in Task:
+                with pytest.raises(ReimportError) as stopped:
+                    opening.require_ready(known, mapping, task, "nothing was started")
+                told[task] = stopped.value
+        assert {task for task, one in told.items() if what in one.what} == {Task.RUN, Task.RELINK}
+        assert told[Task.RUN].exit_code == 2
+        assert told[Task.RUN].state == "nothing was started"
+        assert "raise that limit to " in told[Task.RUN].next
+    assert disks.too_low() is None
+
+
+def test_a_library_that_finds_no_memory_for_its_code_says_so_in_words_of_its_own() -> None:
+    short = ImportError("libarrow.so.1: failed to map segment from shared object")
+    assert disks.failure(short) is disks.MEMORY
+    assert disks.failure(ImportError("libarrow.so.1: no such file")) is None
+
+
+def test_of_a_page_that_had_no_memory_to_tell_of_it_the_limit_is_told(known: Settings) -> None:
+    """The run's last words were "an unforeseen MemoryError"."""
+    run = create(known)
+    run.journal(Event.FAILED, stage="01_preflight", **notebook._unforeseen("MemoryError"))
+    told = notebook.last_error(run)
+    assert told.startswith("the system gives this program no more memory\n")
+    assert "free some, or raise its limit" in told
+    assert "an unforeseen KeyError" in notebook._unforeseen("KeyError")["what"]
+
+
+def test_what_cannot_be_opened_is_neither_missing_nor_changed(known: Settings) -> None:
+    """A row file was said to be missing, and all signatures of the register did not count."""
+    file = rowfile.write(known.folders.private / "rows.parquet", ("id",), [("1",)])
+    signatures.sign(known, "S5", "A. Person", "seen on dev")
+    for look in (
+        lambda: [*rowfile.read(known.folders.private, file)],
+        lambda: register.contradiction(known.records_folder),
+    ):
+        with limited(resource.RLIMIT_NOFILE, 0), pytest.raises(OSError) as stopped:
+            look()
+        assert disks.failure(stopped.value) is disks.FILES
+    assert [*signatures.standing(known)] == ["S5"]

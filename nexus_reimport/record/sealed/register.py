@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from nexus_reimport import wording
+from nexus_reimport import disks, wording
 from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
@@ -167,7 +167,9 @@ def _note_of(folder: Path) -> bytes:
     """The note as it stands there; nothing where it is missing."""
     try:
         return (folder / LAST).read_bytes()
-    except OSError:
+    except OSError as error:
+        if disks.failure(error):  # else the register would be said to be changed, and not count
+            raise
         return b""
 
 
