@@ -92,24 +92,27 @@ class Command:
 
 def latest(settings: Settings) -> Command | None:
     """The command that was started last."""
-    logs = sorted(_folder(settings).glob("*.log"))
-    return _read(logs[-1]) if logs else None
+    logs = _logs(settings)
+    return _read(logs[0]) if logs else None
 
 
 def latest_of_each(settings: Settings) -> list[Command]:
     """The command of each action that was started last, the newest first."""
     logs: dict[str, Path] = {}
-    for path in sorted(_folder(settings).glob("*.log"), reverse=True):
+    for path in _logs(settings):
         logs.setdefault(path.stem.partition("-")[2], path)
     return [_read(path) for path in logs.values()]
 
 
 def at_work(settings: Settings) -> Command | None:
-    """The command that is at work, if one is."""
-    for path in sorted(_folder(settings).glob("*.log"), reverse=True):
-        if private.is_locked(path):
-            return _read(path)
-    return None
+    """The command that is at work, if one is: only the last, as none begins beside another."""
+    last = latest(settings)
+    return last if last and last.is_at_work else None
+
+
+def _logs(settings: Settings) -> list[Path]:
+    """The logs of all commands, the newest first."""
+    return sorted(_folder(settings).glob("*.log"), reverse=True)
 
 
 def _folder(settings: Settings) -> Path:
@@ -207,6 +210,7 @@ def _start(settings: Settings, action: str, arguments: Sequence[str], by: str) -
         command = Command(log, action, by, now, 0, journals=journals)
         try:
             _write(command)
+            before = next((c for c in latest_of_each(settings) if c.action == action), None)
             process = _spawn(log, arguments)
         except OSError:
             for path in (log, log.with_suffix(".json")):
@@ -215,6 +219,8 @@ def _start(settings: Settings, action: str, arguments: Sequence[str], by: str) -
         command = replace(command, pid=process.pid)
         with suppress(OSError):  # it runs: without its number it can only not be cancelled here
             _write(command)
+            if before and before.journals:  # of each kind only the last is compared with them
+                _write(replace(before, journals={}))
     threading.Thread(target=process.wait, daemon=True, name=f"reaps {process.pid}").start()
     return command
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -197,15 +197,15 @@ def progress(
     earlier: Sequence[Entry],
     of: Sequence[str],
     since: datetime,
-    look: Callable[[str, datetime], Moment | None] = lambda _, __: None,
+    look: Callable[[str], Moment | None] = lambda _: None,
 ) -> Progress:
     """Where the run is now, in the phase ``of``; ``since`` is when its command was started.
 
-    ``earlier`` is the journal of the last run that did the same to its end, or nothing. ``look``
-    tells what a stage, begun at a time, is at this moment.
+    ``entries`` are the lines of that command alone. ``earlier`` is the journal of the last run that
+    did the same to its end, or nothing. ``look`` tells what a stage is at this moment.
     """
     now = datetime.now(UTC)
-    marks = [e for e in entries if e.event in _MARKS and e.at >= since - timedelta(seconds=1)]
+    marks = [e for e in entries if e.event in _MARKS]
     last = marks[-1] if marks else None
     elapsed = max((now - since).total_seconds(), 0.0)
     if last is None:
@@ -213,17 +213,10 @@ def progress(
     is_between = last.event is Event.FINISHED
     step = last.text("step") if last.event is Event.STEP else ""
     name = SEAL if is_between else last.stage
-    begun = last.at if is_between else _begun(marks, last.stage)
-    moment, left = look(name, begun), _left(last, earlier, of, now)
+    moment, left = look(name), _left(last, earlier, of, now)
     if moment is not None:
         return Progress(naming.stage(name), moment.step or step, elapsed, left, moment)
     return Progress("" if is_between else naming.stage(name), step, elapsed, left)
-
-
-def _begun(marks: Sequence[Entry], stage: str) -> datetime:
-    """When the stage was begun, for the last time."""
-    starts = [e.at for e in marks if e.event is Event.STARTED and e.stage == stage]
-    return starts[-1] if starts else marks[0].at
 
 
 def _left(last: Entry, earlier: Sequence[Entry], of: Sequence[str], now: datetime) -> float | None:
@@ -231,8 +224,9 @@ def _left(last: Entry, earlier: Sequence[Entry], of: Sequence[str], now: datetim
     end = _end(earlier, of)
     if not same or end is None:
         return None
-    rest = _worked(earlier, same[-1].at, end) - (now - last.at).total_seconds()
-    return max(rest, 0.0)
+    # Of a clock that was set back nobody knows how long the step has lasted.
+    lasts = max((now - last.at).total_seconds(), 0.0)
+    return max(_worked(earlier, same[-1].at, end) - lasts, 0.0)
 
 
 def _whole(earlier: Sequence[Entry], of: Sequence[str]) -> float | None:
@@ -251,6 +245,19 @@ def _worked(entries: Sequence[Entry], since: datetime, until: datetime) -> float
     ]
     worked = (until - since).total_seconds() - sum(wait for wait in waits if wait > _BETWEEN)
     return max(worked, 0.0)
+
+
+def at_once(entries: Sequence[Entry], stage: str) -> list[Entry]:
+    """The lines of a run as if it had taken no time over a stage."""
+    began, less, shifted = None, timedelta(), []
+    for entry in entries:
+        if entry.stage == stage and entry.event is Event.STARTED:
+            began = entry.at
+        elif entry.stage == stage and began and entry.event in (Event.FINISHED, Event.FAILED):
+            less, began = less + timedelta(seconds=entry.after(began)), None
+        at = (began or entry.at) - less
+        shifted.append(replace(entry, line={**entry.line, "at": at.isoformat()}))
+    return shifted
 
 
 def _end(earlier: Sequence[Entry], of: Sequence[str]) -> datetime | None:

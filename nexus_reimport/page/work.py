@@ -53,7 +53,7 @@ def now(settings: Settings) -> Work | None:
         run=run,
         started=_started(command, entries),
         since=since,
-        progress=log.progress(entries, earlier, of, since, _looking_at(run)),
+        progress=log.progress(_of_it(command, run, entries), earlier, of, since, _looking_at(run)),
         stages=log.stages(entries, of) if run else [],
         why_not_cancelled=commands.why_not_cancelled(command, run),
         cancelled_by=command.cancelled_by if command else None,
@@ -61,8 +61,17 @@ def now(settings: Settings) -> Work | None:
     )
 
 
-def _looking_at(run: Run | None) -> Callable[[str, datetime], Moment | None]:
-    return lambda stage, since: moment.read(run.private, stage, since) if run else None
+def _looking_at(run: Run | None) -> Callable[[str], Moment | None]:
+    return lambda stage: moment.read(run.private, stage) if run else None
+
+
+def _of_it(command: Command | None, run: Run | None, entries: Sequence[Entry]) -> Sequence[Entry]:
+    """The lines of what is at work: by their place, as a clock may have been set back since."""
+    if command and run:
+        return run.events_after(command.journals.get(run.id, 0))
+    of = log.phase(entries)
+    starts = [n for n, e in enumerate(entries) if e.event is Event.STARTED and e.stage in of]
+    return entries[starts[0] :] if starts and of is log.OF_THE_EXECUTION else entries
 
 
 def latest(settings: Settings) -> Run | None:
@@ -205,5 +214,5 @@ def _earlier(settings: Settings, run: Run, of: Sequence[str]) -> list[Entry]:
             continue
         entries = one.events()
         if any(e.event is Event.FINISHED and e.stage == of[-1] for e in entries):
-            return entries
+            return entries if settings.rehearsal.self_test else log.at_once(entries, "self_test")
     return []

@@ -42,22 +42,23 @@ class Moment:
         return f"{min(self.done + 1, self.total):,} of {self.total:,}" if self.total else ""
 
 
-def read(folder: Path, stage: str, since: datetime) -> Moment | None:
-    """What the stage, begun at ``since``, is at by the run's private folder; None where unknown."""
+def read(folder: Path, stage: str) -> Moment | None:
+    """What the stage is at by the run's private folder; None where that is not known."""
     try:
         moment = Moment(**json.loads((folder / FILE).read_bytes()))
-        is_of_it = moment.stage == stage and datetime.fromisoformat(moment.at) >= since
     except (OSError, ValueError, TypeError):
         return None
-    return moment if is_of_it else None
+    return moment if moment.stage == stage else None
 
 
 @contextmanager
 def shown(folder: Path, stage: str, bar: progress.Listener) -> Iterator[None]:
     """What is told within the block is kept in ``folder``, and shown by ``bar``, until it ends.
 
-    Whoever hears what is told around the block still does.
+    Whoever hears what is told around the block still does. What a kill has left there goes first.
     """
+    with suppress(OSError):
+        (folder / FILE).unlink(missing_ok=True)
     teller = _Teller(folder, stage, bar, progress.listener())
     thread = threading.Thread(target=teller.tell, daemon=True, name=f"shows {stage}")
     thread.start()

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
 from nexus_reimport import naming
@@ -62,7 +61,7 @@ class _Teller:
         self._run, self._say_line, self._earlier = run, say, earlier
         self._seen = len(run.events())
         self._began: dict[str, float] = {}
-        self._stage, self._since = "", datetime.max.replace(tzinfo=UTC)
+        self._stage = ""
         self._told_at, self._told = 0.0, ""
 
     def tell(self, done: threading.Event) -> None:
@@ -83,7 +82,7 @@ class _Teller:
         match entry.event:
             case Event.STARTED:
                 self._began[entry.stage] = self._told_at = time.monotonic()
-                self._stage, self._since = entry.stage, entry.at
+                self._stage = entry.stage
                 self._say(f"{naming.stage(entry.stage)}: begins{self._expected(entry.stage)}")
             case Event.STEP if self._lasts(entry.stage) > _LONG and not self._show(""):
                 self._say(f"{naming.stage(entry.stage)}: {entry.text('step')}")
@@ -99,7 +98,7 @@ class _Teller:
 
     def _tell_moment(self) -> None:
         """Show at which step the stage is: as a bar, else as a line now and then."""
-        at = moment.read(self._run.private, self._stage, self._since) if self._stage else None
+        at = moment.read(self._run.private, self._stage) if self._stage else None
         if at is None or self._lasts(self._stage) < _LONG:
             self._show("")
             return

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,7 +59,7 @@ from nexus_reimport.page.confirmation import Confirmation, is_meant
 from nexus_reimport.page.desk import OLD, Desk
 from nexus_reimport.page.front import Front, Live
 from nexus_reimport.page.readings import Reading
-from nexus_reimport.record import Verdict
+from nexus_reimport.record import Verdict, moment
 from nexus_reimport.record import journal as journals
 from nexus_reimport.record import run as runs
 from nexus_reimport.record.journal import Entry
@@ -307,6 +307,67 @@ def test_the_time_that_is_left_is_what_the_last_run_took_from_there(
     assert log.progress(entries, [], log.OF_THE_PREFLIGHT, now).left is None
     nothing = log.progress([], EARLIER, log.OF_THE_PREFLIGHT, now)
     assert nothing.left == pytest.approx(11)
+
+
+def test_a_stage_that_began_after_the_clock_was_set_back_is_shown(settings: Settings) -> None:
+    """Until the clock had come up to the start again, the page showed no stage."""
+    run = record.create(settings)
+    run.journal(Event.STARTED, stage="snapshot")
+    run.journal(Event.FAILED, stage="snapshot")
+    command = refused(settings, "dry-run")
+    commands._write(replace(command, at=command.at + timedelta(hours=1)))
+    run.journal(Event.STARTED, stage="rehearsal", pid=os.getpid())
+    moment._replace(
+        run.private / moment.FILE,
+        json.dumps(asdict(moment.Moment("rehearsal", "undo", 3, 7, START.isoformat()))).encode(),
+    )
+    for holds in (command.log, run.folder / "nobody's"):
+        with record.at_work(settings), private.lock(holds):
+            seen = work.now(settings)
+        assert seen is not None
+        assert (seen.progress.stage, seen.progress.step) == ("rehearsal", "undo")
+        assert seen.progress.moment is not None
+        assert seen.progress.elapsed >= 0
+
+
+def test_of_a_self_test_that_is_switched_off_no_time_is_left() -> None:
+    """The page and the terminal named the seconds that it had taken in the run before."""
+    earlier = journal(
+        (0, "started", "snapshot", ""),
+        (4, "started", "self_test", ""),
+        (50, "step", "self_test", "corrupt"),
+        (94, "finished", "self_test", ""),
+        (94, "started", "proposal", ""),
+        (97, "finished", "proposal", ""),
+    )
+    now = datetime.now(UTC)
+    assert log.progress([], earlier, log.OF_THE_PREFLIGHT, now).left == 97
+    shorter = log.at_once(earlier, "self_test")
+    assert log.progress([], shorter, log.OF_THE_PREFLIGHT, now).left == 7
+    assert [entry.after(START) for entry in shorter] == [0, 4, 4, 4, 4, 7]
+
+
+def test_what_a_command_leaves_does_not_grow_with_the_runs_and_few_logs_are_opened(
+    settings: Settings,
+) -> None:
+    """Each kept the size of each run's journal, and each look opened the log of each command."""
+    for _ in range(3):
+        record.create(settings)
+    for action in ("dry-run", "execute", "dry-run", "dry-run"):
+        last = refused(settings, action)
+    folder = settings.private_folder / commands.FOLDER
+    kept = [len(json.loads(p.read_text())["journals"]) for p in sorted(folder.glob("*.json"))]
+    assert kept == [0, 3, 0, 3], "only the last of each kind is compared with them"
+    opened: list[str] = []
+
+    def note(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and str(arguments[0]).endswith(".log"):
+            opened.append(Path(str(arguments[0])).name)
+
+    sys.addaudithook(note)
+    assert commands.at_work(settings) is None
+    seen = [*opened]
+    assert seen == [last.log.name]
 
 
 def test_the_time_that_is_left_is_not_that_in_which_a_killed_run_waited_to_be_finished() -> None:

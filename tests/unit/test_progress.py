@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -70,18 +70,17 @@ def until(is_so: Callable[[], object], seconds: float = 60.0) -> None:
 def test_the_moment_of_a_stage_is_kept_for_others_while_it_lasts_and_no_longer(
     tmp_path: Path, heard: Heard
 ) -> None:
-    began = datetime.now(UTC)
     outer: Heard = []
+    killed = {"stage": "rehearsal", "step": "undo", "done": 6, "total": 7, "at": "2099-01-01"}
+    (tmp_path / moment.FILE).write_text(json.dumps(killed))
     with heard_by(hearing(outer)), moment.shown(tmp_path, "rehearsal", hearing(heard)):
-        assert moment.read(tmp_path, "rehearsal", began) is None
+        assert moment.read(tmp_path, "rehearsal") is None, "that of a killed one is not shown"
         tell(2, 7, "apply: insert")
-        until(lambda: moment.read(tmp_path, "rehearsal", began))
-        seen = moment.read(tmp_path, "rehearsal", began)
+        until(lambda: moment.read(tmp_path, "rehearsal"))
+        seen = moment.read(tmp_path, "rehearsal")
         assert seen is not None
         assert (seen.step, seen.count) == ("apply: insert", "3 of 7")
-        assert moment.read(tmp_path, "plan", began) is None, "another stage"
-        later = datetime.now(UTC) + timedelta(seconds=1)
-        assert moment.read(tmp_path, "rehearsal", later) is None, "it was killed before"
+        assert moment.read(tmp_path, "plan") is None, "another stage"
         until(lambda: heard)
     assert heard[0] == (2, 7, "apply: insert")
     assert heard[-1] == (1, 1, ""), "the bar is closed"
@@ -119,7 +118,7 @@ def test_what_passes_at_once_costs_no_write(tmp_path: Path, heard: Heard) -> Non
 
 def test_a_moment_that_cannot_be_read_or_kept_disturbs_nobody(tmp_path: Path, heard: Heard) -> None:
     (tmp_path / moment.FILE).write_text('{"stage": "plan"')
-    assert moment.read(tmp_path, "plan", datetime.min.replace(tzinfo=UTC)) is None
+    assert moment.read(tmp_path, "plan") is None
     gone = tmp_path / "gone"
     with moment.shown(gone, "plan", hearing(heard)):
         tell(1, 2, "notes")
