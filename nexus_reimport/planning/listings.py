@@ -6,17 +6,19 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+from nexus_reimport.convert.registry import Given
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.private import make_folder
-from nexus_reimport.intake import Intake
-from nexus_reimport.mapping import DefaultRule, Entity
+from nexus_reimport.intake import Intake, Record
+from nexus_reimport.mapping import ColumnSpec, DefaultRule, Entity
 from nexus_reimport.model import KEY, Outcome, Plan, Snapshot
 from nexus_reimport.planning import manual
+from nexus_reimport.planning.gathered import Detail, Gathered
 from nexus_reimport.planning.shown import ShownRows
 from nexus_reimport.settings import Settings
 
-Record = dict[str, str]
 CLEANED = "cleaned.csv"
 
 
@@ -40,12 +42,12 @@ def cleaned(snapshot: Snapshot, private: Path, record: Path) -> None:
 _ROUTINE = frozenset({Outcome.REPLACED, Outcome.MERGED, Outcome.LINKED, Outcome.LOOKED_UP})
 
 
-def values(plan: Plan, intake: Intake) -> None:
+def values(plan: Plan, intake: Intake, zone: ZoneInfo) -> None:
     """Lists with values: records left out, values that do not fit, values that differ."""
     private = intake.folder
     rowfile.to_csv(private, plan.differences, private / "differences.csv", lambda line: True)
     _left_out(plan, intake)
-    _misfits(plan, intake)
+    _misfits(plan, intake, zone)
 
 
 def _left_out(plan: Plan, intake: Intake) -> None:
@@ -68,16 +70,31 @@ def _left_out(plan: Plan, intake: Intake) -> None:
         rowfile.write_csv(folder / f"{source}.csv", ("rule", "for", *fields), lines)
 
 
-def _misfits(plan: Plan, intake: Intake) -> None:
-    """Each value that does not fit, as FileMaker has it; for a card, only the ids."""
+def _misfits(plan: Plan, intake: Intake, zone: ZoneInfo) -> None:
+    """Each value that does not fit, as FileMaker has it; for a card, the ids of its records."""
     private = intake.folder
     wanted: dict[str, dict[str, list[tuple[str, str, str]]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for entity, column, reason, filemaker_id, became in rowfile.read(private, plan.misfits):
         wanted[entity or ""][filemaker_id or ""].append((column or "", reason or "", became or ""))
+    gathered = {
+        source: Gathered.read(intake, source)
+        for entity in wanted
+        for source in intake.mapping.entities[entity].gathered()
+    }
+    given = Given(zone, plan.as_of)
+
+    def held(spec: Entity, column: str, reason: str, record: Record) -> str:
+        fed = spec.columns.get(column)
+        if fed is None or not fed.gather:
+            return _held(spec, column, record)
+        (details,) = gathered[fed.gather].of([record.id])
+        those = [one[KEY] for one in details if reason in _reasons(fed, one, given)]
+        return f"{fed.gather}: {', '.join(those)}"
+
     lines = (
-        (entity, column, reason, became, record[KEY], _held(spec, column, record))
+        (entity, column, reason, became, record[KEY], held(spec, column, reason, record))
         for entity, by_id in wanted.items()
         for spec in (intake.mapping.entities[entity],)
         for record in intake.records(spec.source)
@@ -85,6 +102,13 @@ def _misfits(plan: Plan, intake: Intake) -> None:
     )
     header = ("entity", "column", "reason", "became", "filemaker_id", "values")
     rowfile.write_csv(private / "misfits.csv", header, lines)
+
+
+def _reasons(card: ColumnSpec, detail: Detail, given: Given) -> tuple[str, ...]:
+    """What does not fit, or was replaced, of one of the records that are gathered into a card."""
+    named = {name: detail[field] for name, field in card.with_.items()}
+    made = card.converter.make(given._replace(named=card.with_, details=(named,)))
+    return (*made.misfits, *made.derived)
 
 
 def _held(spec: Entity, column: str, record: Record) -> str:

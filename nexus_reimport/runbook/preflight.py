@@ -120,7 +120,7 @@ class Preflight(Gated):
             only_links = self.scope is Scope.RELINK
             planned = plan.relink(intake, as_of=as_of) if only_links else self._decided(intake)
             listings.ids(planned, self.folder, self.run.folder)
-            listings.values(planned, intake)
+            listings.values(planned, intake, self.settings.zone)
             if self.mapping.by_hand and not only_links:
                 path = self.folder / environments.SHEET
                 listings.sheet(planned, intake, self.settings, path)

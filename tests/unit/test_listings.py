@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from openpyxl import load_workbook
@@ -50,6 +51,7 @@ ask = "With whom?"
 DECISIONS = EntityDecisions.model_validate(
     {"left_out_by_rule": "keep", "when_different": {"*": "filemaker"}}
 )
+ZONE = ZoneInfo("Australia/Sydney")
 PERSON = {"id": "P1", "name": "Person 1", "born": "1990-01-02", "seen": "2025-07-01 09:00"}
 
 
@@ -222,7 +224,7 @@ def test_values_are_listed_in_the_private_folder_and_ids_alone_in_the_record(
         private, visits, records={"people": people, "visits": visits}, rows={"people": [row]}
     )
     made = written.planned()
-    listings.values(made.plan, made.intake)
+    listings.values(made.plan, made.intake, ZONE)
     listings.ids(made.plan, private, record)
     assert read(private / "differences.csv")[1:] == [
         ["people", "7", "fid", "p1", "P1"],
@@ -262,12 +264,39 @@ def test_values_are_listed_in_the_private_folder_and_ids_alone_in_the_record(
 def test_of_a_value_that_a_rule_derives_what_it_was_decided_by_is_listed(tmp_path: Path) -> None:
     records = {"people": [PERSON | {"seen": ""}], "visits": [visit(1, "")]}
     made = clinic(tmp_path, [], records=records).planned()
-    listings.values(made.plan, made.intake)
+    listings.values(made.plan, made.intake, ZONE)
     assert {tuple(line[1:4]): line[5] for line in read(tmp_path / "misfits.csv")[1:]} == {
         ("made", "no seen: the time of the plan is used", "derived"): "seen: ",
         ("status", "no starts: taken as still to come", "derived"): "day: ; time: 10:00:00",
         ("starts", "a time without a date", "empty"): "day: ; time: 10:00:00",
     }
+
+
+def test_of_a_card_the_record_whose_value_does_not_fit_is_named(tmp_path: Path) -> None:
+    """Only the patient was, who may have a dozen of them."""
+    details = [
+        {"id": f"D{n}", "of": "p1" if n == 4 else "P1", "kind": kind, "value": value, "flag": "0"}
+        for n, (kind, value) in enumerate(
+            [
+                ("email", "no at sign"),
+                ("email", "a@example.com"),
+                ("phone", "02 5550 1234"),
+                ("fax", "02 5550 1235"),
+                ("E-mail", "none either"),
+                ("phone", "5550 1234, 5550 1235"),
+            ]
+        )
+    ]
+    records = {"people": [PERSON], "details": details, "visits": []}
+    made = clinic(tmp_path, [], records=records).planned()
+    listings.values(made.plan, made.intake, ZONE)
+    lines = read(tmp_path / "misfits.csv")[1:]
+    assert {line[2]: line[4:] for line in lines if line[1] == "card"} == {
+        "an e-mail without @": ["P1", "details: D0, D4"],
+        "of unknown kind: taken as a phone, judged by its value": ["P1", "details: D3"],
+        "a phone that may be several numbers: kept as it was written": ["P1", "details: D5"],
+    }
+    assert "no at sign" not in (tmp_path / "misfits.csv").read_text()
 
 
 def test_records_that_were_cleaned_are_listed_by_id_as_long_as_there_are_any(
@@ -297,5 +326,5 @@ def test_a_record_that_is_not_left_out_any_more_is_in_no_list(tmp_path: Path) ->
         ([PERSON], [visit(1, "2025-07-01")], []),
     ):
         made = clinic(tmp_path, visits, records={"people": people, "visits": visits}).planned()
-        listings.values(made.plan, made.intake)
+        listings.values(made.plan, made.intake, ZONE)
         assert sorted(path.name for path in folder.glob("*")) == lists
