@@ -129,9 +129,12 @@ def _by_field(intake: Intake, spec: Attachment) -> dict[str, tuple[Column, Colum
 
 
 def outcomes(
-    intake: Intake, name: str, owners: IdPairs
+    intake: Intake, name: str, owners: IdPairs, stays: Mapping[str, str]
 ) -> Iterator[tuple[str, Outcome, str, str | None]]:
-    """Of each record of FileMaker: its id, outcome, rule, and the attachment's key."""
+    """Of each record of FileMaker: its id, outcome, rule, and the attachment's key.
+
+    ``stays`` says of attachments why they stay linked to something else than their owner.
+    """
     spec = intake.mapping.attachments[name]
     file = intake.snapshot.extracts[spec.source].file
     filemaker_ids = columns.texts(columns.column(intake.folder, file, KEY))
@@ -144,7 +147,7 @@ def outcomes(
         elif not is_loaded:
             yield filemaker_id, Outcome.LEFT_OUT, "owner_not_loaded", key
         else:
-            yield filemaker_id, Outcome.LINKED, "", key
+            yield filemaker_id, Outcome.LINKED, stays.get(key, ""), key
 
 
 def _keys(intake: Intake, name: str, spec: Attachment) -> Column:
@@ -182,8 +185,13 @@ def named(intake: Intake) -> set[str]:
     }
 
 
-def plan_all(intake: Intake, rows: Mapping[str, OwnerRows]) -> dict[str, LinkPlan]:
-    """The links to be fixed, for every kind of attachment; ``rows`` are those of each entity."""
+def plan_all(
+    intake: Intake, rows: Mapping[str, OwnerRows]
+) -> tuple[dict[str, LinkPlan], dict[str, dict[str, str]]]:
+    """The links to be fixed, for every kind of attachment; ``rows`` are those of each entity.
+
+    And for every kind the keys of those whose link stays although it is not to their owner: why.
+    """
     mapping, survey = intake.mapping, intake.survey
     types = {
         # As text: row files hold PostgreSQL's text, with which this is compared.
@@ -191,7 +199,8 @@ def plan_all(intake: Intake, rows: Mapping[str, OwnerRows]) -> dict[str, LinkPla
         for name, spec in mapping.entities.items()
         if spec.model in survey.content_types
     }
-    plans = {}
+    plans: dict[str, LinkPlan] = {}
+    stays: dict[str, dict[str, str]] = {}
     for name, spec in mapping.attachments.items():
         owner = spec.owner.entity
         generic = bool(spec.link.content_type)
@@ -204,14 +213,23 @@ def plan_all(intake: Intake, rows: Mapping[str, OwnerRows]) -> dict[str, LinkPla
             live_elsewhere=types,
         )
         placed = place(intake, name, survey.attachment_rows[name], rows[owner].pairs)
-        plans[name] = plan(name, spec, placed, owners, intake.folder)
-    return plans
+        stays[name] = {}
+        plans[name] = plan(name, spec, placed, owners, intake.folder, stays[name])
+    return plans, stays
 
 
 def plan(
-    name: str, spec: Attachment, placed: Iterable[Placed], owners: Owners, folder: Path
+    name: str,
+    spec: Attachment,
+    placed: Iterable[Placed],
+    owners: Owners,
+    folder: Path,
+    stays: dict[str, str],
 ) -> LinkPlan:
-    """The links to be fixed, and their row file: key of the linking row, object, type."""
+    """The links to be fixed, and their row file: key of the linking row, object, type.
+
+    What stays linked to something else than its owner comes into ``stays``: key -> why.
+    """
     fixed: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     split_groups, lost = list[str](), list[str]()
@@ -229,6 +247,9 @@ def plan(
                 fixed[why] += 1
                 out.add((link_key, target, content_type))
             final = target if why else members[0].object if linked == "owner" else None
+            stays |= {
+                m.key: _why_it_stays(linked, m) for m in members if m.owner and m.owner != final
+            }
             counts["rows"] += len(members)
             counts["placed"] += sum(m.owner is not None for m in members)
             counts["owner_unknown"] += sum(m.known and m.owner is None for m in members)
@@ -324,6 +345,13 @@ def _why(linked: str, target: str | None, current: str | None) -> str:
     if linked == "owner":
         return "another owner" if current != target else ""
     return linked
+
+
+def _why_it_stays(linked: str, placed: Placed) -> str:
+    if linked == "elsewhere":
+        kind = f" (content type {placed.content_type})" if placed.content_type else ""
+        return f"its link leads to something else{kind}, and stays"
+    return "its batch is not of one owner alone: its link stays"
 
 
 def kept_files(intake: Intake) -> dict[str, Column]:

@@ -25,7 +25,10 @@ CLEANED = "cleaned.csv"
 def ids(plan: Plan, private: Path, record: Path) -> None:
     """The outcomes id by id, for the record: the ledger without its routine lines."""
     rowfile.to_csv(
-        private, plan.ledger, record / "ledger.csv", lambda line: line[2] not in _ROUTINE
+        private,
+        plan.ledger,
+        record / "ledger.csv",
+        lambda line: line[2] not in _ROUTINE or bool(line[3]),
     )
     rowfile.to_csv(private, plan.misfits, record / "misfits.csv", lambda line: True)
     rowfile.to_csv(private, plan.overrides, record / "overrides.csv", lambda line: True)

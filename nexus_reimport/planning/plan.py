@@ -45,6 +45,7 @@ COLUMNS = {  # of the row files that are not an entity's
     "differences": ("entity", "nexus_id", "column", "nexus", "filemaker"),
     "overrides": ("entity", "nexus_id", "column", "why"),
 }
+Stays = Mapping[str, Mapping[str, str]]  # attachment -> key -> why its link stays as it is
 
 
 def make(
@@ -82,12 +83,13 @@ def make(
     decided = purging.decide(merged, survey.pointers, folder)
     by_hand, entities = filling.fill(given or manual.Given(), decided, intake, settings.zone)
     owners = _owners(entities, known, intake)
-    accounts, lines = _write_ledger(entities, intake, converter, owners)
+    links, stays = attachments.plan_all(intake, owners)
+    accounts, lines = _write_ledger(entities, intake, converter, owners, stays)
     plan = Plan(
         scope=Scope.REIMPORT,
         as_of=as_of,
         entities={name: _summed(decided) for name, decided in entities.items()},
-        links=attachments.plan_all(intake, owners),
+        links=links,
         accounts=accounts,
         by_hand=by_hand,
         sheet=given.sha256 if given else "",
@@ -156,13 +158,14 @@ def relink(intake: Intake, *, as_of: datetime) -> Plan:
     id_map: dict[str, dict[str, str]] = {}
     for name in intake.mapping.entities:
         owners[name], id_map[name] = _existing(intake, name, loaded[name])
+    links, stays = attachments.plan_all(intake, owners)
     with ledger.opened(intake.mapping, folder / "ledger.parquet") as (book, done):
-        _add_attachments(book, intake, owners)
+        _add_attachments(book, intake, owners, stays)
     plan = Plan(
         scope=Scope.RELINK,
         as_of=as_of,
         entities={},
-        links=attachments.plan_all(intake, owners),
+        links=links,
         accounts=book.accounts(),
         by_hand=(),
         sheet="",
@@ -269,6 +272,7 @@ def _write_ledger(
     intake: Intake,
     converter: RecordConverter,
     owners: Mapping[str, OwnerRows],
+    stays: Stays,
 ) -> tuple[tuple[Account, ...], RowFile]:
     """A line for every record of FileMaker and every row of Nexus; the sums of all sources."""
     mapping = intake.mapping
@@ -279,7 +283,7 @@ def _write_ledger(
             for source in decided.merged.spec.gathered():
                 details = converter.gathered_from(source)
                 book.add_all(source, name, ledger.merged(details, decided.merged.owners))
-        _add_attachments(book, intake, owners)
+        _add_attachments(book, intake, owners, stays)
         used = mapping.used_sources()
         for source in (s for s in intake.snapshot.extracts if s not in used):
             for record in intake.records(source):
@@ -302,7 +306,9 @@ def _add_entity(book: Ledger, decided: Decided) -> None:
         book.add(source, name, outcome, why, filemaker_id.written, key)
 
 
-def _add_attachments(book: Ledger, intake: Intake, owners: Mapping[str, OwnerRows]) -> None:
+def _add_attachments(
+    book: Ledger, intake: Intake, owners: Mapping[str, OwnerRows], stays: Stays
+) -> None:
     for name, spec in intake.mapping.attachments.items():
         pairs = owners[spec.owner.entity].pairs
-        book.add_all(spec.source, name, attachments.outcomes(intake, name, pairs))
+        book.add_all(spec.source, name, attachments.outcomes(intake, name, pairs, stays[name]))

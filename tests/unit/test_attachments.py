@@ -11,7 +11,7 @@ import pytest
 from nexus_reimport import mapping
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import LinkPlan
-from nexus_reimport.planning import attachments, plan
+from nexus_reimport.planning import attachments, listings, plan
 from nexus_reimport.planning.attachments import Owners, Placed
 from nexus_reimport.settings import EntityDecisions
 from support import SUPPORT
@@ -22,7 +22,7 @@ OWNERS = Owners(frozenset("ab"), frozenset("ab"), 7, {"7": frozenset("ab")})
 
 
 def planned(folder: Path, *members: Placed) -> tuple[LinkPlan, list[tuple[str | None, ...]]]:
-    made = attachments.plan("images", BATCHES, list(members), OWNERS, folder)
+    made = attachments.plan("images", BATCHES, list(members), OWNERS, folder, {})
     return made, list(rowfile.read(folder, made.file))
 
 
@@ -86,7 +86,7 @@ def test_a_link_is_fixed_by_what_is_wrong_with_it_and_one_to_something_else_stay
 ) -> None:
     owners = replace(OWNERS, live_elsewhere={"7": frozenset("ab"), "8": frozenset("x")})
     one = member("1", object, "A")._replace(content_type=content_type)
-    made = attachments.plan("images", BATCHES, [one, one], owners, tmp_path)
+    made = attachments.plan("images", BATCHES, [one, one], owners, tmp_path, {})
     is_fixed = why not in ("", "elsewhere")
     assert made.fixed == ({why: 1} if is_fixed else {})
     lines = [("batch", "a", "7")] if is_fixed else []
@@ -113,7 +113,7 @@ def test_a_file_whose_person_goes_was_reachable_before(
     owners = replace(OWNERS, before=frozenset({"a", "old"}), after=frozenset({"a", "new"}))
     one = member("1", object, None)._replace(content_type=content_type)
     found = member("2", None, "A")._replace(link_key="another", owner="new")
-    made = attachments.plan("images", BATCHES, [one, found], owners, tmp_path)
+    made = attachments.plan("images", BATCHES, [one, found], owners, tmp_path, {})
     assert (made.reachable_before, made.reachable_after) == (before, after + 1)
     assert made.lost == (("1",) if before and not after else ())
 
@@ -147,12 +147,15 @@ def test_a_link_is_fixed_unless_it_leads_to_something_else(
 ) -> None:
     document = mapping.load("nexus").attachments["documents"]
     one = Placed("D", "D", hangs_on, content_type, True, "A", ANN)
-    made = attachments.plan("documents", document, [one], OF_THREE_TYPES, tmp_path)
+    stays: dict[str, str] = {}
+    made = attachments.plan("documents", document, [one], OF_THREE_TYPES, tmp_path, stays)
     assert made.fixed == ({why: 1} if why else {})
     is_right = (hangs_on, content_type) == (ANN, "7")
     assert made.elsewhere == int(not why and not is_right)
     assert made.reachable_after == int(bool(why) or is_right)
     assert list(rowfile.read(tmp_path, made.file)) == ([("D", ANN, "7")] if why else [])
+    to_what = f"its link leads to something else (content type {content_type}), and stays"
+    assert stays == ({} if why or is_right else {"D": to_what}), "the ledger said that it is linked"
 
 
 # ---------------------------------------------------------------- whose a file is
@@ -307,9 +310,17 @@ def test_a_batch_is_moved_only_if_all_its_images_are_of_one_person(
     tmp_path: Path, second: str, is_torn: bool
 ) -> None:
     batch: list[Row] = [{"fid": f, "path": "", "object": "2", "batch": "B"} for f in ("I1", second)]
-    links = of_images(tmp_path, *batch).plan.links["images"]
+    made = of_images(tmp_path, *batch)
+    links = made.plan.links["images"]
     assert links.split_groups == (("B",) if is_torn else ())
     assert links.fixed == ({} if is_torn else {"another owner": 1})
+    (line,) = [line for line in made.ledger if line[4] == "I1"]
+    shared = "its batch is not of one owner alone: its link stays"
+    assert line == ("images", "images", "linked", shared if is_torn else None, "I1", "K0")
+    record = tmp_path / "record"
+    record.mkdir()
+    listings.ids(made.plan, tmp_path, record)
+    assert (shared in (record / "ledger.csv").read_text()) is is_torn
 
 
 @pytest.mark.parametrize(
