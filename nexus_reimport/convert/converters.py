@@ -79,7 +79,16 @@ def _choice(given: Given) -> str | None:
     return texts.choice(given.value, given.choices)
 
 
-@converter("phone", may=("else",))
+def _other_number(given: Given) -> str | None:
+    """The number in the field ``else``, if it is the one, or one of those, in the first field."""
+    other = texts.text(given.beside("else"))
+    digits = re.sub(r"\D", "", given.value)
+    return (
+        other if other and len(_ending(other)) == cards.LOCAL and _ending(other) in digits else None
+    )
+
+
+@converter("phone", may=("else",), instead=_other_number)
 def _phone(given: Given) -> Partial:
     """The number as written; where there is none, the one in the field ``else``."""
     number, other = texts.text(given.value), texts.text(given.beside("else"))

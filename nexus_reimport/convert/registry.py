@@ -61,6 +61,7 @@ class Converter:
     is_json: bool = False  # gives a list or a dict
     is_instant: bool = False  # gives an instant
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    instead: Callable[[Given], str | None] | None = None  # what counts if the column cannot hold it
     entry: Callable[[Detail], object] | None = None  # of a card: what one detail gives, or None
     # Of a card: the reason of a misfit -> the part that it is missing in.
     misfits_in: Mapping[str, str] = field(default_factory=dict)

@@ -131,9 +131,20 @@ class ColumnConverter:
                 outcome = self._fitting(self.lookups.find(self.spec, record), held)
             else:
                 outcome = self._fitting(self.spec.converter.make(self._given(record)), held)
+                if outcome.value is None and outcome.misfits:
+                    outcome = self._instead(record, outcome)
         except ConversionError as error:
             return Outcome(None, held, (*unfit, str(error)))
         return outcome._replace(misfits=(*unfit, *outcome.misfits)) if unfit else outcome
+
+    def _instead(self, record: Record, outcome: Outcome) -> Outcome:
+        """What the converter has for a value that does not fit, if that fits; else as it was."""
+        instead = self.spec.converter.instead
+        other = self._fitting(instead(self._given(record)), outcome.held) if instead else outcome
+        if other.value is None:
+            return outcome
+        why = (f"{reason}: the same number in the other field counts" for reason in outcome.misfits)
+        return other._replace(derived=(*why, *other.derived))
 
     def _given(self, record: Record) -> Given:
         spec = self.spec

@@ -385,3 +385,38 @@ def test_how_many_values_may_not_fit_is_declared_for_a_column_also_for_a_link(
     fits = {name: entity.fits for name, entity in clinic.planned().plan.entities.items()}
     assert ColumnFit("person_id", 3, 1, 2) in fits["visits"]
     assert ColumnFit("sex", 1, 1, 1, True) in fits["people"]
+
+
+LONG, SAME = "longer than 12 characters", "the same number in the other field counts"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "number", "reason", "became"),
+    [
+        ("0401 234 567", "", "0401 234 567", "", ""),
+        (
+            "0401 234 567 / 568",
+            "0401234567",
+            "0401234567",
+            f"{LONG}: {SAME}",
+            DERIVED,
+        ),
+        ("+61 401 234 567", "0401234567", "0401234567", f"{LONG}: {SAME}", DERIVED),
+        ("0401 234 567 / 568", "0402345678", "", LONG, EMPTY),  # another number
+        ("0401 234 567 / 568", "567", "", LONG, EMPTY),
+        ("0401 234 567 / 568", "", "", LONG, EMPTY),
+        ("0401 234 567 / 568", "+61 401 234 567", "", LONG, EMPTY),
+    ],
+)
+def test_of_a_number_that_is_too_long_the_one_in_the_other_field_is_taken(
+    tmp_path: Path, first: str, second: str, number: str, reason: str, became: str
+) -> None:
+    """It was left out, and the message had no number, while the other field held one that fits."""
+    phone = 'name = { from = "name", convert = "phone", with = { else = "ward" } }'
+    line = 'name = { from = "name" }'
+    people = [person(1, name=first, ward=second, seen="2025-07-01 09:30:00", born="1990-01-01")]
+    made = declared(tmp_path, (line, phone), records={"people": people}).planned()
+    (row,) = made.rows("people").values()
+    assert row["name"] == number
+    of_it = [one for one in made.lines(made.plan.misfits) if one[1] == "name"]
+    assert of_it == ([told("name", reason, "P1", became)] if reason else [])
