@@ -110,8 +110,8 @@ def _misfits(plan: Plan, intake: Intake, zone: ZoneInfo) -> None:
 def _reasons(card: ColumnSpec, detail: Detail, given: Given) -> tuple[str, ...]:
     """What does not fit, or was replaced, of one of the records that are gathered into a card."""
     named = {name: detail[field] for name, field in card.with_.items()}
-    made = card.converter.make(given._replace(named=card.with_, details=(named,)))
-    return (*made.misfits, *made.derived)
+    partial = card.converter.make(given._replace(named=card.with_, details=(named,)))
+    return (*partial.misfits, *partial.derived)
 
 
 def _held(spec: Entity, column: str, record: Record) -> str:
