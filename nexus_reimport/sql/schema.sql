@@ -78,6 +78,18 @@ JOIN pg_catalog.pg_trigger g ON g.tgrelid = named.oid AND g.tgisinternal
 LEFT JOIN pg_catalog.pg_constraint k ON k.oid = g.tgconstraint
 GROUP BY name
 UNION ALL
+-- No lock on a table keeps anybody from changing the type of a column. Local, as older runs have kept no such line.
+SELECT true, 'type of ' || name || '.' || a.attname, CASE t.typtype WHEN 'e' THEN 'an enumeration' ELSE 'a domain' END,
+       concat_ws(' ', t.typnotnull, t.typdefault,
+                 (SELECT string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder)
+                    FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid),
+                 (SELECT string_agg(k.conname || pg_catalog.pg_get_constraintdef(k.oid), ',' ORDER BY k.conname)
+                    FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid))
+FROM named
+JOIN pg_catalog.pg_attribute a ON a.attrelid = named.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_catalog.pg_type held ON held.oid = a.atttypid
+JOIN pg_catalog.pg_type t ON t.oid IN (held.oid, held.typelem, held.typbasetype) AND t.typtype IN ('d', 'e')
+UNION ALL
 SELECT true, 'owner of ' || name, pg_catalog.pg_get_userbyid(relowner), '' FROM named
 UNION ALL
 SELECT true, 'grants on ' || name, 'as granted',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -227,3 +227,52 @@ def test_a_generated_column_whose_function_was_replaced_gives_another_result(
         assert found.state() == before
         found.do(function.format("upper"))
         assert finished(book).run.verdict() == "COMPLETE"
+
+
+@pytest.mark.parametrize(
+    ("change", "back", "column"),
+    [
+        (
+            "ALTER TYPE practice.mood RENAME VALUE 'calm' TO 'well'",
+            "ALTER TYPE practice.mood RENAME VALUE 'well' TO 'calm'",
+            "mood",
+        ),
+        (
+            "ALTER DOMAIN practice.size ADD CONSTRAINT small CHECK (value < 99)",
+            "ALTER DOMAIN practice.size DROP CONSTRAINT small",
+            "size",
+        ),
+    ],
+)
+def test_a_type_that_is_changed_between_approval_and_locks_stops_the_execution(
+    moody: runbook.Runbook, moody_clinic: Altered, change: str, back: str, column: str
+) -> None:
+    """No lock on a table keeps anybody from that: the verification saw it, after COMMIT."""
+    told = rf"changed since the preflight: 1 difference\n    type of practice.person.{column}: "
+    before = moody_clinic.state()
+    try:
+        with pytest.raises(StopError, match=f"{told}another definition") as error:
+            apply(moody, lambda: moody_clinic.do(change))
+        assert error.value.state == ROLLED_BACK
+    finally:
+        moody_clinic.do(back)
+    assert moody_clinic.state() == before
+
+
+@pytest.fixture(scope="module")
+def moody_clinic(
+    postgres: PostgresServer, s3: S3Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Altered]:
+    types = (
+        "CREATE TYPE practice.mood AS ENUM ('calm', 'cross'); CREATE DOMAIN practice.size AS int;"
+    )
+    columns = "shoe_size numeric(4, 1), mood practice.mood, size practice.size,"
+    schema = SCHEMA.replace("CREATE SCHEMA practice;", f"CREATE SCHEMA practice;{types}")
+    schema = schema.replace("shoe_size numeric(4, 1),", columns)
+    with altered(postgres, s3, tmp_path_factory.mktemp("moody"), schema) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def moody(moody_clinic: Altered) -> runbook.Runbook:
+    return moody_clinic.approved(dry=True)
