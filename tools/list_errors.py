@@ -240,7 +240,11 @@ def _of_statement() -> str:
         (getattr(k, "attr", ""), *_texts(v, _constants("errors")))
         for k, v in zip(table.keys, table.values, strict=True)
     ]
-    return _table("name beside the SQLSTATE | what to do", sorted(rows))
+    rows = sorted(rows)
+    rows += [(f"another one, SQLSTATE {of}…", todo) for of, todo in postgres._BY_CLASS.items()]
+    return _table(
+        "name beside the SQLSTATE | what to do", [*rows, ("another one", postgres._IN_THE_LOG)]
+    )
 
 
 def _of_disks() -> str:

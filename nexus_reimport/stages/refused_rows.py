@@ -25,6 +25,7 @@ from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import EntityPlan, Plan
 from nexus_reimport.nexus.connection.postgres import (
     Connection,
+    code_and_name,
     connected,
     is_of_rows,
     names,
@@ -98,7 +99,7 @@ def explain(
     raise StopError(
         f"PostgreSQL would refuse {wording.amount(len(refused), 'planned row')}{more}\n"
         + "\n".join(lines),
-        where=f"rehearsal, SQLSTATE {error.sqlstate}",
+        where=f"rehearsal, {code_and_name(error.sqlstate)}",
         state=state,
         next="fix them in FileMaker or in Nexus, or leave the records out with the line above",
     )
@@ -212,7 +213,7 @@ class _Table:
         return (
             f"column {', '.join(wrong)} ({type(error).__name__})"
             if wrong
-            else (f"SQLSTATE {error.sqlstate}")
+            else code_and_name(error.sqlstate)
         )
 
     def _is_taken(self, column: Column, line: int) -> bool:

@@ -233,7 +233,7 @@ BREAKS = 'ALTER TABLE practice.visit ADD CONSTRAINT "Is 100% {{calm}}" '
         ),
         (
             BREAKS + "CHECK (100 / (length(remark) - 5) > 0) NOT VALID",
-            "1 row or more (SQLSTATE 22012), being NOT VALID: neither",
+            "1 row or more, SQLSTATE 22012 (DivisionByZero), being NOT VALID: neither",
         ),
     ],
 )

@@ -123,13 +123,13 @@ def test_a_check_that_fails_on_a_value_given_by_hand_names_the_sheet(second: Sec
         (
             "ALTER TABLE practice.visit ADD size integer GENERATED ALWAYS AS"
             " (100 / (length(remark) - 5 + (remark <> 'zebra')::integer)) STORED",
-            "visits, SQLSTATE 22012: V3",
+            "visits, SQLSTATE 22012 (DivisionByZero): V3",
         ),
         (
             "CREATE FUNCTION practice.calm(said text) RETURNS boolean LANGUAGE plpgsql AS"
             " $$BEGIN IF said = 'zebra' THEN RAISE EXCEPTION 'no % of Eulalia', said; END IF;"
             " RETURN true; END$$; ALTER TABLE practice.visit ADD CHECK (practice.calm(remark))",
-            "visits, SQLSTATE P0001: V3",
+            "visits, SQLSTATE P0001 (RaiseException): V3",
         ),
         (
             "CREATE TABLE practice.word (word text PRIMARY KEY); INSERT INTO practice.word VALUES"

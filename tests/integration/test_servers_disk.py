@@ -45,6 +45,33 @@ def test_a_value_that_reads_like_a_disk_is_none(postgres: PostgresServer, value:
 
 
 @pytest.mark.parametrize(
+    ("statement", "says", "todo"),
+    [
+        ("SELECT 'x'::int", "22P02", "or in FileMaker and begin with 01_preflight"),
+        ("SELECT 1/0", "22012", "a value has another form"),
+        ("CREATE TEMP TABLE t (a int UNIQUE); INSERT INTO t VALUES (1), (1)", "23505", "breaks"),
+        ("DO $$BEGIN RAISE EXCEPTION 'no'; END$$", "P0001", "a function or a trigger"),
+        ("SELECT * FROM nowhere", "42P01", "such as during a migration"),
+        ("SELECT nothing FROM pg_class", "42703", "nexus-reimport doctor compares them"),
+        ("DO $$BEGIN RAISE SQLSTATE '40P01'; END$$", "40P01", "another session was in the way"),
+        ("DO $$BEGIN RAISE SQLSTATE '53400'; END$$", "53400", "give it more of that"),
+        ("DO $$BEGIN RAISE SQLSTATE '55006'; END$$", "55006", "is in use"),
+        ("DO $$BEGIN RAISE SQLSTATE 'XX001'; END$$", "XX001", "before anything is executed"),
+        ("DO $$BEGIN RAISE SQLSTATE 'ZZ123'; END$$", "ZZ123", "PostgreSQL's manual the SQLSTATE"),
+    ],
+)
+def test_of_each_refusal_it_is_told_what_to_do(
+    postgres: PostgresServer, statement: str, says: str, todo: str
+) -> None:
+    """ "Look up the SQLSTATE" was the advice for all of them, at night."""
+    with session(postgres) as connection, pytest.raises(TargetError) as told, OURS():
+        connection.execute(statement)
+    assert f"SQLSTATE {says} (" in told.value.what
+    assert told.value.state == "as it was"
+    assert todo in told.value.next
+
+
+@pytest.mark.parametrize(
     ("state", "what"),
     [
         ("53100", disks.FULL.servers_what),

@@ -49,6 +49,37 @@ _OF_FILES = ("fd.c", "md.c", "relmapper.c", "slru.c")
 # Classes of SQLSTATE: data exceptions, violated constraints, and what a function raises that a
 # condition, a domain or a generated column calls.
 _OF_ROWS = ("22", "23", "P0")
+_CORRECT = (
+    "correct it in Nexus and run this step again, or in FileMaker and begin with 01_preflight"
+)
+_IN_THE_LOG = (
+    "the server's log has the whole message, and PostgreSQL's manual the SQLSTATE (Error Codes):"
+    " fix the cause, then run this step again"
+)
+# The first two characters of an SQLSTATE, which are its class -> what to do.
+_BY_CLASS = {
+    "0A": "the server cannot do this, as its version or its storage is another one than expected:"
+    " its log has the statement; nexus-reimport doctor tells what is known of it",
+    "22": "a value has another form than a column or a function of the database needs: the server's"
+    f" log has it; {_CORRECT}",
+    "23": f"a row breaks a rule of the database: the server's log has it; {_CORRECT}",
+    "40": "another session was in the way: run this step again",
+    "42": "a table, a column or a function is not as it was, such as during a migration:"
+    " nexus-reimport doctor compares them with the mapping; then run this step again",
+    "53": "the server lacks something that its log names: give it more of that, then run this step"
+    " again",
+    "54": "a limit of the server is reached, which its log names: raise it, then run this step"
+    " again",
+    "55": "something is in use, or not in the state that the statement needs: the server's log says"
+    " what; then run this step again",
+    "57": "the server, or somebody on it, ended the statement: check its log, then run this step"
+    " again",
+    "58": "the server failed: have its administrator read its log before anything is executed",
+    "P0": f"a function or a trigger of the database refused a row: the server's log says why;"
+    f" {_CORRECT}",
+    "XX": "the server found damage, or failed: have its administrator read its log before anything"
+    " is executed",
+}
 _MOST_COPIED = 8 << 20  # bytes of rows that are copied out and not yet passed on
 TIME_TYPES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 
@@ -228,7 +259,15 @@ def _advice(error: psycopg.Error) -> str:
         " one query: raise max_stack_depth, then run this step again",
     }
     known = next((text for kind, text in advice.items() if isinstance(error, kind)), "")
-    return known or "look up the SQLSTATE, fix the cause, then run this step again"
+    return known or _BY_CLASS.get((error.sqlstate or "")[:2], _IN_THE_LOG)
+
+
+def code_and_name(sqlstate: str | None) -> str:
+    """An SQLSTATE with the name that PostgreSQL's manual has for it."""
+    try:
+        return f"SQLSTATE {sqlstate} ({psycopg.errors.lookup(sqlstate or '').__name__})"
+    except KeyError:  # one that people have made up for a function of theirs
+        return f"SQLSTATE {sqlstate}"
 
 
 @cache

@@ -14,7 +14,13 @@ import psycopg
 from psycopg import sql
 
 from nexus_reimport import wording
-from nexus_reimport.nexus.connection.postgres import is_of_rows, names, statement, table_name
+from nexus_reimport.nexus.connection.postgres import (
+    code_and_name,
+    is_of_rows,
+    names,
+    statement,
+    table_name,
+)
 from nexus_reimport.nexus.structure.database import Database
 
 
@@ -56,7 +62,7 @@ def _broken(database: Database, table: str, condition: str | None, *refers: Any)
     except psycopg.Error as error:
         if not is_of_rows(error.sqlstate):
             raise
-        return f"1 row or more (SQLSTATE {error.sqlstate})"
+        return f"1 row or more, {code_and_name(error.sqlstate)}"
     return f"{wording.amount(len(keys), 'row')} (Nexus id {wording.some(keys)})" if keys else ""
 
 

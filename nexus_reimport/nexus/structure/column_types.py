@@ -16,7 +16,7 @@ from psycopg import sql
 from nexus_reimport import convert
 from nexus_reimport.convert import registry
 from nexus_reimport.mapping import ColumnSpec, DefaultRule, Entity, FieldMapping, Problem
-from nexus_reimport.nexus.connection.postgres import Connection, scalar
+from nexus_reimport.nexus.connection.postgres import Connection, code_and_name, scalar
 from nexus_reimport.nexus.structure.catalog import Catalog, Column, Table
 
 _JSON = ("json", "jsonb")
@@ -165,4 +165,4 @@ def _printed(connection: Connection, column: Column, value: str) -> str:
         with connection.transaction():  # a savepoint: an error must not end the survey
             return str(scalar(connection, query))
     except (psycopg.DataError, psycopg.IntegrityError) as error:
-        raise convert.ConversionError(f"SQLSTATE {error.sqlstate}") from None
+        raise convert.ConversionError(code_and_name(error.sqlstate)) from None

@@ -7,7 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 import psycopg
 from psycopg import sql
 
-from nexus_reimport.nexus.connection.postgres import Connection, scalar, statement, table_name
+from nexus_reimport.nexus.connection.postgres import (
+    Connection,
+    code_and_name,
+    scalar,
+    statement,
+    table_name,
+)
 from nexus_reimport.nexus.connection.session import MAINTAIN_SINCE
 from nexus_reimport.nexus.writing.transaction import Transaction
 
@@ -32,7 +38,7 @@ def vacuum(transaction: Transaction, tables: Iterable[str]) -> Iterator[str]:
             connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(place))
         # The run is committed: what fails now is a warning, never a failed run.
         except psycopg.Error as error:
-            why = f"SQLSTATE {error.sqlstate}" if error.sqlstate else "the connection was lost"
+            why = code_and_name(error.sqlstate) if error.sqlstate else "the connection was lost"
             yield f"VACUUM (ANALYZE) {table} failed: {why}; run it by hand"
             if connection.closed:
                 return  # autovacuum will do the other tables
