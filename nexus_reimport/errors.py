@@ -114,7 +114,7 @@ def unforeseen(error: Exception, state: str = NOTHING_WRITTEN) -> ReimportError:
     ``where`` names the line of code that raised it, or the file that was refused.
     """
     if disk := disks.failure(error):
-        where = file_of(error) or _line_of(error)
+        where = file_of(error) or line_of(error)
         return ReimportError(disk.what, where=where, state=state, next=f"{disk.fix}, {AGAIN}")
     if file := file_failure(error):
         if file.what == FORBIDDEN:
@@ -126,13 +126,14 @@ def unforeseen(error: Exception, state: str = NOTHING_WRITTEN) -> ReimportError:
         )
     return ReimportError(
         f"an unforeseen {type(error).__name__}",
-        where=_line_of(error),
+        where=line_of(error),
         state=state,
-        next="report these lines; the error's own text is hidden, because it may hold data",
+        next=REPORT,
     )
 
 
-def _line_of(error: Exception) -> str:
+def line_of(error: BaseException) -> str:
+    """The line of code that raised an error, by its function: what both are called is no value."""
     lines = traceback.extract_tb(error.__traceback__)
     return f"{lines[-1].name}, line {lines[-1].lineno}" if lines else ""
 
@@ -201,6 +202,7 @@ _OTHERWISE = (
     errno.ENAMETOOLONG,
 )
 AGAIN = "then run this step again"
+REPORT = "report these lines; the error's own text is hidden, because it may hold data"
 WAS_KILLED = (
     "Linux ends a program like this where memory runs out (dmesg): free some memory, or find out"
     " who ended it"

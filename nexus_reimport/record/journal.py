@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from nexus_reimport import disks, naming, wording
-from nexus_reimport.errors import RecordError, ReimportError, file_failure, file_of, is_ours
+from nexus_reimport.errors import (
+    REPORT,
+    RecordError,
+    ReimportError,
+    file_failure,
+    file_of,
+    is_ours,
+    line_of,
+)
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 
@@ -316,8 +324,13 @@ def failure(error: BaseException) -> dict[str, Any]:
     elif file := file_failure(error):
         facts |= {"what": file.what, "where": file.where, "next": file.fix, "exit_code": 3}
     else:
-        facts |= {"what": f"an unforeseen {name}", "exit_code": 3}
+        facts |= unforeseen(name) | {"where": line_of(error)}
     return facts
+
+
+def unforeseen(name: str) -> dict[str, Any]:
+    """What the journal says of an error of a class of that name, of which nothing else is known."""
+    return {"kind": name, "what": f"an unforeseen {name}", "next": REPORT, "exit_code": 3}
 
 
 def name_of(kind: type) -> str:

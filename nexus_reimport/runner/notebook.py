@@ -300,4 +300,4 @@ def _stopped(run: Run, output: Path, name: str) -> dict[str, Any]:
 def _unforeseen(name: str) -> dict[str, Any]:
     if name == MemoryError.__name__:  # too little was left for the page to tell of it
         return {"kind": name, "what": MEMORY.what, "next": MEMORY.fix, "exit_code": 3}
-    return {"kind": name, "what": f"an unforeseen {name}", "exit_code": 3}
+    return journal.unforeseen(name)

@@ -251,7 +251,10 @@ def test_parameters_are_compared_with_the_pages_own_before_a_kernel_starts(tmp_p
 def test_the_text_of_a_foreign_error_stays_out_of_the_record(clinic: Clinic) -> None:
     run = run_page(clinic, "raise ValueError('Ms Canary, born 1970-01-01')")
     assert run.verdict() is Verdict.FAILED
-    assert notebook.last_error(run).startswith("an unforeseen ValueError")
+    what, _, state, todo = notebook.last_error(run).splitlines()
+    assert what == "an unforeseen ValueError"
+    assert state == "  state: the database is as it was"
+    assert todo.startswith("  next:  report these lines; the error's own text is hidden")
     names = {p.name for p in run.folder.iterdir()}
     assert {"page.ipynb", "page.html"} <= names
     outputs = nbformat.read(run.folder / "page.ipynb", 4).cells[-1].outputs
