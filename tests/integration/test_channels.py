@@ -32,6 +32,7 @@ from nexus_sandbox.filemaker.file import Record
 from nexus_sandbox.filemaker.simulator import Simulator
 from support.channels import DEV, EXPORTS, read_by
 from support.clinic import PASSWORD, Clinic
+from support.commands import command
 from support.odd_clinic import make_odd
 
 BY = 'channel = "data_api"\nchannels = { notes = "odata", messages = "odata" }'
@@ -173,6 +174,22 @@ def test_nothing_proves_that_an_exported_file_has_every_record_and_a_person_sign
         assert line.for_a_person is bool(files)
         if files:
             assert any(re.fullmatch(r"\S+: \d+ rows?", text) for text in counted.sample)
+
+
+def test_a_run_that_an_exported_file_has_stopped_ends_with_the_code_of_what_is_to_correct(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was that of a failure, and the README promises another one for a file."""
+    place = clinic.folder.parent / "exports"
+    exports.export(clinic.made_up.filemaker, place)
+    read_by(clinic, 'channel = "exports"', EXPORTS)
+    file = min(place.glob("*.csv"))
+    file.write_bytes(file.read_bytes() + b'"cut off')
+    code, out, told = command(capsys, "run", DEV)
+    assert (code, "the file ends inside quotes" in told) == (2, True), told
+    assert "STOPPED, exit code 2: nothing was written" in out
+    assert f"file={file.name}" in told
+    assert "next:  export the table from FileMaker again" in told
 
 
 def test_what_a_field_was_found_under_is_shown(clinic: Clinic) -> None:
