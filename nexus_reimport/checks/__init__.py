@@ -27,6 +27,8 @@ from nexus_reimport.nexus.connection.readings import NOT_AS_IT_WAS
 from nexus_reimport.settings import Waiver
 
 SAMPLE = 5  # keys that a report holds of each check
+# The mapping, which the run's digest covers, is the proof that nothing is there.
+NOTHING_OF_THIS_KIND = "the mapping has nothing of this kind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +186,8 @@ def asked(declared: Check, subject: object) -> Finding:
 def merged(findings: Iterable[Finding]) -> Finding:
     """What was found of several things, added up; it is empty where all of them are."""
     parts = list(findings)
-    if not parts:  # the mapping, which the run's digest covers, is the proof that nothing is there
-        return Finding(0, empty="the mapping has nothing of this kind")
+    if not parts:
+        return Finding(0, empty=NOTHING_OF_THIS_KIND)
     offending = [key for part in parts for key in part.offending]
     return Finding(
         sum(part.looked_at for part in parts),

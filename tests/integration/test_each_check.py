@@ -22,6 +22,7 @@ from nexus_reimport.stages import undo
 from support.applying import apply_with
 from support.clinic import ROLE, Clinic, Executed
 from support.rollbacks import DEV, new_patient, request_of
+from support.second_clinic import Second, result
 from support.verifying import failed, verified
 
 
@@ -92,8 +93,41 @@ def test_what_a_person_should_look_at_is_counted_as_filemaker_has_it(
     without = results["filemaker_names_a_clinic_for_every_patient"]
     assert 0 < without.offending <= without.looked_at <= patients.source_rows
     appointments = results["filemaker_names_clinic_clinician_and_type"]
-    assert appointments.offending == appointments.looked_at > 0  # it has no field for two of them
-    assert "FileMaker has no field for" in appointments.note
+    loaded = book._before().plan.entities["appointments"].loaded
+    assert appointments.looked_at == 3 * loaded
+    assert 2 * loaded <= appointments.offending < 3 * loaded  # it has no field for two of them
+    assert "FileMaker has no field for clinician_id" in appointments.note
+
+
+def test_nobody_says_that_a_column_is_filled_that_the_mapping_does_not_name(
+    over_the_data_api: Second,
+) -> None:
+    """The second installation's visits have no clinic, no clinician and no type."""
+    over_the_data_api.edit("second_installation.toml", 'patient_clinic = "site_id"\n', "")
+    book = over_the_data_api.whole(dry=True)
+    both = [*book.run.load(Report, "checks_before").results]
+    both += book.run.load(Report, "checks_after").results
+    asked = [r for r in both if r.check.endswith(("_has_a_clinic", "_a_clinician", "_a_type"))]
+    asked += [r for r in both if r.check.startswith("filemaker_names_")]
+    assert len(asked) == 10
+    for told in asked:
+        assert (told.passed, told.looked_at, told.is_empty) == (True, 0, True), told
+        assert told.note == "the mapping has nothing of this kind"
+
+
+def test_a_clinic_that_nothing_feeds_is_missing_in_every_record_of_filemaker(
+    over_the_data_api: Second,
+) -> None:
+    feeds = next(
+        line
+        for line in (over_the_data_api.folder / "second_installation.toml").read_text().splitlines()
+        if line.startswith("site_id")
+    )
+    over_the_data_api.edit("second_installation.toml", feeds, "")
+    _, report = over_the_data_api.checked()
+    told = result(report, "filemaker_names_a_clinic_for_every_patient")
+    assert (told.looked_at, told.offending, told.passed) == (3, 3, False)
+    assert told.note == "FileMaker has no field for site_id"
 
 
 # ---------------------------------------------------------------- inside the transaction

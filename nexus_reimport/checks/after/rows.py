@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nexus_reimport import convert, strict_json
-from nexus_reimport.checks import Finding, check, one_by_one
+from nexus_reimport.checks import NOTHING_OF_THIS_KIND, Finding, check, one_by_one
 from nexus_reimport.checks.after.subject import After, had
 from nexus_reimport.files import beside, columns, rowfile
 from nexus_reimport.files.rowfile import RowFile
@@ -235,9 +235,11 @@ def _differ(now: str | None, wanted: str | None, is_json: bool) -> bool:
 
 
 def _without(after: After, entity: str, column: str) -> Finding:
+    if not column:
+        return Finding(0, empty=NOTHING_OF_THIS_KIND)
     off: list[str] = []
     key, file = after.survey.keys[entity], had(after.now[entity])
-    if column and file.rows:
+    if file.rows:
         off = columns.empty(columns.read(after.folder, file, (key, column)), column, key)
     records = after.snapshot.extracts[after.mapping.entities[entity].source].rows
     empty = f"neither FileMaker nor Nexus has any {entity}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nexus_reimport import wording
-from nexus_reimport.checks import Finding, check
+from nexus_reimport.checks import NOTHING_OF_THIS_KIND, Finding, check, merged
 from nexus_reimport.checks.before.subject import LOADED, Before
 from nexus_reimport.filemaker.cleaning import loses
 from nexus_reimport.files import columns
@@ -34,9 +34,11 @@ def every_value_fits(before: Before) -> Finding:
 
 
 def _without(before: Before, entity: str, column: str) -> Finding:
+    if not column:
+        return Finding(0, empty=NOTHING_OF_THIS_KIND)
     missing: list[str] = []
     key, file = before.survey.keys[entity], before.plan.entities[entity].file
-    if column and file.rows:
+    if file.rows:
         missing = columns.empty(columns.read(before.folder, file, (key, column)), column, key)
     return Finding(file.rows, missing, empty=before.neither_side(entity))
 
@@ -85,25 +87,19 @@ def filemaker_names_a_clinic_for_every_patient(before: Before) -> Finding:
 def filemaker_names_clinic_clinician_and_type(before: Before) -> Finding:
     """In FileMaker every appointment has clinic, clinician and type."""
     calendar = before.mapping.application.calendar
-    fed = before.mapping.entities[calendar.entity].columns
-    absent = [c for c in (calendar.clinic, calendar.clinician, calendar.type) if c and c not in fed]
-    finding = _fed_by(before, calendar.entity, calendar.clinic)
-    note = f"FileMaker has no field for {', '.join(absent)}" if absent else ""
-    # a column that nothing feeds is missing in every record
-    count = finding.looked_at if absent else finding.count
-    return Finding(
-        finding.looked_at, finding.offending, count=count, note=note, empty=finding.empty
-    )
+    named = filter(None, (calendar.clinic, calendar.clinician, calendar.type))
+    return merged(_fed_by(before, calendar.entity, column) for column in named)
 
 
 def _fed_by(before: Before, entity: str, column: str) -> Finding:
     """Loaded records whose value for ``column`` is empty, or is a name that Nexus does not have."""
+    if not column:
+        return Finding(0, empty=NOTHING_OF_THIS_KIND)
     feed = before.mapping.entities[entity].columns.get(column)
-    if feed is None:
-        rows = before.plan.entities[entity].source_rows
-        return Finding(
-            rows, count=0, note=f"the mapping feeds no {column}", empty=before.neither_side(entity)
-        )
+    if feed is None:  # a column that nothing feeds is missing in every record
+        rows = before.plan.entities[entity].loaded
+        note = f"FileMaker has no field for {column}"
+        return Finding(rows, count=rows, note=note, empty=before.neither_side(entity))
     source = before.mapping.entities[entity].source
     loaded = before.lines("filemaker_id", entity={entity}, outcome=LOADED)["filemaker_id"].unique()
     fields = feed.fields_used
