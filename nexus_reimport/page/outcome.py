@@ -32,7 +32,7 @@ from nexus_reimport.record.notebooks import attention
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
 from nexus_reimport.settings import Settings
-from nexus_reimport.show.planned import changed
+from nexus_reimport.show.planned import changed, left_out
 
 _NO_FILE_LOST = "no_file_was_lost"
 
@@ -56,7 +56,6 @@ class Kind:
     changed: int  # values
     kept: int
     purged: int
-    left_out: dict[str, int]
     misfits: int
     there_before: int
     there_after: int
@@ -86,6 +85,7 @@ class Outcome:
     is_committed: bool  # what the plan says has become true
     kinds: tuple[Kind, ...] = ()
     links: tuple[Links, ...] = ()
+    left_out: dict[str, dict[str, int]] = field(default_factory=dict)  # whose records, rule -> some
     looks: tuple[str, ...] = ()  # what a person should look at
     failed: tuple[Result, ...] = ()
     paste: str = ""  # lines for the environment's file
@@ -140,6 +140,7 @@ def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
         is_committed=run.is_committed(),
         kinds=tuple(map(_kind, plan.entities.values())) if plan else (),
         links=tuple(map(_links, plan.links.values())) if plan else (),
+        left_out=left_out(plan) if plan else {},
         looks=tuple(_looks(run, plan, before)) if plan else (),
         failed=before.blocking if before else (),
         paste="\n".join(_paste(plan, before)),
@@ -213,7 +214,6 @@ def _kind(entity: EntityPlan) -> Kind:
         changed=changed(entity),
         kept=entity.kept,
         purged=entity.purged,
-        left_out={rule: count for rule, count in entity.left_out.items() if count},
         misfits=sum(m.not_stored for m in entity.misfits),
         there_before=entity.rows_before,
         there_after=entity.rows_after,

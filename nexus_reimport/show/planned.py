@@ -136,6 +136,23 @@ def respelt(entity: EntityPlan) -> int:
     return sum(c.respelt for c in entity.changes)
 
 
+def left_out(value: Plan) -> dict[str, dict[str, int]]:
+    """Of which records of FileMaker how many were left out, by rule: all that the ledger has.
+
+    Whose they are is said as people call it; what is gathered into cards comes behind whose it is.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    own = set[str]()  # those whose own records had their turn: what is gathered comes later
+    for account in value.accounts:
+        name = naming.rows(account.entity)
+        if account.entity in own:
+            name = f"{naming.words(account.source)} of {name}"
+        own.add(account.entity)
+        if some := {rule: count for rule, count in account.left_out.items() if count}:
+            counts[name] = some
+    return counts
+
+
 def _left_out_shown(value: Plan, if_empty: str) -> tuple[ShownTable | Folded | TextLine, ...]:
     """Open where a rule leaves out more than it may."""
     over = any(n > a.budgets[rule] for a in value.accounts for rule, n in a.left_out.items())

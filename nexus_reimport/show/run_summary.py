@@ -35,7 +35,7 @@ from nexus_reimport.record.notebooks import attention, marks
 from nexus_reimport.record.sealed import front
 from nexus_reimport.record.verdict import EXIT_CODES
 from nexus_reimport.show.page import NamedLines, Page, TextLine, Tone, listed
-from nexus_reimport.show.planned import changed, respelt
+from nexus_reimport.show.planned import changed, left_out, respelt
 from nexus_reimport.show.result import counted
 from nexus_reimport.show.self_test import tested
 
@@ -130,17 +130,19 @@ def _planned(run: Run) -> Iterator[Fact]:
             yield "written", _written(entities, done)
         yield "new", naming.counted({e.entity: e.new for e in entities})
         yield "changed", _changed(plan)
-        yield "left out", _by_entity({e.entity: e.left_out for e in entities})
-        yield (
-            "kept",
-            _by_entity({e.entity: {str(u.cause): u.kept for u in e.unmatched} for e in entities}),
-        )
+        yield "left out", _by_name(left_out(plan))
+        kept = {
+            naming.rows(e.entity): {str(u.cause): u.kept for u in e.unmatched} for e in entities
+        }
+        yield "kept", _by_name(kept)
         if closed := sum(u.kept_by_closure for e in entities for u in e.unmatched):
             yield "of these", f"{closed:,} kept because a row references them"
         yield (
             "purged" if committed else "to purge",
             naming.counted({e.entity: e.purged for e in entities}),
         )
+    else:
+        yield "left out", _by_name(left_out(plan))
     yield relinks, naming.links(links)
 
 
@@ -184,8 +186,8 @@ def _changed(plan: Plan) -> str:
     return listed(by_entity | by_hand | by_rule, "nothing")
 
 
-def _by_entity(counts: dict[str, dict[str, int]]) -> str:
-    texts = {naming.rows(name): listed(by_cause, "") for name, by_cause in counts.items()}
+def _by_name(counts: dict[str, dict[str, int]]) -> str:
+    texts = {name: listed(by_cause, "") for name, by_cause in counts.items()}
     return "; ".join(f"{name}: {text}" for name, text in texts.items() if text) or "nothing"
 
 

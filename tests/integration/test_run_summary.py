@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from nexus_reimport import naming, record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.events import Event
+from nexus_reimport.files.rowfile import read_dicts
 from nexus_reimport.model import Applied, Approval, Plan, Snapshot
 from nexus_reimport.page import outcome
 from nexus_reimport.progress import heard_by
@@ -152,6 +155,31 @@ def journal_until(run: Run, last: str) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     place = max(n for n, line in enumerate(lines) if f'"{last}"'.encode() in line)
     path.write_bytes(b"".join(lines[: place + 1]))
+
+
+def left_out_everywhere(run: Run) -> None:
+    """Of all records that the ledger has as left out, each place tells, and of no others."""
+    private = run.private
+    lines = read_dicts(private, run.load(Plan).ledger)
+    wanted = sum(line["outcome"] == "left out" for line in lines)
+    summed = [int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d(?= )", told(run)["left out"])]
+    assert sum(summed) == wanted > 0
+    of_page = outcome.of(run).left_out
+    assert sum(sum(rules.values()) for rules in of_page.values()) == wanted
+    listed = [path.read_text(encoding="utf-8-sig") for path in private.glob("left_out/*.csv")]
+    assert sum(len(list(csv.DictReader(io.StringIO(text)))) for text in listed) == wanted
+
+
+def test_what_was_left_out_is_told_of_every_source_and_is_what_the_ledger_has(
+    clinic: Clinic,
+) -> None:
+    """Contact details, documents and images too: their rules have budgets like any other."""
+    run = clinic.executed().run
+    left_out_everywhere(run)
+    assert "contact details of patients: " in told(run)["left out"]
+    again = relinked(clinic).run
+    left_out_everywhere(again)
+    assert told(again)["left out"].startswith("documents: ")
 
 
 # ---------------------------------------------------------------- nothing was written
