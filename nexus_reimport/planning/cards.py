@@ -249,6 +249,28 @@ def renamed(ours: Iterable[Entry], after: Sequence[Entry]) -> Iterator[tuple[str
                 yield f"{name} of {entry.text}: {was}", f"{name} of {entry.text}: {now[0]}"
 
 
+def lone_labels(card: Card, keys: Keys) -> list[str]:
+    """The labels of a part of a card that stand where there is nothing else to say.
+
+    They are no entries, and do not count as a value; but somebody has written them.
+    """
+    if keys[0] != "addresses":
+        return [label for key in keys if key in card for label in _alone(card[key])]
+    every = (*_in_list(card), *_of_older_keys(card, keys))
+    bare = (one for one in every if isinstance(one, dict) and _address(one) is None)
+    return [label for one in bare if (label := _scalar(one.get("label")))]
+
+
+def _alone(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        label = _scalar(value.get("label"))
+        if label and not any(True for _ in _details(value)):
+            yield label
+    if strict_json.is_nested(value):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _alone(one)
+
+
 def _own_of(several: Sequence[Entry]) -> Card:
     """The own keys of entries that become one."""
     every = [entry.own for entry in reversed(several)]
@@ -412,19 +434,23 @@ def _is_detail(text: str) -> bool:
 
 def _addresses(card: Card, keys: Keys) -> Iterator[Entry]:
     """The addresses of the list, and the one at the top level if the list does not have it."""
-    listed = card.get("addresses")
-    listed = list(_flat(listed)) if isinstance(listed, list) else listed
-    if isinstance(listed, dict) and all(map(strict_json.is_nested, listed.values())):
-        listed = list(listed.values())
-    in_list = [
-        entry
-        for item in (listed if isinstance(listed, list) else [listed])
-        if (entry := _address(item))
-    ]
+    in_list = [entry for item in _in_list(card) if (entry := _address(item))]
     yield from in_list
     tops = [{key: card[key] for key in keys if key in _ADDRESS and key in card}]
-    tops += [card[key] for key in keys if key not in ("addresses", *_ADDRESS) and key in card]
+    tops += _of_older_keys(card, keys)
     yield from extra_details([entry for top in tops if (entry := _address(top))], in_list)
+
+
+def _in_list(card: Card) -> list[Any]:
+    """What stands in the list of addresses, or in its place."""
+    listed = card.get("addresses")
+    if isinstance(listed, dict) and all(map(strict_json.is_nested, listed.values())):
+        return list(listed.values())
+    return list(_flat(listed)) if isinstance(listed, list) else [listed]
+
+
+def _of_older_keys(card: Card, keys: Keys) -> list[Any]:
+    return [card[key] for key in keys if key not in ("addresses", *_ADDRESS) and key in card]
 
 
 def _address(value: Any) -> Entry | None:

@@ -9,6 +9,7 @@ column, and listed.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
@@ -250,7 +251,10 @@ class Merger:
         """Merge a contact or address column part by part; a part that FileMaker lacks stays."""
         opened = card = cards.opened(old, column.parts)
         for part in column.parts:
-            card = self._merge_part(key, self._decided[f"{name}.{part}"], card, new, existed)
+            decided = self._decided[f"{name}.{part}"]
+            was, card = card, self._merge_part(key, decided, card, new, existed)
+            if existed and card is not was:
+                self._list_lone_labels(key, decided, was, card)
         if card is opened:
             return old
         return card if isinstance(old, dict) else cards.closed(card, column.parts)
@@ -325,6 +329,14 @@ class Merger:
             return False
         self.differences.append((key, part.name, f"first: {was.text}", f"first: {now.text}"))
         return True
+
+    def _list_lone_labels(self, key: str, part: _Decided, was: Card, now: Card) -> None:
+        """List each label of Nexus that stood alone and goes: it is no entry, and no difference."""
+        stay = Counter(cards.lone_labels(now, part.keys))
+        gone = Counter(cards.lone_labels(was, part.keys)) - stay
+        self.differences += [
+            (key, part.name, f"a label alone: {label}", "") for label in gone.elements()
+        ]
 
     def _list(self, key: str, part: _Decided, ours: list[Entry], theirs: list[Entry]) -> None:
         """List each entry that only Nexus has, together with FileMaker's entries."""

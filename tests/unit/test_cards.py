@@ -382,6 +382,37 @@ def test_one_number_with_two_labels_or_types_on_both_sides_keeps_both() -> None:
         assert (made.of("phones").same, made.merger.differences) == (1, [])
 
 
+ALONE = {"label": "12 Lee St, Ayr", "number": "", "line1": ""}
+
+
+@pytest.mark.parametrize("decision", ["filemaker", "nexus"])
+@pytest.mark.parametrize("among", [[ALONE], [ALONE, {"number": MUM, "line1": "1 High St"}]])
+@pytest.mark.parametrize(
+    ("part", "fed"), [("phones", mobile(HOME)), ("addresses", address("7 Elm St"))]
+)
+def test_a_label_that_stands_alone_is_listed_where_it_goes(
+    part: str, fed: dict[str, str], among: list[dict[str, str]], decision: str
+) -> None:
+    """A person types a whole address where the label of an empty one belongs."""
+    shapes: list[Any] = [
+        among,
+        [among],
+        dict(enumerate(among)) if part == "addresses" else {"a": among},
+    ]
+    for held in ({part: shape} for shape in shapes):
+        made = Side(held, [fed], {"*": decision})
+        stays = holds(made.card, ALONE["label"])
+        listed = [line for line in made.merger.differences if ALONE["label"] in line[2]]
+        assert listed == (
+            [] if stays else [("key", f"card.{part}", f"a label alone: {ALONE['label']}", "")]
+        )
+        assert made.of(part).gone == sum("alone" not in one for one in made.listed(part)) * (
+            decision == "filemaker"
+        )
+    new = Side({part: [ALONE]}, [], {"*": decision}, line1=True)
+    assert (new.after, new.merger.differences) == (new.row, [])
+
+
 def test_a_phone_that_is_added_does_not_become_the_first() -> None:
     for decisions in ({}, {"*": "filemaker"}):
         made = Side({"phones": [{"number": MUM}]}, [mobile(HOME), mobile(MUM)], decisions)
