@@ -19,7 +19,7 @@ HOME = "australia"  # the country of an address that names none
 # does not: whichever is the first one is the default.
 OF_AN_ADDRESS = frozenset({"type", "label", "country", "full_address"})
 NO_EMAIL = "an e-mail without @"
-_IN_AN_ADDRESS = "a phone or an e-mail in the record of an address"
+IN_AN_ADDRESS = "a phone or an e-mail in the record of an address"
 _NO_FLAG = "a default that is neither yes nor no: taken as no"
 _ONLY_A_LABEL = "a label without a phone or an e-mail"
 _NO_LINE = "an address that is a label or a country alone"
@@ -106,7 +106,7 @@ def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
         kind = "email" if "@" in value else "phone"
     if kind == "address":
         # Left over, or the phone of that place: the layout of an address need not show it.
-        raise ConversionError(_IN_AN_ADDRESS)
+        raise ConversionError(IN_AN_ADDRESS)
     if kind == "email":
         if "@" not in value:
             raise ConversionError(NO_EMAIL)

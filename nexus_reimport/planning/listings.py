@@ -74,7 +74,7 @@ def _left_out(plan: Plan, intake: Intake) -> None:
 
 
 def _misfits(plan: Plan, intake: Intake, zone: ZoneInfo) -> None:
-    """Each value that does not fit, as FileMaker has it; for a card, the ids of its records."""
+    """Each value that does not fit, as FileMaker has it."""
     private = intake.folder
     wanted: dict[str, dict[str, list[tuple[str, str, str]]]] = defaultdict(
         lambda: defaultdict(list)
@@ -93,8 +93,8 @@ def _misfits(plan: Plan, intake: Intake, zone: ZoneInfo) -> None:
         if fed is None or not fed.gather:
             return _held(spec, column, record)
         (details,) = gathered[fed.gather].of([record.id])
-        those = [one[KEY] for one in details if reason in _reasons(fed, one, given)]
-        return f"{fed.gather}: {', '.join(those)}"
+        those = [one for one in details if reason in _reasons(fed, one, given)]
+        return " | ".join(_of_detail(fed, one) for one in those or details)
 
     lines = (
         (entity, column, reason, became, record[KEY], held(spec, column, reason, record))
@@ -112,6 +112,13 @@ def _reasons(card: ColumnSpec, detail: Detail, given: Given) -> tuple[str, ...]:
     named = {name: detail[field] for name, field in card.with_.items()}
     partial = card.converter.make(given._replace(named=card.with_, details=(named,)))
     return (*partial.misfits, *partial.derived)
+
+
+def _of_detail(card: ColumnSpec, detail: Detail) -> str:
+    """One of these records: its source, its id, and the values that the card takes of it."""
+    fields = dict.fromkeys(card.with_.values())
+    held = "; ".join(f"{field}: {detail[field]}" for field in fields if detail[field].strip())
+    return f"{card.gather} {detail[KEY]}: {held}"
 
 
 def _held(spec: Entity, column: str, record: Record) -> str:
