@@ -10,6 +10,7 @@ from psycopg import sql
 
 from nexus_reimport.mapping import Attachment
 from nexus_reimport.model import Level
+from nexus_reimport.nexus.connection.postgres import in_default
 from nexus_reimport.nexus.structure.catalog import Table
 from nexus_reimport.saboteur.kinds import Kind, declare, kind
 from nexus_reimport.saboteur.scene import Field, Scene
@@ -108,13 +109,27 @@ def _of_another_type(scene: Scene, spec: Attachment) -> int:
     return scene.set(_holder(scene, spec), keys[0], spec.link.content_type, others[0])
 
 
+def _may_be_known(spec: Attachment) -> sql.Composed:
+    """The condition that a document or image (called m) may name a FileMaker record."""
+    named = [
+        sql.SQL("{} ~ {}").format(
+            in_default(sql.SQL("{}::text").format(column)), sql.Literal(identity.pattern)
+        )
+        if identity.pattern
+        else sql.SQL("{} IS NOT NULL").format(column)
+        for identity in spec.identity
+        for column in [sql.Identifier("m", identity.column)]
+    ]
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(named))
+
+
 def _unknown_moved(scene: Scene, spec: Attachment) -> int:
     """Of those that FileMaker does not know, move the first that is somebody's."""
     table, own = _holder(scene, spec), _own(scene, spec)
     rows = sql.SQL("SELECT {} FROM {} AS m WHERE {}").format(
         sql.Identifier(spec.through.column if spec.through else own.primary_key[0]),
         scene.place(own),
-        scene.may_be_known(spec),
+        _may_be_known(spec),
     )
     key = sql.Identifier(table.primary_key[0])
     unknown = set(scene.keys(table, sql.SQL("t.{} NOT IN ({})").format(key, rows)))

@@ -221,11 +221,12 @@ def _two_links(scene: Scene, part: UndoLinks, owner: Table) -> list[tuple[str | 
     mapping = scene.database.mapping
     spec = mapping.attachments[part.attachment]
     of_file = spec.through.column if spec.through else part.key
+    file_key = scene.database.catalog.tables[spec.table].primary_key[0]
     query = sql.SQL(
         "SELECT DISTINCT ON (t.{object}) t.{key}::text, t.{object}::text, {type} FROM {table} AS t"
         " WHERE t.{object} IN (SELECT {person} FROM {people}) AND {of_type}"
         " AND t.{key} NOT IN (SELECT {key} FROM {fixed})"
-        " AND t.{key} IN (SELECT m.{of_file} FROM {files} AS m WHERE {known})"
+        " AND t.{key} IN (SELECT m.{of_file} FROM {files} AS m WHERE m.{file_key}::text = ANY (%s))"
         " ORDER BY t.{object}, t.{key} LIMIT 2"
     ).format(
         object=sql.Identifier(spec.link.object),
@@ -245,6 +246,8 @@ def _two_links(scene: Scene, part: UndoLinks, owner: Table) -> list[tuple[str | 
         fixed=scene.undo.before(part),
         of_file=sql.Identifier(of_file),
         files=scene.place(spec.table),
-        known=scene.may_be_known(spec),
+        file_key=sql.Identifier(file_key),
     )
-    return [tuple(None if v is None else str(v) for v in row) for row in scene.rows(query)]
+    # Of the others FileMaker does not name a patient: nobody could say that it is another one.
+    rows = scene.rows(query, sorted(scene.placed.get(part.attachment, ())))
+    return [tuple(None if v is None else str(v) for v in row) for row in rows]

@@ -79,6 +79,7 @@ class Scene:
     objects: Objects  # of the bucket, as they are listed now
     listed_before: Objects  # as they were listed before the run
     sample: Objects  # those that are read in full, as they are read now
+    placed: Mapping[str, frozenset[str]]  # attachment -> keys of those whose patient is named
     sizes: dict[str, int] = field(default_factory=dict)  # table -> rows, before anything is changed
     follows: set[str] = field(default_factory=set)  # entities whose plan says what is there now
     # entity -> rows that the ledger says to be Nexus's alone, though FileMaker has their records
@@ -221,19 +222,6 @@ class Scene:
         """The condition that a row of ``table`` (called t) is a record of FileMaker."""
         key = sql.Identifier("t", table.primary_key[0])
         return sql.SQL("{}::text IN (SELECT nexus_id FROM {})").format(key, LOADED)
-
-    def may_be_known(self, spec: Attachment) -> sql.Composed:
-        """The condition that a document or image (called m) may name a FileMaker record."""
-        named = [
-            sql.SQL("{} ~ {}").format(
-                in_default(sql.SQL("{}::text").format(column)), sql.Literal(identity.pattern)
-            )
-            if identity.pattern
-            else sql.SQL("{} IS NOT NULL").format(column)
-            for identity in spec.identity
-            for column in [sql.Identifier("m", identity.column)]
-        ]
-        return sql.SQL("({})").format(sql.SQL(" OR ").join(named))
 
     def content_type(self, entity: str) -> int | None:
         """The content type of an entity's rows, as generic keys name it."""

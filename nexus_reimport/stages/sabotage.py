@@ -35,6 +35,7 @@ from nexus_reimport.model import (
     Backup,
     Census,
     Level,
+    Outcome,
     Plan,
     Report,
     Result,
@@ -165,6 +166,17 @@ def _on_copy(given: Given, copy: Scratch, folder: Path, acts: Acts) -> tuple[Giv
     return replace(given, intake=intake, plan=plan, census=census), part
 
 
+def _placed(intake: Intake, plan: Plan) -> dict[str, frozenset[str]]:
+    """Attachment -> the keys of those that FileMaker gives to a patient who is there."""
+    ledger = columns.read(
+        intake.folder, plan.ledger, ("entity", "nexus_id"), outcome={Outcome.LINKED}
+    )
+    return {
+        name: frozenset(columns.texts(columns.where(ledger, entity={name})["nexus_id"]))
+        for name in intake.mapping.attachments
+    }
+
+
 def _listed_of(intake: Intake, given: Given, smaller: Smaller) -> Census:
     """The objects that the rows name which stay, those that are read in full, a part of others."""
     census = given.census
@@ -231,6 +243,7 @@ class _Bench:
         self._undo = committed[0].undo
         self._objects: Objects = tuple(rowfile.read_dicts(intake.folder, given.census.file))
         self._sample: Objects = tuple(rowfile.read_dicts(intake.folder, given.sample.file))
+        self._placed = _placed(intake, given.plan)
         report = self._verified_as_it_is()
         _link(intake.folder, intake.folder / FIRST)
         self._needed = {r.check: r.offending for r in report.results}
@@ -363,6 +376,7 @@ class _Bench:
             sizes=self._sizes,
             listed_before=self._objects,
             sample=self._sample,
+            placed=self._placed,
             afterwards=afterwards,
         )
 

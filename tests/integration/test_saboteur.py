@@ -22,6 +22,7 @@ from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.altered import altered
 from support.clinic import ROLE, Clinic, Clinics, as_tested, copies, planned
+from support.second_clinic import Second
 
 
 def nothing(scene: Scene) -> int:
@@ -203,6 +204,24 @@ def test_the_kinds_know_no_installation_by_its_names(
     assert len(found.caught) > 150
     refused = [t.kind for t in found.not_possible if t.refused]
     assert refused == []
+
+
+@pytest.mark.parametrize("owners", [("P1", "P2"), ("P8", "P9")], ids=["known", "unknown"])
+def test_a_document_whose_patient_filemaker_does_not_name_shows_nothing_of_a_wrong_plan(
+    over_the_data_api: Second, owners: tuple[str, str]
+) -> None:
+    """Of two links that the run leaves alone: nobody could say that they were exchanged."""
+    second = over_the_data_api
+    few, more = "{ not_in_nexus = 0.1 }", "{ not_in_nexus = 0.1, owner_not_loaded = 1.0 }"
+    second.edit("second_installation.toml", few, more)
+    second.connection.execute("UPDATE practice.document SET patient_id = 2 WHERE scan_no = 'S2'")
+    with second.simulator.edit() as tables:
+        for record, owner in zip(tables["Scans"].records, owners, strict=False):
+            record.values["Person"] = owner
+    book, _ = second.checked()
+    kind = saboteur.KINDS["a_document_was_planned_under_another_patient"]
+    (trial,) = book.sabotaged((kind,)).trials
+    assert (trial.was_possible, trial.is_missed) == (owners == ("P1", "P2"), False)
 
 
 def test_verify_alone_says_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
