@@ -88,6 +88,7 @@ class _Identified(NamedTuple):
 
     owners: Column  # their FileMaker ids; "" if the record names none, null if no record exists
     values: list[Column]  # of each rule; null if a row has none
+    by_field: Mapping[str, Column]  # of each record; null where it identifies no owner
 
 
 def _identified(intake: Intake, spec: Attachment, file: RowFile) -> _Identified:
@@ -109,6 +110,7 @@ def _identified(intake: Intake, spec: Attachment, file: RowFile) -> _Identified:
     return _Identified(
         columns.unless_any(owners, several),
         [columns.unless_any(values, several) for values in of_rules],
+        {field: alone for field, (alone, _) in by_field.items()},
     )
 
 
@@ -154,13 +156,14 @@ def _keys(intake: Intake, name: str, spec: Attachment) -> Column:
     """Of each record the key of the attachment that it identifies; null if it is none."""
     file = intake.survey.attachment_rows[name]
     keys = columns.column(intake.folder, file, "key")
-    of_rows = _identified(intake, spec, file).values
+    identified = _identified(intake, spec, file)
+    of_rows = identified.values
     keys_of_records = columns.nothing(intake.snapshot.extracts[spec.source].rows)
     for field in dict.fromkeys(i.field for i in spec.identity):
         those = [of_rows[n] for n, i in enumerate(spec.identity) if i.field == field]
         # Of rows that share a value the first counts.
         values, several = columns.in_turn(those), columns.in_turn([keys] * len(those))
-        named = columns.looked_up(intake.ids_in(spec.source, field), values, several)
+        named = columns.looked_up(identified.by_field[field], values, several)
         keys_of_records = columns.first(keys_of_records, named)
     return keys_of_records
 

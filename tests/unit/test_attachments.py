@@ -288,6 +288,24 @@ def test_each_record_of_an_image_has_its_line(tmp_path: Path) -> None:
     assert (links.right_already, links.fixed) == (1, {"unlinked": 2})
 
 
+def test_a_record_whose_number_is_also_of_another_person_is_not_said_to_be_linked(
+    tmp_path: Path,
+) -> None:
+    rows = [
+        {"fid": None, "path": "bulk/16.jpg", "object": None},  # of I6 and I7, of two people
+        {"fid": "I7", "path": None, "object": None},
+        {"fid": None, "path": "bulk/18.jpg", "object": None},  # of I8 and I9, of one
+    ]
+    made = of_images(tmp_path, *rows)
+    fixed = {key: to for key, to, _ in made.lines(made.plan.links["images"].file)}
+    assert fixed == {"K1": "2", "K2": "1"}
+    lines = {line[4]: (line[2], line[5]) for line in made.ledger if line[0] == "images"}
+    linked = {"I7": ("linked", "K1"), "I8": ("linked", "K2"), "I9": ("linked", "K2")}
+    assert lines == dict.fromkeys(lines, ("left out", None)) | linked
+    (account,) = (a for a in made.plan.accounts if a.source == "images")
+    assert (account.linked, account.left_out) == (3, {"not_in_nexus": 6})
+
+
 def test_of_two_files_of_one_record_the_one_that_carries_its_id_is_in_its_line(
     tmp_path: Path,
 ) -> None:
