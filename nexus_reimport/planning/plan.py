@@ -82,7 +82,8 @@ def make(
     # Values by hand come last: they go only into columns that are still empty.
     decided = purging.decide(merged, survey.pointers, folder)
     by_hand, entities = filling.fill(given or manual.Given(), decided, intake, settings.zone)
-    owners = _owners(entities, known, intake)
+    id_map = _write_id_map({name: d.id_map() for name, d in entities.items()}, folder)
+    owners = _owners(entities, id_map, intake)
     links, stays = attachments.plan_all(intake, owners)
     accounts, lines = _write_ledger(entities, intake, converter, owners, stays)
     plan = Plan(
@@ -94,7 +95,7 @@ def make(
         by_hand=by_hand,
         sheet=given.sha256 if given else "",
         ledger=lines,
-        id_map=_write_id_map({name: d.id_map() for name, d in entities.items()}, folder),
+        id_map=id_map,
         misfits=lists.misfits.done(),
         differences=lists.differences.done(),
         overrides=_write(folder, "overrides", _each(entities, lambda decided: decided.overrides)),
@@ -115,16 +116,14 @@ def _lists(folder: Path) -> Iterator[Lists]:
 
 
 def _looked_up(mapping: FieldMapping, later: Iterable[str]) -> set[str]:
-    """The entities whose rows ``later`` entities, documents and images still look up."""
-    columns = (column for name in later for column in mapping.entities[name].columns.values())
-    owners = {attachment.owner.entity for attachment in mapping.attachments.values()}
-    return owners | {column.entity for column in columns}
+    """The entities whose rows ``later`` entities still look up."""
+    return {c.entity for name in later for c in mapping.entities[name].columns.values()}
 
 
 def _owners(
-    entities: Mapping[str, Decided], known: Mapping[str, IdPairs], intake: Intake
+    entities: Mapping[str, Decided], id_map: RowFile, intake: Intake
 ) -> dict[str, OwnerRows]:
-    """The rows to which documents and images can belong.
+    """The rows to which documents and images can belong: all that there will be, saved ones too.
 
     Of an entity that owns none, those at which one points all the same.
     """
@@ -141,7 +140,7 @@ def _owners(
         name: OwnerRows(
             before=keys(name, survey.rows[name]) if name in owning else frozenset(),
             after=keys(name, decided.merged.rows),
-            pairs=known.get(name, IdPairs.of(())),
+            pairs=IdPairs.read(folder, id_map, name) if name in owning else IdPairs.of(()),
         )
         for name, decided in entities.items()
     }

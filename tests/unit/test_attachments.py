@@ -11,6 +11,7 @@ import pytest
 from nexus_reimport import mapping
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import LinkPlan
+from nexus_reimport.model.survey import Pointer
 from nexus_reimport.planning import attachments, listings, plan
 from nexus_reimport.planning.attachments import Owners, Placed
 from nexus_reimport.settings import EntityDecisions
@@ -219,7 +220,7 @@ def with_images(folder: Path, *rows: Row, **more: Any) -> Written:
         "lookups": {"site.label": []},
         "decisions": {"people": decisions, "visits": decisions},
     }
-    return Written(folder, mapped, COLUMNS, **given | more)
+    return Written(folder, mapped, more.pop("columns", COLUMNS), **given | more)
 
 
 def of_images(folder: Path, *rows: Row) -> PlannedAlone:
@@ -286,6 +287,34 @@ def test_each_record_of_an_image_has_its_line(tmp_path: Path) -> None:
     links = made.plan.links["images"]
     assert (links.placed, links.owner_unknown, links.not_in_filemaker) == (3, 2, 2)
     assert (links.right_already, links.fixed) == (1, {"unlinked": 2})
+
+
+def test_an_image_of_a_person_who_stays_for_another_row_hangs_on_that_person(
+    tmp_path: Path,
+) -> None:
+    """A person whom FileMaker does not have any more, and who was to go; a visit points there."""
+    purge = EntityDecisions.model_validate({"not_in_filemaker": "purge"})
+    keep = EntityDecisions.model_validate({"no_filemaker_id": "keep"})
+    visits = {"id": "uuid", "person_id": "integer"}
+    pointer = Pointer("visit", ("person_id",), "foreign key", "people", 1, 0, ("id",))
+    made = with_images(
+        tmp_path,
+        {"fid": "I1", "path": None, "object": None},
+        {"fid": "I2", "path": None, "object": None},
+        columns=COLUMNS | {"visits": visits},
+        records={"people": [], "images": [{"id": "I1", "of": "p3"}, {"id": "I2", "of": "P2"}]},
+        rows={
+            "people": [{"id": str(n), "fid": f"P{n}"} for n in (2, 3)],
+            "visits": [{"id": "00000000-0000-4000-8000-000000000001", "person_id": "3"}],
+        },
+        pointers=(pointer,),
+        decisions={"people": purge, "visits": keep},
+    ).planned()
+    assert [*made.rows("people")] == ["3"]
+    assert ("people", "P3", "3") in made.lines(made.plan.id_map)
+    assert made.lines(made.plan.links["images"].file) == [("K0", "3", "")]
+    lines = {line[4]: line[2:4] for line in made.ledger if line[0] == "images"}
+    assert lines == {"I1": ("linked", None), "I2": ("left out", "owner_not_loaded")}
 
 
 def test_a_record_whose_number_is_also_of_another_person_is_not_said_to_be_linked(
