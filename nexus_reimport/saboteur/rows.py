@@ -8,7 +8,6 @@ from functools import partial
 from psycopg import sql
 
 from nexus_reimport.nexus.connection.postgres import names
-from nexus_reimport.nexus.registry import LOADED
 from nexus_reimport.nexus.structure.catalog import Column, Table
 from nexus_reimport.saboteur.kinds import Kind, declare, kind
 from nexus_reimport.saboteur.scene import Chosen, Field, Scene, on_any
@@ -108,12 +107,7 @@ def a_kept_row_is_lost(scene: Scene) -> int:
     """A row is gone that FileMaker does not bring back, and that was to be kept."""
 
     def attempt(table: Table) -> int:
-        kept = scene.keys(
-            table,
-            sql.SQL("t.{}::text NOT IN (SELECT nexus_id FROM {})").format(
-                sql.Identifier(table.primary_key[0]), LOADED
-            ),
-        )
+        kept = scene.keys(table, sql.SQL("NOT ({})").format(scene.is_loaded(table)))
         return scene.delete(table, kept[:1])
 
     return scene.first_of(attempt, scene.by_size())

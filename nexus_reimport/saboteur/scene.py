@@ -80,6 +80,7 @@ class Scene:
     listed_before: Objects  # as they were listed before the run
     sample: Objects  # those that are read in full, as they are read now
     placed: Mapping[str, frozenset[str]]  # attachment -> keys of those whose patient is named
+    kept: Mapping[str, frozenset[str]]  # entity -> keys of rows that FileMaker does not bring
     sizes: dict[str, int] = field(default_factory=dict)  # table -> rows, before anything is changed
     follows: set[str] = field(default_factory=set)  # entities whose plan says what is there now
     # entity -> rows that the ledger says to be Nexus's alone, though FileMaker has their records
@@ -219,9 +220,21 @@ class Scene:
         return self.keys(table, sql.SQL(" AND ").join([self.is_loaded(table), *free]))
 
     def is_loaded(self, table: Table) -> sql.Composed:
-        """The condition that a row of ``table`` (called t) is a record of FileMaker."""
-        key = sql.Identifier("t", table.primary_key[0])
-        return sql.SQL("{}::text IN (SELECT nexus_id FROM {})").format(key, LOADED)
+        """The condition that a row of ``table`` (called t) is a record of FileMaker.
+
+        What was loaded names kept rows as well, by the ids that they carry; and whole numbers can
+        be the keys of several tables' rows.
+        """
+        entity = self.database.mapping.wiped_tables()[table.name]
+        return sql.SQL(
+            "{key}::text IN (SELECT nexus_id FROM {loaded} WHERE entity = {entity})"
+            " AND {key}::text <> ALL ({kept}::text[])"
+        ).format(
+            key=sql.Identifier("t", table.primary_key[0]),
+            loaded=LOADED,
+            entity=sql.Literal(entity),
+            kept=sql.Literal(sorted(self.kept.get(entity, ()))),
+        )
 
     def content_type(self, entity: str) -> int | None:
         """The content type of an entity's rows, as generic keys name it."""

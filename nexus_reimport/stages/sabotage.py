@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -166,14 +166,14 @@ def _on_copy(given: Given, copy: Scratch, folder: Path, acts: Acts) -> tuple[Giv
     return replace(given, intake=intake, plan=plan, census=census), part
 
 
-def _placed(intake: Intake, plan: Plan) -> dict[str, frozenset[str]]:
-    """Attachment -> the keys of those that FileMaker gives to a patient who is there."""
-    ledger = columns.read(
-        intake.folder, plan.ledger, ("entity", "nexus_id"), outcome={Outcome.LINKED}
-    )
+def _keys_of(
+    intake: Intake, plan: Plan, names: Iterable[str], outcome: Outcome
+) -> dict[str, frozenset[str]]:
+    """Of each of these entities or attachments the keys of what had this outcome."""
+    ledger = columns.read(intake.folder, plan.ledger, ("entity", "nexus_id"), outcome={outcome})
     return {
         name: frozenset(columns.texts(columns.where(ledger, entity={name})["nexus_id"]))
-        for name in intake.mapping.attachments
+        for name in names
     }
 
 
@@ -243,7 +243,9 @@ class _Bench:
         self._undo = committed[0].undo
         self._objects: Objects = tuple(rowfile.read_dicts(intake.folder, given.census.file))
         self._sample: Objects = tuple(rowfile.read_dicts(intake.folder, given.sample.file))
-        self._placed = _placed(intake, given.plan)
+        mapping = intake.mapping
+        self._placed = _keys_of(intake, given.plan, mapping.attachments, Outcome.LINKED)
+        self._kept_rows = _keys_of(intake, given.plan, mapping.entities, Outcome.KEPT)
         report = self._verified_as_it_is()
         _link(intake.folder, intake.folder / FIRST)
         self._needed = {r.check: r.offending for r in report.results}
@@ -377,6 +379,7 @@ class _Bench:
             listed_before=self._objects,
             sample=self._sample,
             placed=self._placed,
+            kept=self._kept_rows,
             afterwards=afterwards,
         )
 

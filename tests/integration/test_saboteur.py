@@ -224,6 +224,25 @@ def test_a_document_whose_patient_filemaker_does_not_name_shows_nothing_of_a_wro
     assert (trial.was_possible, trial.is_missed) == (owners == ("P1", "P2"), False)
 
 
+def test_a_row_that_stays_is_not_taken_for_a_record_of_filemaker(
+    over_the_data_api: Second,
+) -> None:
+    """It carries an id that FileMaker has no more, and a visit that was loaded has its number."""
+    second = over_the_data_api
+    second.connection.execute(
+        "UPDATE practice.person SET legacy_no = 'P0' WHERE id = 1;"
+        "UPDATE practice.visit SET person_id = 2 WHERE id = 3"
+    )
+    book, _ = second.checked()
+    names = (
+        "a_patient_was_taken_for_one_of_nexus_alone",
+        "a_patient_of_nexus_alone_was_never_planned",
+        "a_kept_row_is_lost",
+    )
+    trials = book.sabotaged(tuple(saboteur.KINDS[name] for name in names)).trials
+    assert [(t.changed, t.is_missed) for t in trials] == [(1, False)] * 3
+
+
 def test_verify_alone_says_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["verify", "sandbox-dev"])
