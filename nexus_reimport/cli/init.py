@@ -397,10 +397,8 @@ def _write(draft: Draft, path: Path) -> tuple[Path, ...]:
         private.remove(mark)
         raise
     private.remove(mark)
-    for file in (
-        *texts,
-        mark,
-    ):  # a draft that a kill has left holds secrets, and nobody looks for it
+    # A draft that a kill has left holds secrets, and nobody looks for it.
+    for file in (*texts, mark):
         for draft_file in path.parent.glob(f"{file.name}.*.new"):
             draft_file.unlink(missing_ok=True)
     return tuple(texts)
