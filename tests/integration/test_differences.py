@@ -20,7 +20,7 @@ from nexus_reimport.nexus.structure import fingerprint
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.nexus.writing import differences, undo_data, versions
 from nexus_reimport.nexus.writing.differences import Difference, Limits, Wanted
-from nexus_reimport.nexus.writing.transaction import Reports, Transaction, touched
+from nexus_reimport.nexus.writing.transaction import Reports, Transaction, locked_elsewhere
 from nexus_reimport.nexus.writing.versions import Astray, Written
 from nexus_reimport.settings import Postgres
 from nexus_reimport.settings.values import FromEnvironment
@@ -450,7 +450,8 @@ def test_of_what_may_be_written_to_only_our_own_is_named_and_once(
     with connected(place) as connection:
         two.execute("BEGIN; DELETE FROM odd.ticket")
         connection.execute("BEGIN; SELECT FROM odd.child FOR UPDATE; DELETE FROM odd.parted")
-        assert touched(connection) == (("odd", "parted"),)
+        assert locked_elsewhere(connection, "odd", (), ()) == ["odd.parted: locked for writing"]
+        assert locked_elsewhere(connection, "odd", ("parted",), ()) == []
         two.execute("ROLLBACK")
         connection.execute("ROLLBACK")
 

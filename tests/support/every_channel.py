@@ -203,8 +203,8 @@ class ServerChannel(Channel):
     def secrets(self, source: Any) -> set[str]:
         """What nobody may see of it."""
         login = getattr(source, self.login)
-        basic = base64.b64encode(login._basic).decode()
-        return {login._basic.decode(), basic, getattr(login, "_token", "")} - {""}
+        basic = login._basic.removeprefix("Basic ")
+        return {base64.b64decode(basic).decode(), basic, getattr(login, "_token", "")} - {""}
 
 
 @dataclass(frozen=True, kw_only=True)
