@@ -36,6 +36,7 @@ class Outcome(NamedTuple):
     held: int
     misfits: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
+    is_unresolved: bool = False  # its entity was not found
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +174,12 @@ class ColumnConverter:
     def _entity(self, record: Record, key: str | None) -> Outcome:
         held = any(map(str.strip, record.values()))
         if not record[self.spec.source_field].strip():
-            return Outcome(None, held)
+            return Outcome(None, held, is_unresolved=True)
         if key is None:
             # Counted whether the link may stay empty or not: if no rule leaves the record out, and
             # the column takes NULL, it would be loaded without its owner, and nobody told.
-            return Outcome(None, held, (f"names no row of {self.spec.entity}",))
+            misfits = (f"names no row of {self.spec.entity}",)
+            return Outcome(None, held, misfits, is_unresolved=True)
         return self._fitting(key, held)
 
     def _fitting(self, value: Any, held: int) -> Outcome:
