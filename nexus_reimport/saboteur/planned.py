@@ -221,7 +221,6 @@ def _two_links(scene: Scene, part: UndoLinks, owner: Table) -> list[tuple[str | 
     mapping = scene.database.mapping
     spec = mapping.attachments[part.attachment]
     of_file = spec.through.column if spec.through else part.key
-    file_key = scene.database.catalog.tables[spec.table].primary_key[0]
     query = sql.SQL(
         "SELECT DISTINCT ON (t.{object}) t.{key}::text, t.{object}::text, {type} FROM {table} AS t"
         " WHERE t.{object} IN (SELECT {person} FROM {people}) AND {of_type}"
@@ -246,7 +245,7 @@ def _two_links(scene: Scene, part: UndoLinks, owner: Table) -> list[tuple[str | 
         fixed=scene.undo.before(part),
         of_file=sql.Identifier(of_file),
         files=scene.place(spec.table),
-        file_key=sql.Identifier(file_key),
+        file_key=sql.Identifier(scene.database.key(spec.table)),
     )
     # Of the others FileMaker does not name a patient: nobody could say that it is another one.
     rows = scene.rows(query, sorted(scene.placed.get(part.attachment, ())))
