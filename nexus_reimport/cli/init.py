@@ -240,11 +240,10 @@ def _section(
 
 
 def _of_postgres(asked: Asked, draft: Draft) -> None:
-    from nexus_reimport.settings.credentials import LOOPBACK
+    from nexus_reimport.settings.credentials import is_own_host
 
     _questions(asked, draft, "postgres", _POSTGRES)
-    host = str(draft.values["postgres", "host"])
-    is_local = host in LOOPBACK or host.startswith("/")
+    is_local = is_own_host(str(draft.values["postgres", "host"]))
     draft.values["postgres", "sslmode"] = "disable" if is_local else "verify-full"
     draft.values["postgres", "sslrootcert"] = None
     if not is_local:

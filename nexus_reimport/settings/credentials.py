@@ -88,6 +88,11 @@ def is_local(url: str) -> bool:
     return urlsplit(url).hostname in LOOPBACK
 
 
+def is_own_host(name: str) -> bool:
+    """Whether a host of PostgreSQL is this machine, or a socket on it."""
+    return name in LOOPBACK or name.startswith("/")
+
+
 def as_compared(url: str) -> str:
     """An address, however it is spelt."""
     text = _DEFAULT_PORT.sub(lambda it: it[1] or it[2], url.rstrip("/").lower())

@@ -39,7 +39,7 @@ class Postgres(Strict):
     @property
     def is_local(self) -> bool:
         """Whether the connection never leaves this machine."""
-        return self.host in credentials.LOOPBACK or self.host.startswith("/")
+        return credentials.is_own_host(self.host)
 
     @property
     def place(self) -> str:

@@ -14,7 +14,7 @@ from typing import LiteralString, TypeVar
 import psycopg
 
 from nexus_reimport.errors import TargetError
-from nexus_reimport.nexus.connection.postgres import LOST, Connection
+from nexus_reimport.nexus.connection.postgres import LOST, Connection, code_and_name
 
 T = TypeVar("T")
 # Classes of SQLSTATE that tell of the server or the network: operator intervention, resources,
@@ -69,7 +69,7 @@ class Readings:
             if (isinstance(error, LOST) and not state) or _is_of_the_server(state):
                 raise
             named = ", ".join(filter(None, (error.diag.table_name, error.diag.column_name)))
-            why = f"SQLSTATE {state} ({type(error).__name__})" if state else type(error).__name__
+            why = code_and_name(state) if state else type(error).__name__
             unread = f"{what}: cannot be read: {why}" + (f", {named}" if named else "")
         except TargetError as error:
             if not error.sqlstate or _is_of_the_server(error.sqlstate):
