@@ -44,6 +44,10 @@ _CONTROL_BYTES = bytes({*range(0x20)} - {*b"\t\n\x0b\r"})
 _NO_CHARACTERS = ("\ufffe".encode(), "\uffff".encode())
 # A number that went through a spreadsheet comes back as 7.0.
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
+# A UUID as PostgreSQL prints it, for a pattern. By its shape: uuid.UUID also takes braces, urn: and
+# no hyphens at all.
+UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_UUID = re.compile(UUID, re.ASCII | re.IGNORECASE)
 # Signs without a look of their own (variation selectors): being marks, `fold` would keep them.
 _VARIANTS = re.compile("[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
@@ -74,6 +78,11 @@ def fold(name: str) -> str:
         return ""
     # Composed again: marks that a sign had kept apart stand in another order without it.
     return composed("".join(c for c in bare if unicodedata.category(c)[0] in "LNM"))
+
+
+def is_uuid(value: str) -> bool:
+    """Whether a text is a UUID, in capitals or not."""
+    return _UUID.fullmatch(value) is not None
 
 
 def find(name: str, existing: Iterable[str]) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ def _of_call(node: ast.Call, module: str) -> Iterator[Message]:
     if not kind or not node.args:
         return
     todo = _remedy(node, name)
-    known = {**_constants("errors"), **_constants(module)}
+    known = _known(module)
     todos = {_tidy(text): None for text in _texts(todo, known)} if todo else {}
     for words in _texts(node.args[0], known):
         first = words.partition("\n")[0]
@@ -156,6 +156,18 @@ def _constants(module: str) -> dict[str, ast.expr]:
     return {
         line.targets[0].id: line.value for line in lines if isinstance(line.targets[0], ast.Name)
     }
+
+
+@cache
+def _known(module: str) -> dict[str, ast.expr]:
+    """The texts that a module can name: its own, and those of modules from which it takes names."""
+    prefix = f"{nexus_reimport.__name__}."
+    lines = [line for line in _modules()[module].body if isinstance(line, ast.ImportFrom)]
+    others = [(line.module or "").removeprefix(prefix) for line in lines]
+    known: dict[str, ast.expr] = {}
+    for other in ("errors", *(name for name in others if name in _modules()), module):
+        known |= _constants(other)
+    return known
 
 
 def _texts(node: ast.expr, known: Mapping[str, ast.expr] = MappingProxyType({})) -> list[str]:  # noqa: PLR0911

@@ -16,6 +16,7 @@ from nexus_reimport.convert.moments import (
 )
 from nexus_reimport.convert.outcome import ConversionError
 from nexus_reimport.convert.texts import identifier
+from nexus_reimport.text import UUID
 
 INSTANT = "timestamp with time zone"
 _WALL_CLOCK = "timestamp without time zone"
@@ -30,8 +31,7 @@ _NUMERIC = re.compile(r"numeric\(([0-9]+),([0-9]+)\)")
 _PADDED = re.compile(r"character\(([0-9]+)\)")
 # What has this form is printed as it was put in; instants are, as `moments.as_text` writes them.
 _AS_PUT_IN = re.compile(rf"text|bpchar|character varying(\([0-9]+\))?|{INSTANT}")
-# As PostgreSQL prints it.
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID = re.compile(UUID)
 # Checked before COPY: PostgreSQL's own error would quote the value, and stop at the first one.
 _INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 # How many decimal digits each keeps, whatever they are (FLT_DIG and DBL_DIG).

@@ -7,10 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from nexus_reimport.convert.outcome import ConversionError
-from nexus_reimport.text import name_key
+from nexus_reimport.text import is_uuid, name_key
 
-# By shape: uuid.UUID also takes braces, urn: and no hyphens at all.
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _UUID_LENGTH = 36
 _HYPHENS = (8, 13, 18, 23)  # their places in a UUID
 _OF_UUIDS = re.compile(r"[0-9a-fA-F-]*")
@@ -42,7 +40,7 @@ def identifier(value: str) -> str:
     not parsed, for speed.
     """
     stripped = value.strip()
-    if len(stripped) == _UUID_LENGTH and _UUID.fullmatch(stripped):
+    if len(stripped) == _UUID_LENGTH and is_uuid(stripped):
         return stripped.lower()
     return stripped
 

@@ -23,12 +23,12 @@ from nexus_reimport.files.spool import Spool
 from nexus_reimport.intake import IdPairs, Intake
 from nexus_reimport.mapping import Attachment
 from nexus_reimport.model import KEY, LinkPlan, Outcome
+from nexus_reimport.text import is_uuid
 
 if TYPE_CHECKING:
     from pyarrow import ChunkedArray as Column
 
 LINK_COLUMNS = ("key", "object", "content_type")
-_UUID_LENGTH = 36  # as PostgreSQL prints it
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,11 +329,6 @@ def _linked(placed: Placed, owners: Owners) -> str:
     else:
         is_nothing = placed.object not in others
     return "dangling" if is_nothing else "elsewhere"
-
-
-def is_uuid(key: str) -> bool:
-    """Whether a row's key is a UUID: no row of another table has it, as it may have a number."""
-    return len(key) == _UUID_LENGTH
 
 
 def _is_of_owner(placed: Placed, owners: Owners) -> bool:

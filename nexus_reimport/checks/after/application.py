@@ -11,6 +11,7 @@ from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.after.subject import After, had
 from nexus_reimport.model import Level
 from nexus_reimport.nexus.reading.questions import Asked, Shown
+from nexus_reimport.text import UUID
 
 
 @check(After, Level.STOP, serves=("A7",), links=True)
@@ -72,7 +73,7 @@ def the_application_shows_what_the_database_holds(after: After) -> Finding:
 
 
 # Only an id is shown: the API answers with names beside it.
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{1,18}")
+_ID = re.compile(rf"{UUID}|\d{{1,18}}")
 _NOT_ASKED = (
     "Nexus's API was not asked (no [application], or a copy); its queries were put to the database"
 )

@@ -16,10 +16,11 @@ from nexus_reimport.model import Level
 from nexus_reimport.nexus.connection.readings import Unread
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.nexus.structure.tables import Role
+from nexus_reimport.text import UUID
 
 PROTECTED = ("K6", "K7", "K8", "K9", "K10", "K11", "K12", "K13")
 # A key that is an id, as a row's key is printed; any other one may be somebody's name or address.
-_ID = re.compile(r"\((?:\d{1,18}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\)")
+_ID = re.compile(rf"\((?:\d{{1,18}}|{UUID})\)")
 
 
 @check(After, Level.STOP, serves=PROTECTED, links=True)

@@ -14,6 +14,7 @@ from nexus_reimport.model import Level
 from nexus_reimport.nexus.connection.readings import Unread
 from nexus_reimport.planning import attachments
 from nexus_reimport.planning.attachments import Placed
+from nexus_reimport.text import is_uuid
 
 if TYPE_CHECKING:
     from pyarrow import Table
@@ -66,7 +67,7 @@ def _hangs_wrong(one: Placed, wanted_type: str | None) -> bool:
     """Whether one does not hang on the owner that FileMaker names, nor on something else."""
     if one.owner is None or one.content_type == wanted_type:
         return one.owner not in (None, one.object)
-    is_typed_wrong = one.object == one.owner and attachments.is_uuid(one.owner)
+    is_typed_wrong = one.object == one.owner and is_uuid(one.owner)
     return one.content_type is None or is_typed_wrong
 
 

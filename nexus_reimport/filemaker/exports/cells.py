@@ -48,9 +48,9 @@ Cell = str | Value | Failed | Uncomputed | Dressed | None
 _EXPONENT = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{2,3}")  # as spreadsheets write
 _FRACTION = re.compile(r"[.,][0-9]*[1-9]")
 _DIGITS_OF_A_NUMBER = 15  # of a double, which is what a spreadsheet stores
-_FROM_FILEMAKER = (
-    "export the table from FileMaker again, and do not save it in a spreadsheet program"
-)
+# What to do about a file that is not as FileMaker writes it.
+EXPORT_AGAIN = "export the table from FileMaker again"
+EXPORT_AGAIN_UNSAVED = f"{EXPORT_AGAIN}, and do not save it in a spreadsheet program"
 _LONGEST_TIME = timedelta(hours=9_999)  # convert accepts hours of four digits at most
 UNCOMPUTED = "?"  # how FileMaker writes what it could not compute
 NUMBER_AS_TEXT = "a number in the spreadsheet: zeros or a plus before it may be lost"
@@ -146,12 +146,12 @@ def _value(cell: Value | Uncomputed | Dressed, kind: str) -> Value:
         raise Refused(
             ExportError,
             "a formula whose value was not saved",
-            "export the table from FileMaker again, or open the workbook in Excel and save it",
+            f"{EXPORT_AGAIN}, or open the workbook in Excel and save it",
         )
     if isinstance(cell, Dressed):
         if kind == "text":
             raise Refused(
-                ExportError, "a number whose format shows a different text", _FROM_FILEMAKER
+                ExportError, "a number whose format shows a different text", EXPORT_AGAIN_UNSAVED
             )
         return cell.number
     if kind == "text":
@@ -168,18 +168,20 @@ def as_id(cell: Cell, kind: str, forms: Forms) -> str | None:
             trace here: a check before looks for them among the ids that are known elsewhere.
     """
     if isinstance(cell, Failed):
-        raise Refused(ExportError, "an error such as #N/A where a key is expected", _FROM_FILEMAKER)
+        raise Refused(
+            ExportError, "an error such as #N/A where a key is expected", EXPORT_AGAIN_UNSAVED
+        )
     if not isinstance(cell, str | None):
         _refuse_rounded(_value(cell, kind))
     if isinstance(cell, str) and _EXPONENT.fullmatch(cell.strip()):
         raise Refused(
             ExportError,
             "a key with an exponent: a spreadsheet has treated it as a number",
-            _FROM_FILEMAKER,
+            EXPORT_AGAIN_UNSAVED,
         )
     text = as_text(cell, kind, forms)
     if text and (kind == "number" or not isinstance(cell, str)) and _FRACTION.search(text):
-        raise Refused(ExportError, "a key with a fraction", _FROM_FILEMAKER)
+        raise Refused(ExportError, "a key with a fraction", EXPORT_AGAIN_UNSAVED)
     return text
 
 
@@ -189,7 +191,7 @@ def _refuse_rounded(value: Value) -> None:
     Source: IEEE 754; Microsoft, "Excel specifications and limits" (15 digits of a number).
     """
     if isinstance(value, bool):
-        raise Refused(ExportError, "yes or no where a text is expected", _FROM_FILEMAKER)
+        raise Refused(ExportError, "yes or no where a text is expected", EXPORT_AGAIN_UNSAVED)
     if isinstance(value, int | float) and _digits(value) > _DIGITS_OF_A_NUMBER:
         raise Refused(
             ExportError,

@@ -16,7 +16,7 @@ from nexus_reimport import forms as written
 from nexus_reimport import wording
 from nexus_reimport.errors import ExportError, ReimportError, SettingsError
 from nexus_reimport.filemaker import suggest
-from nexus_reimport.filemaker.exports.cells import UNCOMPUTED, Cell, Forms
+from nexus_reimport.filemaker.exports.cells import EXPORT_AGAIN_UNSAVED, UNCOMPUTED, Cell, Forms
 from nexus_reimport.filemaker.exports.grid import Grid
 from nexus_reimport.forms import DECIMALS, ORDERS, Seen
 
@@ -100,8 +100,7 @@ def refuse_rounded_ids(grid: Grid, places: Mapping[str, int], where: str) -> Non
             " have only zeros from the 16th on: a spreadsheet program has rounded them (lines"
             f" {lines})",
             where=where,
-            next="export the table from FileMaker again, and do not save it in a spreadsheet"
-            " program",
+            next=EXPORT_AGAIN_UNSAVED,
         )
 
 
@@ -131,7 +130,7 @@ def refuse_quotes(grid: Grid, where: str) -> None:
         "values stand in quotes, which FileMaker does not write into such a file: a spreadsheet"
         f" program has saved it (line {first:,} is the first)",
         where=where,
-        next="export the table from FileMaker again, and do not save it in a spreadsheet program",
+        next=EXPORT_AGAIN_UNSAVED,
     )
 
 
@@ -238,7 +237,7 @@ def _turned(column: _Column, order: str) -> _Fault | None:
         f"none of {wording.amount(len(days), 'date cell')} is after the 12th of a month, and all"
         f" {wording.amount(len(texts), 'date')} that are text are: a spreadsheet program has"
         " swapped day and month",
-        "export the table from FileMaker again, and do not save it in a spreadsheet program",
+        EXPORT_AGAIN_UNSAVED,
     )
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
 from nexus_reimport.errors import ExportError, SettingsError, SourceError
+from nexus_reimport.filemaker.exports.cells import EXPORT_AGAIN
 from nexus_reimport.filemaker.exports.encoded import EncodedText, Line
 from nexus_reimport.filemaker.exports.grid import GridRow
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 TAB = "\t"
 _HINT = re.compile(r'"?sep=.?"?\s*', re.IGNORECASE)  # of people who open such files in Excel
 _LONGEST_VALUE = 2**31 - 1
-_AGAIN = "export the table from FileMaker again"
 _NAMES = {",": "commas", ";": "semicolons", TAB: "tabs"}
 _SUFFIXES = {",": ".csv", ";": ".csv", TAB: ".tab"}
 
@@ -108,7 +108,7 @@ class Delimited:
                         else "a quote inside a value is not doubled"
                     ),
                     where=self._text.where,
-                    next=_AGAIN,
+                    next=EXPORT_AGAIN,
                 ) from None
             if values is None:
                 return

@@ -42,7 +42,7 @@ from nexus_reimport.filemaker import (
 )
 from nexus_reimport.filemaker.cleaning import REPETITION
 from nexus_reimport.filemaker.exports import columns, encoded, grid, kinds, spreadsheet, typed
-from nexus_reimport.filemaker.exports.cells import Forms
+from nexus_reimport.filemaker.exports.cells import EXPORT_AGAIN, Forms
 from nexus_reimport.filemaker.exports.delimited import TAB, Delimited, DelimitedRows
 from nexus_reimport.filemaker.exports.grid import Grid, Known
 from nexus_reimport.filemaker.exports.typed import Reading, Row
@@ -304,7 +304,7 @@ class ExportedFiles:
             raise ExportError(
                 f"the file is named {path.suffix.lower()}, but it is {kind}",
                 where=where,
-                next="export the table from FileMaker again, or give the file the right suffix",
+                next=f"{EXPORT_AGAIN}, or give the file the right suffix",
             )
         text = encoded.opened(path, declared.encoding or self._place.encoding, where)
         is_tabs = path.suffix.lower() == ".tab"

@@ -7,7 +7,6 @@ spreadsheets save formatted empty lines.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -15,10 +14,9 @@ from typing import NamedTuple, Protocol
 
 from nexus_reimport import wording
 from nexus_reimport.errors import ExportError
-from nexus_reimport.filemaker.exports.cells import Cell
-from nexus_reimport.text import composed, fold
+from nexus_reimport.filemaker.exports.cells import EXPORT_AGAIN, Cell
+from nexus_reimport.text import composed, fold, is_uuid
 
-_AGAIN = "export the table from FileMaker again"
 # FileMaker writes no field names into .csv and .tab.
 _WITH_HEADERS = (
     "export it with field names, as .xlsx or as a merge file (.mer); or give the file's columns in"
@@ -26,8 +24,6 @@ _WITH_HEADERS = (
 )
 # Spreadsheet programs add these around headers; a byte-order mark once hid a column.
 _AROUND_NAMES = " \t\r\n\u00a0\ufeff\u200b"
-# No field is called so: a first line that holds one is a record.
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class GridRow(NamedTuple):
@@ -111,7 +107,7 @@ def read(
     )
     first = next(held, None)
     if first is None:
-        raise ExportError("the file holds no data", where=where, next=_AGAIN)
+        raise ExportError("the file holds no data", where=where, next=EXPORT_AGAIN)
     if known.given:
         _refuse_headers(first, known.given, where)
         columns, held = known.given, chain([first], held)
@@ -160,13 +156,13 @@ def _even(
                 f"line {line.number:,} holds {wording.amount(len(cells), 'value')},"
                 f" but there {'is' if width == 1 else 'are'} {wording.amount(width, 'column')}",
                 where=where,
-                next=_AGAIN,
+                next=EXPORT_AGAIN,
             )
         if any(columns) and all(map(_is_header, cells, columns)):
             raise ExportError(
                 f"line {line.number:,} repeats the headers: the file may hold two exports",
                 where=where,
-                next=_AGAIN,
+                next=EXPORT_AGAIN,
             )
         yield line._replace(cells=cells)
 
@@ -219,7 +215,8 @@ def _may_be_a_name(cell: Cell) -> bool:
         return True
     if not isinstance(cell, str):
         return False
-    return not _UUID.fullmatch(cell.strip()) and (
+    # No field is called by a UUID: a first line that holds one is a record.
+    return not is_uuid(cell.strip()) and (
         not cell.strip() or any(letter.isalpha() for letter in cell)
     )
 

@@ -12,7 +12,14 @@ from typing import Any
 from nexus_reimport import wording
 from nexus_reimport.errors import ExportError
 from nexus_reimport.filemaker.exports import kinds
-from nexus_reimport.filemaker.exports.cells import Cell, Dressed, Failed, Uncomputed
+from nexus_reimport.filemaker.exports.cells import (
+    EXPORT_AGAIN,
+    EXPORT_AGAIN_UNSAVED,
+    Cell,
+    Dressed,
+    Failed,
+    Uncomputed,
+)
 from nexus_reimport.filemaker.exports.grid import GridRow
 from nexus_reimport.files import workbook
 
@@ -49,21 +56,20 @@ def opened(content: bytes, where: str) -> Sheet:
             f"{len(filled)} of {wording.amount(len(book.worksheets), 'sheet holds', 'sheets hold')}"
             " data; only the first may",
             where=where,
-            next="keep only the exported sheet, or export the table from FileMaker again",
+            next=f"keep only the exported sheet, or {EXPORT_AGAIN}",
         )
     if merged:
         more = f" and {len(merged) - 1:,} more" if len(merged) > 1 else ""
         raise ExportError(
             f"cells are merged: {merged[0]}{more}; only the first of each holds data",
             where=where,
-            next="export the table from FileMaker again, and do not save it in a spreadsheet"
-            " program",
+            next=EXPORT_AGAIN_UNSAVED,
         )
     if misplaced:
         raise ExportError(
             f"{misplaced} comes twice, or after a later one, and would not be read",
             where=where,
-            next="export the table from FileMaker again, and do not save it in another program",
+            next=f"{EXPORT_AGAIN}, and do not save it in another program",
         )
     formulas = None
     if has_formulas:
@@ -109,7 +115,7 @@ def _guarded(where: str) -> Iterator[None]:
         raise ExportError(
             f"the workbook is damaged or incomplete ({type(error).__name__})",
             where=where,
-            next="export the table from FileMaker again",
+            next=EXPORT_AGAIN,
         ) from None
 
 
