@@ -1,4 +1,4 @@
-"""``nexus-reimport …``: the runbook from the command line. ``exit_codes`` has their meaning."""
+"""``nexus-reimport …``: the runbook from the command line. ``endings`` has its exit codes."""
 
 from nexus_reimport.cli.app import main
 

@@ -1,12 +1,23 @@
-"""What a command has left that a signal or an unforeseen error has ended, and what is next.
+"""How a command ends: its exit code, as ``--help`` and README.md tell it, and what it has left.
 
-Of a run the runner itself tells more, as its journal knows it: this is what is known without.
+What is left by one that a signal or an unforeseen error has ended: of a run the runner itself tells
+more, as its journal knows it; this is what is known without.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+# Like is like: a wrong password is 2 and a server that does not answer is 3, whichever it is.
+EXIT_CODES = {
+    0: "done",
+    1: "stopped: a check or a gate failed, or another run is at work",
+    2: "to correct: the command line, a file, a login, a name or a right",
+    3: "failed or interrupted (Ctrl-C); what was not committed was rolled back",
+    4: "committed, not verified: nexus-reimport finish ENV",
+    5: "in doubt, it is not known whether COMMIT happened: nexus-reimport settle ENV",
+    6: "waiting for an approval; nothing was written",
+}
 _AGAIN = "run the command again"
 _READS = ("nothing was written", _AGAIN)
 _AS_LEFT = ("the database is as the run has left it", _AGAIN)
@@ -79,6 +90,11 @@ _LEFT = {
     "status": _READS,
     "verify": _AS_LEFT,
 }
+
+
+def table() -> str:
+    """The table, at the end of ``--help``."""
+    return "\n".join([" Exit codes", *(f"  {code}  {text}" for code, text in EXIT_CODES.items())])
 
 
 def of(given: Sequence[str]) -> tuple[str, str]:

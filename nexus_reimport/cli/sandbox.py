@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nexus_reimport.cli.output import AsJson, give, progress
+from nexus_reimport.cli.output import AsJson, give, give_outcomes, progress
 from nexus_reimport.errors import Busy, ReimportError, SandboxRefused
 from nexus_sandbox.stack import SEED
 
@@ -162,6 +162,19 @@ def filemaker_alone(
         if PASSWORD_VARIABLE not in os.environ:
             typer.echo(f"password {password}  (generated; set {PASSWORD_VARIABLE} to choose it)")
         threading.Event().wait()
+
+
+def demo(folder: Folder = HERE, scale: Scale = None, as_json: AsJson = False) -> None:
+    """Run the whole sequence on a made-up clinic: dev, then prod.
+
+    With --folder it has environments, records and private files of its own in that folder.
+    """
+    from nexus_reimport import settings
+    from nexus_reimport.cli import demo as demonstration
+
+    size = chosen_scale(folder, scale)
+    apart = folder != HERE and settings.FOLDER_VARIABLE not in os.environ
+    give_outcomes(demonstration.run(folder, size, progress, apart=apart), as_json=as_json)
 
 
 def _require_made(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nexus_reimport.cli import output
-from nexus_reimport.cli.exit_codes import EXIT_CODES
+from nexus_reimport.cli.endings import EXIT_CODES
 from nexus_reimport.settings import FOLDER_VARIABLE, Settings
 from support.commands import command
 from support.records import stopped

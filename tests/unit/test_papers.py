@@ -15,7 +15,7 @@ import pytest
 
 import nexus_reimport.mapping
 from nexus_reimport import CHECKOUT, PACKAGE
-from nexus_reimport.cli.exit_codes import EXIT_CODES
+from nexus_reimport.cli.endings import EXIT_CODES
 from nexus_reimport.record.sealed import archive
 from nexus_reimport.record.verdict import EXIT_CODES as OF_A_VERDICT
 from nexus_reimport.settings import Strict
