@@ -12,7 +12,7 @@ from nexus_reimport.errors import MappingError, NotClean, NotSaved
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.record import by_hand
+from nexus_reimport.record import lab_pages
 from nexus_reimport.record.notebooks import pages
 from nexus_reimport.record.run import Run
 from nexus_reimport.record.sealed import bag, chain, seal
@@ -48,12 +48,12 @@ def close(
 
 def _close(settings: Settings, run: Run, known: chain.Link | None, *, as_saved: bool) -> str:
     seal.clear(run.bag)
-    missing = by_hand.unsaved(run)
+    missing = lab_pages.unsaved(run)
     if missing and not as_saved:
         raise _not_saved(run, missing)
     if missing:
         run.journal(Event.UNSAVED, pages=list(missing))
-    by_hand.collect(run)
+    lab_pages.collect(run)
     pages.before_seal(run.folder, run.private)
     sweep = require_clean(settings, run)
     return run.seal(known, settings.record.signature, lambda: require_rest_clean(run, sweep))

@@ -12,7 +12,7 @@ from nexus_reimport import naming
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import by_hand, previews, runs
+from nexus_reimport.record import lab_pages, previews, runs
 from nexus_reimport.record.run import Run, of
 from nexus_reimport.record.sealed import register
 from nexus_reimport.record.verdict import UNFINISHED
@@ -72,9 +72,9 @@ def look(
     for path in previews.left(settings):
         name = f"{previews.FOLDER}/{path.name}"
         folders.append(_folder(settings, name, path, age(name, path)))
-    open_labs = {lab for run in runs.open_runs(settings) for lab in by_hand.labs(run)}
-    for path in sorted((place / by_hand.FOLDER).glob("*")):
-        name, is_open = f"{by_hand.FOLDER}/{path.name}", path.name in open_labs
+    open_labs = {lab for run in runs.open_runs(settings) for lab in lab_pages.labs(run)}
+    for path in sorted((place / lab_pages.FOLDER).glob("*")):
+        name, is_open = f"{lab_pages.FOLDER}/{path.name}", path.name in open_labs
         why = "an open run was stepped through in it" if is_open else age(name, path)
         folders.append(_folder(settings, name, path, why))
     gone = (name for name in sorted(begun) if not (place / name).exists())

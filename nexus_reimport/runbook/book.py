@@ -7,7 +7,7 @@ from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import NOT_BY_THIS_STEP
 from nexus_reimport.model import Scope
-from nexus_reimport.record import by_hand
+from nexus_reimport.record import lab_pages
 from nexus_reimport.runbook.execution import Execution
 from nexus_reimport.runbook.opening import (
     Bar,
@@ -42,7 +42,7 @@ def begin(
             No run was opened, and nothing was written.
     """
     settings = environments.load(environment)
-    by_hand.require_own(settings)
+    lab_pages.require_own(settings)
     mapping = mappings.load_for(settings, environments.folder())
     kind = Scope.RELINK if links_only else Scope.REIMPORT
     existing = record.find(settings, run_id) if run_id else None
@@ -50,7 +50,7 @@ def begin(
     require_ready(settings, mapping, task, fitting=existing is None)
     clear_scratch(settings)
     run = existing or create(settings, kind)
-    by_hand.opened(settings, run)
+    lab_pages.opened(settings, run)
     return Runbook(settings, mapping, run, bar)
 
 
@@ -63,7 +63,7 @@ def resume(environment: str = "", run_id: str = "", bar: Bar = no_bar) -> Runboo
     """
     require_own_database(environments.load(environment), NOT_BY_THIS_STEP)
     book = reopen(environment, run_id, bar)
-    by_hand.opened(book.settings, book.run)
+    lab_pages.opened(book.settings, book.run)
     return book
 
 

@@ -40,7 +40,7 @@ from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.nexus.structure import catalog as catalogs
 from nexus_reimport.nexus.structure import fit
-from nexus_reimport.record import Run, Verdict, anchor, by_hand, statements
+from nexus_reimport.record import Run, Verdict, anchor, lab_pages, statements
 from nexus_reimport.runbook import lost, maintenance
 from nexus_reimport.settings import EnvironmentKind, Settings
 from nexus_reimport.stages import census
@@ -131,7 +131,7 @@ def require_as_read(settings: Settings, mapping: FieldMapping) -> None:
     Raises:
         SettingsError: names what was changed. Nothing was written.
     """
-    if not by_hand.is_by_hand():
+    if not lab_pages.is_stepped_through():
         return
     now = environments.load(settings.name)
     changed = [one for one in Settings.model_fields if getattr(now, one) != getattr(settings, one)]

@@ -42,7 +42,7 @@ from nexus_reimport.nexus.rights import Task
 from nexus_reimport.nexus.structure import links
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.tables import fingerprints_of
-from nexus_reimport.record import Run, Verdict, by_hand, journal, previews, statements
+from nexus_reimport.record import Run, Verdict, journal, lab_pages, previews, statements
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.book import Runbook
 from nexus_reimport.runbook.opening import (
@@ -94,7 +94,7 @@ def begin(
         _refuse_unfinished_rollback(settings)
         undoes = _latest(settings, mapping, undo_run)
         run = create(settings, "rollback", undoes=undoes)
-    by_hand.opened(settings, run)
+    lab_pages.opened(settings, run)
     return Rollback(Runbook(settings, mapping, run, bar), undoes, choice)
 
 

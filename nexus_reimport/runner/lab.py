@@ -17,7 +17,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, SettingsError
 from nexus_reimport.files import private
 from nexus_reimport.interrupt import left_to
-from nexus_reimport.record import access, by_hand
+from nexus_reimport.record import access, lab_pages
 from nexus_reimport.record.notebooks import marks
 from nexus_reimport.runner import kernels
 from nexus_reimport.runner.notebook import FOLDER, PREFLIGHT
@@ -96,7 +96,7 @@ def prepare(environment: str, *, browser: bool, port: int = 0) -> Lab:
 
 
 def _new_folder(settings: Settings) -> Path:
-    place = settings.private_folder / by_hand.FOLDER
+    place = settings.private_folder / lab_pages.FOLDER
     private.close_folder(place.parent)
     # To the microsecond: two labs may be opened within a second.
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")

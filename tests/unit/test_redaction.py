@@ -20,7 +20,7 @@ from nexus_reimport.cli import main
 from nexus_reimport.errors import NotClean, RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import Run, by_hand, closing, journal, redaction
+from nexus_reimport.record import Run, closing, journal, lab_pages, redaction
 from nexus_reimport.record.notebooks import marks, pages
 from support.clinic import SECRETS
 from support.records import checked, committed, row, wrong
@@ -168,7 +168,7 @@ def test_an_output_of_a_page_is_withheld_and_the_page_as_executed_does_not_come_
 
 def stepped_through(run: Run, page: Any) -> None:
     """The page as it lies in the lab in which the run was stepped through."""
-    lab = run.private.parent / by_hand.FOLDER / "20260301T020000Z"
+    lab = run.private.parent / lab_pages.FOLDER / "20260301T020000Z"
     lab.mkdir(parents=True)
     nbformat.write(page, lab / "02_execute.ipynb")
     run.journal(Event.BY_HAND, lab=lab.name)

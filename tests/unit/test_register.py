@@ -20,7 +20,7 @@ from nexus_reimport import record, settings
 from nexus_reimport.errors import RecordError, SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import Run, by_hand, journal, previews, purge, signatures
+from nexus_reimport.record import Run, journal, lab_pages, previews, purge, signatures
 from nexus_reimport.record.sealed import check, register
 from support.records import checked, committed, complete, made_once, row, stopped, wrong
 from support.running import killed_after
@@ -93,7 +93,7 @@ def test_what_a_kill_has_left_without_a_record_is_seen_and_can_go(
 
 def test_pages_of_an_open_run_stay_and_those_of_others_go(known: settings.Settings) -> None:
     run = record.create(known)
-    place = known.private_folder / by_hand.FOLDER
+    place = known.private_folder / lab_pages.FOLDER
     for name in ("used", "left"):
         (place / name).mkdir(parents=True)
         (place / name / "01_preflight.ipynb").write_text("{}")
@@ -127,8 +127,8 @@ def test_a_purge_that_is_killed_is_never_said_to_be_done_and_ends_when_it_is_run
     known: settings.Settings,
 ) -> None:
     """The register said "purged, 3 files" of files that were all still there."""
-    place, lab = known.records_folder, known.private_folder / by_hand.FOLDER / "left"
-    name = f"{by_hand.FOLDER}/{lab.name}"
+    place, lab = known.records_folder, known.private_folder / lab_pages.FOLDER / "left"
+    name = f"{lab_pages.FOLDER}/{lab.name}"
     stopped(known)
     told = []
     for after in itertools.count():

@@ -60,7 +60,7 @@ def require_own(settings: Settings) -> None:
         )
 
 
-def is_by_hand() -> bool:
+def is_stepped_through() -> bool:
     """Whether a person steps through a page here: in a lab, or in a kernel of their own."""
     return _lab() is not None or _in_session()
 

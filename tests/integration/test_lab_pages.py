@@ -17,7 +17,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
-from nexus_reimport.record import Run, by_hand
+from nexus_reimport.record import Run, lab_pages
 from nexus_reimport.record.notebooks import marks, pages
 from nexus_reimport.record.sealed import bag as bags
 from nexus_reimport.runner import lab as copies
@@ -154,7 +154,7 @@ def test_what_is_not_saved_is_asked_for_and_can_be_left(clinic: Clinic, session:
     assert "not saved as executed: page" in asked.error
     assert "--as-saved" in asked.error
     session.save()
-    assert by_hand.unsaved(only_run()) == ()
+    assert lab_pages.unsaved(only_run()) == ()
     session.run(SHOWN.replace("One", "A third"))
     sealed = runner.seal(DEV, as_saved=True)
     assert sealed.sealed
@@ -168,13 +168,13 @@ def test_what_is_not_saved_is_asked_for_and_can_be_left(clinic: Clinic, session:
 def test_a_real_environment_is_stepped_through_in_a_lab_of_its_own(session: Session) -> None:
     real = (
         "from nexus_reimport import settings\n"
-        "from nexus_reimport.record import by_hand\n"
+        "from nexus_reimport.record import lab_pages\n"
         f"real = settings.load('{DEV}').model_copy(update={{'sandbox': False}})\n"
     )
-    session.run(real + "by_hand.require_own(real)")
-    other = real + "by_hand.require_own(real.model_copy(update={'name': 'prod'}))"
+    session.run(real + "lab_pages.require_own(real)")
+    other = real + "lab_pages.require_own(real.model_copy(update={'name': 'prod'}))"
     session.run(other)
-    session.run(f"import os\ndel os.environ['{marks.LAB_VARIABLE}']\nby_hand.require_own(real)")
+    session.run(f"import os\ndel os.environ['{marks.LAB_VARIABLE}']\nlab_pages.require_own(real)")
     first, second, third = [str(cell.outputs) for cell in session.page.cells]
     assert first == "[]"
     assert "these pages were opened for another environment than prod" in second
