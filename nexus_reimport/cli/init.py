@@ -189,7 +189,7 @@ def _may_overwrite(asked: Asked, path: Path) -> bool:
 
 
 def _ask_all(asked: Asked, draft: Draft, path: Path) -> None:
-    from nexus_reimport.runbook import answering
+    from nexus_reimport.runbook import reachable
     from nexus_reimport.settings import S3, FileMaker, Postgres
 
     tell(f"{draft.name}: Enter takes what stands in brackets; Ctrl-C breaks off, nothing is left")
@@ -201,13 +201,13 @@ def _ask_all(asked: Asked, draft: Draft, path: Path) -> None:
     if not _is_shipped(draft):  # what the template says of the shipped mapping's tables and files
         draft.values |= {("filemaker", "channels"): None, ("s3", "prefixes"): None}
     tell("\nNexus")
-    _section(asked, draft, "postgres", _of_postgres, Postgres, answering.postgres)
+    _section(asked, draft, "postgres", _of_postgres, Postgres, reachable.postgres)
     tell("\nFileMaker")
     mapping = str(draft.values["mapping",])
-    ask_filemaker = partial(answering.filemaker, mapping=mapping)
+    ask_filemaker = partial(reachable.filemaker, mapping=mapping)
     _section(asked, draft, "filemaker", _of_filemaker, FileMaker, ask_filemaker)
     tell("\nS3")
-    _section(asked, draft, "s3", _of_s3, S3, answering.s3)
+    _section(asked, draft, "s3", _of_s3, S3, reachable.s3)
     tell("\nFolders; a relative one starts at the environment's file")
     while True:
         _questions(asked, draft, "folders", _FOLDERS)

@@ -19,7 +19,7 @@ from nexus_reimport.record.sealed import archive, bag, check, compared
 from nexus_reimport.record.sealed.check import Checked
 from nexus_reimport.record.search.sweep import Hit
 from nexus_reimport.record.verdict import UNFINISHED
-from nexus_reimport.runbook import lost, restored
+from nexus_reimport.runbook import lost_records, restored_database
 from nexus_reimport.runner.notebook import last_error
 from nexus_reimport.settings import Settings
 
@@ -178,13 +178,13 @@ def _what_next(run: Run, hit: Hit) -> str:
 
 def acknowledge_restore(environment: str, why: str, *, yes: bool, as_json: bool) -> None:
     """Show the runs that the database does not know any more; write down that it was restored."""
-    runs_now = restored.unknown_runs(environment)
+    runs_now = restored_database.unknown_runs(environment)
     if not yes:
         listed = "\n".join(f"  {one.run}, number {one.sequence}: {one.verdict}" for one in runs_now)
         write(f"The database of {environment} does not know these runs:\n{listed}", err=True)
         find_out = f"find out why the database of {environment} does not know these runs"
         _confirmed("Was it restored?", environment, find_out)
-    done = restored.acknowledge(environment, runs_now, why)
+    done = restored_database.acknowledge(environment, runs_now, why)
     runs_covered = wording.amount(len(done.runs), "run")
     text = f"the database was restored from before {runs_covered}; {done.acknowledged}"
     give(asdict(done), text, as_json=as_json)
@@ -192,15 +192,15 @@ def acknowledge_restore(environment: str, why: str, *, yes: bool, as_json: bool)
 
 def acknowledge_loss(environment: str, why: str, *, yes: bool, as_json: bool) -> None:
     """Show the runs of which no record is here; write down that these are lost for good."""
-    gone = lost.runs(environment)
+    gone = lost_records.runs(environment)
     place = environments.load(environment).records_folder
     if not yes:
         listed = "\n".join(f"  {run}" for run in gone)
         write(f"The database of {environment} knows these runs:\n{listed}", err=True)
         write(f"No record of them is in {place}.", err=True)
-        find_out = lost.advice(environment, str(place))
+        find_out = lost_records.advice(environment, str(place))
         _confirmed("Are they lost for good?", environment, find_out)
-    lost.acknowledge(environment, gone, why)
+    lost_records.acknowledge(environment, gone, why)
     known = wording.amount(len(gone), "run")
     text = f"the records of {known} are lost for good: the register says so; a run can begin"
     give({"environment": environment, "runs": gone, "why": why}, text, as_json=as_json)

@@ -33,7 +33,7 @@ from nexus_reimport.record import Run, Verdict, runs, signatures
 from nexus_reimport.record.anchor import Forgotten
 from nexus_reimport.record.sealed import archive, register
 from nexus_reimport.record.verdict import UNFINISHED
-from nexus_reimport.runbook import connections, lost, restored
+from nexus_reimport.runbook import connections, lost_records, restored_database
 from nexus_reimport.runbook.connections import Connections, LastSync
 from nexus_reimport.settings import Settings
 
@@ -200,7 +200,7 @@ class Front:
     def _of_what_stops_a_run(self) -> str:
         """What is next where no run begins before it."""
         if self.away:
-            advice = lost.advice(self.settings.name, str(self.settings.records_folder))
+            advice = lost_records.advice(self.settings.name, str(self.settings.records_folder))
             return f"{words.upper_first(advice)}."
         if self.is_in_doubt and self.must_finish:
             return "Ask the database what became of the last run: the button stands below."
@@ -220,7 +220,7 @@ class Front:
         if self.forgotten and self.forgotten.restore:
             return "Start a dry run."
         if self.forgotten:
-            advice = restored.advice(self.settings.name, self.forgotten)
+            advice = restored_database.advice(self.settings.name, self.forgotten)
             return f"{words.upper_first(advice)}."
         run = self.status.value.apart.no_seal if self.status.value else ""
         if not run:

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from nexus_reimport import naming
 from nexus_reimport.events import Event
+from nexus_reimport.record.current_step import CurrentStep
 from nexus_reimport.record.journal import Entry
-from nexus_reimport.record.moment import Moment
 from nexus_reimport.runbook.steps import SEAL
 
 OF_THE_PREFLIGHT = (
@@ -77,7 +77,7 @@ class Progress:
     step: str
     elapsed: float
     left: float | None  # None where no earlier run came that far
-    moment: Moment | None = None  # which of how many the step is, where the stage tells it
+    current: CurrentStep | None = None  # which of how many the step is, where the stage tells it
 
     @property
     def whole(self) -> float | None:
@@ -197,7 +197,7 @@ def progress(
     earlier: Sequence[Entry],
     of: Sequence[str],
     since: datetime,
-    look: Callable[[str], Moment | None] = lambda _: None,
+    look: Callable[[str], CurrentStep | None] = lambda _: None,
 ) -> Progress:
     """Where the run is now, in the phase ``of``; ``since`` is when its command was started.
 
@@ -213,9 +213,9 @@ def progress(
     is_between = last.event is Event.FINISHED
     step = last.text("step") if last.event is Event.STEP else ""
     name = SEAL if is_between else last.stage
-    moment, left = look(name), _left(last, earlier, of, now)
-    if moment is not None:
-        return Progress(naming.stage(name), moment.step or step, elapsed, left, moment)
+    current, left = look(name), _left(last, earlier, of, now)
+    if current is not None:
+        return Progress(naming.stage(name), current.step or step, elapsed, left, current)
     return Progress("" if is_between else naming.stage(name), step, elapsed, left)
 
 

@@ -12,9 +12,9 @@ from nexus_reimport.events import Event
 from nexus_reimport.page import commands, log
 from nexus_reimport.page.commands import Command
 from nexus_reimport.page.log import Line, Progress, Stage
-from nexus_reimport.record import Run, Verdict, journal, lock, moment
+from nexus_reimport.record import Run, Verdict, current_step, journal, lock
+from nexus_reimport.record.current_step import CurrentStep
 from nexus_reimport.record.journal import Entry
-from nexus_reimport.record.moment import Moment
 from nexus_reimport.settings import Settings
 
 SHOWN = 8  # lines of the log, from its end
@@ -61,8 +61,8 @@ def now(settings: Settings) -> Work | None:
     )
 
 
-def _looking_at(run: Run | None) -> Callable[[str], Moment | None]:
-    return lambda stage: moment.read(run.private, stage) if run else None
+def _looking_at(run: Run | None) -> Callable[[str], CurrentStep | None]:
+    return lambda stage: current_step.read(run.private, stage) if run else None
 
 
 def _of_it(command: Command | None, run: Run | None, entries: Sequence[Entry]) -> Sequence[Entry]:

@@ -41,7 +41,7 @@ from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.nexus.structure import catalog as catalogs
 from nexus_reimport.nexus.structure import fit
 from nexus_reimport.record import Run, Verdict, anchor, lab_pages, statements
-from nexus_reimport.runbook import lost, maintenance
+from nexus_reimport.runbook import lost_records, maintenance
 from nexus_reimport.settings import EnvironmentKind, Settings
 from nexus_reimport.stages import census
 
@@ -245,7 +245,7 @@ def create(
         checks.refuse_wrong_waivers(settings.waivers)
     repeated = settings.waivers if kind != "rollback" else ()
     statements.refuse_unfit(settings, name, "", waivers=repeated)
-    lost.refuse(settings)
+    lost_records.refuse(settings)
     run = record.create(settings, kind, undoes=undoes, name=name)
     maintenance.leave(settings, run)
     with suppress(TargetError, StopError):  # the first step that needs the database reports it

@@ -45,7 +45,7 @@ from nexus_reimport.nexus import activity
 from nexus_reimport.nexus.activity import Watched
 from nexus_reimport.nexus.connection import waiters
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.record import Run, anchor, closing, journal, moment, redaction
+from nexus_reimport.record import Run, anchor, closing, current_step, journal, redaction
 from nexus_reimport.record.sealed import approved as as_approved
 from nexus_reimport.record.sealed import archive
 from nexus_reimport.runbook import maintenance
@@ -238,7 +238,7 @@ class Steps:
                 lambda: archive.put_missing(self.run.bag.parent, self.settings.record.archive),
             ),
         )
-        shown = moment.shown(self.run.private, SEAL, self.bar(naming.stage(SEAL)))
+        shown = current_step.shown(self.run.private, SEAL, self.bar(naming.stage(SEAL)))
         with shown, garbage.rarely_looked_for():
             failed = self._after_seal(acts)
         if len(failed) == 1:
@@ -317,7 +317,7 @@ class Steps:
         """A stage of the run: journalled; where it is, step by step, is shown while it lasts."""
         with (
             self.run.stage(name),
-            moment.shown(self.run.private, name, self.bar(naming.stage(name))),
+            current_step.shown(self.run.private, name, self.bar(naming.stage(name))),
             garbage.rarely_looked_for(),
         ):
             yield

@@ -19,7 +19,7 @@ from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.record import Run, Verdict, anchor, lock, runs, signatures
 from nexus_reimport.record.anchor import Apart
 from nexus_reimport.record.sealed import archive, register
-from nexus_reimport.runbook import book, lost, restored
+from nexus_reimport.runbook import book, lost_records, restored_database
 from nexus_reimport.runbook.gates import sheet_without_run
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.settings import Settings
@@ -65,7 +65,7 @@ class Whereabouts:
         if self.unfinished:
             return f"nexus-reimport finish {self.environment}"
         if self.apart.away:
-            return lost.advice(self.environment, self.place)
+            return lost_records.advice(self.environment, self.place)
         if self.undecided:
             decisions = wording.amount(len(self.undecided), "decision")
             return f"make {decisions} in {self.environment}.toml, then: {self._run}"
@@ -77,7 +77,7 @@ class Whereabouts:
             todo = check if last.is_sealed else self._run
             return f"find out who has changed its record; then: {todo}"
         if self.apart.forgotten and last.is_sealed:
-            return restored.advice(self.environment, self.apart.forgotten)
+            return restored_database.advice(self.environment, self.apart.forgotten)
         if self.apart.no_seal and last.is_sealed:
             return f"nexus-reimport seal {self.environment} --run {self.apart.no_seal}"
         if self.not_archived and last.is_sealed and last.verdict() is Verdict.COMPLETE:

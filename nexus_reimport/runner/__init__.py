@@ -10,9 +10,9 @@ from nexus_reimport.runner.recovery import (
     restore_into,
     rollback,
 )
+from nexus_reimport.runner.self_testing import self_test
 from nexus_reimport.runner.sequence import Ask, run
 from nexus_reimport.runner.signing import readable_sheet, sheet, sign, spent_by, withdraw
-from nexus_reimport.runner.testing import self_test
 
 __all__ = [
     "Ask",

@@ -23,8 +23,8 @@ from nexus_reimport.record import Run, State
 from nexus_reimport.record.run import gone
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runner import notebook, outcome
+from nexus_reimport.runner.news import tell
 from nexus_reimport.runner.outcome import Outcome
-from nexus_reimport.runner.telling import tell
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages.approval import is_meant
 

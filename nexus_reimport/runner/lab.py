@@ -19,7 +19,7 @@ from nexus_reimport.files import private
 from nexus_reimport.interrupt import left_to
 from nexus_reimport.record import access, lab_pages
 from nexus_reimport.record.notebooks import marks
-from nexus_reimport.runner import kernels
+from nexus_reimport.runner import kernel_home
 from nexus_reimport.runner.notebook import FOLDER, PREFLIGHT
 from nexus_reimport.settings import Settings
 
@@ -115,7 +115,7 @@ def _without_outputs(page: Path) -> bytes:
 
 def _variables(settings: Settings, folder: Path) -> dict[str, str]:
     home = private.new_folder(folder / _HOME)
-    own = kernels.variables(home)
+    own = kernel_home.variables(home)
     config = private.make_folder(Path(own["JUPYTER_CONFIG_DIR"]))
     private.write_new(config / "jupyter_server_config.py", _CONFIGURATION.encode())
     shutil.copy(config / "jupyter_server_config.py", config / "jupyter_lab_config.py")

@@ -36,7 +36,7 @@ from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.notebooks import marks, pages
 from nexus_reimport.record.verdict import UNFINISHED
 from nexus_reimport.runbook import steps
-from nexus_reimport.runner import kernels
+from nexus_reimport.runner import kernel_home
 
 PREFLIGHT, EXECUTE, VERIFY = "01_preflight", "02_execute", "03_verify"
 ROLLBACK = "90_rollback"
@@ -232,7 +232,7 @@ def _in_a_kernel(page: Path, output: Path, parameters: Parameters, log: Path) ->
 
     config = Config()
     config.KernelManager.transport_encryption = "required"  # else plain TCP on loopback
-    config.NotebookClient.kernel_manager_class = "nexus_reimport.runner.quiet.QuietManager"
+    config.NotebookClient.kernel_manager_class = "nexus_reimport.runner.kernel_manager.QuietManager"
     config.QuietManager.place = str(log)
     papermill.execute_notebook(
         str(page),
@@ -264,7 +264,7 @@ def _own_home(folder: Path) -> Iterator[None]:
     try:
         # Both could bring a kernel of somebody else's.
         with environ.changed(
-            kernels.variables(home), gone=("JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH")
+            kernel_home.variables(home), gone=("JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH")
         ):
             yield
     finally:

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 from nexus_reimport import naming
 from nexus_reimport.errors import RecordGone
 from nexus_reimport.events import Event
-from nexus_reimport.record import Run, moment
+from nexus_reimport.record import Run, current_step
 from nexus_reimport.record.journal import Entry
 
 _PAUSE = 0.2  # seconds between two looks at the journal
@@ -98,7 +98,7 @@ class _Teller:
 
     def _tell_moment(self) -> None:
         """Show at which step the stage is: as a bar, else as a line now and then."""
-        at = moment.read(self._run.private, self._stage) if self._stage else None
+        at = current_step.read(self._run.private, self._stage) if self._stage else None
         if at is None or self._lasts(self._stage) < _LONG:
             self._show("")
             return
@@ -110,7 +110,7 @@ class _Teller:
             self._told_at, self._told = time.monotonic(), step
             self._say(f"{text}, {self._lasts(self._stage):,.0f} s so far")
 
-    def _bar(self, at: moment.Moment) -> str:
+    def _bar(self, at: current_step.CurrentStep) -> str:
         """How much of the stage is done, and how long it will still take, by the run before."""
         lasts, took = self._lasts(self._stage), self._earlier.get(self._stage, 0.0)
         part = lasts / took if took >= _LONG else at.done / at.total if at.total else 0.0

@@ -13,8 +13,8 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError
 from nexus_reimport.record import journal
 from nexus_reimport.record.sealed import register
-from nexus_reimport.runbook import lost, whereabouts
-from nexus_reimport.runbook import restored as acknowledging
+from nexus_reimport.runbook import lost_records, whereabouts
+from nexus_reimport.runbook import restored_database as acknowledging
 from nexus_reimport.runner import purging
 from support.clinic import ROLE, Clinic
 from support.commands import command
@@ -176,8 +176,8 @@ def test_records_that_came_back_meanwhile_are_not_said_to_be_lost(clinic: Clinic
     clinic.executed()
     place = environments.load(DEV).records_folder
     place.rename(place.with_name("unmounted"))
-    seen = lost.runs(DEV)
+    seen = lost_records.runs(DEV)
     place.with_name("unmounted").rename(place)
     with pytest.raises(StopError, match="no record is missing"):
-        lost.acknowledge(DEV, seen, "the disk broke")
+        lost_records.acknowledge(DEV, seen, "the disk broke")
     assert register.lost(place) == frozenset()

@@ -25,7 +25,7 @@ from nexus_reimport.model import Approval, Proposal
 from nexus_reimport.record import Run, Verdict, anchor, journal, lock
 from nexus_reimport.record.notebooks import pages
 from nexus_reimport.runner import fork_server, notebook
-from nexus_reimport.runner.quiet import QuietManager
+from nexus_reimport.runner.kernel_manager import QuietManager
 from support.clinic import ROLE, Clinic
 from support.running import DEV, digest_of, in_background, kill_kernel, stage_pid, until
 

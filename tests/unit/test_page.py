@@ -59,7 +59,7 @@ from nexus_reimport.page.confirmation import Confirmation, is_meant
 from nexus_reimport.page.desk import OLD, Desk
 from nexus_reimport.page.front import Front, Live
 from nexus_reimport.page.readings import Reading
-from nexus_reimport.record import Verdict, moment
+from nexus_reimport.record import Verdict, current_step
 from nexus_reimport.record import journal as journals
 from nexus_reimport.record import run as runs
 from nexus_reimport.record.journal import Entry
@@ -317,16 +317,18 @@ def test_a_stage_that_began_after_the_clock_was_set_back_is_shown(settings: Sett
     command = refused(settings, "dry-run")
     commands._write(replace(command, at=command.at + timedelta(hours=1)))
     run.journal(Event.STARTED, stage="rehearsal", pid=os.getpid())
-    moment._replace(
-        run.private / moment.FILE,
-        json.dumps(asdict(moment.Moment("rehearsal", "undo", 3, 7, START.isoformat()))).encode(),
+    current_step._replace(
+        run.private / current_step.FILE,
+        json.dumps(
+            asdict(current_step.CurrentStep("rehearsal", "undo", 3, 7, START.isoformat()))
+        ).encode(),
     )
     for holds in (command.log, run.folder / "nobody's"):
         with record.at_work(settings), private.lock(holds):
             seen = work.now(settings)
         assert seen is not None
         assert (seen.progress.stage, seen.progress.step) == ("rehearsal", "undo")
-        assert seen.progress.moment is not None
+        assert seen.progress.current is not None
         assert seen.progress.elapsed >= 0
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from nexus_reimport import progress
 from nexus_reimport.progress import Steps, heard_by, tell
-from nexus_reimport.record import moment
+from nexus_reimport.record import current_step
 
 Heard = list[tuple[int, int, str]]
 
@@ -72,15 +72,15 @@ def test_the_moment_of_a_stage_is_kept_for_others_while_it_lasts_and_no_longer(
 ) -> None:
     outer: Heard = []
     killed = {"stage": "rehearsal", "step": "undo", "done": 6, "total": 7, "at": "2099-01-01"}
-    (tmp_path / moment.FILE).write_text(json.dumps(killed))
-    with heard_by(hearing(outer)), moment.shown(tmp_path, "rehearsal", hearing(heard)):
-        assert moment.read(tmp_path, "rehearsal") is None, "that of a killed one is not shown"
+    (tmp_path / current_step.FILE).write_text(json.dumps(killed))
+    with heard_by(hearing(outer)), current_step.shown(tmp_path, "rehearsal", hearing(heard)):
+        assert current_step.read(tmp_path, "rehearsal") is None, "that of a killed one is not shown"
         tell(2, 7, "apply: insert")
-        until(lambda: moment.read(tmp_path, "rehearsal"))
-        seen = moment.read(tmp_path, "rehearsal")
+        until(lambda: current_step.read(tmp_path, "rehearsal"))
+        seen = current_step.read(tmp_path, "rehearsal")
         assert seen is not None
         assert (seen.step, seen.count) == ("apply: insert", "3 of 7")
-        assert moment.read(tmp_path, "plan") is None, "another stage"
+        assert current_step.read(tmp_path, "plan") is None, "another stage"
         until(lambda: heard)
     assert heard[0] == (2, 7, "apply: insert")
     assert heard[-1] == (1, 1, ""), "the bar is closed"
@@ -99,7 +99,7 @@ def test_what_any_thread_waits_for_is_shown_beside_the_step_as_long_as_it_waits(
             over.wait()
 
     thread = threading.Thread(target=wait)
-    with moment.shown(tmp_path, "snapshot", hearing(heard)):
+    with current_step.shown(tmp_path, "snapshot", hearing(heard)):
         thread.start()
         until(lambda: heard and heard[-1][2] == "the file cannot be opened: try 2 of 3")
         tell(5, 90, "notes")
@@ -110,17 +110,17 @@ def test_what_any_thread_waits_for_is_shown_beside_the_step_as_long_as_it_waits(
 
 
 def test_what_passes_at_once_costs_no_write(tmp_path: Path, heard: Heard) -> None:
-    with moment.shown(tmp_path, "checks", hearing(heard)):
+    with current_step.shown(tmp_path, "checks", hearing(heard)):
         for number in range(10_000):
             tell(number, 10_000, f"check {number}")
     assert len(heard) < 10
 
 
 def test_a_moment_that_cannot_be_read_or_kept_disturbs_nobody(tmp_path: Path, heard: Heard) -> None:
-    (tmp_path / moment.FILE).write_text('{"stage": "plan"')
-    assert moment.read(tmp_path, "plan") is None
+    (tmp_path / current_step.FILE).write_text('{"stage": "plan"')
+    assert current_step.read(tmp_path, "plan") is None
     gone = tmp_path / "gone"
-    with moment.shown(gone, "plan", hearing(heard)):
+    with current_step.shown(gone, "plan", hearing(heard)):
         tell(1, 2, "notes")
         until(lambda: heard)
     assert not gone.exists()

@@ -8,7 +8,7 @@ import pytest
 
 from nexus_reimport import progress
 from nexus_reimport.events import Event
-from nexus_reimport.record import Run, journal, moment
+from nexus_reimport.record import Run, current_step, journal
 from nexus_reimport.runner import watch
 from nexus_reimport.runner.watch import watching
 from support.running import until
@@ -76,7 +76,7 @@ def test_a_long_stage_shows_its_step_as_a_bar_or_as_a_line_now_and_then(
     run.private.mkdir()
     with watching(run, screen, {"rehearsal": 60.0}):
         run.journal(Event.STARTED, stage="rehearsal")
-        with moment.shown(run.private, "rehearsal", progress.nobody):
+        with current_step.shown(run.private, "rehearsal", progress.nobody):
             progress.tell(3, 7, "apply: insert")
             until(lambda: len([bar for bar in screen.bars if bar]) >= 6)
         run.journal(Event.FINISHED, stage="rehearsal")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nexus_reimport import wording
 from nexus_reimport.checks import Finding, bucket, check
 from nexus_reimport.checks.after.subject import After
-from nexus_reimport.files import beside, columns, rowfile
+from nexus_reimport.files import columns, rowfile, side_by_side
 from nexus_reimport.files.rowfile import Dict, by
 from nexus_reimport.model import Level
 from nexus_reimport.planning import attachments
@@ -109,10 +109,10 @@ class _Objects:
 
 def _objects(after: After) -> _Objects:
     """Every object that was there or is there, once for all checks."""
-    rows = beside.of(after.folder, after.census.file, after.census_now.file, "key")
+    rows = side_by_side.of(after.folder, after.census.file, after.census_now.file, "key")
     changed, again = [], []
     for was, now in rows.batches():
-        for key, then, row in beside.what_differs(was, now, "key", _TOLD, always=True):
+        for key, then, row in side_by_side.what_differs(was, now, "key", _TOLD, always=True):
             if _is_changed(then, row):
                 changed.append(key)
             elif row["modified"] != then["modified"]:

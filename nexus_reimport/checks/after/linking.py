@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nexus_reimport.checks import Finding, check, one_by_one
 from nexus_reimport.checks.after.subject import After, had
-from nexus_reimport.files import beside, columns
+from nexus_reimport.files import columns, side_by_side
 from nexus_reimport.intake import IdPairs
 from nexus_reimport.model import Level
 from nexus_reimport.nexus.connection.readings import Unread
@@ -131,7 +131,7 @@ def _walked(after: After, table: str) -> _Walked:
     file, key = after.survey.linking[table], after.survey.linking_keys[table]
     now, planned = had(after.linking[table]), _planned_links(after, table)
     gone = [c for c in file.columns if c not in now.columns]
-    rows = beside.of(after.folder, file, now, key)
+    rows = side_by_side.of(after.folder, file, now, key)
     wrong = [f"{table}: there is no column {column}" for column in gone]
     wrong += [f"{table} {row_key} is gone" for row_key in rows.gone]
     wrong += [f"{table} {row_key} is there twice" for row_key in rows.again]
@@ -139,8 +139,8 @@ def _walked(after: After, table: str) -> _Walked:
     for was, is_now in rows.batches():
         wanted = was
         for links in planned:
-            wanted = beside.with_values(wanted, key, links)
-        for row_key, then, row in beside.what_differs(wanted, is_now, key, names):
+            wanted = side_by_side.with_values(wanted, key, links)
+        for row_key, then, row in side_by_side.what_differs(wanted, is_now, key, names):
             changed = [c for c in then if row[c] != then[c]]
             wrong.append(f"{table} {row_key}: {', '.join(changed)}")
     added = tuple(f"{table} {row_key}" for row_key in rows.added)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nexus_reimport import convert, strict_json
 from nexus_reimport.checks import NOTHING_OF_THIS_KIND, Finding, check, one_by_one
 from nexus_reimport.checks.after.subject import After, had
-from nexus_reimport.files import beside, columns, rowfile
+from nexus_reimport.files import columns, rowfile, side_by_side
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.mapping import Entity
 from nexus_reimport.model import Level, Outcome
@@ -118,11 +118,11 @@ def every_row_is_as_planned(after: After, entity: str) -> Finding:
     key, json = after.survey.keys[entity], _json_columns(after, entity)
     gone = [c for c in plan.file.columns if c not in now.columns]
     off = [f"{plan.table}: there is no column {column}" for column in gone]
-    rows = beside.of(after.folder, plan.file, now, key)
+    rows = side_by_side.of(after.folder, plan.file, now, key)
     off += [f"{entity} {row_key}" for row_key in (*rows.gone, *rows.added)]
     names = [c for c in plan.file.columns if c in now.columns]
     for wanted, are in rows.batches():
-        for row_key, planned, row in beside.what_differs(wanted, are, key, names):
+        for row_key, planned, row in side_by_side.what_differs(wanted, are, key, names):
             if any(_differ(row[c], planned[c], c in json) for c in planned):
                 off.append(f"{entity} {row_key}")
     return Finding(max(1, rows.both + len(rows.gone) + len(rows.added)), off)
@@ -143,10 +143,10 @@ def what_only_nexus_knows_was_carried_over(after: After, entity: str) -> Finding
     key, json = after.survey.keys[entity], _json_columns(after, entity)
     was = after.survey.rows[entity]
     # A row that is new, or gone: every_row_is_as_planned says whether that is right.
-    rows = beside.of(after.folder, was, had(after.now[entity]), key)
+    rows = side_by_side.of(after.folder, was, had(after.now[entity]), key)
     names = [c for c in was.columns if c not in fed or c in by_key]
     for before, now in rows.batches():
-        for row_key, then, row in beside.what_differs(before, now, key, names):
+        for row_key, then, row in side_by_side.what_differs(before, now, key, names):
             differ = [c for c in then if c not in fed and _differ(row[c], then[c], c in json)]
             carried = all((entity, row_key, c) in overrides for c in differ)
             if not carried or not all(

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from nexus_reimport import wording
 from nexus_reimport.errors import StopError
-from nexus_reimport.files import beside
+from nexus_reimport.files import side_by_side
 from nexus_reimport.model import EntityPlan
 from nexus_reimport.nexus import registry
 from nexus_reimport.nexus.connection.postgres import (
@@ -103,11 +103,11 @@ def _printed_otherwise(subject: Subject, entity: EntityPlan) -> Counter[str]:
     counts: Counter[str] = Counter()
     try:
         printed = incoming.print_rows(subject.transaction, wanted, path)
-        rows = beside.of(folder, entity.file, printed, wanted.key)
+        rows = side_by_side.of(folder, entity.file, printed, wanted.key)
         if rows.gone:
             return Counter({wanted.key: len(rows.gone)})
         for planned, now in rows.batches():
-            for _, was, row in beside.what_differs(
+            for _, was, row in side_by_side.what_differs(
                 planned, now, wanted.key, texts & {*wanted.columns}
             ):
                 counts.update(column for column in was if was[column] != row[column])

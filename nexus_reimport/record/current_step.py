@@ -24,7 +24,7 @@ _REFRESH = 5  # looks after which a bar is shown again, so that its clock goes o
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class CurrentStep:
     """What a stage is at: how many steps are done, of how many (0: not known), and which is next.
 
     ``at`` is when that was written, in ISO form.
@@ -42,13 +42,13 @@ class Moment:
         return f"{min(self.done + 1, self.total):,} of {self.total:,}" if self.total else ""
 
 
-def read(folder: Path, stage: str) -> Moment | None:
+def read(folder: Path, stage: str) -> CurrentStep | None:
     """What the stage is at by the run's private folder; None where that is not known."""
     try:
-        moment = Moment(**json.loads((folder / FILE).read_bytes()))
+        current = CurrentStep(**json.loads((folder / FILE).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
-    return moment if moment.stage == stage else None
+    return current if current.stage == stage else None
 
 
 @contextmanager
@@ -106,7 +106,7 @@ class _Teller:
 
     def _keep(self, done: int, total: int, step: str) -> None:
         now = datetime.now(UTC).isoformat()
-        content = json.dumps(asdict(Moment(self._stage, step, done, total, now)))
+        content = json.dumps(asdict(CurrentStep(self._stage, step, done, total, now)))
         with suppress(OSError):  # a full disk must not become the stage's error
             _replace(self._folder / FILE, content.encode())
 
