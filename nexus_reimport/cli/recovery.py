@@ -117,10 +117,9 @@ def purge_private(
     as_json: AsJson = False,
 ) -> None:
     """Delete private files of old runs; first, without --yes, show which. The register keeps it."""
-    from nexus_reimport import show
-    from nexus_reimport.runner import purging
+    from nexus_reimport import runner, show
 
-    folders = purging.purge_private(environment, older_than, really=yes)
+    folders = runner.purge_private(environment, older_than, really=yes)
     done = "deleted" if yes else "would be deleted"
     rows = [
         (

@@ -3,13 +3,8 @@
 from nexus_reimport.runner import blocked_import  # noqa: F401 - before a notebook's library comes
 from nexus_reimport.runner.finishing import finish, seal, settle
 from nexus_reimport.runner.outcome import Outcome
-from nexus_reimport.runner.recovery import (
-    AskRollback,
-    RollbackOptions,
-    purge_undo,
-    restore_into,
-    rollback,
-)
+from nexus_reimport.runner.purging import purge_private, purge_undo
+from nexus_reimport.runner.recovery import AskRollback, RollbackOptions, restore_into, rollback
 from nexus_reimport.runner.self_testing import self_test
 from nexus_reimport.runner.sequence import Ask, run
 from nexus_reimport.runner.signing import readable_sheet, sheet, sign, spent_by, withdraw
@@ -20,6 +15,7 @@ __all__ = [
     "Outcome",
     "RollbackOptions",
     "finish",
+    "purge_private",
     "purge_undo",
     "readable_sheet",
     "restore_into",

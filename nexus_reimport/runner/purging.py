@@ -1,16 +1,46 @@
-"""Deleting old private folders of an environment, or first showing which they are."""
+"""Deleting what older runs have left: undo data in the database, folders of private files."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from nexus_reimport import mapping as mappings
 from nexus_reimport import record
 from nexus_reimport import settings as environments
-from nexus_reimport.nexus import activity, deployment, registry
-from nexus_reimport.nexus.connection.postgres import connected
+from nexus_reimport.nexus import activity, deployment, registry, rights
+from nexus_reimport.nexus.connection.postgres import connected, scrubbed
+from nexus_reimport.nexus.registry import UndoSize
+from nexus_reimport.nexus.rights import Task
 from nexus_reimport.record import purge
 from nexus_reimport.record.purge import PrivateFolder
 from nexus_reimport.settings import Settings
+
+
+def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
+    """Drop undo data, except of the ``keep`` latest runs that can be undone; gives what it was.
+
+    Raises:
+        StopError: the database is not this environment's, or a right is missing. Nothing was
+            dropped.
+    """
+    settings = environments.load(environment)
+    mapping = mappings.load(settings.mapping, environments.folder())
+    state = "undo data of older runs may have been dropped; nothing else was written"
+    with record.at_work(settings), connected(settings.postgres) as connection:
+        deployment.require(connection, settings.name)
+        older = tuple(registry.undo_sizes(connection)[keep:])
+        schemas = {size.schema for size in older}
+        lacking = [
+            right
+            for right in rights.missing(rights.read(connection, mapping), Task.PURGE)
+            if right.rule is not rights.RULES["undo_drop"] or right.object in schemas
+        ]
+        if lacking:
+            raise rights.refusal(lacking, deployment.place(connection))
+        with scrubbed(deployment.place(connection), state):
+            for size in older:
+                registry.drop_undo(connection, size.schema)
+    return older
 
 
 def purge_private(environment: str, older_than: str, *, really: bool) -> list[PrivateFolder]:

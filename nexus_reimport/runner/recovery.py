@@ -1,4 +1,4 @@
-"""Undoing a run, restoring its dump, dropping undo data: the commands for the worst night."""
+"""Undoing a run, and restoring its dump: the commands for the worst night."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from nexus_reimport.errors import RecordError, SettingsError, StopError
 from nexus_reimport.files import private
 from nexus_reimport.model import Backup, NewerDecision, RollbackPreview, RollbackProposal
 from nexus_reimport.model.approval import short
-from nexus_reimport.nexus import deployment, registry, rights
-from nexus_reimport.nexus.connection.postgres import connected, scrubbed
-from nexus_reimport.nexus.registry import UndoSize
+from nexus_reimport.nexus import deployment, rights
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.record import Verdict, statements
 from nexus_reimport.record.verdict import EXIT_CODES
@@ -125,33 +124,6 @@ def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restore
     )
     done = restore.run(settings.postgres, saved, run, name, settings.scratch_register, acts)
     return replace(done, environment=settings.name)
-
-
-def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
-    """Drop undo data, except of the ``keep`` latest runs that can be undone; gives what it was.
-
-    Raises:
-        StopError: the database is not this environment's, or a right is missing. Nothing was
-            dropped.
-    """
-    settings = environments.load(environment)
-    mapping = mappings.load(settings.mapping, environments.folder())
-    state = "undo data of older runs may have been dropped; nothing else was written"
-    with record.at_work(settings), connected(settings.postgres) as connection:
-        deployment.require(connection, settings.name)
-        older = tuple(registry.undo_sizes(connection)[keep:])
-        schemas = {size.schema for size in older}
-        lacking = [
-            right
-            for right in rights.missing(rights.read(connection, mapping), Task.PURGE)
-            if right.rule is not rights.RULES["undo_drop"] or right.object in schemas
-        ]
-        if lacking:
-            raise rights.refusal(lacking, deployment.place(connection))
-        with scrubbed(deployment.place(connection), state):
-            for size in older:
-                registry.drop_undo(connection, size.schema)
-    return older
 
 
 def locate(run: str) -> Settings:
