@@ -17,7 +17,7 @@ from traitlets import Bool, Unicode, default
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.files import private
-from nexus_reimport.page import handlers, records, words
+from nexus_reimport.page import handlers, live, run_pages, words
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.settings import ENVIRONMENT_VARIABLE
 
@@ -93,7 +93,8 @@ class DataManagement(ExtensionAppJinjaMixin, ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """The page's own addresses."""
-        self.handlers.extend([*handlers.ROUTES, *records.ROUTES])
+        routes = [*handlers.ROUTES, *live.ROUTES, *run_pages.ROUTES]
+        self.handlers.extend([*routes, handlers.NOTHING])
         environment: Environment = self.settings[f"{self.name}_jinja2_env"]
         environment.filters.update(words.FILTERS)
         environment.trim_blocks = environment.lstrip_blocks = True

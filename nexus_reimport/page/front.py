@@ -261,27 +261,6 @@ class Front:
         return f"{following}. Until then the full reimport is closed: {why}."
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
-    """What changes while a command is at work; cheap, since it is asked for again and again."""
-
-    settings: Settings  # as they were read for all of it
-    state: str
-    work: Work | None
-    lines: list[Line]
-    lines_of: str
-
-
-@record.listed_once()
-def live(desk: Desk) -> Live:
-    """The live parts of the page as they are now."""
-    settings = desk.settings
-    state = desk.state(settings)  # first: see ``gather``
-    at_work = work.now(settings)
-    of = at_work.run if at_work and at_work.run else work.latest(settings)
-    return Live(settings, state, at_work, work.last_lines(of), of.id if of else "")
-
-
 @record.listed_once()
 def gather(desk: Desk, form: Form | None = None) -> Front:
     """Everything as it is now.

@@ -324,7 +324,7 @@ class RollBack(Starts):
         self.back("work")
 
 
-# ---------------------------------------------------------------- records
+# ---------------------------------------------------------------- the rest
 
 
 class LogOut(PageHandler):
@@ -359,3 +359,4 @@ ROUTES: list[tuple[str, type[JupyterHandler]]] = [
     (PATH + "/roll-back", RollBack),
     (PATH + "/log-out", LogOut),
 ]
+NOTHING = (PATH + "/(?!static/).*", Nothing)

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 from nexus_reimport import naming, record
 from nexus_reimport.events import Event
-from nexus_reimport.page import commands, log
+from nexus_reimport.page import commands, log, phases
 from nexus_reimport.page.commands import Command
-from nexus_reimport.page.log import Line, Progress, Stage
+from nexus_reimport.page.log import Line
+from nexus_reimport.page.phases import Progress, Stage
 from nexus_reimport.record import Run, Verdict, current_step, journal, lock
 from nexus_reimport.record.current_step import CurrentStep
 from nexus_reimport.record.journal import Entry
@@ -46,15 +47,16 @@ def now(settings: Settings) -> Work | None:
         return None
     entries = run.events() if run else []
     since = command.at if command else _since(settings, entries)
-    of = log.phase(entries, command.action if command else "")
+    of = phases.phase(entries, command.action if command else "")
     earlier = _earlier(settings, run, of) if run else []
+    lines, look = _of_it(command, run, entries), _looking_at(run)
     return Work(
         name=_name(command, entries),
         run=run,
         started=_started(command, entries),
         since=since,
-        progress=log.progress(_of_it(command, run, entries), earlier, of, since, _looking_at(run)),
-        stages=log.stages(entries, of) if run else [],
+        progress=phases.progress(lines, earlier, of, since, look),
+        stages=phases.stages(entries, of) if run else [],
         why_not_cancelled=commands.why_not_cancelled(command, run),
         cancelled_by=command.cancelled_by if command else None,
         command=command.log.stem if command else "",
@@ -69,9 +71,9 @@ def _of_it(command: Command | None, run: Run | None, entries: Sequence[Entry]) -
     """The lines of what is at work: by their place, as a clock may have been set back since."""
     if command and run:
         return run.events_after(command.journals.get(run.id, 0))
-    of = log.phase(entries)
+    of = phases.phase(entries)
     starts = [n for n, e in enumerate(entries) if e.event is Event.STARTED and e.stage in of]
-    return entries[starts[0] :] if starts and of is log.OF_THE_EXECUTION else entries
+    return entries[starts[0] :] if starts and of is phases.OF_THE_EXECUTION else entries
 
 
 def latest(settings: Settings) -> Run | None:
@@ -157,7 +159,7 @@ def _does(entry: Entry, action: str, run: Run) -> bool:
     if (run.kind == "rollback") is not (action == "rollback"):
         return False
     if action == "dry-run":
-        return entry.event is Event.FINISHED and entry.stage == log.OF_THE_PREFLIGHT[-1]
+        return entry.event is Event.FINISHED and entry.stage == phases.OF_THE_PREFLIGHT[-1]
     return entry.event is Event.COMMITTED
 
 
@@ -182,9 +184,9 @@ def _at_work(settings: Settings) -> Run | None:
 
 def _since(settings: Settings, entries: Sequence[Entry]) -> datetime:
     """When what is at work began, where it was not started here: the first stage of its phase."""
-    of = log.phase(entries)
+    of = phases.phase(entries)
     starts = [e.at for e in entries if e.event is Event.STARTED and e.stage in of]
-    if of is not log.OF_THE_EXECUTION:
+    if of is not phases.OF_THE_EXECUTION:
         starts = [e.at for e in entries if e.event is Event.OPENED] or starts
     return starts[0] if starts else lock.taken_at(settings) or datetime.now(UTC)
 
@@ -192,10 +194,10 @@ def _since(settings: Settings, entries: Sequence[Entry]) -> datetime:
 def _name(command: Command | None, entries: Sequence[Entry]) -> str:
     if command and command.action in commands.NAMES:
         return commands.NAMES[command.action]
-    of = log.phase(entries)
-    if of is log.OF_THE_ROLLBACK:
+    of = phases.phase(entries)
+    if of is phases.OF_THE_ROLLBACK:
         return commands.NAMES["rollback"]
-    return commands.NAMES["execute"] if of is log.OF_THE_EXECUTION else commands.NAMES["dry-run"]
+    return commands.NAMES["execute"] if of is phases.OF_THE_EXECUTION else commands.NAMES["dry-run"]
 
 
 def _started(command: Command | None, entries: Sequence[Entry]) -> str:
@@ -214,5 +216,5 @@ def _earlier(settings: Settings, run: Run, of: Sequence[str]) -> list[Entry]:
             continue
         entries = one.events()
         if any(e.event is Event.FINISHED and e.stage == of[-1] for e in entries):
-            return entries if settings.rehearsal.self_test else log.at_once(entries, "self_test")
+            return entries if settings.rehearsal.self_test else phases.at_once(entries, "self_test")
     return []

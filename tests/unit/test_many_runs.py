@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nexus_reimport import record
-from nexus_reimport.page import front, history
+from nexus_reimport.page import front, history, live
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.record.sealed import check
 from nexus_reimport.runbook import whereabouts
@@ -47,7 +47,7 @@ def test_a_look_opens_few_files_for_each_further_run(
     monkeypatch.setenv(FOLDER_VARIABLE, str(environment_files))
     desk = Desk("sandbox-dev")
     looks: dict[str, tuple[Callable[[], object], int]] = {
-        "live": (lambda: front.live(desk), 2),
+        "live": (lambda: live.gather(desk), 2),
         "page": (lambda: front.gather(desk), 18),
         "list of runs": (lambda: history.of(known, None), 9),
         "status": (lambda: whereabouts.of(known), 3),

@@ -47,8 +47,10 @@ from nexus_reimport.page import (
     gates,
     headers,
     history,
+    live,
     log,
     outcome,
+    phases,
     signing,
     status,
     way_back,
@@ -57,7 +59,8 @@ from nexus_reimport.page import (
 )
 from nexus_reimport.page.confirmation import Confirmation, is_meant
 from nexus_reimport.page.desk import OLD, Desk
-from nexus_reimport.page.front import Front, Live
+from nexus_reimport.page.front import Front
+from nexus_reimport.page.live import Live
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.record import Verdict, current_step
 from nexus_reimport.record import journal as journals
@@ -149,7 +152,7 @@ class Ending(Desk):
         return super().state(settings)
 
 
-@pytest.mark.parametrize("shown", [front.gather, front.live])
+@pytest.mark.parametrize("shown", [front.gather, live.gather])
 def test_a_page_on_which_something_is_at_work_is_of_a_state_that_says_so(
     settings: Settings,
     environment_files: Path,
@@ -274,9 +277,9 @@ def test_no_stage_of_which_the_clock_was_set_back_has_taken_less_than_nothing() 
     )
     assert [line.seconds for line in log.lines(back) if line.seconds is not None] == [0, 0, 4]
     of = ("snapshot", "survey_and_backup")
-    assert [stage.seconds for stage in log.stages(back, of)] == [0, 4]
+    assert [stage.seconds for stage in phases.stages(back, of)] == [0, 4]
     assert journals.seconds(back) == {"snapshot": 0, "survey_and_backup": 4}
-    assert log.progress((), back, of, START).left == 0
+    assert phases.progress((), back, of, START).left == 0
 
 
 def test_a_failure_is_told_by_its_first_line_and_an_event_of_a_later_version_is_left_out() -> None:
@@ -300,12 +303,12 @@ def test_the_time_that_is_left_is_what_the_last_run_took_from_there(
         Entry.of({**entry.line, "at": (entry.at + shift).isoformat()})
         for entry in journal((0, "started", "snapshot", ""), (4, "started", "rehearsal", ""))
     ]
-    seen = log.progress(entries, EARLIER, log.OF_THE_PREFLIGHT, now - timedelta(seconds=5))
+    seen = phases.progress(entries, EARLIER, phases.OF_THE_PREFLIGHT, now - timedelta(seconds=5))
     assert seen.stage == "rehearsal"
     assert seen.left == pytest.approx(13 - 6 - 1, abs=0.5)
     assert seen.elapsed == pytest.approx(5, abs=0.5)
-    assert log.progress(entries, [], log.OF_THE_PREFLIGHT, now).left is None
-    nothing = log.progress([], EARLIER, log.OF_THE_PREFLIGHT, now)
+    assert phases.progress(entries, [], phases.OF_THE_PREFLIGHT, now).left is None
+    nothing = phases.progress([], EARLIER, phases.OF_THE_PREFLIGHT, now)
     assert nothing.left == pytest.approx(11)
 
 
@@ -343,9 +346,9 @@ def test_of_a_self_test_that_is_switched_off_no_time_is_left() -> None:
         (97, "finished", "proposal", ""),
     )
     now = datetime.now(UTC)
-    assert log.progress([], earlier, log.OF_THE_PREFLIGHT, now).left == 97
-    shorter = log.at_once(earlier, "self_test")
-    assert log.progress([], shorter, log.OF_THE_PREFLIGHT, now).left == 7
+    assert phases.progress([], earlier, phases.OF_THE_PREFLIGHT, now).left == 97
+    shorter = phases.at_once(earlier, "self_test")
+    assert phases.progress([], shorter, phases.OF_THE_PREFLIGHT, now).left == 7
     assert [entry.after(START) for entry in shorter] == [0, 4, 4, 4, 4, 7]
 
 
@@ -383,9 +386,9 @@ def test_the_time_that_is_left_is_not_that_in_which_a_killed_run_waited_to_be_fi
             (5 + pause, "finished", "sign_off", ""),
         )
         now = datetime.now(UTC)
-        assert log.progress([], earlier, log.OF_THE_EXECUTION, now).left == whole
+        assert phases.progress([], earlier, phases.OF_THE_EXECUTION, now).left == whole
         begun = [Entry.of({"at": now.isoformat(), "event": "started", "stage": "apply"})]
-        left = log.progress(begun, earlier, log.OF_THE_EXECUTION, now).left
+        left = phases.progress(begun, earlier, phases.OF_THE_EXECUTION, now).left
         assert left == pytest.approx(whole - 2, abs=0.5)
 
 
@@ -393,11 +396,11 @@ def test_of_a_step_that_takes_longer_than_last_time_nobody_is_told_that_no_time_
     """It said "6.1 s of about 6.1 s, 0.0 s left" for as long as FileMaker did not answer."""
     now = datetime.now(UTC)
     begun = [Entry.of({"at": now.isoformat(), "event": "started", "stage": "snapshot"})]
-    assert not log.progress(begun, EARLIER, log.OF_THE_PREFLIGHT, now).is_late
+    assert not phases.progress(begun, EARLIER, phases.OF_THE_PREFLIGHT, now).is_late
     late = replace(begun[0], line={**begun[0].line, "at": (now - timedelta(hours=1)).isoformat()})
-    seen = log.progress([late], EARLIER, log.OF_THE_PREFLIGHT, now - timedelta(hours=1))
+    seen = phases.progress([late], EARLIER, phases.OF_THE_PREFLIGHT, now - timedelta(hours=1))
     assert seen.is_late
-    assert not log.progress(begun, [], log.OF_THE_PREFLIGHT, now).is_late, "nothing is known"
+    assert not phases.progress(begun, [], phases.OF_THE_PREFLIGHT, now).is_late, "nothing is known"
     at_work = SimpleNamespace(
         name="Dry run", started="by Ada", since=now, progress=seen, stages=[], cancelled_by="Bea"
     )
@@ -413,7 +416,7 @@ def test_each_stage_of_a_phase_stands_with_its_state() -> None:
     entries = journal(
         (0, "started", "drift", ""), (1, "finished", "drift", ""), (1, "started", "approval", "")
     )
-    states = [stage.state for stage in log.stages(entries, log.phase(entries))]
+    states = [stage.state for stage in phases.stages(entries, phases.phase(entries))]
     assert states == ["good", "at-work", "open", "open", "open"]
 
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import mimetypes
 from pathlib import Path
 
 from jupyter_server.base.handlers import JupyterHandler
-from tornado import iostream, web
+from tornado import web
 
 from nexus_reimport import record, show
-from nexus_reimport.page import front, history, log, work
-from nexus_reimport.page.handlers import PATH, Nothing, PageHandler
+from nexus_reimport.page import history, log, work
+from nexus_reimport.page.handlers import PATH, PageHandler
 from nexus_reimport.record import Run
 from nexus_reimport.record.run import gone
 from nexus_reimport.runner import notebook
 
-PAUSE = 1.0  # second between two looks at the journal
-LIVE = ("work", "log")  # parts of the page that change while a command is at work
 ARCHIVED = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:;"
     " form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -111,57 +108,8 @@ def _type(path: Path) -> str:
     return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
 
 
-class Events(PageHandler):
-    """What changes, as it changes: server-sent events, fed by the run's journal.
-
-    ``part`` brings a part of the page anew; ``state`` says that the page is another one now.
-    """
-
-    def on_connection_close(self) -> None:
-        """The browser has gone."""
-        self._gone = True
-
-    @web.authenticated
-    async def get(self) -> None:
-        """Until the browser goes."""
-        self._gone = False
-        self.set_header("Content-Type", "text/event-stream")
-        self.set_header("X-Accel-Buffering", "no")  # for a proxy: pass each on at once
-        sent: dict[str, str] = {}
-        while not self._gone:
-            try:
-                await self._send_changes(sent)
-            except iostream.StreamClosedError:
-                return
-            await asyncio.sleep(PAUSE)
-
-    async def head(self, *_: str) -> None:
-        """What never ends has no length to tell."""
-        raise web.HTTPError(405)
-
-    async def _send_changes(self, sent: dict[str, str]) -> None:
-        now = await asyncio.to_thread(self._parts)
-        changed = {name: text for name, text in now.items() if sent.get(name) != text}
-        for name, text in changed.items():
-            event, data = (
-                ("state", text) if name == "state" else ("part", {"id": name, "html": text})
-            )
-            self.write(f"event: {event}\ndata: {json.dumps(data)}\n\n")
-        sent.update(changed)
-        if not changed:
-            self.write(": nothing new\n\n")  # so that a connection that is gone is noticed
-        await self.flush()
-
-    def _parts(self) -> dict[str, str]:
-        it = front.live(self.desk)
-        parts = {name: self.page(f"{name}.html", it.settings, it=it) for name in LIVE}
-        return {"state": it.state, **parts}
-
-
 ROUTES: list[tuple[str, type[JupyterHandler]]] = [
-    (PATH + "/events", Events),
     (PATH + "/runs/?", Runs),
     (PATH + r"/runs/([^/]+)/?", OneRun),
     (PATH + r"/runs/([^/]+)/files/(.+)", OneFile),
-    (PATH + "/(?!static/).*", Nothing),
 ]
