@@ -16,7 +16,7 @@ from nexus_reimport.mapping import ColumnSpec, DefaultRule, Entity
 from nexus_reimport.model import KEY, Outcome, Plan, Snapshot
 from nexus_reimport.planning import manual
 from nexus_reimport.planning.gathered import Detail, Gathered
-from nexus_reimport.planning.shown import ShownRows
+from nexus_reimport.planning.manual.shown import ShownRows
 from nexus_reimport.settings import Settings
 
 CLEANED = "cleaned.csv"

@@ -31,11 +31,12 @@ from nexus_reimport.model import (
     digest,
 )
 from nexus_reimport.nexus.structure.tables import Role
-from nexus_reimport.planning import attachments, filling, ledger, manual, purging
+from nexus_reimport.planning import attachments, ledger, manual, purging
 from nexus_reimport.planning.attachments import OwnerRows
 from nexus_reimport.planning.entity import EntityPlanner, Lists, Merged
 from nexus_reimport.planning.feed import RecordConverter
 from nexus_reimport.planning.ledger import Ledger
+from nexus_reimport.planning.manual import filling
 from nexus_reimport.planning.purging import Decided
 from nexus_reimport.settings import Cause, Settings
 

@@ -7,8 +7,8 @@ from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposa
 from nexus_reimport.model.approval import short
 from nexus_reimport.nexus.changes import NewerRows, Since
 from nexus_reimport.nexus.registry import UndoSize
+from nexus_reimport.show.checks import checks_table, counted
 from nexus_reimport.show.page import Page, ShownTable, TextLine, Tone, attention, table
-from nexus_reimport.show.result import checks_table, counted
 from nexus_reimport.stages.restore import Restored
 
 _DECISIONS = {

@@ -34,9 +34,9 @@ from nexus_reimport.record import Run, State, Verdict, journal
 from nexus_reimport.record.notebooks import attention, marks
 from nexus_reimport.record.sealed import front
 from nexus_reimport.record.verdict import EXIT_CODES
+from nexus_reimport.show.checks import counted
 from nexus_reimport.show.page import NamedLines, Page, TextLine, Tone, listed
 from nexus_reimport.show.planned import changed, left_out, respelt
-from nexus_reimport.show.result import counted
 from nexus_reimport.show.self_test import tested
 
 Fact = tuple[str, str]

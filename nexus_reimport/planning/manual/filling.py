@@ -19,9 +19,9 @@ from nexus_reimport.intake import Intake
 from nexus_reimport.model import ByHand
 from nexus_reimport.planning import manual
 from nexus_reimport.planning.entity import Override, write_rows
-from nexus_reimport.planning.manual import ByHandSheet
+from nexus_reimport.planning.manual.sheet import ByHandSheet
+from nexus_reimport.planning.manual.shown import ShownRows
 from nexus_reimport.planning.purging import Decided
-from nexus_reimport.planning.shown import ShownRows
 
 
 def fill(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from nexus_reimport.files.rowfile import Dict
 from nexus_reimport.intake import Intake
-from nexus_reimport.planning.manual import ByHandSheet
+from nexus_reimport.planning.manual.sheet import ByHandSheet
 
 Read = Callable[[str, Sequence[str]], Iterator[Dict]]  # entity, columns -> its rows, by column
 
