@@ -15,10 +15,14 @@ from pathlib import Path
 
 import requests
 
-from nexus_reimport.page import front, status
+from nexus_reimport import record
+from nexus_reimport import settings as environments
+from nexus_reimport.page import commands, front, status
 from nexus_reimport.page.desk import Desk
-from nexus_reimport.settings import FOLDER_VARIABLE
+from nexus_reimport.record.sealed import register
+from nexus_reimport.settings import FOLDER_VARIABLE, Settings
 from nexus_sandbox.process import free_port
+from support.clinic import Clinic
 
 PATH = "/settings/data-management"
 TOKEN = "a made-up token of the page"
@@ -113,3 +117,26 @@ def served(environment: str, environments: Path, folder: Path, *options: str) ->
         yield page
     finally:
         page.stop()
+
+
+def settings_of(shown: Clinic) -> Settings:
+    return environments.load("sandbox-dev", shown.folder)
+
+
+def started(shown: Clinic) -> str:
+    """The command that the page has started last."""
+    last = commands.latest(settings_of(shown))
+    return last.log.name if last else ""
+
+
+def left_behind(shown: Clinic) -> tuple[int, str, int]:
+    """What an action would leave behind: a run, a command, a line of the register."""
+    settings = settings_of(shown)
+    place = settings.records_folder
+    return len(record.every(settings)), started(shown), register.size(place)
+
+
+def said(page: Page, session: requests.Session) -> str:
+    answer = session.get(page.url, timeout=30)
+    assert answer.status_code == 200
+    return words(answer.text)
