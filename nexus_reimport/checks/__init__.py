@@ -17,6 +17,7 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 from nexus_reimport import naming, progress, wording
@@ -143,44 +144,31 @@ def run(
     name: str = "",
     only_links: bool = False,
     goes_on: bool = False,
+    memo: Memo | None = None,
 ) -> Report:
     """The results of every check of the subject's stage, each with the waiver that names it.
 
     ``only_links`` leaves out those that a run which only re-links does not make. With ``goes_on``
-    what a check cannot look at is its finding, and the other checks still run.
+    what a check cannot look at is its finding, and the other checks still run. With a ``memo``
+    none is asked again that has looked at the same before.
     """
     given = tuple(waivers)
-    stage = type(subject.subject if isinstance(subject, Remembered) else subject)
+    stage = type(subject)
     chosen = [c for c in of_stage(stage) if c.links or not only_links]
     steps, results = progress.Steps(len(chosen)), []
     for c in chosen:
         steps.begin(naming.words(c.name))
-        results.append(_looked(c, subject, _waiver_of(c, given), today, goes_on=goes_on))
+        look = partial(asked, c, subject, memo)
+        results.append(_looked(c, look, _waiver_of(c, given), today, goes_on=goes_on))
     return Report(name or stage.__name__.lower(), tuple(results))
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """A subject whose checks are not asked again about what they have looked at before."""
-
-    subject: object
-    memo: Memo
-
-    def ask(self, declared: Check) -> Finding:
-        """What the check finds, or has found of the same."""
-        if declared.each is None:
-            return self.memo.of(declared.look, self.subject)
-        names = declared.each(self.subject)
-        return merged(self.memo.of(declared.look, self.subject, name) for name in names)
-
-
-def asked(declared: Check, subject: object) -> Finding:
-    """What the check finds."""
-    if isinstance(subject, Remembered):
-        return subject.ask(declared)
+def asked(declared: Check, subject: object, memo: Memo | None = None) -> Finding:
+    """What the check finds; with a ``memo``, or has found of the same."""
+    look = partial(memo.of, declared.look) if memo else declared.look
     if declared.each is None:
-        return declared.look(subject)
-    return merged(declared.look(subject, name) for name in declared.each(subject))
+        return look(subject)
+    return merged(look(subject, name) for name in declared.each(subject))
 
 
 def merged(findings: Iterable[Finding]) -> Finding:
@@ -248,10 +236,15 @@ def _waiver_of(declared: Check, waivers: Sequence[Waiver]) -> Waiver | None:
 
 
 def _looked(
-    declared: Check, subject: object, waiver: Waiver | None, today: date, *, goes_on: bool
+    declared: Check,
+    look: Callable[[], Finding],
+    waiver: Waiver | None,
+    today: date,
+    *,
+    goes_on: bool,
 ) -> Result:
     try:
-        return _result(declared, asked(declared, subject), waiver, today)
+        return _result(declared, look(), waiver, today)
     except CannotLook as error:
         why = error.why
     except NOT_AS_IT_WAS as error:

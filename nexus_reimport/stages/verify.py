@@ -122,10 +122,14 @@ def run(
     steps = _steps()
     after = gather(settings, expected, storage, copy=copy, steps=steps)
     only_links = expected.plan.scope is Scope.RELINK
-    subject = checks.Remembered(after, copy.memo) if copy and copy.memo else after
     with steps.step(_AFTERWARDS[-1]):
         return checks.run(
-            subject, settings.waivers, today=today, only_links=only_links, goes_on=True
+            after,
+            settings.waivers,
+            today=today,
+            only_links=only_links,
+            goes_on=True,
+            memo=copy.memo if copy else None,
         )
 
 
