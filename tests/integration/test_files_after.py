@@ -18,6 +18,7 @@ from nexus_reimport.files import columns, rowfile
 from nexus_reimport.model import Census, Level, Plan, Result, Sample
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.stages import sample, verify
+from nexus_reimport.stages.verify.reader import Reader
 from support.clinic import Clinic
 
 BUCKET = "walk-nexus-dev"
@@ -178,17 +179,17 @@ def test_s3_is_listed_while_the_database_is_read(
     done: tuple[Clinic, runbook.Runbook], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, book = done
-    storage, begun, read = book._storage(), threading.Event(), verify._Reader.read
+    storage, begun, read = book._storage(), threading.Event(), Reader.read
 
     def listing() -> Census:
         begun.set()
         return storage.list()
 
-    def once_listed(self: verify._Reader, part: str) -> None:
+    def once_listed(self: Reader, part: str) -> None:
         assert begun.wait(60)
         read(self, part)
 
-    monkeypatch.setattr(verify._Reader, "read", once_listed)
+    monkeypatch.setattr(Reader, "read", once_listed)
     found = verify.gather(book.settings, book.expected(), replace(storage, list=listing))
     assert found.census_now.objects == found.census.objects
 
@@ -208,11 +209,11 @@ def test_a_listing_that_nobody_waits_for_any_more_ends_at_its_next_page(
         finally:
             ended.set()
 
-    def fails(self: verify._Reader, part: str) -> None:
+    def fails(self: Reader, part: str) -> None:
         assert begun.wait(60)
         raise TargetError(f"{part} could not be read", where="", next="")
 
-    monkeypatch.setattr(verify._Reader, "read", fails)
+    monkeypatch.setattr(Reader, "read", fails)
     storage = replace(book._storage(), list=endless)
     with pytest.raises(TargetError, match="could not be read"):
         verify.gather(book.settings, book.expected(), storage)

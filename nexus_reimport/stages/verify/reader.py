@@ -1,32 +1,20 @@
-"""Reads everything afresh after COMMIT, and asks what the application itself asks."""
+"""Nexus as it is, read part by part; a part that is not there is told, and the rest read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Callable, Collection
 from functools import partial
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from nexus_reimport import application, checks, naming, progress
-from nexus_reimport.checks import bucket
-from nexus_reimport.checks.after import After, Claim
-from nexus_reimport.checks.memo import Memo
-from nexus_reimport.errors import COMMITTED_BEFORE, ApplicationError
+from nexus_reimport import naming, progress
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.intake import Intake
-from nexus_reimport.model import Census, Plan, Report, Sample, Scope
 from nexus_reimport.nexus import own_tables
-from nexus_reimport.nexus.connection import session, waiters
-from nexus_reimport.nexus.connection.postgres import Connection, roll_back
+from nexus_reimport.nexus.connection.postgres import Connection
 from nexus_reimport.nexus.connection.readings import Gone, Readings, Unread
 from nexus_reimport.nexus.own_tables import OwnTables
 from nexus_reimport.nexus.reading import inventory, questions, row_hashes
 from nexus_reimport.nexus.reading.inventory import Positions
-from nexus_reimport.nexus.reading.kept_readings import CATALOG, KeptReadings
+from nexus_reimport.nexus.reading.kept_readings import CATALOG
 from nexus_reimport.nexus.reading.questions import Answers, Asked, Shown
 from nexus_reimport.nexus.reading.row_hashes import Hashed
 from nexus_reimport.nexus.registry import UndoData
@@ -38,217 +26,13 @@ from nexus_reimport.nexus.structure.links import AttachmentState
 from nexus_reimport.nexus.structure.sequences import Reading
 from nexus_reimport.nexus.structure.tables import Role
 from nexus_reimport.nexus.writing import undo_data
-from nexus_reimport.settings import ApplicationAccess, Postgres, Settings
-
-if TYPE_CHECKING:
-    from pyarrow import ChunkedArray as Column
+from nexus_reimport.settings import ApplicationAccess
+from nexus_reimport.stages.verify.expected import Copy, Expected
 
 T = TypeVar("T")
-_PARTS = {  # what is read -> as people call it
-    "now": "rows",
-    "attachments": "documents and images",
-    "states": "links of documents and images",
-    "linking": "linking tables",
-    "fingerprints": "tables that nothing was written to",
-    "hashes": "their rows",
-    "own": "undo data and our own tables",
-    "schema_changes": "schema",
-    "positions": "sequences",
-    "answers": "what Nexus asks its database",
-    "shown": "what the screens show",
-    "next_keys": "next keys",
-}
-_PATIENCE = 10.0  # seconds for a page of S3
-_AFTERWARDS = ("files in S3", "files in S3, in full", "Nexus's API", "checks")
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What a verification compares Nexus with: what was read, planned and approved."""
-
-    intake: Intake
-    plan: Plan
-    census: Census
-    sample: Sample
-    claim: Claim
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """How S3 is asked again: what it lists, and the sample."""
-
-    list: Callable[[], Census]
-    read: Callable[[], Sample]
-
-    @classmethod
-    def untouched(cls, census: Census, sample: Sample) -> Self:
-        """What was read before: of a copy of the database, where nothing can touch S3."""
-        return cls(lambda: census, lambda: sample)
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """A copy that is verified in the database's place.
-
-    It is read in ``transaction`` where one is open on it, which is left open. ``is_surveyed``: the
-    survey is of the copy itself, so that owners, grants and policies are compared as well.
-    ``kept`` and ``memo`` spare what cannot be other than at the verification before.
-    """
-
-    place: Postgres
-    transaction: Connection | None = None
-    is_surveyed: bool = False
-    kept: KeptReadings | None = None
-    memo: Memo | None = None
-
-
-def run(
-    settings: Settings,
-    expected: Expected,
-    storage: Storage,
-    *,
-    today: date,
-    copy: Copy | None = None,
-) -> Report:
-    """The report of every check after, on a fresh connection.
-
-    What is not there, or is not what it was, is the finding of a check; the others are still asked.
-    On a ``copy`` of the database ``storage`` may be ``untouched``.
-
-    Raises:
-        TargetError, StorageError: the database or S3 did not answer. The data is committed; run
-            again.
-    """
-    steps = _steps()
-    after = gather(settings, expected, storage, copy=copy, steps=steps)
-    only_links = expected.plan.scope is Scope.RELINK
-    with steps.step(_AFTERWARDS[-1]):
-        return checks.run(
-            after,
-            settings.waivers,
-            today=today,
-            only_links=only_links,
-            goes_on=True,
-            memo=copy.memo if copy else None,
-        )
-
-
-def _steps() -> progress.Steps:
-    return progress.Steps(len(_PARTS) + len(_AFTERWARDS))
-
-
-def gather(
-    settings: Settings,
-    expected: Expected,
-    storage: Storage,
-    *,
-    copy: Copy | None = None,
-    steps: progress.Steps | None = None,
-) -> After:
-    """What the checks after look at, read afresh; ``steps`` tells each part."""
-    steps = steps or _steps()
-    listed, read, asked, _ = _AFTERWARDS
-    with _opened(settings, copy) as connection:
-        session.set_for_transaction(connection)  # the settings of the transaction that wrote
-        asks_api = settings.application if copy is None else None
-        reader = _Reader(connection, expected, asks_api, copy)
-        # Begun by the first query of the snapshot: a file that a row names is there before the row.
-        with _listing(storage.list) as objects:
-            for part in reader.parts():
-                with steps.step(_PARTS[part]):
-                    reader.read(part)
-    # S3 takes longest: by now the database's snapshot is not held any more.
-    readings = dict(reader.found)
-    with steps.step(listed):
-        readings["census_now"] = objects.result()
-    with steps.step(read):
-        readings["sample_now"] = storage.read()
-    with steps.step(asked):
-        readings["api"] = _ask_api(settings, readings["shown"])
-    named = copy.memo.of(_named, expected) if copy and copy.memo else _named(expected)
-    known = expected.intake, expected.plan, expected.census, expected.claim, named
-    return After(*known, sample=expected.sample, **readings)
-
-
-@contextmanager
-def _listing(list_them: Callable[[], Census]) -> Iterator[_Listing]:
-    """The objects of S3, listed beside other work; if that fails, the listing is given up."""
-    objects = _Listing(list_them)
-    try:
-        yield objects
-    except BaseException:
-        objects.give_up()
-        raise
-
-
-class _GivenUp(Exception):
-    """Nobody waits for the listing any more."""
-
-
-class _Listing:
-    """A listing that another thread makes; who waits for it hears how far it is."""
-
-    def __init__(self, list_them: Callable[[], Census]) -> None:
-        self._heard: progress.Listener | None = progress.nobody
-        self._listed: Future[Census] = Future()
-        self._thread = Thread(target=self._work, args=(list_them,), name="list S3", daemon=True)
-        self._thread.start()
-
-    def _work(self, list_them: Callable[[], Census]) -> None:
-        with progress.heard_by(self._tell):
-            try:
-                self._listed.set_result(list_them())
-            except BaseException as error:
-                self._listed.set_exception(error)
-
-    def _tell(self, done: int, total: int, step: str) -> None:
-        if self._heard is None:
-            raise _GivenUp
-        self._heard(done, total, step)
-
-    def result(self) -> Census:
-        """What it has found; how far it is, is told from now on."""
-        self._heard = progress.listener()
-        return self._listed.result()
-
-    def give_up(self) -> None:
-        """End it at its next page: it must write nothing beside who begins again."""
-        self._heard = None
-        self._thread.join(_PATIENCE)
-
-
-def _named(expected: Expected) -> Column:
-    """The objects that rows named before the run."""
-    return bucket.named(expected.intake, expected.census)
-
-
-@contextmanager
-def _opened(settings: Settings, copy: Copy | None) -> Iterator[Connection]:
-    """A connection that sees one moment of the database, or of its copy."""
-    if copy and copy.transaction:
-        yield copy.transaction
-        return
-    place = copy.place if copy else settings.postgres
-    with waiters.reading(place, COMMITTED_BEFORE) as connection:
-        connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        yield connection
-        roll_back(connection)
-
-
-def _ask_api(
-    settings: Settings, shown: tuple[Asked, Shown] | Unread | None
-) -> Shown | Unread | None:
-    """What Nexus's own API shows; why it does not, where it cannot be asked."""
-    if settings.application is None or not isinstance(shown, tuple):
-        return shown if isinstance(shown, Unread) else None
-    try:
-        with application.opened(settings.application) as api:
-            return application.ask(api, shown[0])
-    except ApplicationError as error:
-        return Unread(f"{error.what} at {error.where}: {error.next}; then run 03_verify again")
-
-
-class _Reader:
+class Reader:
     """Reads Nexus as it is, part by part; a part that is not there is told, and the rest read."""
 
     def __init__(
