@@ -46,6 +46,7 @@ from nexus_reimport import disks
 NOTHING_WRITTEN = "nothing was written"
 NOT_BY_THIS_STEP = "nothing was written by this step"  # an earlier one may have committed
 COMMITTED_BEFORE = f"committed; {NOT_BY_THIS_STEP}"
+ROLLED_BACK = "rolled back, the database is as it was"
 LINES = ("where", "state", "next")  # of an error, below what happened
 
 

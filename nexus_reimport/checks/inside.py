@@ -18,7 +18,7 @@ from nexus_reimport.nexus.structure import links, references
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.nexus.structure.references import Reference
-from nexus_reimport.nexus.writing.transaction import locked_elsewhere
+from nexus_reimport.nexus.writing.table_locks import locked_elsewhere
 
 _HOW_TO_GIVE_AN_END = (
     "give each an end: in FileMaker, where misfits.csv names its end as one that does not fit;"

@@ -17,7 +17,8 @@ from nexus_reimport.nexus.structure.fingerprint import Fingerprint, differing
 from nexus_reimport.nexus.structure.links import AttachmentState
 from nexus_reimport.nexus.structure.references import Reference
 from nexus_reimport.nexus.writing import undo_data
-from nexus_reimport.nexus.writing.transaction import Transaction, locked_elsewhere
+from nexus_reimport.nexus.writing.table_locks import locked_elsewhere
+from nexus_reimport.nexus.writing.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)

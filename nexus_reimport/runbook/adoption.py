@@ -13,7 +13,7 @@ from nexus_reimport.nexus import deployment, rights
 from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.nexus.deployment import Deployment
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.nexus.writing.transaction import run_lock, wait_for_run_lock
+from nexus_reimport.nexus.writing.run_lock import run_lock, wait_for_run_lock
 from nexus_reimport.settings import EnvironmentKind, Settings
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from nexus_reimport import checks
 from nexus_reimport.checks import rehearsed
 from nexus_reimport.checks.after import Claim
+from nexus_reimport.errors import ROLLED_BACK
 from nexus_reimport.model import (
     Applied,
     Backup,
@@ -20,7 +21,6 @@ from nexus_reimport.model import (
     Undone,
 )
 from nexus_reimport.nexus.connection.scratch import Scratch
-from nexus_reimport.nexus.writing.transaction import ROLLED_BACK
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.runbook.steps import Steps
 from nexus_reimport.settings import Write

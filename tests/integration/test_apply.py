@@ -14,7 +14,14 @@ import pytest
 
 from nexus_reimport import record, runbook
 from nexus_reimport.checks.inside import Inside
-from nexus_reimport.errors import Busy, RecordError, ReimportError, StopError, TargetError
+from nexus_reimport.errors import (
+    ROLLED_BACK,
+    Busy,
+    RecordError,
+    ReimportError,
+    StopError,
+    TargetError,
+)
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import (
     Level,
@@ -25,7 +32,6 @@ from nexus_reimport.model import (
     digest,
 )
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
-from nexus_reimport.nexus.writing.transaction import ROLLED_BACK
 from nexus_reimport.progress import heard_by
 from nexus_reimport.record import Verdict
 from nexus_reimport.settings import Write

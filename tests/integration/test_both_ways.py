@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport.errors import StopError
-from nexus_reimport.nexus.writing.transaction import ROLLED_BACK
+from nexus_reimport.errors import ROLLED_BACK, StopError
 from nexus_reimport.record import Verdict
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server

@@ -20,7 +20,7 @@ from nexus_reimport.errors import Busy, TargetError
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.connection.session import APPLICATION
 from nexus_reimport.nexus.deployment import Identity
-from nexus_reimport.nexus.writing import transaction
+from nexus_reimport.nexus.writing import run_lock
 from nexus_reimport.runbook import adoption
 from nexus_sandbox.postgres.server import PostgresServer
 from support.clinic import ROLE, Clinic, make_database
@@ -251,7 +251,7 @@ def test_no_database_is_adopted_while_a_run_is_at_work_in_it(clinic: Clinic) -> 
     unmarked(clinic)
     seen = adoption.candidate(DEV)
     with clinic.connect() as other:
-        other.execute("SELECT pg_advisory_lock(%s)", (transaction.LOCK_KEY,))
+        other.execute("SELECT pg_advisory_lock(%s)", (run_lock.LOCK_KEY,))
         refusal(lambda: adoption.adopt(seen), Busy, 1)
     assert clinic.value("SELECT to_regnamespace('nexus_reimport') IS NULL")
     assert adoption.adopt(seen).marker is not None

@@ -20,7 +20,8 @@ from nexus_reimport.nexus.structure import fingerprint
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.nexus.writing import differences, undo_data, versions
 from nexus_reimport.nexus.writing.differences import Difference, Limits, Wanted
-from nexus_reimport.nexus.writing.transaction import Reports, Transaction, locked_elsewhere
+from nexus_reimport.nexus.writing.table_locks import locked_elsewhere
+from nexus_reimport.nexus.writing.transaction import Reports, Transaction
 from nexus_reimport.nexus.writing.versions import Astray, Written
 from nexus_reimport.settings import Postgres
 from nexus_reimport.settings.values import FromEnvironment

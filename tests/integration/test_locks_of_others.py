@@ -12,10 +12,9 @@ import psycopg
 import pytest
 
 from nexus_reimport import runbook
-from nexus_reimport.errors import Busy, LockConflict
+from nexus_reimport.errors import ROLLED_BACK, Busy, LockConflict
 from nexus_reimport.model import Survey
 from nexus_reimport.nexus.connection import waiters
-from nexus_reimport.nexus.writing.transaction import ROLLED_BACK
 from nexus_reimport.record import Verdict
 from support.applying import apply_with
 from support.clinic import Clinic, surveyed

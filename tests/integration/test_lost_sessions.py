@@ -12,8 +12,7 @@ import psycopg
 import pytest
 
 from nexus_reimport import runbook
-from nexus_reimport.errors import ReimportError, TargetError
-from nexus_reimport.nexus.writing.transaction import ROLLED_BACK
+from nexus_reimport.errors import ROLLED_BACK, ReimportError, TargetError
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import rollback
 from support.clinic import Clinic

@@ -20,7 +20,7 @@ from nexus_reimport.nexus import rights
 from nexus_reimport.nexus.connection import denied, pg_tools
 from nexus_reimport.nexus.connection.postgres import connected, statement
 from nexus_reimport.nexus.rights import RULES, Right, Task
-from nexus_reimport.nexus.writing.transaction import AUTOVACUUM
+from nexus_reimport.nexus.writing.table_locks import AUTOVACUUM
 from nexus_reimport.runbook import adoption
 from nexus_reimport.stages import apply
 from nexus_sandbox import process

@@ -11,10 +11,10 @@ import pytest
 
 from nexus_reimport import runbook
 from nexus_reimport.checks.inside import Inside
-from nexus_reimport.errors import StopError
+from nexus_reimport.errors import ROLLED_BACK, StopError
 from nexus_reimport.events import null_journal
 from nexus_reimport.model import Report
-from nexus_reimport.nexus.writing.transaction import ROLLED_BACK, Reports, Transaction
+from nexus_reimport.nexus.writing.transaction import Reports, Transaction
 from nexus_reimport.runbook import rollback
 from nexus_reimport.stages import apply as reimport
 from nexus_sandbox.postgres.server import PostgresServer

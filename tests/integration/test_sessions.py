@@ -248,10 +248,10 @@ def test_commit_waits_for_the_disk_whatever_a_function_has_set(
 HOLDS = """
 import sys, time
 from nexus_reimport import settings
-from nexus_reimport.nexus.writing import transaction
+from nexus_reimport.nexus.writing import run_lock
 from nexus_reimport.nexus.connection.postgres import connected
 place = settings.load(sys.argv[1]).postgres
-with connected(place) as connection, transaction.run_lock(connection, 1):
+with connected(place) as connection, run_lock.run_lock(connection, 1):
     connection.execute("BEGIN")
     connection.execute("LOCK TABLE public.patients IN EXCLUSIVE MODE")
     print("here", flush=True)

@@ -12,10 +12,9 @@ import pytest
 
 from nexus_reimport import runbook
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import Busy, InDoubt
+from nexus_reimport.errors import ROLLED_BACK, Busy, InDoubt
 from nexus_reimport.nexus.connection.postgres import connected, scalar
-from nexus_reimport.nexus.writing import transaction
-from nexus_reimport.nexus.writing.transaction import ROLLED_BACK
+from nexus_reimport.nexus.writing import time_limit, transaction
 from nexus_reimport.record import Verdict
 from nexus_reimport.runbook import rollback
 from nexus_reimport.settings import Postgres
@@ -121,9 +120,9 @@ def test_an_undo_is_bounded_by_the_server_too(
 LONG = 4.0  # seconds: a slow machine is through with its statements before
 
 
-def in_transaction(connection: psycopg.Connection[object], limit: float) -> transaction.Deadline:
+def in_transaction(connection: psycopg.Connection[object], limit: float) -> time_limit.Deadline:
     connection.execute("BEGIN")
-    deadline = transaction.Deadline(place(), connection)
+    deadline = time_limit.Deadline(place(), connection)
     connection.execute("LOCK TABLE public.notes IN EXCLUSIVE MODE")
     deadline.start(limit)
     return deadline
@@ -159,7 +158,7 @@ def test_it_ends_that_transaction_alone_and_nothing_once_it_is_closed(clinic: Cl
 def test_a_whole_run_with_such_a_deadline_commits_and_leaves_nothing(
     clinic: Clinic, rehearsed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transaction, "_TRANSACTION_TIMEOUT", 999999)  # as if it were older
+    monkeypatch.setattr(time_limit, "_TRANSACTION_TIMEOUT", 999999)  # as if it were older
     book = clinic.approved(rehearsed)
     assert book.apply().committed
     nothing_left(clinic)
@@ -168,12 +167,12 @@ def test_a_whole_run_with_such_a_deadline_commits_and_leaves_nothing(
 def test_a_second_session_that_is_slow_to_open_takes_nothing_of_the_time(
     clinic: Clinic, rehearsed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Slow(transaction.Deadline):
+    class Slow(time_limit.Deadline):
         def __init__(self, *given: Any) -> None:
             super().__init__(*given)
             time.sleep(LONG + 1)
 
-    monkeypatch.setattr(transaction, "_TRANSACTION_TIMEOUT", 999999)  # as if it were older
+    monkeypatch.setattr(time_limit, "_TRANSACTION_TIMEOUT", 999999)  # as if it were older
     monkeypatch.setattr(transaction, "Deadline", Slow)
     clinic.edit(DEV, "max_writers_wait = 30", f"max_writers_wait = {LONG:g}")
     book = clinic.approved(rehearsed)
@@ -183,7 +182,7 @@ def test_a_second_session_that_is_slow_to_open_takes_nothing_of_the_time(
 def test_such_a_deadline_lets_writers_in_and_the_run_says_so(
     clinic: Clinic, rehearsed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transaction, "_TRANSACTION_TIMEOUT", 999999)  # as if it were older
+    monkeypatch.setattr(time_limit, "_TRANSACTION_TIMEOUT", 999999)  # as if it were older
     book = limited(clinic, rehearsed)
     before = clinic.state()
     waited: list[float] = []

@@ -7,49 +7,43 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
 
-from nexus_reimport import progress, wording
-from nexus_reimport.errors import Busy, InDoubt, TargetError
-from nexus_reimport.events import Event, Journal, null_journal
+from nexus_reimport import progress
+from nexus_reimport.errors import ROLLED_BACK, Busy, InDoubt
+from nexus_reimport.events import Event, Journal
 from nexus_reimport.nexus.connection import session, waiters
 from nexus_reimport.nexus.connection.postgres import (
     LOST,
     Connection,
-    connected,
     is_lost,
     names,
     roll_back,
-    scalar,
     statement,
     table_name,
 )
 from nexus_reimport.nexus.connection.watch import PAUSE
+from nexus_reimport.nexus.writing import table_locks
+from nexus_reimport.nexus.writing.table_locks import END_WORK, are_sessions
+from nexus_reimport.nexus.writing.time_limit import Deadline, keeps_time, milliseconds
 from nexus_reimport.settings import Postgres
 
 T = TypeVar("T")
-LOCK_KEY = 0x6E65787573  # "nexus"
-ROLLED_BACK = "rolled back, the database is as it was"
-AUTOVACUUM = "autovacuum worker"
-_TRANSACTION_TIMEOUT = 170000  # transaction_timeout exists since this server version
 # Connection lost; statement_timeout; idle in transaction; ended by another session (``Deadline``).
 _CUT_SHORT = (None, "57014", "25P03", "57P01")
 _OF_LOCKS = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
-_END_WORK = "end that work or wait for it, then run this step again"
 _ENDED = ("FATAL", "PANIC")  # severities with which the server ends the session
 # Taken as it is needed. That of temporary tables cannot be set once the session has used some.
 _MEMORY = sql.SQL("SET LOCAL temp_buffers = '64MB'; SET LOCAL work_mem = '32MB'")
 _WORTH_STATISTICS = 500  # rows
 _ROUGHLY = 0.5  # seconds: the server's limit started slightly before our own clock
 Writes = Mapping[str, tuple[int, int, int]]  # table -> rows inserted, updated, deleted
-# Who holds locks: pid, which a prepared transaction has not, application, kind, tables.
-Holder = tuple[int | None, str, str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +102,7 @@ class Transaction:
 
     def _let_go(self) -> None:
         if self._end is None:
-            _stop_if_awaited(self.connection)
+            table_locks.stop_if_awaited(self.connection)
             self._asked_at = time.monotonic()
 
     def ended(self, name: str, seconds: float) -> None:
@@ -132,9 +126,9 @@ class Transaction:
         """
         self._places = places = [table_name(self.schema, table) for table in tables]
         limit = self._target.max_writers_wait
-        if not _keeps_time(self.connection):
+        if not keeps_time(self.connection):
             self._deadline = Deadline(self._target, self.connection)
-        _lock_tables(self.connection, places, self._target.lock_wait, limit)
+        table_locks.take(self.connection, places, self._target.lock_wait, limit)
         if self._deadline:
             self._deadline.start(limit)
         self.locked_at = time.monotonic()
@@ -177,12 +171,12 @@ class Transaction:
         where = f"waited {session.SESSION['lock_timeout']} for them, as long as lock_timeout allows"
         if isinstance(error, psycopg.errors.DeadlockDetected):
             where = "each waited for the other, and PostgreSQL has ended our transaction"
-        listed = _listed(holders) or "a session that has just released them"
+        listed = table_locks.listed(holders) or "a session that has just released them"
         return Busy(
             f"rows that those of the run refer to are locked by {listed}",
             where=where,
             state=ROLLED_BACK,
-            next=_END_WORK if _are_sessions(holders) else waiters.END_PREPARED,
+            next=END_WORK if are_sessions(holders) else waiters.END_PREPARED,
         )
 
     def _too_long(self) -> Busy:
@@ -238,7 +232,7 @@ class Transaction:
         if self._deadline is None:  # the server itself ends the whole transaction in time
             return
         self.connection.execute(
-            sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(_milliseconds(left)))
+            sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(milliseconds(left)))
         )
 
     def waited(self) -> float:
@@ -265,21 +259,6 @@ class Transaction:
     def _counters(self) -> dict[str, tuple[int, int, int]]:
         rows = self.connection.execute(statement("writes"), {"schema": self.schema})
         return {table: (i, u, d) for table, i, u, d in rows}
-
-
-def locked_elsewhere(
-    connection: Connection, schema: str, tables: Collection[str], ours: Collection[str]
-) -> list[str]:
-    """What the open transaction may have written to beside ``tables``, and the schemas of ours.
-
-    Read from its locks: a second proof beside the counters, which ``track_counts`` can turn off.
-    """
-    locked = connection.execute(statement("touched")).fetchall()
-    return [
-        f"{place}.{name}: locked for writing"
-        for place, name in locked
-        if place not in ours and not (place == schema and name in tables)
-    ]
 
 
 def write_transaction(
@@ -338,195 +317,4 @@ def _in_doubt(what: str) -> InDoubt:
         f"{what} while COMMIT was on its way",
         state="not known yet: as before, or with everything that was approved",
         next="run `nexus-reimport settle ENV`; it asks the database",
-    )
-
-
-@contextmanager
-def run_lock(
-    connection: Connection, patience: float, journal: Journal = null_journal
-) -> Iterator[None]:
-    """The lock that lets one run at a time write to this database; waits at most ``patience`` s.
-
-    The session of a killed run ends by itself, some seconds after its process. We wait for that and
-    never end it ourselves, because it may be another run that is still working. ``journal`` gets
-    our session: the server's process and its start.
-
-    Raises:
-        Busy: another session held the lock all the time; names pid, application and start. Nothing
-            was written.
-    """
-    # An advisory lock belongs to the session, so a killed run's lock goes with its session.
-    holder = _acquire(connection, patience, journal)
-    if holder:
-        raise Busy(
-            f"another run is at work in this database: {holder} holds its lock",
-            where=f"waited {patience:g} s for it",
-            next="wait until it has ended, then run this step again. If that run was killed, the"
-            " server ends its session by itself within a minute",
-        )
-    (ours,) = connection.execute(statement("own_session")).fetchall()
-    journal(Event.SESSION, pid=ours[0], since=ours[1])
-    try:
-        yield
-    finally:
-        if not is_lost(connection):
-            connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
-
-
-def wait_for_run_lock(connection: Connection, patience: float) -> None:
-    """Return when no writing transaction is open; waits at most ``patience`` seconds.
-
-    Raises:
-        TargetError: one is still open, and its COMMIT may be on its way. The state is not known.
-    """
-    holder = _acquire(connection, patience, null_journal)
-    if holder:
-        raise TargetError(
-            "the run's own session still holds its lock: its COMMIT may be on its way",
-            where=f"{holder}; waited {patience:g} s for it",
-            state="not known yet",
-            next="wait a minute: the server ends that session by itself; then run the same command"
-            " again",
-        )
-    connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
-
-
-def _acquire(connection: Connection, patience: float, journal: Journal) -> str:
-    """Take the run's lock; gives "" if we have it, else the session that held it to the end."""
-    deadline, holder = time.monotonic() + patience, ""
-    while not scalar(connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
-        rows = connection.execute(statement("advisory_lock_holder"), {"key": LOCK_KEY}).fetchall()
-        if rows and not holder:
-            journal(Event.WAITING, of="the run's lock", pid=rows[0][0], since=rows[0][2])
-        holder = _session(*rows[0]) if rows else "a session that has just ended"
-        if time.monotonic() >= deadline:
-            return holder
-        time.sleep(0.1)
-    return ""
-
-
-def _session(pid: int, application: str, since: str) -> str:
-    return f"pid {pid} ({application or 'no name'}, connected since {since} UTC)"
-
-
-class Deadline:
-    """Ends a transaction at its time limit, from a second session, for servers before 17.
-
-    PostgreSQL has ``transaction_timeout`` since version 17. For older servers, the second session
-    gets one command that sleeps and then ends the first: so the server keeps the time even if our
-    process is stopped. It ends this one transaction, never a later one of the same session.
-    """
-
-    def __init__(self, target: Postgres, transaction: Connection) -> None:
-        about = "SELECT pg_backend_pid(), now()::text"
-        ((self._pid, self._began),) = transaction.execute(about).fetchall()
-        self._open = ExitStack()
-        self._connection = self._open.enter_context(connected(target, ROLLED_BACK))
-
-    def start(self, seconds: float) -> None:
-        """Start the limit: the transaction has ``seconds`` from now."""
-        command = sql.SQL(
-            "SET statement_timeout = 0; SELECT pg_sleep({});"
-            " SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE pid = {} AND xact_start = {}::timestamptz"
-        ).format(*map(sql.Literal, (seconds, self._pid, self._began)))
-        self._connection.pgconn.send_query(command.as_bytes(self._connection))
-        self._connection.pgconn.flush()
-
-    def close(self) -> None:
-        """Cancel the limit."""
-        with suppress(psycopg.Error, TargetError):
-            self._connection.cancel_safe()
-        with suppress(psycopg.Error, TargetError):
-            self._open.close()
-
-
-def _keeps_time(connection: Connection) -> bool:
-    """Whether the server itself can end a transaction at its time limit."""
-    return connection.info.server_version >= _TRANSACTION_TIMEOUT
-
-
-def _milliseconds(seconds: float) -> int:
-    return int(seconds * 1000) + 1
-
-
-def _lock_tables(
-    connection: Connection, tables: Sequence[sql.Identifier], patience: float, limit: float
-) -> None:
-    """Take EXCLUSIVE locks on ``tables``; tried repeatedly for at most ``patience`` seconds.
-
-    Readers continue, writers wait. With NOWAIT we are not in the lock queue, so we block nobody
-    before we have all locks. The same command sets the server's time limit (``limit`` seconds): our
-    process may be stopped between two commands, and would then hold the locks without a limit.
-    """
-    command = sql.SQL("{}LOCK TABLE {} IN EXCLUSIVE MODE NOWAIT").format(
-        _bound(connection, limit), sql.SQL(", ").join(tables)
-    )
-    asked = {"tables": [table.as_string(connection) for table in tables]}
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            with connection.transaction():  # a savepoint: a refusal ends this attempt only
-                connection.execute(command, prepare=False)  # two statements
-            return
-        except psycopg.errors.LockNotAvailable:
-            holders = connection.execute(statement("lock_holders"), asked).fetchall()
-        _stop_if_awaited(connection)
-        if holders and all(kind == AUTOVACUUM for _, _, kind, _ in holders):
-            _cancel_autovacuum(connection, tables)
-        if time.monotonic() >= deadline:
-            raise _held(holders, patience)
-        time.sleep(0.2)
-
-
-def _bound(connection: Connection, limit: float) -> sql.Composable:
-    """The statements that set the time limit; a failed attempt rolls it back with its savepoint.
-
-    If our process is stopped while it holds the locks, the server ends the session. Before, others
-    do not wait for us, however long we take.
-    """
-    settings = ["idle_in_transaction_session_timeout"]
-    if _keeps_time(connection):
-        # The session's own limit for a statement may be shorter.
-        settings += ["transaction_timeout", "statement_timeout"]
-    each = sql.SQL("SET LOCAL {} = {}; ")
-    after = sql.Literal(_milliseconds(limit))
-    return sql.Composed([each.format(sql.Identifier(name), after) for name in settings])
-
-
-def _stop_if_awaited(connection: Connection) -> None:
-    asked = {"ours": session.APPLICATION, "pid": connection.info.backend_pid, "since": "infinity"}
-    if rows := connection.execute(statement("waiters"), asked).fetchall():
-        raise waiters.released(rows, ROLLED_BACK)
-
-
-def _cancel_autovacuum(connection: Connection, tables: Sequence[sql.Identifier]) -> None:
-    """Wait in the lock queue for a moment: autovacuum cancels itself only for queued sessions.
-
-    Source: PostgreSQL, "Routine Vacuuming": it is cancelled after ``deadlock_timeout`` (1 s).
-    """
-    waiting = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(sql.SQL(", ").join(tables))
-    with suppress(psycopg.errors.LockNotAvailable), connection.transaction():
-        connection.execute("SET LOCAL lock_timeout = '3s'")
-        connection.execute(waiting)
-        raise psycopg.Rollback  # the caller takes the locks again, with the time limit
-
-
-def _held(holders: Sequence[Holder], patience: float) -> Busy:
-    return Busy(
-        f"the tables are locked by {_listed(holders) or 'a session that has just released them'}",
-        where=f"waited {patience:g} s for them, as long as lock_wait allows",
-        state=ROLLED_BACK,
-        next=_END_WORK if _are_sessions(holders) else waiters.END_PREPARED,
-    )
-
-
-def _are_sessions(holders: Sequence[Holder]) -> bool:
-    return all(pid is not None for pid, *_ in holders)
-
-
-def _listed(holders: Sequence[Holder]) -> str:
-    return "; ".join(
-        f"{waiters.who(pid, name or kind)}: {wording.some(tables)}"
-        for pid, name, kind, tables in holders
     )

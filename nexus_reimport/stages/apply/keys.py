@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from nexus_reimport.errors import StopError
+from nexus_reimport.errors import ROLLED_BACK, StopError
 from nexus_reimport.nexus.connection.postgres import scalar, table_name
 from nexus_reimport.nexus.structure import sequences
 from nexus_reimport.nexus.writing import incoming
-from nexus_reimport.nexus.writing.transaction import ROLLED_BACK
 from nexus_reimport.stages.apply.subject import Subject
 
 

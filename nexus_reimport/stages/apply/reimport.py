@@ -19,7 +19,7 @@ from psycopg import sql
 
 from nexus_reimport import checks
 from nexus_reimport.checks.inside import Inside
-from nexus_reimport.errors import StopError
+from nexus_reimport.errors import ROLLED_BACK, StopError
 from nexus_reimport.events import Journal, null_journal
 from nexus_reimport.model import Applied, Report, after_commit, run_row
 from nexus_reimport.nexus import deployment, registry
@@ -29,14 +29,8 @@ from nexus_reimport.nexus.structure import references
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.nexus.writing import differences, incoming, relinking, undo_data, versions
 from nexus_reimport.nexus.writing.differences import Difference
-from nexus_reimport.nexus.writing.transaction import (
-    ROLLED_BACK,
-    Reports,
-    Transaction,
-    run_lock,
-    wait_for_run_lock,
-    write_transaction,
-)
+from nexus_reimport.nexus.writing.run_lock import run_lock, wait_for_run_lock
+from nexus_reimport.nexus.writing.transaction import Reports, Transaction, write_transaction
 from nexus_reimport.nexus.writing.vacuum import vacuum
 from nexus_reimport.settings import Postgres
 from nexus_reimport.stages.apply import keys, states

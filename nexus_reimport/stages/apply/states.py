@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from nexus_reimport import wording
-from nexus_reimport.errors import StopError
+from nexus_reimport.errors import ROLLED_BACK, StopError
 from nexus_reimport.files import side_by_side
 from nexus_reimport.model import EntityPlan
 from nexus_reimport.nexus import registry
@@ -25,7 +25,6 @@ from nexus_reimport.nexus.structure import schema
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint, moved
 from nexus_reimport.nexus.structure.tables import fingerprints_of
 from nexus_reimport.nexus.writing import incoming, undo_data, versions
-from nexus_reimport.nexus.writing.transaction import ROLLED_BACK
 from nexus_reimport.nexus.writing.versions import Written
 from nexus_reimport.stages.apply.request import ApplyRequest
 from nexus_reimport.stages.apply.subject import Subject, has_all_columns

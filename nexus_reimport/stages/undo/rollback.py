@@ -11,7 +11,7 @@ from psycopg import sql
 
 from nexus_reimport import checks, wording
 from nexus_reimport.checks.rollback import Undoing
-from nexus_reimport.errors import StopError
+from nexus_reimport.errors import ROLLED_BACK, StopError
 from nexus_reimport.events import Journal, null_journal
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import NewerDecision, Report, Undone, after_commit, run_row
@@ -25,13 +25,8 @@ from nexus_reimport.nexus.structure.fingerprint import Fingerprint, moved
 from nexus_reimport.nexus.structure.tables import Role, fingerprints_of, tables_with
 from nexus_reimport.nexus.writing import differences, relinking, versions
 from nexus_reimport.nexus.writing.differences import Difference
-from nexus_reimport.nexus.writing.transaction import (
-    ROLLED_BACK,
-    Reports,
-    Transaction,
-    run_lock,
-    write_transaction,
-)
+from nexus_reimport.nexus.writing.run_lock import run_lock
+from nexus_reimport.nexus.writing.transaction import Reports, Transaction, write_transaction
 from nexus_reimport.settings import Postgres
 from nexus_reimport.stages.undo.findings import Finder
 from nexus_reimport.stages.undo.latest import latest, references_to_wiped, require_same_schema
