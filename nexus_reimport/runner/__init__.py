@@ -4,14 +4,12 @@ from nexus_reimport.runner import blocked_import  # noqa: F401 - before a notebo
 from nexus_reimport.runner.finishing import finish, seal, settle
 from nexus_reimport.runner.outcome import Outcome
 from nexus_reimport.runner.purging import purge_private, purge_undo
-from nexus_reimport.runner.recovery import AskRollback, RollbackOptions, restore_into, rollback
+from nexus_reimport.runner.recovery import RollbackOptions, restore_into, rollback
 from nexus_reimport.runner.self_testing import self_test
-from nexus_reimport.runner.sequence import Ask, run
+from nexus_reimport.runner.sequence import run
 from nexus_reimport.runner.signing import readable_sheet, sheet, sign, spent_by, withdraw
 
 __all__ = [
-    "Ask",
-    "AskRollback",
     "Outcome",
     "RollbackOptions",
     "finish",

@@ -14,6 +14,6 @@ from nexus_reimport.checks.after import (  # noqa: F401 - each declares its chec
     own,
     rows,
 )
-from nexus_reimport.checks.after.subject import After, Claim, had
+from nexus_reimport.checks.after.subject import After, Claim
 
-__all__ = ["After", "Claim", "had"]
+__all__ = ["After", "Claim"]

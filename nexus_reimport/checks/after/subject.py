@@ -16,7 +16,7 @@ from nexus_reimport.nexus.reading.inventory import Positions
 from nexus_reimport.nexus.reading.questions import Answers, Asked, Shown
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.nexus.structure.links import AttachmentState
-from nexus_reimport.nexus.structure.sequences import Reading
+from nexus_reimport.nexus.structure.sequences import NextKey
 
 if TYPE_CHECKING:
     from pyarrow import ChunkedArray as Column
@@ -79,7 +79,7 @@ class After(OfIntake):
     answers: Answers | Unread
     shown: tuple[Asked, Shown] | Unread | None  # what Nexus's API must show; None: it is not asked
     api: Shown | Unread | None  # what it shows
-    next_keys: tuple[Reading, ...] | Unread  # of each sequence behind a wiped table
+    next_keys: tuple[NextKey, ...] | Unread  # of each sequence behind a wiped table
     positions: Positions | Unread  # of each sequence
     schema_changes: tuple[str, ...] | Unread  # since the survey
     _found: dict[tuple[object, ...], Any] = field(

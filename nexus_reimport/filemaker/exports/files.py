@@ -45,7 +45,7 @@ from nexus_reimport.filemaker.exports import columns, encoded, grid, kinds, spre
 from nexus_reimport.filemaker.exports.cells import EXPORT_AGAIN, Forms
 from nexus_reimport.filemaker.exports.delimited import TAB, Delimited, DelimitedRows
 from nexus_reimport.filemaker.exports.grid import Grid, Known
-from nexus_reimport.filemaker.exports.typed import Reading, Row
+from nexus_reimport.filemaker.exports.typed import HowRead, Row
 from nexus_reimport.filemaker.usage import Meter
 from nexus_reimport.files import private
 from nexus_reimport.settings import Exports
@@ -200,7 +200,7 @@ class ExportedFiles:
     def newest(self, table: str, field: str) -> str:
         """The greatest value of a column of timestamps; ``""`` if no row has one."""
         file = self._file(table, rows=True)
-        stamps = self._typed(file, Reading({field: TIMESTAMP}, file.forms))
+        stamps = self._typed(file, HowRead({field: TIMESTAMP}, file.forms))
         return max((forms.stamp(row.texts[0]) for row in stamps.rows()), default="")
 
     def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[Page]:
@@ -218,7 +218,7 @@ class ExportedFiles:
     def _pages(self, request: ReadRequest, page: int) -> Iterator[Page]:
         file = self._file(request.table, rows=True)
         types = dict.fromkeys(request.keys, "text") | dict(request.types)
-        rows = self._typed(file, Reading(types, file.forms, {*request.keys, *request.ids}))
+        rows = self._typed(file, HowRead(types, file.forms, {*request.keys, *request.ids}))
         keys = (
             (row.line, request.key_of(_named(request.keys, row)))
             for row in rows.rows(*request.keys)
@@ -376,7 +376,7 @@ class ExportedFiles:
             )
         return next((name for name in alike if composed(name) == composed(table)), table)
 
-    def _typed(self, file: _File, how: Reading) -> typed.Table:
+    def _typed(self, file: _File, how: HowRead) -> typed.Table:
         if file.grid is None:
             raise TypeError("the rows of this file were already released")
         return typed.Table(file.grid, how, self._where(file.origin.name))

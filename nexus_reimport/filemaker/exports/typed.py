@@ -28,7 +28,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class HowRead:
     """How the columns of one file are read: which, as which type, and which of them hold ids."""
 
     types: Mapping[str, str]
@@ -48,7 +48,7 @@ class Table:
             lost digits; a text that may have been cut.
     """
 
-    def __init__(self, grid: Grid, how: Reading, where: str) -> None:
+    def __init__(self, grid: Grid, how: HowRead, where: str) -> None:
         self._grid, self._how, self._where = grid, how, where
         self._places = {name: _place(grid, name, where) for name in how.types}
         columns = {name: (place, how.types[name]) for name, place in self._places.items()}

@@ -52,7 +52,7 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class NextKey:
     """The next value of a sequence (None: none is left), and how many rows already use values.
 
     ``skipped`` were given out since it was looked at before, and are no row's; so many are left.
@@ -115,14 +115,14 @@ def given_out(connection: Connection, sequence: Sequence) -> int | None:
 
 def read(
     connection: Connection, schema: str, sequence: Sequence, since: int | None = None
-) -> Reading:
+) -> NextKey:
     """The next value, and the rows that hold values from there on; of a cycling one, only it.
 
     ``since`` is what it had given out last when it was looked at before; None is not compared.
     """
     value = _next(connection, sequence)
     if value is None:
-        return Reading(sequence.what, None, 0)
+        return NextKey(sequence.what, None, 0)
     column, upper = sql.Identifier(sequence.column), sequence.largest
     first, last = (value, upper) if sequence.rises else (sequence.smallest, value)
     if sequence.cycles:
@@ -131,12 +131,12 @@ def read(
     asked = partial(query.format, table_name(schema, sequence.table), column)
     taken = int(scalar(connection, asked(sql.Literal(first), sql.Literal(last))))
     if since is None or sequence.cycles:
-        return Reading(sequence.what, value, taken)
+        return NextKey(sequence.what, value, taken)
     given = (value - since) // sequence.increment - 1
     ends = sorted((since + sequence.increment, value - sequence.increment))
     rows = int(scalar(connection, asked(*map(sql.Literal, ends)))) if given > 0 else 0
     left = (last - first) // abs(sequence.increment) + 1
-    return Reading(sequence.what, value, taken, given - rows, left)
+    return NextKey(sequence.what, value, taken, given - rows, left)
 
 
 def move_past_keys(connection: Connection, schema: str, sequence: Sequence) -> None:

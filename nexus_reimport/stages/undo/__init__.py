@@ -8,7 +8,7 @@ row points at stays in any case: no reference is left dangling.
 
 from nexus_reimport.stages.undo.latest import latest
 from nexus_reimport.stages.undo.previewing import preview
-from nexus_reimport.stages.undo.request import STEPS, BeforeCommit, RollbackRequest
+from nexus_reimport.stages.undo.request import STEPS, RollbackRequest
 from nexus_reimport.stages.undo.rollback import run
 
-__all__ = ["STEPS", "BeforeCommit", "RollbackRequest", "latest", "preview", "run"]
+__all__ = ["STEPS", "RollbackRequest", "latest", "preview", "run"]

@@ -23,7 +23,7 @@ from nexus_reimport.nexus.structure import links, schema, sequences, tables
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.nexus.structure.links import AttachmentState
-from nexus_reimport.nexus.structure.sequences import Reading
+from nexus_reimport.nexus.structure.sequences import NextKey
 from nexus_reimport.nexus.structure.tables import Role
 from nexus_reimport.nexus.writing import undo_data
 from nexus_reimport.settings import ApplicationAccess
@@ -249,7 +249,7 @@ class Reader:
 
         return self._read("what the screens show", read)
 
-    def _next_keys(self) -> tuple[Reading, ...]:
+    def _next_keys(self) -> tuple[NextKey, ...]:
         """Of the sequences behind wiped tables, and of others that have moved since the survey."""
         schema_name, here = self._mapping.schema_name, self._database.catalog.tables
         wiped = {self._mapping.entities[name].table for name in self._expected.plan.entities}
