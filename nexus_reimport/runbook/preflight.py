@@ -29,6 +29,7 @@ from nexus_reimport.nexus.connection import waiters
 from nexus_reimport.nexus.connection.postgres import exported_snapshot
 from nexus_reimport.nexus.structure.tables import Role
 from nexus_reimport.planning import listings, manual, plan
+from nexus_reimport.planning.manual import asking
 from nexus_reimport.record import Run, statements
 from nexus_reimport.runbook.gates import Gated
 from nexus_reimport.runbook.opening import (
@@ -122,8 +123,8 @@ class Preflight(Gated):
             listings.ids(planned, self.folder, self.run.folder)
             listings.values(planned, intake, self.settings.zone)
             if self.mapping.by_hand and not only_links:
-                path = self.folder / environments.SHEET
-                listings.sheet(planned, intake, self.settings, path)
+                path = self.folder / environments.BY_HAND_SHEET
+                asking.write(planned, intake, self.settings, path)
             return planned
 
         planned = self.step("plan", work)
@@ -132,7 +133,7 @@ class Preflight(Gated):
 
     def _decided(self, intake: Intake) -> Plan:
         """The plan of a whole reimport, with what people have given by hand."""
-        given = manual.read(self.settings.sheet, manual.kinds(intake))
+        given = manual.read(self.settings.by_hand_sheet, manual.kinds(intake))
         return plan.make(intake, self.settings, as_of=intake.survey.taken_at, given=given)
 
     def check_before(self) -> Report:

@@ -11,7 +11,7 @@ secret is refused.
 
 from nexus_reimport.settings import shared
 from nexus_reimport.settings.environment import (
-    SHEET,
+    BY_HAND_SHEET,
     Approving,
     Cause,
     Decision,
@@ -52,10 +52,10 @@ from nexus_reimport.settings.values import Strict
 from nexus_reimport.settings.window import Window
 
 __all__ = [
+    "BY_HAND_SHEET",
     "ENVIRONMENT_VARIABLE",
     "FOLDER_VARIABLE",
     "S3",
-    "SHEET",
     "ApplicationAccess",
     "Approving",
     "Archive",

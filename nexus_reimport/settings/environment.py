@@ -26,7 +26,7 @@ from nexus_reimport.settings.values import Command, Name, Strict
 from nexus_reimport.settings.window import Window
 
 _PROD = re.compile(r"(?<![a-z])prod(uction)?(?![a-z])")  # as a part of a name
-SHEET = "manual.xlsx"  # the workbook of values that only people know
+BY_HAND_SHEET = "manual.xlsx"  # the workbook of values that only people know
 
 Decision = Literal["keep", "purge"]
 Different = Literal["filemaker", "nexus"]
@@ -330,9 +330,9 @@ class Settings(Strict):
         return self.private_folder / "scratch"
 
     @property
-    def sheet(self) -> Path:
+    def by_hand_sheet(self) -> Path:
         """Where people put the by-hand sheet once it is filled in."""
-        return self.private_folder / SHEET
+        return self.private_folder / BY_HAND_SHEET
 
     def public(self) -> dict[str, Any]:
         """Everything except secrets, as JSON values for the record."""

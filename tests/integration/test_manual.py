@@ -14,7 +14,7 @@ from nexus_reimport.errors import StopError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Report
 from nexus_reimport.planning import manual
-from nexus_reimport.settings import SHEET
+from nexus_reimport.settings import BY_HAND_SHEET
 from support.clinic import Clinic, planned
 from support.sheets import asked_of, column_of, fill, line_of, put_back, without_clinic
 from support.values import plan_of, rows
@@ -22,7 +22,7 @@ from support.values import plan_of, rows
 
 def test_a_sheet_per_kind_lists_the_rows_that_lack_a_value_with_choices(clinic: Clinic) -> None:
     book = clinic.planned()
-    path = book.folder / SHEET
+    path = book.folder / BY_HAND_SHEET
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not list(book.run.folder.glob("*.xlsx"))
     there = load_workbook(path)
@@ -57,8 +57,8 @@ def test_of_appointments_that_are_over_nobody_is_asked(clinic: Clinic) -> None:
     book = clinic.planned()
     counts = {b.kind: b.waiting for b in plan_of(book).by_hand}
     assert counts["appointments"] > 0
-    assert "appointments" not in load_workbook(book.folder / SHEET).sheetnames
-    sheet = load_workbook(planned_with_past(clinic).folder / SHEET)["appointments"]
+    assert "appointments" not in load_workbook(book.folder / BY_HAND_SHEET).sheetnames
+    sheet = load_workbook(planned_with_past(clinic).folder / BY_HAND_SHEET)["appointments"]
     assert sheet.max_row == 1 + counts["appointments"]
 
 
@@ -318,9 +318,9 @@ def test_a_grey_cell_shows_what_is_there_and_takes_nothing_else(clinic: Clinic) 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"\xd0\xcf\x11\xe0 protected"])
 def test_a_file_that_is_no_workbook_is_refused(clinic: Clinic, content: bytes) -> None:
     book = clinic.planned()
-    book.settings.sheet.write_bytes(content)
+    book.settings.by_hand_sheet.write_bytes(content)
     with pytest.raises(StopError, match=r"manual.xlsx cannot be read") as told:
         clinic.planned_anew()
     assert "without a password" in told.value.next
-    book.settings.sheet.unlink()
+    book.settings.by_hand_sheet.unlink()
     clinic.planned_anew()

@@ -26,7 +26,7 @@ from nexus_reimport.runner.advice import (
     ROLLBACK_UNVERIFIED,
     UNVERIFIED,
 )
-from nexus_reimport.settings import SHEET
+from nexus_reimport.settings import BY_HAND_SHEET
 from nexus_reimport.stages import apply
 from nexus_sandbox.postgres.server import binaries
 from support.clinic import OWNER, Clinic, planned
@@ -90,7 +90,7 @@ def test_relinking_alone_fixes_links_and_writes_nothing_else(
     private = lines(run.private / "left_out" / "docs.csv")
     ids = {line["filemaker_id"] for line in listed if line["source"] == "docs"}
     assert {line["id"].lower() for line in private} == ids
-    assert not (run.private / SHEET).exists()
+    assert not (run.private / BY_HAND_SHEET).exists()
     assert {p.stem for p in run.folder.glob("*.ipynb")} == {
         "01_preflight",
         "02_execute",

@@ -9,7 +9,7 @@ from typing import Any
 from openpyxl import Workbook, load_workbook
 
 from nexus_reimport import mapping, runbook
-from nexus_reimport.settings import SHEET
+from nexus_reimport.settings import BY_HAND_SHEET
 from support.values import rows
 
 Sheet = Any
@@ -17,8 +17,8 @@ Sheet = Any
 
 def put_back(book: runbook.Runbook) -> tuple[Path, Workbook]:
     """The run's sheet, copied to where it is read; to be changed and saved there."""
-    target = book.settings.sheet
-    shutil.copy(book.folder / SHEET, target)
+    target = book.settings.by_hand_sheet
+    shutil.copy(book.folder / BY_HAND_SHEET, target)
     return target, load_workbook(target)
 
 

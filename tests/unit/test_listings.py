@@ -17,6 +17,7 @@ from nexus_reimport.convert import cards
 from nexus_reimport.errors import StopError
 from nexus_reimport.files import rowfile
 from nexus_reimport.planning import listings, manual
+from nexus_reimport.planning.manual import asking
 from nexus_reimport.settings import EntityDecisions
 from nexus_reimport.settings.environment import Asking
 from nexus_reimport.text import HALF
@@ -76,7 +77,7 @@ def clinic(folder: Path, visits: list[dict[str, str]], **more: Any) -> Written:
 def sheet_of(made: PlannedAlone, written: Written, *, past: bool = False) -> Path:
     path = made.intake.folder / "manual.xlsx"
     settings = written.settings.model_copy(update={"manual": Asking(past=past)})
-    listings.sheet(made.plan, made.intake, settings, path)
+    asking.write(made.plan, made.intake, settings, path)
     return path
 
 

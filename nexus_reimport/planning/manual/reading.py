@@ -32,7 +32,7 @@ from nexus_reimport.planning.manual.sheet import (
     titles_asked,
     titles_shown,
 )
-from nexus_reimport.settings import SHEET
+from nexus_reimport.settings import BY_HAND_SHEET
 from nexus_reimport.text import name_key
 
 if TYPE_CHECKING:
@@ -258,8 +258,9 @@ def _in_wrong_order(kind: ByHandSheet, column: str, row: Mapping[str, str]) -> s
 def refused(listed: Sequence[str]) -> StopError:
     """The error that lists the cells that cannot be used."""
     return StopError(
-        f"{wording.amount(len(listed), 'cell')} of {SHEET} cannot be used\n"
+        f"{wording.amount(len(listed), 'cell')} of {BY_HAND_SHEET} cannot be used\n"
         + wording.lines(listed, shown=50),
         where="the environment's private folder",
-        next=f"correct or empty these cells, or remove {SHEET}; then run 01_preflight again",
+        next=f"correct or empty these cells, or remove {BY_HAND_SHEET}; then run 01_preflight"
+        " again",
     )
