@@ -192,7 +192,7 @@ def test_counters_that_were_reset_are_not_believed(clinic: Clinic) -> None:
     book = surveyed(clinic)
     with desk(clinic) as other:
         other.execute("DELETE FROM notes WHERE id = (SELECT min(id::text)::uuid FROM notes)")
-    with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as superuser:
+    with clinic.superuser() as superuser:
         superuser.execute("SELECT pg_stat_reset()")
     seen = book.activity()
     assert not seen.counted

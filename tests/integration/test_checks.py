@@ -155,7 +155,7 @@ def test_a_corruption_after_the_commit_is_found(
 ) -> None:
     clinic, book = committed
     statement, found_by = CORRUPTIONS[name]
-    with clinic.connect() if "replica" not in statement else _superuser(clinic) as connection:
+    with clinic.connect() if "replica" not in statement else clinic.superuser() as connection:
         connection.execute(statement)
     report = book.verify()
     failed = {r.check for r in report.results if not r.passed}
@@ -164,12 +164,6 @@ def test_a_corruption_after_the_commit_is_found(
         with pytest.raises(Exception, match="failed"):
             book.sign_off()
         assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
-
-
-def _superuser(clinic: Clinic) -> object:
-    import psycopg
-
-    return psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True)
 
 
 def test_the_backup_holds_what_the_survey_saw(clinic: Clinic) -> None:

@@ -376,7 +376,7 @@ def test_prod_needs_a_waiver_for_the_last_resort(no_createdb: Clinic) -> None:
 
 
 def test_extensions_that_no_table_needs_are_left_out_and_named(clinic: Clinic) -> None:
-    with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as admin:
+    with clinic.superuser() as admin:
         there = {n for (n,) in admin.execute("SELECT name FROM pg_available_extensions")}
         chosen = next(n for n in ("pg_trgm", "btree_gist", "hstore", "citext") if n in there)
         admin.execute(f"CREATE EXTENSION {chosen} SCHEMA public")
@@ -390,7 +390,7 @@ def test_extensions_that_no_table_needs_are_left_out_and_named(clinic: Clinic) -
 def test_an_extension_that_only_a_superuser_may_make_is_told_and_no_copy_is_begun(
     clinic: Clinic,
 ) -> None:
-    with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as admin:
+    with clinic.superuser() as admin:
         admin.execute("CREATE EXTENSION bloom SCHEMA public")
         admin.execute("CREATE INDEX ON public.specialties USING bloom (name)")
     book = checked(planned())

@@ -54,7 +54,7 @@ def settings_of(target: Postgres) -> dict[str, str | None]:
 
 @contextmanager
 def administrator(clinic: Clinic) -> Iterator[psycopg.Connection[object]]:
-    with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as found:
+    with clinic.superuser() as found:
         yield found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import psycopg
 import pytest
 
 from nexus_reimport import runbook
@@ -223,7 +222,7 @@ def test_what_is_put_into_our_own_schemas_is_named(
     clinic, book = done
     statement, found_by, told = PUT[name]
     undo = clinic.value("SELECT undo ->> 'schema' FROM nexus_reimport.runs", role=ROLE)
-    with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as admin:
+    with clinic.superuser() as admin:
         admin.execute(statement.format(undo=undo))
     assert told.format(undo=undo) in failed(verified(book))[found_by].sample
 

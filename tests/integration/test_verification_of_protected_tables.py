@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import psycopg
 import pytest
 
 from nexus_reimport import runbook
@@ -100,7 +99,7 @@ def test_a_protected_row_that_was_lost_or_changed_stops_the_run(
 ) -> None:
     clinic, book = done if "other" not in PROTECTED[name][0] else request.getfixturevalue("beside")
     statement, said = PROTECTED[name]
-    with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as admin:
+    with clinic.superuser() as admin:
         admin.execute("SET session_replication_role = replica")
         admin.execute(statement)
     result = failed(verified(book))[STEADY]

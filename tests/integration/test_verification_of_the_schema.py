@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import psycopg
 import pytest
 
 from nexus_reimport import runbook
@@ -93,7 +92,7 @@ def test_what_is_not_as_it_was_is_a_finding_and_no_failure_of_the_verification(
 ) -> None:
     clinic, book = done
     statement, found_by = SCHEMA[name]
-    with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as admin:
+    with clinic.superuser() as admin:
         admin.execute("SET session_replication_role = replica")
         admin.execute(statement)
     report = verified(book)
@@ -184,7 +183,7 @@ def test_a_catalog_that_was_changed_after_the_commit_stops_the_run_and_is_named(
         " AND confrelid = 'patients'::regclass"
     )
     sequence = clinic.value("SELECT min(seqrelid::regclass::text) FROM pg_sequence")
-    with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as admin:
+    with clinic.superuser() as admin:
         admin.execute(statement.replace("notes_patient_id_fk", key).replace("{sequence}", sequence))
     result = failed(verified(book))["the_schema_is_as_surveyed"]
     assert result.blocks
@@ -232,7 +231,7 @@ def test_the_session_of_the_verification_is_that_of_the_run_whatever_is_set(
 ) -> None:
     clinic, book = done
     monkeypatch.setenv(*variable)
-    with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as admin:
+    with clinic.superuser() as admin:
         name = clinic.databases["dev"]
         for setting in (
             "timezone = 'Asia/Tokyo'",

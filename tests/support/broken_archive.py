@@ -57,11 +57,8 @@ def cut_upload(
     handler.close_connection = True
 
 
-def half(
-    handler: BaseHTTPRequestHandler, _: bytes, ask: Callable[[], http.client.HTTPResponse]
-) -> None:
-    """The answer ends in its middle."""
-    answer = ask()
+def _half_of(answer: http.client.HTTPResponse, handler: BaseHTTPRequestHandler) -> None:
+    """Pass on what says how long the answer is, and the first half of it."""
     body = answer.read()
     handler.send_response(answer.status)
     for name, value in answer.getheaders():
@@ -69,6 +66,13 @@ def half(
             handler.send_header(name, value)
     handler.end_headers()
     handler.wfile.write(body[: len(body) // 2])
+
+
+def half(
+    handler: BaseHTTPRequestHandler, _: bytes, ask: Callable[[], http.client.HTTPResponse]
+) -> None:
+    """The answer ends in its middle."""
+    _half_of(ask(), handler)
     handler.close_connection = True
 
 
@@ -76,14 +80,7 @@ def garbled(
     handler: BaseHTTPRequestHandler, _: bytes, ask: Callable[[], http.client.HTTPResponse]
 ) -> None:
     """The answer's middle is no TLS any more: a device between the two has damaged it."""
-    answer = ask()
-    body = answer.read()
-    handler.send_response(answer.status)
-    for name, value in answer.getheaders():
-        if name.lower() not in ("connection", "transfer-encoding"):
-            handler.send_header(name, value)
-    handler.end_headers()
-    handler.wfile.write(body[: len(body) // 2])
+    _half_of(ask(), handler)
     handler.wfile.flush()
     os.write(handler.connection.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
     handler.close_connection = True

@@ -196,6 +196,10 @@ class Clinic:
         dsn = self.server.dsn(self.databases[kind], role)
         return psycopg.connect(dsn, autocommit=True, options="-c timezone=UTC")
 
+    def superuser(self) -> psycopg.Connection[Any]:
+        """A connection to dev's database, autocommit, as who may do everything there."""
+        return psycopg.connect(self.server.dsn(self.databases["dev"]), autocommit=True)
+
     def rows(
         self, query: str, kind: str = "dev", *parameters: object, role: str = OWNER
     ) -> list[tuple[Any, ...]]:
