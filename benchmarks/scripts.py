@@ -19,7 +19,8 @@ from benchmarks.clinic import Clinic
 from benchmarks.meter import Cost, cpu_of, own_cpu
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Plan, Survey
-from nexus_reimport.nexus.connection.postgres import copy_in, names
+from nexus_reimport.nexus.connection.copying import copy_in
+from nexus_reimport.nexus.connection.postgres import names
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.writing import undo_data
 from nexus_reimport.runbook import Runbook

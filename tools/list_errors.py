@@ -31,7 +31,7 @@ from nexus_reimport import checks, disks, storage
 from nexus_reimport.checks import after, before, inside, rehearsed, rollback
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.filemaker import codes
-from nexus_reimport.nexus.connection import postgres, refusal
+from nexus_reimport.nexus.connection import driver_errors, refusal
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "troubleshooting.md"
@@ -246,16 +246,16 @@ def _expired() -> Iterator[refusal.Why]:
 
 
 def _of_statement() -> str:
-    tree = ast.parse(inspect.getsource(postgres._advice))
+    tree = ast.parse(inspect.getsource(driver_errors._advice))
     (table,) = [node for node in ast.walk(tree) if isinstance(node, ast.Dict)]
     rows = [
         (getattr(k, "attr", ""), *_texts(v, _constants("errors")))
         for k, v in zip(table.keys, table.values, strict=True)
     ]
     rows = sorted(rows)
-    rows += [(f"another one, SQLSTATE {of}…", todo) for of, todo in postgres._BY_CLASS.items()]
+    rows += [(f"another one, SQLSTATE {of}…", todo) for of, todo in driver_errors._BY_CLASS.items()]
     return _table(
-        "name beside the SQLSTATE | what to do", [*rows, ("another one", postgres._IN_THE_LOG)]
+        "name beside the SQLSTATE | what to do", [*rows, ("another one", driver_errors._IN_THE_LOG)]
     )
 
 

@@ -8,7 +8,8 @@ from nexus_reimport import mapping as mappings
 from nexus_reimport import record
 from nexus_reimport import settings as environments
 from nexus_reimport.nexus import activity, deployment, registry, rights
-from nexus_reimport.nexus.connection.postgres import connected, scrubbed
+from nexus_reimport.nexus.connection.driver_errors import scrubbed
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.nexus.registry import UndoSize
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.record import purge

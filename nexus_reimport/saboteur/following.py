@@ -14,7 +14,8 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.intake import Intake
 from nexus_reimport.model import EntityPlan, LinkPlan, Outcome, Plan
-from nexus_reimport.nexus.connection.postgres import Connection, copy_out_in_order
+from nexus_reimport.nexus.connection.copying import copy_out_in_order
+from nexus_reimport.nexus.connection.postgres import Connection
 from nexus_reimport.saboteur.scene import Objects, Scene
 
 

@@ -23,11 +23,10 @@ from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.files import rowfile
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import EntityPlan, Plan
+from nexus_reimport.nexus.connection.driver_errors import code_and_name, is_of_rows
 from nexus_reimport.nexus.connection.postgres import (
     Connection,
-    code_and_name,
     connected,
-    is_of_rows,
     names,
     rolled_back,
     statement,

@@ -14,11 +14,8 @@ from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Pointer, Survey, TableState
 from nexus_reimport.nexus import registry, rights
-from nexus_reimport.nexus.connection.postgres import (
-    Connection,
-    copy_out,
-    scalar,
-)
+from nexus_reimport.nexus.connection.copying import copy_out
+from nexus_reimport.nexus.connection.postgres import Connection, scalar
 from nexus_reimport.nexus.reading import inventory, row_hashes
 from nexus_reimport.nexus.reading.row_hashes import Hashed
 from nexus_reimport.nexus.registry import loaded

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from nexus_reimport import disks
 from nexus_reimport.errors import Denied, SandboxError, TargetError
 from nexus_reimport.nexus.connection import pg_tools
-from nexus_reimport.nexus.connection.postgres import scrubbed
+from nexus_reimport.nexus.connection.driver_errors import scrubbed
 from nexus_reimport.settings import Postgres
 from nexus_sandbox.postgres import home
 from nexus_sandbox.postgres.server import PostgresServer

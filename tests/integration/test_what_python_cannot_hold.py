@@ -11,7 +11,8 @@ import pytest
 
 from nexus_reimport import convert
 from nexus_reimport.errors import TargetError
-from nexus_reimport.nexus.connection.postgres import connected, scrubbed
+from nexus_reimport.nexus.connection.driver_errors import scrubbed
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.planning.feed import RecordConverter
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server

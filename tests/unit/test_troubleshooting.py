@@ -38,7 +38,7 @@ FROM_ELSEWHERE = {
     ("nexus.rights.lacking", "MissingRights"),
     ("runbook.opening", "Denied"),
     ("nexus.connection.pg_tools", "TargetError"),  # why a connection was refused
-    ("nexus.connection.postgres", "TargetError"),  # likewise
+    ("nexus.connection.driver_errors", "TargetError"),  # likewise
     ("nexus.connection.waiters", "LockConflict"),
     ("runbook.maintenance", "ReimportError"),  # the window is still up
     ("runbook.gates", "StopError"),

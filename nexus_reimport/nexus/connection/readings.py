@@ -14,7 +14,8 @@ from typing import LiteralString, TypeVar
 import psycopg
 
 from nexus_reimport.errors import TargetError
-from nexus_reimport.nexus.connection.postgres import LOST, Connection, code_and_name
+from nexus_reimport.nexus.connection.driver_errors import LOST, code_and_name
+from nexus_reimport.nexus.connection.postgres import Connection
 
 T = TypeVar("T")
 # Classes of SQLSTATE that tell of the server or the network: operator intervention, resources,

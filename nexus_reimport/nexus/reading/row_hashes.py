@@ -16,9 +16,9 @@ from psycopg import sql
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.mapping import FieldMapping
+from nexus_reimport.nexus.connection.copying import copied
 from nexus_reimport.nexus.connection.postgres import (
     Connection,
-    copied,
     in_default,
     names,
     statement,

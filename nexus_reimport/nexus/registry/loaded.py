@@ -9,7 +9,8 @@ from psycopg import sql
 
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.nexus.connection.postgres import Connection, copy_in, copy_out, names
+from nexus_reimport.nexus.connection.copying import copy_in, copy_out
+from nexus_reimport.nexus.connection.postgres import Connection, names
 from nexus_reimport.nexus.registry.own_schema import LOADED, exists
 from nexus_reimport.nexus.registry.undo import UndoData
 

@@ -14,13 +14,8 @@ import psycopg
 from psycopg import sql
 
 from nexus_reimport import wording
-from nexus_reimport.nexus.connection.postgres import (
-    code_and_name,
-    is_of_rows,
-    names,
-    statement,
-    table_name,
-)
+from nexus_reimport.nexus.connection.driver_errors import code_and_name, is_of_rows
+from nexus_reimport.nexus.connection.postgres import names, statement, table_name
 from nexus_reimport.nexus.structure.database import Database
 
 

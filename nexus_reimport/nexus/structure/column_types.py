@@ -16,7 +16,8 @@ from psycopg import sql
 from nexus_reimport import convert
 from nexus_reimport.convert import registry
 from nexus_reimport.mapping import ColumnSpec, DefaultRule, Entity, FieldMapping, Problem
-from nexus_reimport.nexus.connection.postgres import Connection, code_and_name, scalar
+from nexus_reimport.nexus.connection.driver_errors import code_and_name
+from nexus_reimport.nexus.connection.postgres import Connection, scalar
 from nexus_reimport.nexus.structure.catalog import Catalog, Column, Table
 
 _JSON = ("json", "jsonb")

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.mapping import Attachment, AttachmentLink
-from nexus_reimport.nexus.connection.postgres import copy_out
+from nexus_reimport.nexus.connection.copying import copy_out
 from nexus_reimport.nexus.structure.database import Database
 
 

@@ -10,7 +10,8 @@ from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.mapping import FieldMapping
-from nexus_reimport.nexus.connection.postgres import copy_out_in_order, scalar
+from nexus_reimport.nexus.connection.copying import copy_out_in_order
+from nexus_reimport.nexus.connection.postgres import scalar
 from nexus_reimport.nexus.structure import fingerprint
 from nexus_reimport.nexus.structure.catalog import Table
 from nexus_reimport.nexus.structure.database import Database

@@ -10,13 +10,8 @@ from pathlib import Path
 from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.nexus.connection.postgres import (
-    copy_in,
-    copy_out_in_order,
-    names,
-    table_name,
-    temporary_name,
-)
+from nexus_reimport.nexus.connection.copying import copy_in, copy_out_in_order
+from nexus_reimport.nexus.connection.postgres import names, table_name, temporary_name
 from nexus_reimport.nexus.registry import UndoLinks
 from nexus_reimport.nexus.writing.differences import Wanted
 from nexus_reimport.nexus.writing.transaction import Transaction

@@ -19,8 +19,8 @@ from nexus_reimport import progress
 from nexus_reimport.errors import ROLLED_BACK, Busy, InDoubt
 from nexus_reimport.events import Event, Journal
 from nexus_reimport.nexus.connection import session, waiters
+from nexus_reimport.nexus.connection.driver_errors import LOST
 from nexus_reimport.nexus.connection.postgres import (
-    LOST,
     Connection,
     is_lost,
     names,

@@ -17,13 +17,8 @@ from pathlib import Path
 from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.nexus.connection.postgres import (
-    Connection,
-    copy_out_in_order,
-    names,
-    scalar,
-    table_name,
-)
+from nexus_reimport.nexus.connection.copying import copy_out_in_order
+from nexus_reimport.nexus.connection.postgres import Connection, names, scalar, table_name
 from nexus_reimport.nexus.registry import (
     UndoData,
     UndoLinks,

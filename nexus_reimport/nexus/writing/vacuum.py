@@ -7,13 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import psycopg
 from psycopg import sql
 
-from nexus_reimport.nexus.connection.postgres import (
-    Connection,
-    code_and_name,
-    scalar,
-    statement,
-    table_name,
-)
+from nexus_reimport.nexus.connection.driver_errors import code_and_name
+from nexus_reimport.nexus.connection.postgres import Connection, scalar, statement, table_name
 from nexus_reimport.nexus.connection.session import MAINTAIN_SINCE
 from nexus_reimport.nexus.writing.transaction import Transaction
 

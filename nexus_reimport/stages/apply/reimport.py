@@ -23,7 +23,8 @@ from nexus_reimport.errors import ROLLED_BACK, StopError
 from nexus_reimport.events import Journal, null_journal
 from nexus_reimport.model import Applied, Report, after_commit, run_row
 from nexus_reimport.nexus import deployment, registry
-from nexus_reimport.nexus.connection.postgres import Connection, connected, constraint_of
+from nexus_reimport.nexus.connection.driver_errors import constraint_of
+from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.registry import UndoPart, UndoTable, loaded
 from nexus_reimport.nexus.structure import references
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint

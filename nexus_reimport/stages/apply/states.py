@@ -14,12 +14,8 @@ from nexus_reimport.errors import ROLLED_BACK, StopError
 from nexus_reimport.files import side_by_side
 from nexus_reimport.model import EntityPlan
 from nexus_reimport.nexus import registry
-from nexus_reimport.nexus.connection.postgres import (
-    Connection,
-    constraint_of,
-    scalar,
-    table_name,
-)
+from nexus_reimport.nexus.connection.driver_errors import constraint_of
+from nexus_reimport.nexus.connection.postgres import Connection, scalar, table_name
 from nexus_reimport.nexus.registry import UndoPart
 from nexus_reimport.nexus.structure import schema
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint, moved

@@ -11,13 +11,8 @@ from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import NewerDecision, RollbackPreview
 from nexus_reimport.nexus import changes, registry
 from nexus_reimport.nexus.connection import waiters
-from nexus_reimport.nexus.connection.postgres import (
-    Connection,
-    copy_out,
-    rolled_back,
-    scalar,
-    table_name,
-)
+from nexus_reimport.nexus.connection.copying import copy_out
+from nexus_reimport.nexus.connection.postgres import Connection, rolled_back, scalar, table_name
 from nexus_reimport.nexus.structure import obstacles, schema
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.tables import Role, fingerprints_now

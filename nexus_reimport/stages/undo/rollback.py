@@ -17,7 +17,8 @@ from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import NewerDecision, Report, Undone, after_commit, run_row
 from nexus_reimport.nexus import changes, deployment, registry
 from nexus_reimport.nexus.changes import Since
-from nexus_reimport.nexus.connection.postgres import connected, constraint_of
+from nexus_reimport.nexus.connection.driver_errors import constraint_of
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.nexus.registry import Committed, UndoData, loaded
 from nexus_reimport.nexus.structure import fingerprint, schema
 from nexus_reimport.nexus.structure.database import Database
