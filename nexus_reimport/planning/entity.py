@@ -22,7 +22,6 @@ from nexus_reimport.intake import IdPairs, Intake, Page, ids_of
 from nexus_reimport.mapping import DefaultRule, Entity, OverrideRule
 from nexus_reimport.model import ColumnFit, Misfits
 from nexus_reimport.planning import matching, merge, misfits
-from nexus_reimport.planning.before import RowsBefore
 from nexus_reimport.planning.column import Resolver
 from nexus_reimport.planning.feed import Converted, RecordConverter
 from nexus_reimport.planning.matching import Matches
@@ -36,6 +35,7 @@ from nexus_reimport.planning.misfits import (
     STAYS,
     Misfit,
 )
+from nexus_reimport.planning.rows_before import RowsBefore
 from nexus_reimport.planning.spooled import ConvertedRecord, SpooledRecords, SpooledRows
 from nexus_reimport.settings import Cause, EntityDecisions
 

@@ -5,7 +5,6 @@ and column names, and never a value: a notebook's output is part of the record, 
 """
 
 from nexus_reimport.show.activity import activity
-from nexus_reimport.show.before import backup, census, counts, snapshot, survey
 from nexus_reimport.show.checks import report
 from nexus_reimport.show.doctor import examination
 from nexus_reimport.show.execution import applied, approval, drift, proposal, rehearsal
@@ -14,6 +13,7 @@ from nexus_reimport.show.first_screen import banner, first_screen
 from nexus_reimport.show.page import Page, table
 from nexus_reimport.show.pictures import completeness, flow, stage_times, transaction_times
 from nexus_reimport.show.planned import plan
+from nexus_reimport.show.preflight import backup, census, counts, snapshot, survey
 from nexus_reimport.show.progress import bar
 from nexus_reimport.show.rights import rights_paper
 from nexus_reimport.show.rollback import (
