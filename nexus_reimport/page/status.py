@@ -89,8 +89,3 @@ def gaps(mapping: FieldMapping) -> dict[str, tuple[str, ...]]:
     for kind in mapping.by_hand.values():
         wanted[kind.entity] += [column for column, choices in kind.columns.items() if choices]
     return {name: tuple(dict.fromkeys(columns)) for name, columns in wanted.items() if columns}
-
-
-def name_of_column(column: str) -> str:
-    """A column that points at something, as people call what it points at."""
-    return column.removesuffix("_id").replace("_", " ")

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 from nexus_reimport import naming
 from nexus_reimport.errors import ReimportError, repair
-from nexus_reimport.page import status
 
 _PAGE_WORDS = {
     "run 01_preflight again": "start another dry run",
@@ -102,6 +101,11 @@ def sum_of(counts: dict[str, int]) -> int:
     return sum(counts.values())
 
 
+def column(name: str) -> str:
+    """A column that points at something, as people call what it points at."""
+    return name.removesuffix("_id").replace("_", " ")
+
+
 def upper_first(name: str) -> str:
     """The beginning of a sentence."""
     return name[:1].upper() + name[1:]
@@ -135,7 +139,7 @@ FILTERS: dict[str, Callable[..., object]] = {
     "rows": naming.rows,
     "named": naming.named,
     "words": naming.words,
-    "column": status.name_of_column,
+    "column": column,
     "page_name": page_name,
     "sum_of": sum_of,
     "upper_first": upper_first,
