@@ -13,6 +13,7 @@ help:
 	@echo "make test       the whole test suite"
 	@echo "make test-fast  what needs no server: about half of the suite, in a minute"
 	@echo "make crash      the crash matrix: every step times every fault, about 45 minutes"
+	@echo "make oracle     random edits on both sides, each run compared with a second implementation"
 	@echo "make bench      measure against the same work by hand: SCALE=1,10; writes docs/performance.md"
 	@echo "make bench-guard  fail if a count, or a ratio to the work by hand, has become much worse: two minutes"
 	@echo "make lint       ruff, mypy, and that imports run one way"
@@ -42,6 +43,9 @@ test-fast: $(READY)
 
 crash: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m crash $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED))
+
+oracle: $(READY)
+	ORACLE_FIRST=$(or $(FIRST),1) ORACLE_SEEDS=$(or $(SEEDS),20) $(BIN)/python -m pytest -n 2 tests/oracle
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks --scales $(if $(SCALE),$(SCALE),1)

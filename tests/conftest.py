@@ -76,7 +76,7 @@ if (
 
 
 # What takes longest, and what is made for several of their tests alone: a browser, a table.
-_FIRST = ("tests/browser/", "tests/crash/", "tests/integration/test_saboteur.py")
+_FIRST = ("tests/browser/", "tests/crash/", "tests/oracle/", "tests/integration/test_saboteur.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,0 +1,89 @@
+"""Which row of Nexus is of which record of FileMaker."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from oracle.seen import Mapped, Row
+from oracle.texts import fold_blanks, ident
+
+
+def at(row: Row, place: str) -> Any:
+    """The value of a column, or of a key in a JSON column."""
+    column, *path = place.split(".")
+    value = row[column]
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def carried(spec: Mapped, rows: Mapping[str, Row]) -> dict[str, list[str]]:
+    """FileMaker id -> the ids of the rows that carry it."""
+    found = defaultdict(list)
+    if place := spec.get("filemaker_id"):
+        for row_id, row in rows.items():
+            if value := at(row, place):
+                found[ident(str(value))].append(row_id)
+    return found
+
+
+def pairs(
+    spec: Mapped,
+    rows: Mapping[str, Row],
+    values: Mapping[str, Row],
+    loaded: Mapping[str, str],
+    *,
+    is_first: bool,
+) -> dict[str, str]:
+    """FileMaker id -> the id of its row, of the records that have one; ``values`` by FileMaker id.
+
+    First by the id that the row carries, then by what a run before has loaded, then by the rules.
+    A run that is not the first knows its rows: what a rule finds must then be alike to the last.
+    """
+    by_id = carried(spec, rows)
+    found = {name: by_id[name][0] for name in values if len(by_id.get(name, ())) == 1}
+    unpaired = rows.keys() - found.values()
+    found |= {n: loaded[n] for n in values if n not in found and loaded.get(n) in unpaired}
+    for rule in spec["identity"]:
+        if rule["by"] != "filemaker_id":
+            free = {i: row for i, row in rows.items() if i not in set(found.values())}
+            left = {name: row for name, row in values.items() if name not in found}
+            found |= _by_rule(rule, free, left, is_first=is_first)
+    return found
+
+
+def _by_rule(
+    rule: Mapped, rows: Mapping[str, Row], values: Mapping[str, Row], *, is_first: bool
+) -> dict[str, str]:
+    of_rows, of_values = _grouped(rule, rows), _grouped(rule, values)
+    then = rule.get("then", ())
+    found = {}
+    for key in of_values.keys() & of_rows.keys():
+        names = sorted(of_values[key], key=lambda name: (_beside(values[name], then), name))
+        ids = sorted(of_rows[key], key=lambda row_id: (_beside(rows[row_id], then), row_id))
+        for name in tuple(names):
+            alike = [i for i in ids if _beside(rows[i], then) == _beside(values[name], then)]
+            if alike:
+                found[name] = alike[0]
+                names.remove(name)
+                ids.remove(alike[0])
+        if is_first or not then:
+            found |= dict(zip(names, ids, strict=False))
+    return found
+
+
+def _beside(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(repr(row.get(column)) for column in columns)
+
+
+def _grouped(rule: Mapped, rows: Mapping[str, Row]) -> dict[tuple[Any, ...], list[str]]:
+    """What a rule compares -> the names of the rows that have it; not of those that lack a part."""
+    folded = rule.get("folded", ())
+    groups = defaultdict(list)
+    for name, row in rows.items():
+        key = tuple(fold_blanks(row[c]) if c in folded and row[c] else row[c] for c in rule["by"])
+        if None not in key:
+            groups[key].append(name)
+    return groups

@@ -1,0 +1,73 @@
+"""Odd texts, names, times, days and phone numbers, for random edits."""
+
+from __future__ import annotations
+
+import unicodedata
+from random import Random
+
+_BLANKS = ("", " ", "  Padded  ", "trail  ", "a\tb")
+_CODES = (
+    "=SUM(A1)",
+    "-1",
+    "0",
+    "00123",
+    "1e5",
+    "NULL",
+    "\\N",
+    "\\.",
+    "?",
+    "#REF!",
+    "-",
+    ".",
+    "false",
+)
+_LETTERS = ("O'Brien", "Zoe\u0308", "Zoë", "Straße", "STRASSE", "ANN", "ann", "Anne-Marie")
+_UNSEEN = (
+    "\u200b",
+    "\ufeffAnn",
+    "A\u00a0B",
+    "👩\u200d⚕\ufe0f",
+    "\u2028line",
+    "cut \x00\x0cend",
+    "\ud83d",
+)
+_LINES = ("one\rtwo", "one\rtwo\r\rthree\r", "one\x0btwo", "one\r\ntwo", "one\ntwo", "\r")
+_MARKUP = ("<b>&amp;</b>", '{"a":1}', "\"q\", 'r'; s")
+
+NAMES = (*_BLANKS, *_CODES, *_LETTERS, *_UNSEEN, "one\rtwo", "x" * 101, "x" * 100, "é" * 100)
+TEXTS = (*_BLANKS, *_CODES, *_LETTERS, *_UNSEEN, *_LINES, *_MARKUP, "x" * 5000, "ü" * 3000)
+# What PostgreSQL takes of them.
+STORED = tuple(t for t in TEXTS if "\x00" not in t and "\ud83d" not in t)
+TIMES = ("", "00:00:00", "23:59:59", "24:00:00", "25:30:00", "47:59:59", "48:00:00", "930:00:00")
+TIMES += ("01:59:59", "02:00:00", "02:30:00", "03:00:00", "09:15:30.5")
+# Sydney's clocks change on the first Sundays of April and October.
+DAYS = ("", "1900-01-01", "2024-02-29", "2024-04-07", "2024-10-06", "2025-04-06", "2025-10-05")
+DAYS += ("2026-11-29", "2026-12-01", "2099-12-31")
+STAMPS = ("", "2020-01-01 00:00:00", "2024-04-07 02:30:00", "2024-10-06 02:30:00")
+
+
+def phone(random: Random, value: str) -> str:
+    """A phone number as somebody else would have written it."""
+    number = "".join(c for c in value if c.isdigit())
+    if not number:
+        return value
+    start, middle, end, rest = number[:4], number[4:7], number[7:], number[1:]
+    groups = (f"{start} {middle} {end}", f"{start}-{middle}-{end}", f"({start[:2]}) {rest}")
+    abroad = (f"+61 {rest}", f"+61{rest}", f"+61 (0) {rest}", f"+61-{rest[:3]}-{rest[3:]}")
+    abroad += (f"0061{rest}", f"0011 61 {rest}", f"61 {rest}")
+    beside = (f" {value} ", f"{value} (work)", f"{value} mum", f"{value}.", f"{value}\r")
+    unseen = (f"\u200e{value}\u200e", value.replace(" ", "\u00a0"))
+    short = (rest if number.startswith("04") else number,)
+    return random.choice((number, *groups, *abroad, *beside, *unseen, *short))
+
+
+def text(random: Random, value: str) -> str:
+    """A text that says the same, or nearly."""
+    blanks = (f"{value} ", f" {value}", value.replace(" ", "  "), value.replace(" ", "\u00a0"))
+    ends = (f"{value}\r", value.replace("\r", "\r\n"), value.replace("\r", "\n"), f"{value}\rmore")
+    return random.choice((*blanks, *ends, value.upper(), decomposed(value)))
+
+
+def decomposed(value: str) -> str:
+    """The same letters with their accents apart."""
+    return unicodedata.normalize("NFD", value)
