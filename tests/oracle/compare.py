@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Set
 from typing import Any
 
 from oracle import cards, links
-from oracle.expected import Expected
+from oracle.expected import Expected, is_empty
 from oracle.seen import ATTACHMENTS, CARDS, ENTITIES, SOURCES, TABLE, Row, Seen
 from oracle.texts import ident, is_uuid
 
@@ -142,8 +142,18 @@ def _changes(expected: Expected) -> Iterator[str]:
         for change in planned.changes:
             if change.column.split(".")[0] not in CARDS:
                 wanted = {what: expected.changes[entity, change.column, what] for what in CHANGES}
-                has = {what: getattr(change, what) for what in CHANGES}
+                if "." not in change.column:
+                    wanted |= _filled(expected.seen, entity, change.column)
+                has = {what: getattr(change, what) for what in wanted}
                 yield from _counts(f"changes of {entity}.{change.column}", wanted, has)
+
+
+def _filled(seen: Seen, entity: str, column: str) -> dict[str, int]:
+    """How many rows of all have a value in a column, before and after."""
+    return {
+        f"filled_{when}": sum(not is_empty(row[column]) for row in nexus.tables[TABLE[entity]])
+        for when, nexus in (("before", seen.before), ("after", seen.after))
+    }
 
 
 def _lists(expected: Expected) -> Iterator[str]:
