@@ -223,14 +223,14 @@ class Expected:
         if isinstance(value, date):
             value = value.isoformat()
         same = not is_empty(was) and is_same(was, str(value))
-        if is_empty(was) or same or not self._nexus_is_right(entity, spec):
+        nexus_stays = self._nexus_is_right(entity, spec) or (same and not isinstance(was, str))
+        if is_empty(was) or not nexus_stays:
             document = row[column] = row[column] if isinstance(row[column], dict) else {}
             for key in path[:-1]:
                 if not isinstance(document.get(key), dict):
                     document[key] = {}
                 document = document[key]
-            is_kept = was is not None and str(was).strip() == value
-            document[path[-1]] = was if is_kept else value
+            document[path[-1]] = value
         return "filled" if is_empty(was) or is_new else "same" if same else "different"
 
     def _add_new(self, entity: str, name: str, row: Row, values: Row, record: Row) -> None:
