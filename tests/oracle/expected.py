@@ -14,6 +14,7 @@ from oracle import closure, links, matching
 from oracle.matching import at, carried
 from oracle.seen import ENTITIES, SOURCES, TABLE, ZONE, Mapped, Row, Seen
 from oracle.texts import clean, fold_blanks, ident, is_uuid
+from oracle.unsaid import Reasons, UnsaidTimes
 from oracle.values import NO_ROW, Converters, Misfit, stamp
 
 _WORDS = {"f": False, "t": True}
@@ -85,13 +86,13 @@ class Expected:
             ident(record.get(SOURCES[spec["source"]]["key"], "")): record
             for record in seen.records(spec["source"])
         }
-        self.left_out[entity], values = {}, {}
+        self.left_out[entity], values, reasons = {}, {}, {}
         for name, record in records.items():
-            converted, rule = self._converted(entity, name, record)
+            converted, why, rule = self._converted(entity, name, record)
             if rule:
                 self.left_out[entity][name] = rule
             else:
-                values[name] = converted
+                values[name], reasons[name] = converted, why
         loaded = {
             ident(name): row_id for (of, name), row_id in seen.before.loaded.items() if of == entity
         }
@@ -119,19 +120,24 @@ class Expected:
         }
         self.rows[entity] = {i: dict(row) for i, row in rows.items() if i not in self.stay[entity]}
         for name, row_id in self.ids[entity].items():
-            old = rows.get(row_id)
+            old, given, why = rows.get(row_id), values[name], reasons[name]
+            if old is not None:
+                times = UnsaidTimes(self.converters, ENTITIES[entity], old)
+                takes = not self._nexus_is_right(entity, {})
+                given, why = times.settled(given, why, takes=takes)
+            self.derived |= {(entity, column, name) for column, each in why.items() if each}
             self.rows[entity][row_id] = self._merged(
-                entity, name, row_id, old, values[name], records[name]
+                entity, name, row_id, old, given, records[name]
             )
 
     # ---------------------------------------------------------------- values
 
-    def _converted(self, entity: str, name: str, record: Row) -> tuple[Row, str]:
-        """The values of a record by column, and the rule that leaves it out, if one does."""
+    def _converted(self, entity: str, name: str, record: Row) -> tuple[Row, Reasons, str]:
+        """The values of a record by column, why they are derived; the rule that leaves it out."""
         columns = self.seen.before.columns[TABLE[entity]]
         values: Row = {}
         misfits: dict[str, str] = {}
-        derived = set()
+        reasons: Reasons = {}
         for column, spec in _fed(entity):
             values[column] = None
             try:
@@ -139,21 +145,18 @@ class Expected:
                 most = columns[column]["most"] if column in columns else None
                 if most and isinstance(value.value, str) and len(value.value) > most:
                     raise Misfit("too long")
-                values[column] = value.value
-                if value.derived:
-                    derived.add(column)
+                values[column], reasons[column] = value.value, value.derived
             except Misfit as misfit:
                 misfits[column] = str(misfit)
         for rule in ENTITIES[entity]["left_out"]:
             if _leaves_out(rule, record, misfits):
-                return values, rule["name"]
+                return values, reasons, rule["name"]
         for column, spec in _fed(entity):
             first = values.get(spec.get("not_before"))
             if first is not None and values[column] is not None and values[column] < first:
                 values[column], misfits[column] = None, "before"
         self.misfits |= {(entity, column, name) for column in misfits}
-        self.derived |= {(entity, column, name) for column in derived}
-        return values, ""
+        return values, reasons, ""
 
     # ---------------------------------------------------------------- rows
 
@@ -250,8 +253,8 @@ class Expected:
                 wall = stamp(record.get(rule["from"], ""))
             except Misfit:
                 wall = None
-            instant = self.converters.instant(wall)
-            return instant or as_of, instant is None or self.converters.is_skipped(wall)
+            at = self.converters.at(wall)
+            return at.value or as_of, at.value is None or bool(at.derived)
         when = row[rule["column"]]
         if rule["rule"] == "sent_if":
             return rule["future" if when is None else "past"], False

@@ -24,14 +24,18 @@ class Misfit(Exception):
 
 
 NO_ROW = "names a record that has no row"
+# Why a value is not as FileMaker holds it, which a list must tell.
+NO_TIME, NO_CLOCK, REPEATED = "no time", "a time that cannot be read", "a repeated hour"
+NO_END, EARLY, OTHERWISE = "no end", "an end before the start", "otherwise"
+UNSAID = frozenset({NO_TIME, NO_CLOCK, REPEATED})  # Nexus may know better
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What a column gets; ``derived`` if FileMaker does not hold it so, and a list must tell it."""
+    """What a column gets, and why it is not as FileMaker holds it."""
 
     value: Any
-    derived: bool = False
+    derived: frozenset[str] = frozenset()
 
 
 def day(value: Any) -> date | None:
@@ -101,10 +105,21 @@ class Converters:
         """By the clock on the wall: of a repeated hour the first, and a skipped one moves on."""
         return wall and wall.replace(tzinfo=self.zone).astimezone(UTC)
 
-    def is_skipped(self, wall: datetime | None) -> bool:
-        """Whether no clock has ever shown it."""
-        back = wall and self.instant(wall).astimezone(self.zone).replace(tzinfo=None)
-        return back != wall
+    def shown(self, instant: datetime) -> datetime:
+        """What the clock on the wall shows."""
+        return instant.astimezone(self.zone).replace(tzinfo=None)
+
+    def at(self, wall: datetime | None, *reasons: str) -> Value:
+        """The instant of a time; derived if the clock shows it never, or twice."""
+        if wall is None:
+            return Value(None)
+        instant = self.instant(wall)
+        second = wall.replace(tzinfo=self.zone, fold=1).astimezone(UTC)
+        if self.shown(instant) != wall:
+            reasons += (OTHERWISE,)
+        elif second != instant:
+            reasons += (REPEATED,)
+        return Value(instant, frozenset(reasons))
 
     def _text(self, value: Any, *_: Any) -> str | None:
         return line(value)
@@ -167,7 +182,7 @@ class Converters:
                 derived |= rows != {named}
         if given and named is None:
             raise Misfit("names no row, or several")
-        return Value(named, derived)
+        return Value(named, frozenset({OTHERWISE} if derived else ()))
 
     def _rows_of(self, step: Spec, text: str) -> set[Any]:
         texts = [text]
@@ -192,16 +207,20 @@ class Converters:
     def _timestamp(self, value: Any, *_: Any) -> Value:
         wall = stamp(value)
         has_time = re.search(r"\S[ T]\S", clean(value)) is not None
-        return Value(self.instant(wall), self.is_skipped(wall) or bool(wall and not has_time))
+        return self.at(wall) if has_time else self.at(wall, NO_TIME)
 
     def _moment(self, value: Any, spec: Spec, record: Record) -> Value:
         began = day(value)
         if began is None:
             return Value(None)
         at = duration(record.get(spec["with"]["time"], ""))
-        wall = datetime.combine(began, time()) + (at or timedelta())
-        derived = at is None or at >= DAYS_OF_A_TIME or self.is_skipped(wall)
-        return Value(self.instant(wall), derived)
+        if at is None:
+            return self.at(datetime.combine(began, time()), NO_TIME)
+        return self._on_the_day(began, at)
+
+    def _on_the_day(self, of: date, at: timedelta) -> Value:
+        wall = datetime.combine(of, time()) + at
+        return self.at(wall, OTHERWISE) if at >= DAYS_OF_A_TIME else self.at(wall)
 
     def _end_moment(self, value: Any, spec: Spec, record: Record) -> Value:
         names = spec["with"]
@@ -213,31 +232,31 @@ class Converters:
             return Value(None)
         wall = began and datetime.combine(began, time()) + (from_ or timedelta())
         start = self.instant(wall)
-        by_length = start and Value(start + timedelta(minutes=int(names["minutes"])), True)
+        assumed = start and start + timedelta(minutes=int(names["minutes"]))
         if at is None:
-            return by_length or Value(None)
-        wall = datetime.combine(ended, time()) + at
-        end = self.instant(wall)
-        if by_length and end < start:
-            return by_length
-        return Value(end, self.is_skipped(wall) or at >= DAYS_OF_A_TIME)
+            return Value(assumed, frozenset({NO_END})) if assumed else Value(None)
+        end = self._on_the_day(ended, at)
+        if assumed and end.value < start:
+            return Value(assumed, frozenset({EARLY}))
+        return end
 
     def _dated(self, value: Any, spec: Spec, record: Record) -> Value:
-        of = day(value)
+        of, why = day(value), NO_TIME
         try:
             wall = stamp(record.get(spec["with"]["timestamp"], ""))
         except Misfit:
-            wall = None
-        if of is not None and wall is None:
-            return Value(self.instant(datetime.combine(of, time())), True)
-        if of is not None:
-            wall = datetime.combine(of, wall.time())
-        return Value(self.instant(wall), self.is_skipped(wall))
+            wall, why = None, NO_CLOCK
+        if of is None:
+            return self.at(wall)
+        if wall is None:
+            return self.at(datetime.combine(of, time()), why)
+        return self.at(datetime.combine(of, wall.time()))
 
     def _phone(self, value: Any, spec: Spec, record: Record) -> Value:
         first = line(value)
         other = line(record.get(spec.get("with", {}).get("else", ""), ""))
-        return Value(first or other, bool(first and other and phones_differ(first, other)))
+        differ = first and other and phones_differ(first, other)
+        return Value(first or other, frozenset({OTHERWISE} if differ else ()))
 
     def _html_pages(self, value: Any, spec: Spec, record: Record) -> list[str] | None:
         opening = line(record.get(spec["with"]["opening"], "")) or ""

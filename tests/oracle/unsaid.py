@@ -1,0 +1,68 @@
+"""What FileMaker does not say of a time: there the row's own stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from oracle.seen import Mapped, Row
+from oracle.values import EARLY, NO_CLOCK, NO_END, OTHERWISE, REPEATED, UNSAID, Converters
+
+Reasons = Mapping[str, frozenset[str]]  # column -> why its value is derived
+
+
+@dataclass(frozen=True, slots=True)
+class UnsaidTimes:
+    """The times of one row that is there, beside those that a record gives."""
+
+    converters: Converters
+    spec: Mapped
+    old: Row
+
+    def settled(self, values: Row, reasons: Reasons, *, takes: bool) -> tuple[Row, Reasons]:
+        """What the row gets, and what is still derived; ``takes`` if FileMaker's start counts."""
+        values, reasons = dict(values), dict(reasons)
+        for column, why in reasons.items():
+            if self._knows(column, values[column], why):
+                values[column], reasons[column] = self.old[column], why & {NO_CLOCK}
+        for column, spec in self.spec["columns"].items():
+            if spec.get("convert") == "end_moment":
+                self._end(column, spec, values, reasons, takes=takes)
+        return values, reasons
+
+    def _knows(self, column: str, value: object, why: frozenset[str]) -> bool:
+        """Whether the row has a time that FileMaker's can mean: of its day, or on its clock."""
+        if not why & UNSAID or not self.old.get(column):
+            return False
+        had, given = (self.converters.shown(at) for at in (self.old[column], value))
+        return had == given if why == {REPEATED} else had.date() == given.date()
+
+    def _end(
+        self,
+        column: str,
+        spec: Mapped,
+        values: Row,
+        reasons: dict[str, frozenset[str]],
+        *,
+        takes: bool,
+    ) -> None:
+        start = next(
+            name
+            for name, other in self.spec["columns"].items()
+            if other.get("convert") == "moment" and other["from"] == spec["with"]["start_date"]
+        )
+        had, ended = self.old[start], self.old[column]
+        begins = values[start] if takes or not had else had
+        why = reasons.get(column, frozenset()) & {NO_END, EARLY}
+        if begins and values[column] and values[column] < begins:
+            why = frozenset({EARLY})
+        if not begins or not why:
+            return
+        length = ended - had if had and ended else timedelta()
+        if ended and begins == had:
+            values[column], reasons[column] = None, why & {EARLY}
+        else:
+            if length <= timedelta():
+                length = timedelta(minutes=int(spec["with"]["minutes"]))
+            values[column], reasons[column] = begins + length, frozenset({OTHERWISE})
