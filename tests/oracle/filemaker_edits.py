@@ -274,9 +274,14 @@ def _copy(records: list[Record], source: str, random: Random) -> None:
 
 
 def _merge(records: dict[str, list[Record]], random: Random) -> None:
-    """One of two patients goes, and all that was theirs is the other's."""
-    gone, stays = random.sample(records["contacts"], 2)
+    """One of two patients goes, and all that was theirs is the other's.
+
+    One without images: a batch with one that FileMaker does not know is not given to anybody else.
+    """
+    pictured = {record.values.get(_OWNER["images"]) for record in records["images"]}
+    gone = random.choice([r for r in records["contacts"] if r.values["id"] not in pictured])
     records["contacts"].remove(gone)
+    stays = random.choice(records["contacts"])
     for source, field in _OWNER.items():
         for record in records[source]:
             if record.values.get(field) == gone.values["id"]:
