@@ -48,6 +48,8 @@ _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
 # no hyphens at all.
 UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _UUID = re.compile(UUID, re.ASCII | re.IGNORECASE)
+# What of a part of a key would read as the joint, or as one that was replaced.
+_LIKE_A_JOINT = re.compile(rf"{re.escape(JOINT)}|%(?=25|2b)", re.IGNORECASE)
 # Signs without a look of their own (variation selectors): being marks, `fold` would keep them.
 _VARIANTS = re.compile("[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
@@ -124,6 +126,14 @@ def id_key(value: str) -> str:
     if "." not in text and JOINT not in text:  # nearly every id, of which there are many
         return text.strip()
     return JOINT.join(without_point(part.strip()) for part in text.split(JOINT))
+
+
+def of_parts(parts: Iterable[str]) -> str:
+    """The key that several fields are together; other parts never give the same one.
+
+    A joint inside of a part is written as in an address of the web: ``%2B``.
+    """
+    return JOINT.join(_LIKE_A_JOINT.sub(lambda sign: f"%{ord(sign[0]):02X}", p) for p in parts)
 
 
 def without_point(value: str) -> str:

@@ -13,7 +13,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Protocol, Self
 
-from nexus_reimport.text import JOINT
+from nexus_reimport import text
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class ReadRequest:
         if not self.beside:
             return row[self.key].strip()
         parts = [row[name].strip() for name in self.keys]
-        return JOINT.join(parts) if all(parts) else ""
+        return text.of_parts(parts) if all(parts) else ""
 
     def keys_of(self, rows: Iterable[Mapping[str, str]]) -> list[str]:
         """``key_of`` each of ``rows``."""

@@ -22,6 +22,7 @@ from nexus_reimport.text import (
     id_key,
     is_clean,
     name_key,
+    of_parts,
 )
 
 ACCENTED = "Bemärkung"
@@ -107,6 +108,24 @@ def test_two_spellings_of_one_id_are_one(one: str, other: str) -> None:
 )
 def test_two_ids_stay_two(one: str, other: str) -> None:
     assert id_key(one) != id_key(other)
+
+
+PARTS = st.lists(st.text("+%25bB7a", min_size=1), min_size=2, max_size=3)
+
+
+@example(["A+B", "C"], ["A", "B+C"])
+@example(["%2B", "C"], ["+", "C"])
+@example(["%2b", "C"], ["+", "C"])
+@example(["%252B", "C"], ["%2B", "C"])
+@given(PARTS, PARTS)
+def test_keys_of_other_parts_stay_two(some: list[str], others: list[str]) -> None:
+    is_one = [*map(str.lower, some)] == [*map(str.lower, others)]
+    assert (id_key(of_parts(some)) == id_key(of_parts(others))) is is_one
+
+
+
+def test_a_key_of_usual_parts_is_written_as_it_was() -> None:
+    assert of_parts(["P1", "50% off"]) == "P1+50% off"
 
 
 def test_pairs_go_by_their_ids_and_the_last_one_counts() -> None:
