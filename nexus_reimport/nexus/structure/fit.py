@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from nexus_reimport import wording
+from nexus_reimport.files.toml_places import Path
 from nexus_reimport.mapping import Entity, FieldMapping, Problem, named, refused
 from nexus_reimport.nexus.connection.postgres import Connection, statement
 from nexus_reimport.nexus.structure import catalog as catalogs
@@ -63,18 +64,42 @@ def _missing(
 
 
 def _unfit(mapping: FieldMapping, catalog: Catalog) -> Iterator[Problem]:
-    """What the mapping gives to the entities' tables and they cannot accept."""
+    """What the mapping gives to tables and they cannot accept, and tables without a usable key."""
     for name, entity in mapping.entities.items():
         table = catalog.tables.get(entity.table)
         if table is None:
             continue
         for path, text in (*_wrong_keys(entity, table), *_wrong_columns(entity, table)):
             yield ("entities", name, *path), text
+    for path, name in _named_by_one_column(mapping):
+        table = catalog.tables.get(name)
+        if table is not None and (text := _no_key(table)):
+            yield path, text
+
+
+def _named_by_one_column(mapping: FieldMapping) -> Iterator[tuple[Path, str]]:
+    """The tables beside the entities' whose rows are each named by one column."""
+    for name, attachment in mapping.attachments.items():
+        yield ("attachments", name, "table"), attachment.table
+        if attachment.through:
+            yield ("attachments", name, "through", "table"), attachment.through.table
+    for name, entity in mapping.entities.items():
+        for column, feed in entity.columns.items():
+            for number, step in enumerate(feed.lookup):
+                yield ("entities", name, "columns", column, "lookup", number), step.table
+    for name, kind in mapping.by_hand.items():
+        for column, choices in kind.columns.items():
+            yield ("by_hand", name, "columns", column), choices.partition(".")[0]
+
+
+def _no_key(table: Table) -> str:
+    one = len(table.primary_key) == 1
+    return "" if one else f"{table.name}: needs a primary key of one column"
 
 
 def _wrong_keys(entity: Entity, table: Table) -> Iterator[Problem]:
-    if len(table.primary_key) != 1:
-        yield ("table",), f"{entity.table}: needs a primary key of one column"
+    if text := _no_key(table):
+        yield ("table",), text
     fed = {"columns": entity.fed_columns(), "new": tuple(entity.new)}
     for part, given in fed.items():
         for column in (c for c in given if c in table.primary_key):
