@@ -29,12 +29,13 @@ from nexus_reimport.nexus.connection.postgres import (
     connected,
     names,
     rolled_back,
-    statement,
     table_name,
     temporary_name,
 )
 from nexus_reimport.nexus.structure import catalog as catalogs
+from nexus_reimport.nexus.structure import exclusive
 from nexus_reimport.nexus.structure.catalog import Catalog, Column, ForeignKey, Table
+from nexus_reimport.nexus.structure.exclusive import ExclusiveKey
 from nexus_reimport.planning.manual import BY_HAND
 from nexus_reimport.settings import Postgres
 
@@ -233,41 +234,19 @@ class _Table:
 
     def not_distinct(self) -> Iterator[Refused]:
         """The rows that conflict with another one under a unique key or exclusion constraint."""
-        where = {"table": self._real.as_string(self._connection)}
-        for name, parts, operators, condition, nulls_are_equal in self._connection.execute(
-            statement("exclusive_keys"), where
-        ).fetchall():
-            same = operators or ["IS NOT DISTINCT FROM" if nulls_are_equal else "="] * len(parts)
-            for key, is_first in self._alike(parts, same, condition):
-                yield Refused(self._entity.entity, key, f"unique key {name}", is_first)
+        for key in exclusive.read(self._connection, self._real):
+            for row, is_first in self._alike(key):
+                yield Refused(self._entity.entity, row, f"unique key {key.name}", is_first)
 
-    def _alike(
-        self, parts: list[str], same: list[str], condition: str
-    ) -> Iterator[tuple[str, bool]]:
-        """The keys of rows that share all parts with another row, and whether each is the first.
-
-        Parts, operators and condition are SQL from PostgreSQL's own catalog.
-        """
-        aliases = [sql.Identifier(f"part_{number}") for number in range(len(parts))]
-        rows = sql.SQL("SELECT {} AS key, ctid AS place, {} FROM {} WHERE {}").format(
-            self._key,
-            sql.SQL(", ").join(
-                sql.SQL("({}) AS {}").format(_of_catalog(part), alias)
-                for part, alias in zip(parts, aliases, strict=True)
-            ),
-            self._like,
-            _of_catalog(condition),
-        )
-        equal = sql.SQL(" AND ").join(
-            sql.SQL("a.{0} {1} b.{0}").format(alias, _of_catalog(operator))
-            for alias, operator in zip(aliases, same, strict=True)
-        )
+    def _alike(self, key: ExclusiveKey) -> Iterator[tuple[str, bool]]:
+        """The keys of rows that share all parts with another row, and whether each is the first."""
+        own, place = sql.SQL("{} AS key").format(self._key), sql.SQL("ctid AS place")
         query = sql.SQL(
             # MATERIALIZED: an index's expression is computed once for each row, not for each pair.
             "WITH r AS MATERIALIZED ({}) SELECT a.key::text, bool_and(a.place < b.place)"
             " FROM r AS a JOIN r AS b ON {} AND a.place <> b.place"
             " GROUP BY 1 ORDER BY 1 LIMIT {}"
-        ).format(rows, equal, sql.Literal(MOST))
+        ).format(key.compared(self._like, own, place), key.are_alike("a", "b"), sql.Literal(MOST))
         yield from self._connection.execute(query)
 
 

@@ -137,18 +137,51 @@ def test_links_under_a_unique_key_follow_each_other_there_and_back(
         there_and_back(found, "differences")
 
 
-def test_links_that_are_exchanged_under_a_unique_key_are_told(
-    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+@pytest.mark.parametrize(
+    "key",
+    [
+        "CREATE UNIQUE INDEX one ON practice.document (patient_id) WHERE path LIKE 'scans/%'",
+        "CREATE UNIQUE INDEX one ON practice.document ((patient_id % 100))",
+        "CREATE UNIQUE INDEX one ON practice.document ((1)) WHERE patient_id = 2",
+        "ALTER TABLE practice.document ADD EXCLUDE USING btree (patient_id WITH =)",
+        "ALTER TABLE practice.document ADD EXCLUDE USING gist"
+        " (int4range(patient_id, patient_id, '[]') WITH &&) WHERE (patient_id IS NOT NULL)",
+        "ALTER TABLE practice.document ADD half integer GENERATED ALWAYS AS (patient_id * 2) STORED"
+        " UNIQUE",
+    ],
+)
+@pytest.mark.parametrize("links", ["(1, NULL), (2, 1), (3, 2)", "(1, 2), (2, 4), (3, NULL)"])
+def test_links_follow_each_other_under_a_key_of_any_form(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path, key: str, links: str
 ) -> None:
-    with altered(postgres, s3, tmp_path, one_each("(1, 2), (2, 1), (3, NULL)")) as found:
+    schema = f"{one_each(links, '')} SET CONSTRAINTS ALL IMMEDIATE; {key}"
+    with altered(postgres, s3, tmp_path, schema) as found:
+        one_is_kept(found)
+        there_and_back(found, "differences")
+
+
+@pytest.mark.parametrize(
+    ("how", "key", "name"),
+    [
+        ("UNIQUE", "", "document_patient_id_key"),
+        ("", "CREATE UNIQUE INDEX one ON practice.document ((patient_id % 100));", "one"),
+    ],
+)
+def test_links_that_are_exchanged_under_a_unique_key_are_told_and_the_advice_helps(
+    postgres: PostgresServer, s3: S3Server, tmp_path: Path, how: str, key: str, name: str
+) -> None:
+    schema = f"{one_each('(1, 2), (2, 1), (3, NULL)', how)} SET CONSTRAINTS ALL IMMEDIATE; {key}"
+    with altered(postgres, s3, tmp_path, schema) as found:
         one_is_kept(found)
         before = found.state()
         with pytest.raises(StopError, match="links of scans cannot be written") as told:
             found.approved(dry=True)
-        assert told.value.where == "table document, constraint document_patient_id_key"
+        assert told.value.where == f"table document, constraint {name}"
         assert told.value.state == ROLLED_BACK
-        assert "make that constraint DEFERRABLE INITIALLY DEFERRED" in told.value.next
+        assert "take one of both off its patient in Nexus" in told.value.next
         assert found.state() == before
+        found.do("UPDATE practice.document SET patient_id = NULL WHERE id = 1")
+        there_and_back(found, "differences")
 
 
 def test_a_newer_link_that_has_the_place_of_an_old_one_is_said_to_be_in_the_way(

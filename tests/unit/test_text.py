@@ -123,7 +123,6 @@ def test_keys_of_other_parts_stay_two(some: list[str], others: list[str]) -> Non
     assert (id_key(of_parts(some)) == id_key(of_parts(others))) is is_one
 
 
-
 def test_a_key_of_usual_parts_is_written_as_it_was() -> None:
     assert of_parts(["P1", "50% off"]) == "P1+50% off"
 

@@ -6,9 +6,15 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from nexus_reimport.nexus.connection.postgres import table_name
+from nexus_reimport.nexus.connection.postgres import (
+    names,
+    statement,
+    table_name,
+    temporary_name,
+)
 from nexus_reimport.nexus.registry import UndoLinks
-from nexus_reimport.nexus.writing import differences
+from nexus_reimport.nexus.structure import exclusive
+from nexus_reimport.nexus.structure.exclusive import ExclusiveKey
 from nexus_reimport.nexus.writing.transaction import Transaction
 
 
@@ -20,14 +26,16 @@ def write(transaction: Transaction, link: UndoLinks, source: sql.Composable) -> 
     would wait for ever come last, together: a key that is deferrable can be exchanged.
     """
     every = _update(transaction.schema, link, source)
-    limits = differences.limits(transaction.connection, transaction.schema, link.table)
-    keys = [key for key in (limits.unique if limits else ()) if {*key} & {*link.columns}]
+    place = table_name(transaction.schema, link.table)
+    known = exclusive.read(transaction.connection, place)
+    keys = [key for key in known if key.may_compare(link.columns)]
     written = 0
     if keys:
         every += sql.SQL(" AND ROW({}) IS DISTINCT FROM ROW({})").format(
             _columns("t", link.columns), _columns("wanted", link.columns)
         )
-        free = sql.SQL("").join(_is_free(transaction.schema, link, key) for key in keys)
+        coming = _coming(transaction, link, source)
+        free = sql.SQL("").join(_is_free(place, link, coming, key) for key in keys)
         while rows := transaction.execute(every + free):
             written += rows
     return written + transaction.execute(every)
@@ -42,17 +50,50 @@ def _update(schema: str, link: UndoLinks, source: sql.Composable) -> sql.Compose
     )
 
 
-def _is_free(schema: str, link: UndoLinks, key: Sequence[str]) -> sql.Composed:
-    """A further condition: no other row has now what this one gets under a unique key."""
-    equal = sql.SQL(" AND ").join(
-        sql.SQL("o.{} = {}").format(
-            sql.Identifier(column),
-            sql.Identifier("wanted" if column in link.columns else "t", column),
+def _coming(transaction: Transaction, link: UndoLinks, source: sql.Composable) -> sql.Identifier:
+    """A temporary table of the rows that are written, whole, as they will be.
+
+    A key may be over whatever the database makes of them.
+    """
+    coming = temporary_name("coming", link.attachment)
+    place = table_name(transaction.schema, link.table)
+    asked = {"table": place.as_string(transaction.connection)}
+    columns = [c for (c,) in transaction.connection.execute(statement("columns_to_fill"), asked)]
+    transaction.execute(
+        sql.SQL("CREATE TEMP TABLE {} (LIKE {} INCLUDING GENERATED) ON COMMIT DROP").format(
+            coming, place
         )
-        for column in key
     )
-    return sql.SQL(" AND NOT EXISTS (SELECT FROM {} AS o WHERE o.{key} <> t.{key} AND {})").format(
-        table_name(schema, link.table), equal, key=sql.Identifier(link.key)
+    rows = transaction.execute(
+        sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} AS t JOIN {} AS wanted USING ({})").format(
+            coming,
+            names(columns),
+            sql.SQL(", ").join(
+                sql.Identifier("wanted" if column in link.columns else "t", column)
+                for column in columns
+            ),
+            place,
+            source,
+            sql.Identifier(link.key),
+        )
+    )
+    transaction.analyze_if_large(coming, rows, link.key)
+    return coming
+
+
+def _is_free(
+    place: sql.Identifier, link: UndoLinks, coming: sql.Identifier, key: ExclusiveKey
+) -> sql.Composed:
+    """A further condition: no other row has now what this one gets under a unique key."""
+    own = sql.Identifier(link.key)
+    return sql.SQL(
+        " AND NOT EXISTS (SELECT FROM ({coming}) AS n JOIN ({now}) AS o"
+        " ON {alike} AND o.{key} <> n.{key} WHERE n.{key} = t.{key})"
+    ).format(
+        coming=key.compared(coming, own),
+        now=key.compared(place, own),
+        alike=key.are_alike("n", "o"),
+        key=own,
     )
 
 

@@ -308,9 +308,9 @@ class _Reimport:
                 " written",
                 where=constraint_of(error),
                 state=ROLLED_BACK,
-                next="if they exchange them, have the application make that constraint DEFERRABLE"
-                " INITIALLY DEFERRED; else correct in FileMaker whose they are. Then run"
-                " 01_preflight again",
+                next="if they exchange them, take one of both off its patient in Nexus, or have the"
+                " application make a constraint DEFERRABLE INITIALLY DEFERRED, which no index alone"
+                " can be; else correct in FileMaker whose they are. Then run 01_preflight again",
             ) from None
 
     def _remember_loaded(self) -> None:
