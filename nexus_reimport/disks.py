@@ -147,6 +147,22 @@ def failure(error: BaseException) -> DiskFailure | None:
     return FAILED if name in _OF_DRIVES and error.filename else _FAILURES.get(name)
 
 
+def behind(error: BaseException | None) -> DiskFailure | None:
+    """The same of a library's own error, which an error of the system was the cause of."""
+    known: set[int] = set()
+    while error is not None and id(error) not in known:
+        if disk := failure(error):
+            return disk
+        known.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def limit_words() -> dict[str, DiskFailure]:
+    """What a program says of a limit of the system, in English, and which it is."""
+    return {os.strerror(getattr(errno, name)): limit for name, limit in _LIMITS.items()}
+
+
 def words() -> dict[str, DiskFailure]:
     """What a program says of a disk, in English, and what is wrong with it."""
     known = ((getattr(errno, name, None), failed) for name, failed in _FAILURES.items())

@@ -152,6 +152,14 @@ def is_forbidden(error: BaseException) -> bool:
     return file is not None and file.what == FORBIDDEN
 
 
+def is_of_system(error: BaseException) -> bool:
+    """Whether a disk, a limit or this account's rights are the cause, and not what lies there.
+
+    What cannot be read then is neither missing nor changed, and nobody is to be told so.
+    """
+    return disks.failure(error) is not None or is_forbidden(error)
+
+
 @dataclass(frozen=True, slots=True)
 class FileFailure:
     """What is wrong with a file or folder, in the system's words: the error's own may hold data."""

@@ -44,8 +44,8 @@ from botocore.handlers import BUILTIN_HANDLERS
 from botocore.loaders import Loader
 from botocore.utils import parse_timestamp
 
-from nexus_reimport import settings
-from nexus_reimport.errors import StorageError, StorageRefused, as_kind
+from nexus_reimport import disks, settings
+from nexus_reimport.errors import AGAIN, StorageError, StorageRefused, as_kind
 from nexus_reimport.settings.certificates import distrusted
 
 SHARED = {"config_file": "~/.aws/config", "credentials_file": "~/.aws/credentials"}
@@ -330,6 +330,8 @@ def refused(
 
 def unreached(error: Exception, place: settings.S3) -> StorageError:
     """The error if S3 did not answer. The library's text may hold an address and is dropped."""
+    if disk := disks.behind(error):  # such as no more open files, with which nothing is reached
+        return StorageError(disk.what, where=where(place), next=f"{disk.fix}, {AGAIN}")
     what, todo = next((what, todo) for kind, what, todo in _FAILURES if isinstance(error, kind))
     if isinstance(error, SSLError):
         what, todo = distrusted(str(error), "S3", "[s3]")
@@ -355,5 +357,6 @@ _FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
     (ResponseStreamingError, "S3's answer broke off in the middle", _NETWORK),
     (IncompleteReadError, "S3's answer broke off in the middle", _NETWORK),
     (BotoCoreError, "a request to S3 failed", _NETWORK),
+    (OSError, "a request to S3 failed", _NETWORK),
     (Exception, "the endpoint or the region of S3 is not valid", _NETWORK),
 )

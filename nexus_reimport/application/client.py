@@ -14,7 +14,7 @@ from typing import Any
 import requests
 import tenacity
 
-from nexus_reimport import wording
+from nexus_reimport import disks, wording
 from nexus_reimport.errors import (
     ApplicationError,
     ApplicationRefused,
@@ -98,6 +98,8 @@ class Api:
             what, todo = distrusted(str(error), "Nexus", "[application]")
             raise self.error(path, f"cannot be asked: {what}", todo) from None
         except requests.RequestException as error:
+            if disk := disks.behind(error):
+                raise self.error(path, f"cannot be asked: {disk.what}", disk.fix) from None
             what = next((what for kind, what in _FAILURES if isinstance(error, kind)), "failed")
             raise self.error(path, what, _REACH) from None
 

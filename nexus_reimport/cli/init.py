@@ -341,7 +341,7 @@ def _text(draft: Draft) -> str:
     path = CHECKOUT / "runbook" / "environments" / f"{kind}.toml.template"
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError:
+    except FileNotFoundError:
         raise SettingsError(
             "the template of an environment is not here",
             where=str(path),

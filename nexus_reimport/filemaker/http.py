@@ -20,8 +20,8 @@ import requests
 import tenacity
 import urllib3
 
-from nexus_reimport import progress, wording
-from nexus_reimport.errors import SettingsError, SourceError
+from nexus_reimport import disks, progress, wording
+from nexus_reimport.errors import AGAIN, SettingsError, SourceError
 from nexus_reimport.filemaker.usage import Meter
 from nexus_reimport.settings.certificates import distrusted
 from nexus_reimport.settings.credentials import is_protected
@@ -80,8 +80,8 @@ class TransientError(SourceError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Distrusted:
-    """A certificate that is not trusted: what is wrong with it, and what to do."""
+class _InVain:
+    """What no further try would change, such as a certificate, and what to do."""
 
     what: str
     next: str
@@ -166,7 +166,7 @@ class Wire:
             sent["Authorization"] = authorization
         self.meter.add(requests=1)
         outcome = self._response(verb, path, sent, body)
-        if isinstance(outcome, _Distrusted):
+        if isinstance(outcome, _InVain):
             raise SourceError(outcome.what, where=where, next=outcome.next)
         if isinstance(outcome, str):
             raise self._unanswered(outcome, where)
@@ -251,7 +251,7 @@ class Wire:
 
     def _response(
         self, verb: str, path: str, headers: dict[str, str], body: bytes | None
-    ) -> tuple[requests.Response, bytes] | str | _Distrusted:
+    ) -> tuple[requests.Response, bytes] | str | _InVain:
         """The response and its whole content, or what went wrong.
 
         The library's errors hold the address, and with it a token: they go no further.
@@ -270,9 +270,11 @@ class Wire:
             )
             return response, self._content(response)
         except requests.exceptions.SSLError as error:
-            return _Distrusted(*distrusted(str(error), "FileMaker", "[filemaker]"))
+            return _InVain(*distrusted(str(error), "FileMaker", "[filemaker]"))
         # `raw` raises urllib3's own errors, which requests turns into its own only when it reads.
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+            if disk := disks.behind(error):
+                return _InVain(disk.what, f"{disk.fix}, {AGAIN}")
             kinds = (text for kind, text in _FAILURES if isinstance(error, kind))
             return next(kinds, f"a request to FileMaker failed ({type(error).__name__})")
 

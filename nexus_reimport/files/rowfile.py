@@ -16,8 +16,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from nexus_reimport import disks
-from nexus_reimport.errors import RecordError
+from nexus_reimport.errors import RecordError, is_of_system
 from nexus_reimport.files import private
 
 if TYPE_CHECKING:
@@ -249,7 +248,7 @@ def batches(folder: Path, file: RowFile) -> Iterator[RecordBatch]:
     try:
         source = _opened(where)
     except (OSError, ValueError) as error:
-        if disks.failure(error):
+        if is_of_system(error):
             raise
         raise _changed(where.name) from None
     with source:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from nexus_reimport.errors import RecordError
+from nexus_reimport.errors import AGAIN, ALLOW_IT, RecordError
 from nexus_reimport.files import private
 from nexus_reimport.files.json_values import adapter
 
@@ -36,7 +36,11 @@ def load(kind: type[T], path: Path) -> T:
         is_odd = os.path.lexists(path) and not path.is_file()
         return adapter(kind).validate_json(b"" if is_odd else path.read_bytes())
     # pydantic's error quotes the file, which may hold a value.
-    except (ValidationError, PermissionError):
+    except PermissionError:
+        raise RecordError(
+            f"{path.name} may not be read", where=str(path), next=f"{ALLOW_IT}, {AGAIN}"
+        ) from None
+    except ValidationError:
         raise RecordError(
             f"{path.name} cannot be read back",
             next="run 01_preflight again; a run never continues with a changed file",

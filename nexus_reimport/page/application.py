@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -135,7 +136,14 @@ def _refuse_taken(port: int) -> None:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             tried.bind((LOOPBACK, port))
-        except OSError:
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise SettingsError(
+                    f"port {port} cannot be used: {error.strerror}",
+                    where=LOOPBACK,
+                    state="nothing was started",
+                    next="give another one, above 1023: --port",
+                ) from None
             raise SettingsError(
                 f"port {port} is taken by another program",
                 where=LOOPBACK,

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nexus_reimport.errors import SettingsError
+from nexus_reimport.errors import SettingsError, is_of_system
 from nexus_reimport.events import Event
 from nexus_reimport.record import journal
 from nexus_reimport.record.notebooks import marks, pages
@@ -88,7 +88,9 @@ def _saved(run: Run) -> Iterator[tuple[Path, Any]]:
         for path in sorted((run.private.parent / FOLDER / Path(lab).name).glob("*.ipynb")):
             try:
                 yield path, pages.read(path)
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
+                if is_of_system(error):
+                    raise
                 continue
 
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from nexus_reimport.errors import is_of_system
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import closing, journal
@@ -100,7 +101,9 @@ def _read(path: Path) -> Any:
     """The JSON in a file; None where there is none."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError) as error:
+        if is_of_system(error):
+            raise
         return None
 
 
@@ -116,7 +119,9 @@ def _is_page(run: Run, file: str) -> bool:
         return False
     try:
         pages.read(path.with_suffix(".ipynb"))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if is_of_system(error):
+            raise
         return False
     return True
 

@@ -102,9 +102,13 @@ def file_name(kind: type, name: str = "") -> str:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, as it stands there; empty where none can be read."""
+    """The object in a JSON file, as it stands there; empty where there is none.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     try:
         value = json.loads(path.read_bytes()) if path.is_file() else {}  # a pipe would never end
-    except (OSError, ValueError, RecursionError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nexus_reimport import disks
 from nexus_reimport.errors import SettingsError
 from nexus_reimport.files import textfile
 from nexus_reimport.settings import credentials, loading
@@ -76,7 +77,9 @@ def _read(path: Path) -> Mapping[str, Any]:
     """What a file says, with the values of its variables, right or wrong; nothing if unreadable."""
     try:
         written = tomllib.loads(textfile.read(path))
-    except (textfile.Undecodable, tomllib.TOMLDecodeError, OSError):
+    except (textfile.Undecodable, tomllib.TOMLDecodeError, OSError) as error:
+        if disks.failure(error):  # one that belongs to another account is not ours to read
+            raise
         return {}
     file: dict[str, Any] = Secrets.read(path.parent / f".env.{path.stem}").put_into(written, ())
     return file

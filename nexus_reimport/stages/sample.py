@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nexus_reimport import progress, settings, storage
-from nexus_reimport.errors import StorageError
+from nexus_reimport.errors import StorageError, is_forbidden
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.model import Census, Sample
 from nexus_reimport.nexus.reading import questions
@@ -108,6 +108,8 @@ def _in_our_words(place: settings.S3) -> Iterator[None]:
     except ClientError as error:
         raise storage.refused(error, place, "to let us read an object") from None
     except (BotoCoreError, OSError) as error:
+        if is_forbidden(error):
+            raise
         raise storage.unreached(error, place) from None
 
 

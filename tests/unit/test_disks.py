@@ -6,29 +6,46 @@ import errno
 import os
 import resource
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
 from openpyxl import Workbook
 from pyarrow.lib import ArrowMemoryError
 
 from nexus_reimport import disks
 from nexus_reimport import mapping as mappings
-from nexus_reimport.errors import OnlySealed, ReimportError, StorageError, TargetError, unforeseen
+from nexus_reimport.application.client import Api
+from nexus_reimport.errors import (
+    OnlySealed,
+    ReimportError,
+    SourceError,
+    StorageError,
+    TargetError,
+    unforeseen,
+)
 from nexus_reimport.events import Event
+from nexus_reimport.filemaker.exports.spreadsheet import _guarded as guarded
+from nexus_reimport.filemaker.http import RetryPolicy, Wire
 from nexus_reimport.files import rowfile
+from nexus_reimport.model import Approval
 from nexus_reimport.nexus.connection import pg_tools, refusal
+from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.page import commands
 from nexus_reimport.planning.manual import writing
 from nexus_reimport.record import create, journal, signatures
-from nexus_reimport.record.sealed import archived, index, register
+from nexus_reimport.record.sealed import archived, bag, chain, check, front, index, register
 from nexus_reimport.runbook import opening
 from nexus_reimport.runner import Outcome, ending, notebook
-from nexus_reimport.settings import Settings
+from nexus_reimport.settings import ApplicationAccess, Postgres, Settings
+from nexus_reimport.settings.values import FromEnvironment
 from nexus_reimport.show import kernel
+from nexus_reimport.stages import sample
+from support.listings import place
 from support.records import committed
 
 PLACE = "/records/plan.json"
@@ -312,14 +329,87 @@ def test_of_a_page_that_had_no_memory_to_tell_of_it_the_limit_is_told(known: Set
 
 
 def test_what_cannot_be_opened_is_neither_missing_nor_changed(known: Settings) -> None:
-    """A row file was said to be missing, and all signatures of the register did not count."""
+    """A row file was said to be missing, all signatures of the register did not count, and a sealed
+    record had no seal and no number: the next one would have taken it.
+    """
     file = rowfile.write(known.folders.private / "rows.parquet", ("id",), [("1",)])
     signatures.sign(known, "S5", "A. Person", "seen on dev")
+    run = create(known)
+    run.seal()
     for look in (
         lambda: [*rowfile.read(known.folders.private, file)],
         lambda: register.contradiction(known.records_folder),
+        lambda: chain.noted_last(known.records_folder),
+        lambda: chain.last(known.records_folder),
+        run.seal_digest,
+        lambda: bag.info(run.bag),
+        lambda: run.undoes,
+        lambda: front.value(Approval, run.folder) or run.problems(),
     ):
         with limited(resource.RLIMIT_NOFILE, 0), pytest.raises(OSError) as stopped:
             look()
         assert disks.failure(stopped.value) is disks.FILES
     assert [*signatures.standing(known)] == ["S5"]
+
+
+UNREADABLE = Path("/proc/self/mem")  # its first page cannot be read: EIO
+
+
+def test_a_note_of_the_last_seal_that_a_disk_does_not_give_stops_a_new_run(known: Settings) -> None:
+    """The new run would have had the number of one whose seal a kill had cut short."""
+    create(known).seal()
+    note = known.records_folder / chain.LAST
+    note.rename(aside := note.with_name("aside"))
+    note.symlink_to(UNREADABLE)
+    with pytest.raises(OSError) as stopped:
+        create(known)
+    assert unforeseen(stopped.value).what == "a disk of this machine failed"
+    aside.replace(note)
+    create(known)
+
+
+@pytest.mark.parametrize("file", ["data/journal.jsonl", "data/verdict.json"])
+def test_a_record_that_a_disk_does_not_give_is_not_compared_and_nobody_is_accused(
+    known: Settings, file: str
+) -> None:
+    run = create(known)
+    run.seal()
+    other = committed(known)
+    other.journal(Event.VERIFIED)
+    other.seal()
+    (run.bag / file).unlink()
+    (run.bag / file).symlink_to(UNREADABLE)
+    unread, right, whole = check.of_folder(known.records_folder)
+    assert (unread.kind, unread.is_right, unread.problems) == (check.UNREAD, False, ())
+    assert "a disk of this machine failed" in unread.remarks[0]
+    assert right.is_right
+    assert (whole.problems, whole.is_right) == ((), False)
+
+
+def test_a_server_that_is_not_reached_for_want_of_open_files_is_not_blamed() -> None:
+    """It was told to look at the address and the network, after minutes of further tries."""
+    with socket.socket() as server, requests.Session() as session:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        url, session.trust_env = f"http://127.0.0.1:{port}", False
+        s3 = place(url)
+        secret = FromEnvironment("p")
+        nexus = ApplicationAccess(url=url, user="u", password=secret)
+        postgres = Postgres(host="127.0.0.1", port=port, database="d", user="u", password=secret)
+        wire = Wire(url, verify=True, retries=RetryPolicy(sleep=lambda _: None))
+        for ask in (
+            lambda: sample.may_read(s3, "scans/1.pdf"),
+            lambda: wire.with_retries(lambda: wire.send("GET", "/", where="")),
+            lambda: Api(nexus, session).get("/"),
+            lambda: connected(postgres).__enter__(),
+        ):
+            with limited(resource.RLIMIT_NOFILE, 0), pytest.raises(ReimportError) as told:
+                ask()
+            assert disks.FILES.what in told.value.what
+            assert "raise that limit" in told.value.next
+
+
+def test_a_workbook_that_a_disk_does_not_give_is_not_damaged() -> None:
+    with pytest.raises(SourceError, match="a disk of this machine failed"), guarded("Visits.xlsx"):
+        UNREADABLE.read_bytes()

@@ -48,6 +48,19 @@ def known(environment_files: Path, signing: Signing) -> settings.Settings:
     return settings.load("sandbox-dev", environment_files)
 
 
+def test_a_signature_that_nothing_can_compare_is_not_called_a_wrong_one(
+    known: settings.Settings, signing: Signing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = sealed(known), record.create(known)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    checked = check.of_record(run.bag, signers=signing.allowed_signers)
+    assert (checked.problems, checked.is_right) == ((), False)
+    assert "ssh-keygen could not be run (it is not there)" in checked.remarks[-1]
+    with pytest.raises(OnlySealed, match="ssh-keygen could not be run") as told:
+        other.seal(signing=known.record.signature)
+    assert told.value.next == "install OpenSSH's client programs"
+
+
 def sealed(known: settings.Settings) -> record.Run:
     run = record.create(known)
     run.seal(signing=known.record.signature)

@@ -32,6 +32,7 @@ FROM_ELSEWHERE = {
     ("filemaker.odata.client", "SourceError"),
     ("filemaker.odata.links", "SourceError"),
     ("filemaker.exports.files", "SourceError"),
+    ("filemaker.exports.spreadsheet", "SourceError"),
     ("mapping.loading", "MappingError"),
     ("mapping.problems", "MappingError"),
     ("nexus.connection.denied", "Denied"),

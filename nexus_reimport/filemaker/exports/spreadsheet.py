@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from nexus_reimport import wording
-from nexus_reimport.errors import ExportError
+from nexus_reimport import disks, wording
+from nexus_reimport.errors import AGAIN, ExportError, SourceError
 from nexus_reimport.filemaker.exports import kinds
 from nexus_reimport.filemaker.exports.cells import (
     EXPORT_AGAIN,
@@ -112,6 +112,8 @@ def _guarded(where: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if disk := disks.failure(error):
+            raise SourceError(disk.what, where=where, next=f"{disk.fix}, {AGAIN}") from None
         raise ExportError(
             f"the workbook is damaged or incomplete ({type(error).__name__})",
             where=where,

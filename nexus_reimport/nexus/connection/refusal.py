@@ -138,6 +138,10 @@ _SHAPES = (
         )
         for disk in disks.KINDS
     ),
+    *(  # of this program, not of the server's
+        _why(rf"\A(?!.*(?:FATAL|PANIC):).*{re.escape(words)}\Z", limit.what, limit.fix)
+        for words, limit in disks.limit_words().items()
+    ),
     _why(
         r"too many connections for role",
         "the role has reached its limit of connections",
@@ -268,13 +272,23 @@ def why(text: str, target: Postgres) -> Why:
     """The cause of a failed connection, from libpq's ``text``."""
     cause = next((why for pattern, why in _SHAPES if pattern.search(text)), None)
     if cause is None:
-        return _UNKNOWN if "FATAL" in text else _NO_ANSWER
+        return _UNKNOWN if "FATAL" in text else _of_system() or _NO_ANSWER
     if cause is _UNVERIFIED:
         return _of_certificate(target) or cause
     if cause is _NOT_LISTENING and target.is_local:
         made_up = "if it is the made-up clinic: nexus-reimport sandbox up"
         return replace(cause, next=f"{cause.next}; {made_up}")
     return cause
+
+
+def _of_system() -> Why | None:
+    """Why this program cannot even begin to connect; libpq does not always say that."""
+    try:
+        socket.socket().close()
+    except OSError as error:
+        if disk := disks.failure(error):
+            return Why(disk.what, disk.fix)
+    return None
 
 
 def is_of_connection(text: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nexus_reimport import convert, wording
-from nexus_reimport.errors import StopError
+from nexus_reimport.errors import StopError, is_of_system
 from nexus_reimport.files import private, workbook
 from nexus_reimport.nexus.structure.catalog import Column
 from nexus_reimport.planning.manual.sheet import (
@@ -74,6 +74,8 @@ def _opened(path: Path) -> Any:
     try:
         return workbook.opened(path.read_bytes(), values=False)
     except Exception as error:  # the library raises a dozen kinds
+        if is_of_system(error):
+            raise
         kind = type(error).__name__
     raise StopError(
         f"{path.name} cannot be read ({kind})",

@@ -13,8 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nexus_reimport import disks
-from nexus_reimport.errors import StopError
+from nexus_reimport.errors import StopError, is_of_system
 from nexus_reimport.files import private, workbook
 from nexus_reimport.planning.manual.sheet import (
     CHOICES,
@@ -55,7 +54,7 @@ def write(path: Path, lines: Iterable[tuple[ByHandSheet, Iterable[SheetRow]]]) -
     try:
         _write(path, lines)
     except OSError as error:
-        if disks.failure(error):
+        if is_of_system(error):
             raise
         kind = error.strerror or type(error).__name__
     except Exception as error:

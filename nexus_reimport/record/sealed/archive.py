@@ -23,7 +23,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from nexus_reimport import storage, wording
+from nexus_reimport import disks, storage, wording
 from nexus_reimport.errors import OnlySealed, RecordError, StorageError
 from nexus_reimport.files import private
 from nexus_reimport.record.sealed import archived, bag, chain, index
@@ -119,6 +119,9 @@ def put(folder: Path, place: Archive) -> Archived:
     except ClientError as error:
         raise copy.failed(*_refused(error)) from None
     except (BotoCoreError, HTTPError, OSError) as error:  # HTTPError: TLS broke within an answer
+        disk = disks.behind(error)
+        if disk:
+            raise copy.failed(disk.what, disk.fix) from None
         raise copy.failed(f"a request failed ({type(error).__name__})", _LATER) from None
     with private.locked_folder(folder.parent):  # a seal writes the same page
         archived.note(folder.parent, kept)

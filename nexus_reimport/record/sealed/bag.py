@@ -39,12 +39,13 @@ def is_sealed(bag: Path) -> bool:
 
 
 def digest(bag: Path) -> str:
-    """The seal: the hash of the tag manifest; "" while the record is open, or it cannot be read."""
+    """The seal: the hash of the tag manifest; "" while the record is open.
+
+    Raises:
+        OSError: it cannot be read. It may be sealed all the same.
+    """
     path = bag / TAG_MANIFEST
-    try:
-        return private.sha256_of(path) if path.is_file() and not path.is_symlink() else ""
-    except OSError:
-        return ""
+    return private.sha256_of(path) if path.is_file() and not path.is_symlink() else ""
 
 
 # ---------------------------------------------------------------- what lies in a folder
@@ -164,22 +165,19 @@ def size(bag: Path, names: Mapping[str, str]) -> str:
 
 
 def info(bag: Path) -> dict[str, str]:
-    """What ``bag-info.txt`` says; empty where it cannot be read.
+    """What ``bag-info.txt`` says; empty where it is missing.
 
     A line that begins with a blank continues the one before it.
+
+    Raises:
+        OSError: it cannot be read.
     """
     return dict(_facts(bag))
 
 
 def _facts(bag: Path) -> list[tuple[str, str]]:
-    try:
-        text = (
-            (bag / INFO).read_text(encoding="utf-8", errors="replace")
-            if _is_file(bag / INFO)
-            else ""
-        )
-    except OSError:
-        return []
+    is_there = _is_file(bag / INFO)
+    text = (bag / INFO).read_text(encoding="utf-8", errors="replace") if is_there else ""
     joined = re.sub(r"\n[ \t]+", " ", text)
     parts = (line.partition(":") for line in joined.splitlines())
     return [(label.strip(), fact.strip()) for label, colon, fact in parts if colon]

@@ -32,7 +32,7 @@ class Link:
 
 
 def of(folder: Path) -> Link | None:
-    """The place of the record in ``folder``; None while it is open, or where it cannot be read."""
+    """The place of the record in ``folder``; None while it is open, or where it has no number."""
     sequence, seal = number(folder), bag.digest(folder)
     return Link(sequence, folder.name, seal) if seal and sequence else None
 
@@ -74,14 +74,18 @@ def noted_last(runs: Path) -> Link | None:
     """The last seal as the file beside the records has it; None where it has none.
 
     The next record takes its number and names its run, so nothing but what we write is believed.
+
+    Raises:
+        OSError: it cannot be read. Without it two records would get one number.
     """
     if not (runs / LAST).is_file():
         return None
+    text = (runs / LAST).read_bytes()
     try:
-        note = json.loads((runs / LAST).read_bytes())
+        note = json.loads(text)
         link = Link(note["sequence"], note["run"], note["seal"])
         return link if _is_possible(link) else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_reimport import wording
-from nexus_reimport.errors import RecordError
+from nexus_reimport.errors import RecordError, is_of_system, refused
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Approval, Proposal, SignOff
@@ -32,6 +32,7 @@ from nexus_reimport.record.sealed.chain import Link
 from nexus_reimport.record.verdict import State, Verdict
 
 SEALED, OPEN, FORMER, DAMAGED, FOLDER = "sealed", "open", "former", "damaged", ""
+UNREAD = "not read"  # by the fault of a disk, a limit or this account's rights
 UNSEEN = "what was made anew as a whole, seal and all, would not be found"
 ALONE = "not compared with the seal that the database holds"
 _ALWAYS = (bag.ENVIRONMENT, journal.JOURNAL, verdict.FILE)
@@ -56,7 +57,7 @@ class Checked:
     environment: str
     run: str
     verdict: str
-    kind: str  # SEALED, OPEN, FORMER, DAMAGED; FOLDER for all of them together
+    kind: str  # SEALED, OPEN, FORMER, DAMAGED, UNREAD; FOLDER for all of them together
     seal: str = ""
     sequence: int = 0  # 0 while it is open
     state: State | None = None  # of the database, as its journal says
@@ -93,17 +94,26 @@ class Checked:
 
 def of_record(folder: Path, environment: str = "", signers: Path | None = None) -> Checked:
     """The record in ``folder``, by itself; ``signers``: the file of those who may sign records."""
-    info = bag.info(folder)
-    named = Checked(
-        environment or info.get("Environment", folder.parent.name), folder.name, "", DAMAGED
-    )
+    named = Checked(environment or folder.parent.name, folder.name, "", DAMAGED)
     try:
+        info = bag.info(folder)
+        named = replace(
+            named, environment=environment or info.get("Environment", named.environment)
+        )
         checked = _of_record(folder, named, info)
         return _of_signature(folder, checked, signers) if checked.kind == SEALED else checked
     except RecordError as error:
         return named.with_problems(error.what)
     except Exception as error:  # whatever lies there must not keep the others from being checked
+        if is_of_system(error):
+            return replace(named, kind=UNREAD).not_compared(_not_read(error))
         return named.with_problems(f"it cannot be read ({type(error).__name__})")
+
+
+def _not_read(error: Exception) -> str:
+    """Why a record, or what lies beside it, could not be read; nothing is said against it."""
+    why, fix = refused(error) if isinstance(error, OSError) else (type(error).__name__, "")
+    return f"not compared, it could not be read ({why}): {fix}"
 
 
 def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked:
@@ -174,7 +184,11 @@ def _of_signature(folder: Path, checked: Checked, signers: Path | None) -> Check
     if signers is None:
         remark = f"signed by {who}, not compared: no file of allowed signers is named"
         return checked.with_remarks(remark)
-    if wrong := signature.problem(folder, signers):
+    try:
+        wrong = signature.problem(folder, signers)
+    except signature.NotRun as error:
+        return checked.not_compared(f"signed by {who}, not compared: {error}")
+    if wrong:
         return checked.with_problems(wrong)
     return checked.with_remarks(f"signed by {who}")
 
@@ -302,12 +316,40 @@ def of_folder(runs: Path, environment: str = "", signers: Path | None = None) ->
 
 
 def _of_folder(runs: Path, environment: str, signers: Path | None) -> list[Checked]:
-    links = {folder.name: chain.of(folder) for folder in chain.records(runs)}
+    links = {folder.name: _link(folder) for folder in chain.records(runs)}
     ordered = sorted(links, key=lambda name: (_number(links[name]), name))
     records = {name: of_record(runs / name, environment, signers) for name in ordered}
+    whole = Checked(environment or runs.name, "", "", FOLDER)
+    unread = [name for name, record in records.items() if record.kind == UNREAD]
+    if unread:  # it would be said of them that they are missing, or others
+        why = f"not compared with each other: {wording.some(unread)} could not be read"
+        return [*records.values(), whole.not_compared(why)]
+    try:
+        whole = _with_each_other(runs, whole, links, records, signers)
+    except OSError as error:
+        if not is_of_system(error):
+            raise
+        whole = whole.not_compared(_not_read(error))
+    return [*records.values(), whole]
+
+
+def _link(folder: Path) -> Link | None:
+    """A record's place; None where it cannot be read, which the record itself tells."""
+    try:
+        return chain.of(folder)
+    except OSError:
+        return None
+
+
+def _with_each_other(
+    runs: Path,
+    whole: Checked,
+    links: Mapping[str, Link | None],
+    records: dict[str, Checked],
+    signers: Path | None,
+) -> Checked:
     if signers:
         _blame_unsigned(runs, records)
-    whole = Checked(environment or runs.name, "", "", FOLDER)
     whole = whole.with_problems(*_strays(runs), *_of_chain(runs, links, records))
     whole = whole.with_problems(*_of_archive(runs, records))
     several = sorted({e for n in records if (e := bag.info(runs / n).get("Environment", ""))})
@@ -319,11 +361,12 @@ def _of_folder(runs: Path, environment: str, signers: Path | None) -> list[Check
             " somebody has changed it; nothing vouches for it, and the next seal makes it again"
         )
     try:
-        whole = _of_register(runs, whole, records)
+        return _of_register(runs, whole, records)
     except Exception as error:  # as with a record: it must not keep these from being told
+        if is_of_system(error):
+            raise
         problem = f"{register.FOLDER}: it cannot be read ({type(error).__name__})"
-        whole = whole.with_problems(problem)
-    return [*records.values(), whole]
+        return whole.with_problems(problem)
 
 
 def _blame_unsigned(runs: Path, records: dict[str, Checked]) -> None:

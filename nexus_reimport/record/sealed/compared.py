@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from nexus_reimport.nexus.registry import Committed, Restore
-from nexus_reimport.record.sealed.check import FORMER, SEALED, Checked, Commit
+from nexus_reimport.record.sealed.check import FORMER, SEALED, UNREAD, Checked, Commit
 from nexus_reimport.record.verdict import State
 
 
@@ -24,6 +24,8 @@ def with_database(
     acknowledged, as the register and the database both say; ``unregistered`` those that only the
     database says.
     """
+    if any(record.kind == UNREAD for record in checked):
+        return [*checked]  # what could not be read is no other than the database knows
     known = {row.run: row for row in rows}
     *records, whole = checked
     undone = {r.commit.undoes: r.run for r in records if r.commit.undoes and r.run in known}

@@ -7,14 +7,13 @@ more, is left out, since the front of a damaged record must still be shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from nexus_reimport import model, naming, wording
-from nexus_reimport.errors import RecordError
+from nexus_reimport.errors import RecordError, is_of_system
 from nexus_reimport.events import Event
 from nexus_reimport.model import Applied, Approval, Plan, Scope, Undone
 from nexus_reimport.model.approval import short
@@ -155,16 +154,21 @@ def _at(entry: journal.Entry) -> datetime | None:
 def _entries(payload: Path) -> list[journal.Entry]:
     try:
         return journal.read(payload)
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError) as error:
+        if is_of_system(error):
+            raise
         return []
 
 
 def value(kind: type[T], payload: Path, name: str = "") -> T | None:
     """A stage's value in ``payload``; None where it is not there, or cannot be read."""
     path = payload / values.file_name(kind, name)
-    with suppress(RecordError, OSError):
+    try:
         return model.load(kind, path) if path.is_file() else None
-    return None
+    except (RecordError, OSError) as error:
+        if is_of_system(error):
+            raise
+        return None
 
 
 def done_of(payload: Path) -> Applied | Undone | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from nexus_reimport import wording
-from nexus_reimport.errors import OnlySealed, refused
+from nexus_reimport.errors import OnlySealed, is_of_system, refused
 from nexus_reimport.files import private
 from nexus_reimport.record.sealed import archived, bag, chain, front
 from nexus_reimport.record.sealed.front import Front
@@ -83,7 +83,9 @@ def is_as_written(runs: Path) -> bool:
         written = (runs / FILE).read_bytes()
     except FileNotFoundError:
         return True
-    except OSError:
+    except OSError as error:
+        if is_of_system(error):
+            raise
         return False
     of = {bag.info(folder).get("Environment", "") for folder in chain.records(runs)}
     return any(written == _page(runs, name) for name in {runs.name, *of})

@@ -25,8 +25,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from nexus_reimport import disks, wording
-from nexus_reimport.errors import RecordError
+from nexus_reimport import wording
+from nexus_reimport.errors import RecordError, is_of_system
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Signature
@@ -168,7 +168,7 @@ def _note_of(folder: Path) -> bytes:
     try:
         return (folder / LAST).read_bytes()
     except OSError as error:
-        if disks.failure(error):  # else the register would be said to be changed, and not count
+        if is_of_system(error):  # else the register would be said to be changed, and not count
             raise
         return b""
 

@@ -13,14 +13,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nexus_reimport import environ
-from nexus_reimport.errors import OnlySealed
+from nexus_reimport.errors import OnlySealed, refused
 from nexus_reimport.files import private
 from nexus_reimport.record.sealed import bag
 from nexus_reimport.settings import Signing
 
 NAMESPACE = "nexus-reimport-record"  # a signature for another purpose is none of a record
 _SECONDS = 30
+_UNSIGNED = "the record is sealed, without a signature"
 _PASSED_ON = ("PATH", "HOME", "SSH_AUTH_SOCK")
+
+
+class NotRun(Exception):
+    """``ssh-keygen`` could not be run, or gave no answer; nothing is said of a signature."""
+
+    def __init__(self, why: str, fix: str) -> None:
+        super().__init__(f"ssh-keygen could not be run ({why}): {fix}")
+        self.fix = fix
 
 
 def sign(signing: Signing, data: bytes) -> bytes:
@@ -30,12 +39,20 @@ def sign(signing: Signing, data: bytes) -> bytes:
         OnlySealed: the key cannot be used.
     """
     command = ["ssh-keygen", "-Y", "sign", "-q", "-f", str(signing.key), "-n", NAMESPACE]
-    done = _run(command, data)
-    if done is None or done.returncode != 0 or not done.stdout:
+    try:
+        done = _run(command, data)
+    except NotRun as error:
+        raise OnlySealed(
+            f"the record could not be signed: {error}",
+            where=str(signing.key),
+            state=_UNSIGNED,
+            next=error.fix,
+        ) from None
+    if done.returncode != 0 or not done.stdout:
         raise OnlySealed(
             f"the record could not be signed with the key {signing.key.name}",
             where=str(signing.key),
-            state="the record is sealed, without a signature",
+            state=_UNSIGNED,
             next="look at [record.signature]: the key must be there and readable; one with a"
             " passphrase must be in the SSH agent",
         )
@@ -49,14 +66,18 @@ def signer(folder: Path) -> str:
 
 
 def problem(folder: Path, allowed_signers: Path) -> str:
-    """Why the signature of a record is none of somebody who may sign; "" where it is."""
+    """Why the signature of a record is none of somebody who may sign; "" where it is.
+
+    Raises:
+        NotRun: it could not be compared.
+    """
     who, path = signer(folder), folder / bag.SIGNATURE
     if not path.is_file() or path.is_symlink():
         return f"{bag.SIGNATURE}: missing, and the record says that {who} has signed it"
     data = (folder / bag.TAG_MANIFEST).read_bytes()
     given = ["-f", str(allowed_signers), "-I", who, "-n", NAMESPACE, "-s", str(path)]
     done = _run(["ssh-keygen", "-Y", "verify", *given], data)
-    if done is not None and done.returncode == 0:
+    if done.returncode == 0:
         return ""
     return f"{bag.SIGNATURE}: it is no signature of {who}, by {allowed_signers.name}"
 
@@ -66,8 +87,8 @@ def write(folder: Path, signature: bytes) -> None:
     private.replace(folder / bag.SIGNATURE, signature)
 
 
-def _run(command: Sequence[str], data: bytes) -> subprocess.CompletedProcess[bytes] | None:
-    """The command, without a terminal to ask for a passphrase on; None where it cannot be run."""
+def _run(command: Sequence[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
+    """The command, without a terminal to ask for a passphrase on."""
     environment = environ.some(_PASSED_ON)
     try:
         return subprocess.run(
@@ -79,5 +100,9 @@ def _run(command: Sequence[str], data: bytes) -> subprocess.CompletedProcess[byt
             timeout=_SECONDS,
             start_new_session=True,
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+    except FileNotFoundError:
+        raise NotRun("it is not there", "install OpenSSH's client programs") from None
+    except OSError as error:
+        raise NotRun(*refused(error)) from None
+    except subprocess.TimeoutExpired:
+        raise NotRun(f"no answer in {_SECONDS} s", "look at the SSH agent") from None

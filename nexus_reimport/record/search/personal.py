@@ -17,6 +17,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from nexus_reimport.errors import is_of_system
 from nexus_reimport.files import rowfile
 from nexus_reimport.mapping import ColumnSpec, FieldMapping
 from nexus_reimport.model import KEY, Backup, Snapshot, Survey
@@ -213,7 +214,9 @@ def _of_backup(mapping: FieldMapping, run: Run) -> Iterator[_Table]:
 def _read(path: Path, columns: Columns) -> Iterator[_Values | None]:
     try:
         yield from rowfile.distinct(path, columns.name)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if is_of_system(error):  # what it holds would not be searched for
+            raise
         yield None
 
 
@@ -224,7 +227,9 @@ def _read_csv(path: Path, columns: Columns) -> Iterator[_Values | None]:
             header = next(reader)
             while rows := list(islice(reader, rowfile.BATCH)):
                 yield dict(zip(header, zip(*rows, strict=True), strict=True))
-    except (OSError, ValueError, csv.Error, StopIteration):
+    except (OSError, ValueError, csv.Error, StopIteration) as error:
+        if is_of_system(error):
+            raise
         yield None
 
 
