@@ -121,12 +121,38 @@ def _has_ended(settings: Settings) -> bool:
     """Whether the last hook is known to have ended, though what it has left may hold the log."""
     try:
         pid = int((settings.private_folder / _LEADER).read_text(encoding="ascii"))
-        # A process id is given out again: only the leader of the session that we made is the hook.
-        return os.getsid(pid) != pid
+        return not _is_leader(pid)
+    except (OSError, ValueError):  # we were killed before it was known
+        return _has_left_others_alone(log_path(settings))
+
+
+def _is_leader(pid: int) -> bool:
+    """Whether the process is there and leads its session, as a hook does.
+
+    A process id is given out again: only the leader of the session that we made is the hook.
+    """
+    try:
+        return os.getsid(pid) == pid
     except ProcessLookupError:
-        return True
-    except (OSError, ValueError):
         return False
+
+
+def _has_left_others_alone(log: Path) -> bool:
+    """Whether whoever writes into the log was left by a hook, by what Linux says of processes.
+
+    A hook leads the session of all that it starts: where no leader is there, it has ended.
+    """
+    with suppress(OSError):  # one has just ended
+        writers = [int(path.name) for path in Path("/proc").glob("[0-9]*") if _writes(path, log)]
+        return bool(writers) and not any(_is_leader(os.getsid(pid)) for pid in writers)
+    return False
+
+
+def _writes(process: Path, log: Path) -> bool:
+    """Whether what a process prints goes into the log."""
+    with suppress(OSError):  # it has ended, closed its output, or is somebody else's
+        return any((process / "fd" / number).samefile(log) for number in "12")
+    return False
 
 
 def _how(code: int | None, timeout: float, seconds: float) -> str:
