@@ -210,6 +210,19 @@ def test_h20_a_time_is_a_duration(cell, text):
     assert cells.as_text(cell, "time", cells.Forms("d/m/y")) == text
 
 
+def test_a_time_that_a_spreadsheet_may_have_rounded_is_told(tmp_path):
+    """FileMaker counts microseconds; of a cell whose format is a time the library rounds them."""
+    row = ["1", 0.25 + 0.123456 / 86_400, 0.25 + 0.0004 / 86_400, 45_000 + 10 / 24, 1 / 3 + 4e-9]
+    formats = {"B2": "h:mm:ss", "D2": "d/mm/yyyy h:mm:ss"}
+    workbook(tmp_path, ["id", "b", "c", "d", "e"], row, formats=formats)
+    types = {"b": "time", "c": "time", "d": "timestamp", "e": "time"}
+    (part,) = files(tmp_path).records(ReadRequest("t.xlsx", "id", types))
+    read = {name: part.rows[0][name] for name in "bcd"}
+    assert read == {"b": "06:00:00.123", "c": "06:00:00", "d": "2023-03-15 10:00:00"}
+    assert {remark.field for remark in part.remarks} == {"b", "c", "e"}
+    assert {remark.what for remark in part.remarks} == {cells.TO_A_MILLISECOND}
+
+
 def test_h20_a_workbook_that_counts_from_1904_has_the_same_times(tmp_path):
     def since_1904(book):
         book.epoch = datetime(1904, 1, 1)

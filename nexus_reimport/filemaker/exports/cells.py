@@ -46,6 +46,8 @@ Value = bool | int | float | datetime | date | time | timedelta
 Cell = str | Value | Failed | Uncomputed | Dressed | None
 
 _EXPONENT = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{2,3}")  # as spreadsheets write
+_WITH_A_CLOCK = ("time", "timestamp")
+_OF_ROUNDING = 1e-5  # seconds by which a number of 15 digits can differ from a whole second
 _FRACTION = re.compile(r"[.,][0-9]*[1-9]")
 _DIGITS_OF_A_NUMBER = 15  # of a double, which is what a spreadsheet stores
 # What to do about a file that is not as FileMaker writes it.
@@ -54,6 +56,7 @@ EXPORT_AGAIN_UNSAVED = f"{EXPORT_AGAIN}, and do not save it in a spreadsheet pro
 _LONGEST_TIME = timedelta(hours=9_999)  # convert accepts hours of four digits at most
 UNCOMPUTED = "?"  # how FileMaker writes what it could not compute
 NUMBER_AS_TEXT = "a number in the spreadsheet: zeros or a plus before it may be lost"
+TO_A_MILLISECOND = "a time with a part of a second: a spreadsheet's is read to a millisecond"
 ROUNDED = f"a number of more than {_DIGITS_OF_A_NUMBER} digits: a spreadsheet keeps only that many"
 
 
@@ -126,11 +129,25 @@ def remark(cell: Cell, kind: str, forms: Forms, *, is_id: bool) -> str:
         parts = cell.split(forms.between_repetitions) if forms.between_repetitions else [cell]
         return NO_VALUE if any(part.strip() == UNCOMPUTED for part in parts) else ""
     number = cell.number if isinstance(cell, Dressed) else cell
+    if kind in _WITH_A_CLOCK and _has_part_of_a_second(number):
+        return TO_A_MILLISECOND
     if is_id or not isinstance(number, int | float):
         return ""
     if kind == "number" and _digits(number) > _DIGITS_OF_A_NUMBER:
         return ROUNDED
     return NUMBER_AS_TEXT if kind == "text" else ""
+
+
+def _has_part_of_a_second(value: Value | Uncomputed | None) -> bool:
+    """Whether a time does not end with a whole second; of a date and time it is known to a
+    millisecond alone.
+    """
+    if isinstance(value, timedelta):
+        return bool(value.microseconds)
+    if isinstance(value, int | float):
+        seconds = value * 86_400
+        return math.isfinite(seconds) and abs(seconds - round(seconds)) > _OF_ROUNDING
+    return bool(getattr(value, "microsecond", 0))
 
 
 def _of_text(text: str, kind: str, forms: Forms) -> str | None:
