@@ -128,13 +128,16 @@ def remark(cell: Cell, kind: str, forms: Forms, *, is_id: bool) -> str:
             return ""
         parts = cell.split(forms.between_repetitions) if forms.between_repetitions else [cell]
         return NO_VALUE if any(part.strip() == UNCOMPUTED for part in parts) else ""
-    number = cell.number if isinstance(cell, Dressed) else cell
-    if kind in _WITH_A_CLOCK and _has_part_of_a_second(number):
-        return TO_A_MILLISECOND
+    return _remark_of_value(cell.number if isinstance(cell, Dressed) else cell, kind, is_id=is_id)
+
+
+def _remark_of_value(number: Value | Uncomputed | None, kind: str, *, is_id: bool) -> str:
+    if kind in _WITH_A_CLOCK:
+        return TO_A_MILLISECOND if _has_part_of_a_second(number) else ""
     if is_id or not isinstance(number, int | float):
         return ""
-    if kind == "number" and _digits(number) > _DIGITS_OF_A_NUMBER:
-        return ROUNDED
+    if kind == "number":
+        return ROUNDED if _digits(number) > _DIGITS_OF_A_NUMBER else ""
     return NUMBER_AS_TEXT if kind == "text" else ""
 
 

@@ -49,6 +49,7 @@ class Shape:
     collate: str
     ctype: str
     locale: str  # of icu and builtin
+    rules: str = ""  # of icu, by which a clinic may sort in its own way
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,8 @@ def create(connection: Connection, name: str, like: Shape, mark: str) -> None:
     if like.locale:
         key = "ICU_LOCALE" if like.provider == "icu" else "BUILTIN_LOCALE"
         clauses.append(sql.SQL("{} {}").format(sql.SQL(cast(Any, key)), sql.Literal(like.locale)))
+    if like.rules:
+        clauses.append(sql.SQL("ICU_RULES {}").format(sql.Literal(like.rules)))
     connection.execute(sql.SQL(" ").join(clauses))
     connection.execute(
         sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(mark))
