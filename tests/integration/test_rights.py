@@ -92,9 +92,14 @@ def odd(postgres: PostgresServer) -> Iterator[tuple[str, FieldMapping]]:
                 )
             )
         admin.execute(sql.SQL("ALTER SCHEMA practice RENAME TO {}").format(sql.Identifier(ODDLY)))
+        admin.execute("SET allow_in_place_tablespaces = on")
+        place = sql.Identifier(ODDLY)
+        admin.execute(sql.SQL("CREATE TABLESPACE {} LOCATION ''").format(place))
+        admin.execute(sql.SQL("ALTER DATABASE odd SET default_tablespace = {}").format(place))
     yield "odd", spec
     postgres.drop_database("odd")
     with administrator(postgres) as admin:
+        admin.execute(sql.SQL("DROP TABLESPACE {}").format(place))
         admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(ODD)))
 
 

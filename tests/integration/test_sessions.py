@@ -22,6 +22,7 @@ from nexus_reimport.nexus.connection.postgres import connected, scalar
 from nexus_reimport.nexus.writing import transaction
 from nexus_reimport.runner.watch import watching
 from nexus_reimport.settings import Postgres
+from nexus_sandbox.postgres.access import SUPERUSER
 from nexus_sandbox.postgres.server import binaries
 from support.clinic import ROLE, Clinic
 from support.interlock import secret
@@ -71,6 +72,15 @@ def as_told(found: dict[str, str | None]) -> None:
 
 
 # ---------------------------------------------------------------- the environment
+
+
+def test_the_programs_of_postgresql_compile_nothing_either(clinic: Clinic, tmp_path: Path) -> None:
+    asked = [binaries() / "psql", "--no-psqlrc", "--tuples-only", "--command", "SHOW jit"]
+    clinic.do(f"ALTER ROLE {ROLE} SET jit = on", role=SUPERUSER)
+    try:
+        assert pg_tools.run(asked, place(), tmp_path / "log").split() == ["off"]
+    finally:
+        clinic.do(f"ALTER ROLE {ROLE} RESET jit", role=SUPERUSER)
 
 
 def test_no_variable_of_libpq_changes_a_session(

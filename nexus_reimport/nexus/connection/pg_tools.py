@@ -201,6 +201,12 @@ def _ended(
             process.communicate()
 
 
+# As of our sessions; the rest it sets itself.
+_OPTIONS = " ".join(
+    f"-c {name}={session.SESSION[name]}" for name in ("default_transaction_read_only", "jit")
+)
+
+
 def _environment(target: Postgres) -> dict[str, str]:
     """The program's whole environment: none of our libpq variables, and messages in English."""
     passed_on = environ.some(_PASSED_ON)
@@ -213,7 +219,7 @@ def _environment(target: Postgres) -> dict[str, str]:
         "PGDATABASE": target.database,
         # Not as an argument, which every user of the machine could read.
         "PGPASSWORD": target.password.get_secret_value(),
-        "PGOPTIONS": "-c default_transaction_read_only=off",  # it sets the rest itself
+        "PGOPTIONS": _OPTIONS,
         "PGSSLMODE": target.sslmode,
         "PGGSSENCMODE": "disable",
         "PGAPPNAME": session.APPLICATION,

@@ -63,6 +63,8 @@ class _RightsReader:
         connect, create, temporary = self._database_rights
         yield self.right("connect", self._database, held=connect)
         yield self.right("create", self._database, held=create)
+        for name, may_create in self._connection.execute(statement("rights_on_tablespace")):
+            yield self.right("tablespace", name, held=may_create)
         yield self.right("temporary", self._database, held=temporary)
         yield from self._schemas(may_create=create)
         for relation in self._relations:

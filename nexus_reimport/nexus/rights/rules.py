@@ -101,6 +101,15 @@ RULES: Mapping[str, Rule] = {
         tasks=(Task.ADOPT,),
         kind="DATABASE",
     ),
+    "tablespace": Rule(
+        privilege="CREATE",
+        on="the tablespace that `default_tablespace` of the database or the role names, if it is"
+        " not the database's own",
+        why="our tables and the undo data are created there",
+        step="adopt; 02: before the locks; 90",
+        tasks=(Task.RUN, Task.RELINK, Task.ROLLBACK, Task.ADOPT),
+        kind="TABLESPACE",
+    ),
     "temporary": Rule(
         privilege="TEMPORARY",
         on="the database",
