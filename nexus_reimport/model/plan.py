@@ -227,6 +227,8 @@ class LinkPlan:
     reachable_after: int
     split_groups: tuple[str, ...] = ()  # groups whose members belong to several owners
     lost: tuple[str, ...] = ()  # those that are reachable before, and not after
+    # Those of ``elsewhere``, ``owner_unknown`` and ``not_in_filemaker``, each with why.
+    unplaced: RowFile | None = None
 
 
 class Scope(StrEnum):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyarrow import ChunkedArray as Column
 
 LINK_COLUMNS = ("key", "object", "content_type")
+UNPLACED_COLUMNS = ("attachment", "nexus_id", "why", "linked_to", "object")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Owners:
     after: frozenset[str]
     content_type: int | None
     live_elsewhere: Mapping[str, frozenset[str]]  # other content types -> ids after
+    names: Mapping[str, str]  # content types -> ``app_label.model``
 
 
 class Placed(NamedTuple):
@@ -214,6 +216,7 @@ def plan_all(
                 survey.content_types.get(mapping.entities[owner].model) if generic else None
             ),
             live_elsewhere=types,
+            names={str(number): model for model, number in survey.content_types.items()},
         )
         placed = place(intake, name, survey.attachment_rows[name], rows[owner].pairs)
         stays[name] = {}
@@ -231,13 +234,17 @@ def plan(
 ) -> LinkPlan:
     """The links to be fixed, and their row file: key of the linking row, object, type.
 
-    What stays linked to something else than its owner comes into ``stays``: key -> why.
+    What stays linked to something else than its owner comes into ``stays``: key -> why. Another row
+    file lists what hangs on something else, and what FileMaker gives no owner.
     """
     fixed: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     split_groups, lost = list[str](), list[str]()
     content_type = "" if owners.content_type is None else str(owners.content_type)
-    with rowfile.writer(folder / f"links_{name}.parquet", LINK_COLUMNS) as out:
+    with (
+        rowfile.writer(folder / f"links_{name}.parquet", LINK_COLUMNS) as out,
+        rowfile.writer(folder / f"unplaced_{name}.parquet", UNPLACED_COLUMNS) as unplaced,
+    ):
         for link_key, members in _groups(placed, folder):
             targets = sorted({m.owner for m in members if m.owner})
             linked = _linked(members[0], owners)
@@ -250,6 +257,9 @@ def plan(
                 fixed[why] += 1
                 out.add((link_key, target, content_type))
             final = target if why else members[0].object if linked == "owner" else None
+            after = (target, content_type) if why else (members[0].object, members[0].content_type)
+            for line in _unplaced(name, members, linked, after, owners):
+                unplaced.add(line)
             stays |= {
                 m.key: _why_it_stays(linked, m) for m in members if m.owner and m.owner != final
             }
@@ -281,6 +291,7 @@ def plan(
         reachable_after=counts["reachable_after"],
         split_groups=tuple(split_groups),
         lost=tuple(lost),
+        unplaced=unplaced.done(),
     )
 
 
@@ -343,6 +354,31 @@ def _why(linked: str, target: str | None, current: str | None) -> str:
     if linked == "owner":
         return "another owner" if current != target else ""
     return linked
+
+
+def _unplaced(
+    name: str,
+    members: list[Placed],
+    linked: str,
+    after: tuple[str | None, str | None],
+    owners: Owners,
+) -> Iterator[rowfile.Row]:
+    """The lines about those of a link that a person may want to look at; ``after`` is that link."""
+    on, content_type = after
+    kind = owners.names.get(content_type or "", content_type)
+    for member in members:
+        if reasons := list(_why_unplaced(linked, member)):
+            yield name, member.key, "; ".join(reasons), kind, on
+
+
+def _why_unplaced(linked: str, placed: Placed) -> Iterator[str]:
+    """Why FileMaker's owner is not that of an attachment, where a person may want to look."""
+    if linked == "elsewhere":
+        yield "linked to something else, unchanged"
+    if not placed.known:
+        yield "no record in FileMaker, or of two patients"
+    elif placed.owner is None:
+        yield "patient not in FileMaker, or left out"
 
 
 def _why_it_stays(linked: str, placed: Placed) -> str:

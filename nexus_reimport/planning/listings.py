@@ -12,6 +12,7 @@ from nexus_reimport.files.private import make_folder
 from nexus_reimport.intake import Intake, Record
 from nexus_reimport.mapping import ColumnSpec, DefaultRule, Entity
 from nexus_reimport.model import KEY, Outcome, Plan, Snapshot
+from nexus_reimport.planning import attachments
 from nexus_reimport.planning.gathered import Detail, Gathered
 
 CLEANED = "cleaned.csv"
@@ -27,6 +28,9 @@ def ids(plan: Plan, private: Path, record: Path) -> None:
     )
     rowfile.to_csv(private, plan.misfits, record / "misfits.csv", lambda line: True)
     rowfile.to_csv(private, plan.overrides, record / "overrides.csv", lambda line: True)
+    files = [link.unplaced for link in plan.links.values() if link.unplaced]
+    lines = (line for file in files for line in rowfile.read(private, file))
+    rowfile.write_csv(record / "unplaced.csv", attachments.UNPLACED_COLUMNS, lines)
 
 
 def cleaned(snapshot: Snapshot, private: Path, record: Path) -> None:

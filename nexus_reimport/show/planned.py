@@ -56,8 +56,10 @@ def plan(value: Plan) -> Page:
             folded(plan_tables.links(value.links.values())),
             *_or_folded(plan_tables.links_to_fix(value.links.values()), "No link has to be fixed."),
             TextLine(
-                "The record lists the ids: ledger.csv, misfits.csv. The values are only in the"
-                " run's private folder: left_out, misfits.csv, and differences.csv with the"
+                "The record lists the ids: ledger.csv, misfits.csv, and unplaced.csv with the"
+                " documents and images that are linked to something else, or whose patient"
+                " FileMaker does not name. The values are only in the run's private folder:"
+                " left_out, misfits.csv, and differences.csv with the"
                 f" {wording.amount(value.differences.rows, *_DIFFERENT)} cleared."
             ),
             TextLine(f"Plan {value.digest}"),
@@ -115,8 +117,9 @@ def _links_only(value: Plan) -> Page:
             plan_tables.links(value.links.values()),
             *_or_text(plan_tables.links_to_fix(value.links.values()), "No link has to be fixed."),
             TextLine(
-                "The record lists the ids: ledger.csv. The values are only in the run's private"
-                " folder: left_out."
+                "The record lists the ids: ledger.csv, and unplaced.csv with the documents and"
+                " images that are linked to something else, or whose patient FileMaker does not"
+                " name. The values are only in the run's private folder: left_out."
             ),
             TextLine(f"Plan {value.digest}"),
         ),

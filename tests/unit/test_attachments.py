@@ -19,7 +19,7 @@ from support import SUPPORT
 from support.by_itself import NOW, PlannedAlone, Row, Written
 
 BATCHES = mapping.load("nexus").attachments["images"]
-OWNERS = Owners(frozenset("ab"), frozenset("ab"), 7, {"7": frozenset("ab")})
+OWNERS = Owners(frozenset("ab"), frozenset("ab"), 7, {"7": frozenset("ab")}, {})
 
 
 def planned(folder: Path, *members: Placed) -> tuple[LinkPlan, list[tuple[str | None, ...]]]:
@@ -85,13 +85,19 @@ def test_what_hangs_on_nothing_and_nobody_can_place_stays_so(tmp_path: Path) -> 
 def test_a_link_is_fixed_by_what_is_wrong_with_it_and_one_to_something_else_stays(
     tmp_path: Path, object: str | None, content_type: str | None, why: str
 ) -> None:
-    owners = replace(OWNERS, live_elsewhere={"7": frozenset("ab"), "8": frozenset("x")})
+    live = {"7": frozenset("ab"), "8": frozenset("x")}
+    owners = replace(OWNERS, live_elsewhere=live, names={"8": "app.visit"})
     one = member("1", object, "A")._replace(content_type=content_type)
     made = attachments.plan("images", BATCHES, [one, one], owners, tmp_path, {})
     is_fixed = why not in ("", "elsewhere")
     assert made.fixed == ({why: 1} if is_fixed else {})
     lines = [("batch", "a", "7")] if is_fixed else []
     assert list(rowfile.read(tmp_path, made.file)) == lines
+    unplaced = list(rowfile.read(tmp_path, made.unplaced)) if made.unplaced else []
+    kind = {"8": "app.visit"}.get(content_type or "", content_type)
+    reason = "linked to something else, unchanged"
+    listed = [("images", "1", reason, kind, object)] * 2
+    assert unplaced == (listed if why == "elsewhere" else [])
     assert (made.elsewhere, made.right_already) == (2 * (why == "elsewhere"), 2 * (why == ""))
     is_ours = why in ("", "another owner")
     assert (made.reachable_before, made.reachable_after) == (2 * is_ours, 2 * (why != "elsewhere"))
@@ -119,9 +125,27 @@ def test_a_file_whose_person_goes_was_reachable_before(
     assert made.lost == (("1",) if before and not after else ())
 
 
+def test_what_filemaker_gives_no_patient_is_listed_for_the_record(tmp_path: Path) -> None:
+    """They stayed a count, and nobody could look at one of them."""
+    rows: list[Row] = [
+        {"fid": None, "path": None, "object": "2"},
+        {"fid": "I5", "path": None, "object": None},
+        {"fid": "I1", "path": None, "object": "1"},
+    ]
+    made = of_images(tmp_path, *rows)
+    record = tmp_path / "record"
+    record.mkdir()
+    listings.ids(made.plan, tmp_path, record)
+    assert (record / "unplaced.csv").read_text("utf-8-sig").splitlines() == [
+        "attachment,nexus_id,why,linked_to,object",
+        'images,K0,"no record in FileMaker, or of two patients",,2',
+        'images,K1,"patient not in FileMaker, or left out",,',
+    ]
+
+
 ANN, BEN = "4f0f0f8e-52c1-4a2e-9d52-0c8a1f4c3a01", "4f0f0f8e-52c1-4a2e-9d52-0c8a1f4c3a02"
 LIVE = frozenset((ANN, BEN, "5"))  # 7 are patients, 8 appointments, 9 is of a protected table
-OF_THREE_TYPES = Owners(LIVE, LIVE, 7, {"7": LIVE, "8": frozenset(("5", "x"))})
+OF_THREE_TYPES = Owners(LIVE, LIVE, 7, {"7": LIVE, "8": frozenset(("5", "x"))}, {})
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ attachment  the link was  links
 documents   dangling          2
 documents   unlinked          1
 
-The record lists the ids: ledger.csv, misfits.csv. The values are only in the run's private folder: left_out, misfits.csv, and differences.csv with the 11 values of Nexus that are different in FileMaker or get cleared.
+The record lists the ids: ledger.csv, misfits.csv, and unplaced.csv with the documents and images that are linked to something else, or whose patient FileMaker does not name. The values are only in the run's private folder: left_out, misfits.csv, and differences.csv with the 11 values of Nexus that are different in FileMaker or get cleared.
 Plan 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"""  # noqa: E501
 REPORT_TEXT = """\
 Checks before: 1 STOPS, 1 REVIEW, 1 waived, 1 passed
