@@ -15,6 +15,7 @@ from nexus_reimport.errors import ROLLED_BACK, StopError
 from nexus_reimport.events import null_journal
 from nexus_reimport.model import Report
 from nexus_reimport.nexus.writing.transaction import Reports, Transaction
+from nexus_reimport.progress import heard_by
 from nexus_reimport.runbook import rollback
 from nexus_reimport.stages import apply as reimport
 from nexus_sandbox.postgres.server import PostgresServer
@@ -269,6 +270,7 @@ def moody_clinic(
     columns = "shoe_size numeric(4, 1), mood practice.mood, size practice.size,"
     schema = SCHEMA.replace("CREATE SCHEMA practice;", f"CREATE SCHEMA practice;{types}")
     schema = schema.replace("shoe_size numeric(4, 1),", columns)
+    schema += "UPDATE practice.person SET mood = 'calm';"
     with altered(postgres, s3, tmp_path_factory.mktemp("moody"), schema) as found:
         yield found
 
@@ -276,3 +278,26 @@ def moody_clinic(
 @pytest.fixture(scope="module")
 def moody(moody_clinic: Altered) -> runbook.Runbook:
     return moody_clinic.approved(dry=True)
+
+
+def test_a_type_that_is_changed_between_the_locks_and_the_commit_is_named_by_the_verification(
+    moody_clinic: Altered,
+) -> None:
+    """The rows are the same: a value has another name, and what was foretold is none of it."""
+    book, acted = moody_clinic.approved(dry=True), list[str]()
+
+    def meanwhile(_: int, __: int, begun: str) -> None:
+        if begun == "checks inside" and not acted:
+            acted.append(begun)
+            moody_clinic.do("ALTER TYPE practice.mood RENAME VALUE 'calm' TO 'well'")
+
+    with heard_by(meanwhile):
+        book.apply()
+    (said,) = [r for r in book.verify().blocking if r.check == "the_schema_is_as_surveyed"]
+    assert acted
+    assert said.sample == (
+        "type of practice.person.mood: another definition",
+        "type practice.mood: another definition",
+    )
+    moody_clinic.do("ALTER TYPE practice.mood RENAME VALUE 'well' TO 'calm'")
+    assert not book.verify().blocking

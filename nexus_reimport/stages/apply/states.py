@@ -63,6 +63,8 @@ def compare_before(subject: Subject, same: Collection[str]) -> None:
 def require_before(subject: Subject, now: Mapping[str, Fingerprint]) -> None:
     differ = moved(subject.request.plan.before, now)
     if differ:
+        # A value whose type was changed meanwhile is printed otherwise, and nobody has edited it.
+        require_same_schema(subject.connection, subject.request)
         raise StopError(
             f"Nexus was changed since the preflight\n{wording.lines(differ.values())}",
             state=ROLLED_BACK,
