@@ -48,6 +48,14 @@ def spelt_out(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def name_of_file(name: str) -> str:
+    """A file's name: ours are ASCII, and one that only looks like one of ours must not pass for it.
+
+    Letters of another script, or with marks, are spelt out.
+    """
+    return "".join(c if c.isascii() else ascii(c)[1:-1] for c in name)
+
+
 def amount(count: int, singular: str, plural: str = "") -> str:
     """``1 row``, ``2,877 rows``."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"

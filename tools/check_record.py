@@ -40,12 +40,17 @@ REGISTER, NOTE = ".register", "last_line"  # beside the records: what people did
 FOUND_CHANGED = "found changed"  # in the register: it counts from such a line on
 LAST_SEAL = ".last_seal"  # beside the records: which one was sealed last
 ARCHIVED = ".archived.jsonl"  # beside the records: what is in the archive
-INDEX = "index.html"  # may lie beside the records, and drafts of it
+INDEX = "index.html"  # may lie beside the records: the list of them, which nothing vouches for
 LINKED = "it has another name elsewhere (a hard link), by which it can be changed"
-UNSEEN = "what was made anew as a whole, seal and all, would not be found"
+UNSEEN = "records cut off at the end, or all made anew with their seals, would not be found"
+OPEN = "open: nothing but its own journal vouches for it before its seal"
+BESIDE = {LAST_SEAL, ARCHIVED, REGISTER, ".at_work", ".window", ".window_lock", INDEX}
+DRAFT = re.compile(r"[\w.-]+\.new", re.ASCII)  # what a kill may have left
 LARGEST = 1 << 24  # bytes of a journal
 SEALING = 60  # seconds that a seal may take
 MEMBERS = {"settled": "committed", "void": "of", "redacted": "places", "kept": "sha256"}
+PAGES = (".html", ".ipynb")  # which are written anew where something is taken out of one
+CHECKED = {"checks_after", "checks_rollback", "sign_off"}  # stages after COMMIT
 COMMITTED = ("COMPLETE", "COMMITTED_UNVERIFIED", "UNDONE")
 NOT_COMMITTED = ("STOPPED", "FAILED", "KILLED", "PARTIAL", "IN_DOUBT")
 
@@ -109,14 +114,15 @@ def read_manifest(path, problems):
         problems.append(f"{path.name}: missing")
         return found
     text = path.read_bytes().decode("utf-8", "replace")
-    for line in (text[:-1] if text.endswith("\n") else text).split("\n"):
+    lines = (text[:-1] if text.endswith("\n") else text).split("\n")
+    for number, line in enumerate(lines, 1):
         match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
         if not match:
-            problems.append(f"{path.name}: a line cannot be read")
+            problems.append(f"{path.name}: line {number} cannot be read")
             continue
         name = match[2].replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%")
         if name in found:
-            problems.append(f"{path.name}: {name} is named twice")
+            problems.append(f"{path.name}: {spelt(name)} is named twice")
         found[name] = match[1]
     return found
 
@@ -129,11 +135,12 @@ def everything_below(folder, bag, problems):
     for at, folders, files in os.walk(folder):
         for name in folders + files:
             path = Path(at, name)
-            told = path.relative_to(bag).as_posix()
+            inside = path.relative_to(bag).as_posix()
+            told = spelt(inside)
             if path.is_symlink():
                 problems.append(f"{told}: a symbolic link")
             elif path.is_file():
-                found.add(told)
+                found.add(inside)
                 if path.stat().st_nlink > 1:
                     problems.append(f"{told}: {LINKED}")
             elif not path.is_dir():
@@ -146,12 +153,12 @@ def everything_below(folder, bag, problems):
 def compare(bag, expected, there, problems):
     """Files against the hashes of a manifest."""
     for name in sorted(set(expected) | there):
-        if name not in there or not is_file(bag / name):
-            problems.append(f"{name}: missing")
-        elif name not in expected:
-            problems.append(f"{name}: added after the seal")
+        if name not in expected:
+            problems.append(f"{spelt(name)}: added after the seal")
+        elif name not in there or not is_file(bag / name):
+            problems.append(f"{spelt(name)}: missing")
         elif sha256(bag / name) != expected[name]:
-            problems.append(f"{name}: changed after the seal")
+            problems.append(f"{spelt(name)}: changed after the seal")
 
 
 def lines_of(path):
@@ -222,7 +229,7 @@ def check_names(bag, events, problems):
     if (told.get("Run"), told.get("Environment"), told.get("Verdict")) != written:
         problems.append("bag-info.txt and data/verdict.json differ")
     if written[0] != bag.name:
-        problems.append(f"it is of run {written[0]}, the folder is called {bag.name}")
+        problems.append(f"it is of run {written[0]}, the folder is called {spelt(bag.name)}")
     opened = next((line for event, line in events if event == "opened"), {})
     if (opened.get("run"), opened.get("environment")) != written[:2]:
         problems.append("data/journal.jsonl: it is of another run")
@@ -238,8 +245,8 @@ def check_verdict(verdict, events, problems):
     if verdict not in COMMITTED + NOT_COMMITTED:
         problems.append("data/verdict.json: it is none of the verdicts that there are")
         return
-    happened = {event for event, line in events if event != "settled" or line["committed"]}
-    committed = bool(happened & {"committed", "settled"})
+    happened = {event for event, _ in events}
+    committed = is_committed(events)
     if committed != (verdict in COMMITTED):
         is_not = "" if committed else " not"
         problems.append(
@@ -247,8 +254,26 @@ def check_verdict(verdict, events, problems):
         )
     elif verdict == "COMPLETE" and "verified" not in happened:
         problems.append("data/verdict.json: it is COMPLETE, and the journal has no verification")
+    elif verdict == "COMPLETE" and failed_since(events):
+        problems.append("data/verdict.json: it is COMPLETE, and a check has failed since")
     elif verdict == "UNDONE" and "undone" not in happened:
         problems.append("data/verdict.json: it is UNDONE, and by the journal nobody has undone it")
+
+
+def is_committed(events):
+    """Whether a journal says that its run was committed."""
+    return any(e == "committed" or (e == "settled" and line["committed"]) for e, line in events)
+
+
+def failed_since(events):
+    """Whether a check after COMMIT has failed since the run was verified."""
+    order = [e for e, line in events if e == "verified" or is_of_checks(e, line)]
+    return order[-1:] == ["failed"]
+
+
+def is_of_checks(event, line):
+    """Whether it says that a check after COMMIT failed."""
+    return event == "failed" and line.get("stage") in CHECKED
 
 
 def digest_of(value):
@@ -290,17 +315,20 @@ def redacted_of(events):
 
 
 def check_kept(bag, events, problems):
-    """Whether each value is what its stage has written, of a run that no kill has ended."""
+    """Whether values, lists and pages are as they were written, if no kill has ended the run."""
     kept, running = {}, set()
     for event, line in events:
         if event == "kept":
             kept[str(line.get("file"))] = line["sha256"]
+        elif event == "page" and isinstance(line.get("sha256"), dict):
+            kept.update((f"{line.get('page')}.{kind}", d) for kind, d in line["sha256"].items())
         elif event == "started":
             running.add(line.get("stage"))
         elif event in ("finished", "failed"):
             running.discard(line.get("stage"))
-    running -= {"checks_after", "checks_rollback", "sign_off"}
-    for file in sorted(set(kept) - redacted_of(events)) if not running else ():
+    running -= CHECKED
+    redacted = {file for file in redacted_of(events) if Path(file).suffix not in PAGES}
+    for file in sorted(set(kept) - redacted) if not running else ():
         path = bag / PAYLOAD / file
         if path.parent == bag / PAYLOAD and is_file(path) and sha256(path) != kept[file]:
             problems.append(f"{file}: it is not what its stage has written")
@@ -346,7 +374,7 @@ def check_signature(bag, signers, problems, remarks):
     """The signature of the tag manifest, by ssh-keygen, if the record says that it is signed."""
     told = info_of(bag)
     who = told.get(SIGNED, "none")
-    if who == "none":
+    if who in ("none", ""):
         if signers:
             remarks.append(f"not signed: {told.get(NOT_SIGNED, 'it does not say why')}")
         return
@@ -368,17 +396,23 @@ def check_signature(bag, signers, problems, remarks):
             "-s",
             str(bag / SIGNATURE),
         ]
-        with (bag / TAGS).open("rb") as file:
-            done = subprocess.run(command, stdin=file, capture_output=True, check=False)
+        try:
+            with (bag / TAGS).open("rb") as file:
+                done = subprocess.run(command, stdin=file, capture_output=True, check=False)
+        except OSError:
+            problems.append(f"{SIGNATURE}: not checked: ssh-keygen cannot be run on this machine")
+            return
         if done.returncode != 0:
-            problems.append(f"{SIGNATURE}: it is not a signature of {who}")
+            problems.append(
+                f"{SIGNATURE}: it is no signature of {who} that {signers.name} allows now"
+            )
 
 
 def check_files(bag, problems):
     """The files of a bag against its manifests."""
     if is_file(bag / "bagit.txt") and (bag / "bagit.txt").read_bytes() != DECLARED:
         problems.append("bagit.txt: it does not declare a bag of this form")
-    labels = [label for label, _ in facts_of(bag)]
+    labels = [label.casefold() for label, _ in facts_of(bag)]  # a bag reads both as one
     for label in sorted(set(labels)):
         if labels.count(label) > 1:
             problems.append(f"bag-info.txt: {label} is told twice")
@@ -388,7 +422,7 @@ def check_files(bag, problems):
     if set(tags) != TOP:
         problems.append(f"{TAGS}: it does not name the files that it must")
     beside = {PAYLOAD, TAGS}
-    if info_of(bag).get(SIGNED, "none") != "none":
+    if info_of(bag).get(SIGNED, "none") not in ("none", ""):
         beside.add(SIGNATURE)
     compare(bag, tags, {path.name for path in bag.iterdir()} - beside, problems)
     check_links(bag, problems)
@@ -497,7 +531,7 @@ def check_unsigned(runs, names, problems):
     sealed = [name for name in names if seal_of(runs / name)]
     for name in sorted(sealed, key=lambda name: number_of(runs / name)):
         told = info_of(runs / name)
-        if told.get(SIGNED, "none") != "none":
+        if told.get(SIGNED, "none") not in ("none", ""):
             signed = name
         elif signed and NOT_SIGNED not in told:
             problems.append(
@@ -541,10 +575,9 @@ def check_register(runs, names, problems, remarks):
                 problems.append(
                     f"{REGISTER}: line {number} is not the one that {name} was sealed with"
                 )
-    if len(lines) > held:
-        remarks.append(
-            f"{REGISTER}: {len(lines) - held} lines since the last seal; no record holds them"
-        )
+    if since := max(0, len(lines) - held):
+        counted = "1 line" if since == 1 else f"{since} lines"
+        remarks.append(f"{REGISTER}: {counted} since the last seal; no record holds them")
 
 
 def check_note(path, lines, hashes, problems):
@@ -571,8 +604,10 @@ def read_seals(path):
     """Run -> (number, verdict, seal), as the database holds them; ValueError for another form."""
     found = {}
     text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
         values = line.strip().split(",")
+        if values[0] in found:
+            raise ValueError(f"line {number}: run {values[0]} is named twice")
         if len(values) == 4 and values != ["run", "sequence", "verdict", "seal"]:
             found[values[0]] = tuple(values[1:])
         elif line.strip() and len(values) != 4:
@@ -583,15 +618,43 @@ def read_seals(path):
 def compare_seals(place, names, seals, problems):
     """The records against what the database holds, both ways."""
     for run, held in sorted(seals.items()):
-        if run not in names:
+        if run in names:
+            problems.extend(f"{run}: {text}" for text in differences(place / run, held))
+        else:
             problems.append(f"{run}: missing, and the database says that it was committed")
-            continue
-        told = info_of(place / run)
-        if (told.get("Sequence"), told.get("Verdict"), seal_of(place / run)) != held:
-            problems.append(f"{run}: the database holds another number, verdict or seal of it")
     for name in names:
-        if name not in seals and info_of(place / name).get("Verdict") in COMMITTED:
-            problems.append(f"{name}: the database does not know it")
+        if name not in seals and says_committed(place / name):
+            problems.append(f"{name}: the database does not know it, and it says it was committed")
+
+
+def differences(bag, held):
+    """What the database holds of a record that is here, and the record does not say."""
+    told, seal = info_of(bag), seal_of(bag)
+    if not seal:
+        return ["the database has its seal, and the record is not sealed"] if held[2] else []
+    if not held[2]:
+        return ["the database has no seal of it yet: it could not be compared"]
+    here = (told.get("Sequence"), told.get("Verdict"), seal)
+    what = ("number", "verdict", "seal")
+    other = [what[n] for n in range(3) if here[n] != held[n]]
+    return [f"the database holds another {' and another '.join(other)} of it"] if other else []
+
+
+def says_committed(bag):
+    """Whether a record says that its run was committed: its journal, or what was made of it."""
+    if info_of(bag).get("Verdict") in COMMITTED:
+        return True
+    path = bag / PAYLOAD / "journal.jsonl"
+    return is_file(path) and is_committed(check_journal(path, [], []))
+
+
+def where_it_ends(place, names, seals):
+    """What the database cannot vouch for, since it knows only runs that were committed."""
+    last = max((number_of(place / name) for name in names if name in seals), default=0)
+    return (
+        f"the database knows no run after number {last}: of later ones, which wrote nothing,"
+        f" {LAST_SEAL} alone holds the last; if both were forged, it would not be found"
+    )
 
 
 def check_together(place, inside, names, signers, problems, remarks):
@@ -599,10 +662,15 @@ def check_together(place, inside, names, signers, problems, remarks):
     for path in inside:
         if path.is_symlink():
             problems.append(f"{path.name}: a symbolic link")
-        elif not path.is_dir() and not path.name.startswith((".", INDEX)):
-            problems.append(f"{path.name}: not a record")
-        elif path.name == LAST_SEAL and path.is_file() and path.stat().st_nlink > 1:
-            problems.append(f"{path.name}: {LINKED}")
+        elif path.name == INDEX and path.is_file():
+            remarks.append(f"{INDEX}: not looked at; nothing vouches for what it says")
+        elif path.name in BESIDE or DRAFT.fullmatch(path.name):
+            if path.name == LAST_SEAL and path.is_file() and path.stat().st_nlink > 1:
+                problems.append(f"{path.name}: {LINKED}")
+        elif path.name.startswith("."):
+            remarks.append(f"{spelt(path.name)}: not looked at; it is no part of the records")
+        elif not path.is_dir():
+            problems.append(f"{spelt(path.name)}: not a record")
     check_chain(place, names, problems)
     check_archived(place, names, problems)
     if signers:
@@ -630,6 +698,11 @@ def wait_for_seals(place):
         except OSError:
             break
     return handle
+
+
+def spelt(name):
+    """The name of a file: ours are ASCII, and one that only looks like one of them is not."""
+    return "".join(c if c.isascii() else ascii(c)[1:-1] for c in name)
 
 
 def visible(text):
@@ -664,12 +737,12 @@ def check_all(folder, place, single, seals, signers, say):
             is_sealed, problems, remarks = False, [f"cannot be read ({type(error).__name__})"], []
         sealed += is_sealed
         wrong = wrong or bool(problems)
-        state = "open"
+        state = OPEN
         if is_sealed:
             facts = info_of(place / name)
             of, verdict = (facts.get(label, "unknown") for label in ("Environment", "Verdict"))
             state = f"as sealed, of {of}, {verdict}, seal {seal_of(place / name)}"
-        say(f"{name}: {'; '.join(problems) or state}")
+        say(f"{spelt(name)}: {'; '.join(problems) or state}")
         for remark in remarks:
             say(f"  {remark}")
     problems, remarks = [], []
@@ -681,6 +754,8 @@ def check_all(folder, place, single, seals, signers, say):
     else:
         chosen = {n: s for n, s in seals.items() if not single or n == folder.name}
         compare_seals(place, names, chosen, problems)
+        if not single:
+            remarks.append(where_it_ends(place, names, seals))
     for told in problems + remarks:
         say(told)
     if not sealed:
@@ -701,6 +776,8 @@ def main():
         seals = read_seals(given.seals) if given.seals else None
     except (OSError, ValueError) as error:
         parser.error(f"{given.seals}: {error}")
+    if given.allowed_signers and not given.allowed_signers.is_file():
+        parser.error(f"{given.allowed_signers} is not a file")
     sys.exit(0 if check(given.folder, seals, given.allowed_signers) else 1)
 
 

@@ -97,6 +97,10 @@ def check_runs(
     environment_or_path: str, run: str, allowed_signers: Path | None, *, as_json: bool
 ) -> None:
     """Compare sealed records, print what was found, and leave with its exit code."""
+    if allowed_signers and not allowed_signers.is_file():
+        raise SettingsError(
+            f"{allowed_signers} is not a file", next="name the file of those who may sign records"
+        )
     by_path = _is_path(environment_or_path)
     if by_path:
         checked = _of_path(Path(environment_or_path), run, allowed_signers)
@@ -105,7 +109,7 @@ def check_runs(
     sealed = [c for c in checked if c.kind == check.SEALED]
     all_right = bool(sealed) and all(c.is_right for c in checked)
     rows = [
-        (c.environment, c.run or "all", c.verdict, _told(c))
+        (c.environment, wording.name_of_file(c.run) or "all", c.verdict, _told(c))
         for c in checked
         if c.run or c.problems or c.remarks
     ]
@@ -221,7 +225,7 @@ def _told(checked: Checked) -> str:
     if checked.problems:
         return wording.amount(len(checked.problems), "problem")
     if checked.kind == check.FOLDER:
-        return "not compared"
+        return "see below" if checked.is_compared else "not compared"
     return "as sealed" if checked.kind == check.SEALED else checked.kind
 
 
@@ -239,7 +243,7 @@ def _below(checked: Sequence[Checked]) -> Iterator[str]:
 
 
 def _name(checked: Checked) -> str:
-    return checked.run or f"all of {checked.environment}"
+    return wording.name_of_file(checked.run) or f"all of {checked.environment}"
 
 
 def _not_compared(checked: Sequence[Checked]) -> str:

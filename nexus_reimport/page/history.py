@@ -13,7 +13,7 @@ from nexus_reimport.model import Applied, Approval, Scope, Undone
 from nexus_reimport.record import Run, Verdict, runs
 from nexus_reimport.record.journal import JOURNAL, Entry, was_executed
 from nexus_reimport.record.run import no_journal
-from nexus_reimport.record.sealed import bag
+from nexus_reimport.record.sealed import approved, bag
 from nexus_reimport.settings import Settings
 
 SHOWN = 20  # runs in one table
@@ -112,7 +112,9 @@ def files(run: Run) -> tuple[str, ...]:
 
 
 def changed(run: Run) -> frozenset[str]:
-    """Those of ``files`` that are not as they were sealed; none of an open record."""
+    """Those of ``files`` that are not as they were sealed; of an open record, as written."""
+    if not run.is_sealed:
+        return frozenset(approved.not_as_written(run.folder, run.events()))
     named = bag.changed(run.bag, (f"{bag.PAYLOAD}/{name}" for name in files(run)))
     return frozenset(name.removeprefix(f"{bag.PAYLOAD}/") for name in named)
 

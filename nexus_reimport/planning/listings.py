@@ -16,6 +16,7 @@ from nexus_reimport.planning import attachments
 from nexus_reimport.planning.gathered import Detail, Gathered
 
 CLEANED = "cleaned.csv"
+LEDGER, MISFITS, OVERRIDES = "ledger.csv", "misfits.csv", "overrides.csv"
 
 
 def ids(plan: Plan, private: Path, record: Path) -> None:
@@ -23,11 +24,11 @@ def ids(plan: Plan, private: Path, record: Path) -> None:
     rowfile.to_csv(
         private,
         plan.ledger,
-        record / "ledger.csv",
+        record / LEDGER,
         lambda line: line[2] not in _ROUTINE or bool(line[3]),
     )
-    rowfile.to_csv(private, plan.misfits, record / "misfits.csv", lambda line: True)
-    rowfile.to_csv(private, plan.overrides, record / "overrides.csv", lambda line: True)
+    rowfile.to_csv(private, plan.misfits, record / MISFITS, lambda line: True)
+    rowfile.to_csv(private, plan.overrides, record / OVERRIDES, lambda line: True)
     files = [link.unplaced for link in plan.links.values() if link.unplaced]
     lines = (line for file in files for line in rowfile.read(private, file))
     rowfile.write_csv(record / "unplaced.csv", attachments.UNPLACED_COLUMNS, lines)
@@ -103,7 +104,7 @@ def _misfits(plan: Plan, intake: Intake, zone: ZoneInfo) -> None:
         for column, reason, became in by_id.get(record[KEY], ())
     )
     header = ("entity", "column", "reason", "became", "filemaker_id", "values")
-    rowfile.write_csv(private / "misfits.csv", header, lines)
+    rowfile.write_csv(private / MISFITS, header, lines)
 
 
 def _reasons(card: ColumnSpec, detail: Detail, given: Given) -> tuple[str, ...]:

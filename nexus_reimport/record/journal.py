@@ -476,14 +476,21 @@ def redacted(entries: Sequence[Entry]) -> set[str]:
 
 
 def kept_hashes(entries: Sequence[Entry]) -> dict[str, str]:
-    """The file of each value -> its hash as its stage wrote it last, but for what was redacted.
+    """Each value, list and page -> its hash as it was written last, but for what was redacted.
 
-    An older version has written none down.
+    An older version has written none down. A page is written anew where something is redacted.
     """
-    lines = only(entries, Event.KEPT)
+    values: dict[str, str] = {}
+    pages: dict[str, str] = {}
+    for entry in only(entries, Event.KEPT, Event.PAGE):
+        if entry.event is Event.KEPT:
+            values[entry.text("file")] = entry.text("sha256")
+        else:
+            of_page = entry.line.get("sha256")
+            kinds = of_page.items() if isinstance(of_page, dict) else ()
+            pages |= {f"{entry.text('page')}.{kind}": str(digest) for kind, digest in kinds}
     gone = redacted(entries)
-    hashes = {entry.text("file"): entry.text("sha256") for entry in lines}
-    return {name: digest for name, digest in hashes.items() if name not in gone}
+    return {name: digest for name, digest in values.items() if name not in gone} | pages
 
 
 def kept_files(entries: Sequence[Entry]) -> set[str]:

@@ -264,6 +264,11 @@ class Run:
         model.save(value, self.folder / file)
         self.journal(Event.KEPT, file=file, sha256=private.sha256_of(self.folder / file))
 
+    def list_written(self, name: str) -> None:
+        """Keep the hash of a list of ids, which its stage has just written into the record."""
+        if (self.folder / name).is_file():
+            self.journal(Event.KEPT, file=name, sha256=private.sha256_of(self.folder / name))
+
     def load(self, kind: type[T], name: str = "") -> T:
         """A stage's value; ``name`` where its type has several files.
 

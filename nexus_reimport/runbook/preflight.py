@@ -65,6 +65,7 @@ class Preflight(Gated):
                     sources=sources if self.scope is Scope.RELINK else (),
                 )
             listings.cleaned(taken, self.folder, self.run.folder)
+            self.run.list_written(listings.CLEANED)
             return taken
 
         return self.step("snapshot", work)
@@ -121,6 +122,8 @@ class Preflight(Gated):
             only_links = self.scope is Scope.RELINK
             planned = plan.relink(intake, as_of=as_of) if only_links else self._decided(intake)
             listings.ids(planned, self.folder, self.run.folder)
+            for name in (listings.LEDGER, listings.MISFITS, listings.OVERRIDES):
+                self.run.list_written(name)
             listings.values(planned, intake, self.settings.zone)
             if self.mapping.by_hand and not only_links:
                 path = self.folder / environments.BY_HAND_SHEET

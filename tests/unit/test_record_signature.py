@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +14,7 @@ from nexus_reimport.cli import main
 from nexus_reimport.errors import OnlySealed
 from nexus_reimport.record.sealed import bag, chain, check, signature
 from nexus_reimport.settings import Signing
+from support.auditing import TOOL
 from support.records import seal_anew
 
 WHO = "a.person@clinic.example"
@@ -111,7 +113,7 @@ def test_an_earlier_run_that_a_new_one_seals_is_signed_too(
 ) -> None:
     earlier = record.create(known)
     record.create(known)
-    assert signature.signer(earlier.bag) == WHO
+    assert bag.signer(earlier.bag) == WHO
     assert problems(earlier, signing, tool) == ()
 
 
@@ -126,7 +128,7 @@ def test_a_signature_by_another_key_for_other_bytes_or_gone_is_found(
     for forged in (signature.sign(other, text), signature.sign(signing, text + b"x"), b"", b"{}"):
         path.write_bytes(forged)
         assert problems(run, signing, tool) == (
-            f"{bag.SIGNATURE}: it is no signature of {WHO}, by allowed_signers",
+            f"{bag.SIGNATURE}: it is no signature of {WHO} that allowed_signers allows now",
         )
     path.unlink()
     assert "missing, and the record says" in problems(run, signing, tool)[0]
@@ -158,6 +160,37 @@ def test_a_record_that_was_made_anew_without_the_key_is_found_where_others_are_s
     told = f"it is not signed, and does not say why; {runs[0].id}, before it, is signed"
     assert (forged.problems, whole.problems) == ((told,), ())
     assert not tool.check(folder, None, allowed, lambda _: None)
+
+
+def test_where_ssh_keygen_is_not_there_nobody_is_accused(
+    known: settings.Settings,
+    signing: Signing,
+    tool: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    run = sealed(known)
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    told = f"{bag.SIGNATURE}: not checked: ssh-keygen cannot be run on this machine"
+    assert problems(run, signing, tool) == (told,)
+    lines: list[str] = []
+    tool.check(run.bag, None, signing.allowed_signers, lines.append)
+    assert f"{run.id}: {told}" in lines
+
+
+def test_a_file_of_signers_that_is_not_there_accuses_no_record(
+    known: settings.Settings, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run, missing = sealed(known), str(tmp_path / "no_signers")
+    with pytest.raises(SystemExit) as end:
+        main(["record", "check", str(run.bag), "--allowed-signers", missing])
+    assert (end.value.code, "no signature of" in capsys.readouterr().out) == (2, False)
+    told = f"{bag.SIGNATURE}: not checked: there is no file no_signers"
+    assert check.of_record(run.bag, signers=Path(missing)).problems == (told,)
+    command = [sys.executable, str(TOOL), str(run.bag), "--allowed-signers", missing]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no_signers is not a file" in done.stderr
 
 
 def test_a_key_that_cannot_be_used_leaves_a_record_that_is_sealed_and_says_so(

@@ -1,6 +1,6 @@
 """Whether a run's values are those that were approved: the digest that a person typed binds them.
 
-And whether each is what its stage has written, by the hash of it in the journal.
+And whether each value, list and page is as it was written, by the hash of it in the journal.
 
 Plan, snapshot and schema have a digest each, which stand in the proposal, whose own digest was
 typed, and is in the database since COMMIT. The files are read as JSON, not as values of this
@@ -28,7 +28,8 @@ def problems(payload: Path, entries: Sequence[Entry]) -> Iterator[str]:
 
     A file from which something was redacted is left aside: its journal, ``entries``, says so.
     """
-    yield from _not_as_kept(payload, entries)
+    for name in not_as_written(payload, entries):
+        yield f"{name}: it is not what its stage has written"
     redacted = journal.redacted(entries)
     if not (payload / _APPROVAL).is_file() or _APPROVAL in redacted:
         return
@@ -54,13 +55,18 @@ def problems(payload: Path, entries: Sequence[Entry]) -> Iterator[str]:
             yield f"{file}: its {member} is not the one that was approved"
 
 
-def _not_as_kept(payload: Path, entries: Sequence[Entry]) -> Iterator[str]:
-    """Nothing where a kill has ended a stage before COMMIT: it may have come before the hash."""
+def not_as_written(payload: Path, entries: Sequence[Entry]) -> list[str]:
+    """The values, lists and pages that are not what was written.
+
+    None where a kill has ended a stage before COMMIT: it may have come before the hash.
+    """
     known = {} if journal.unfinished(entries) - journal.CHECKED else journal.kept_hashes(entries)
-    for name, digest in sorted(known.items()):
-        path = payload / name
-        if path.parent == payload and path.is_file() and private.sha256_of(path) != digest:
-            yield f"{name}: it is not what its stage has written"
+    paths = ((payload / name, digest) for name, digest in sorted(known.items()))
+    return [
+        path.name
+        for path, digest in paths
+        if path.parent == payload and path.is_file() and private.sha256_of(path) != digest
+    ]
 
 
 def _of_content(value: dict[str, Any]) -> str:

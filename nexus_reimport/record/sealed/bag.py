@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nexus_reimport import wording
 from nexus_reimport.files import private
 
 PAYLOAD = "data"
@@ -175,6 +176,12 @@ def info(bag: Path) -> dict[str, str]:
     return dict(_facts(bag))
 
 
+def signer(bag: Path) -> str:
+    """Who has signed the record, as it says itself; "" where nobody has."""
+    who = info(bag).get(SIGNED, NOTHING)
+    return "" if who == NOTHING else who
+
+
 def _facts(bag: Path) -> list[tuple[str, str]]:
     is_there = _is_file(bag / INFO)
     text = (bag / INFO).read_text(encoding="utf-8", errors="replace") if is_there else ""
@@ -236,11 +243,11 @@ def problems(bag: Path) -> list[str]:
     findings = [*wrong]
     if set(tags) != set(TAG_FILES):
         findings.append(f"{TAG_MANIFEST}: it does not name the files that it must")
-    beside = {TAG_MANIFEST} | ({SIGNATURE} if info(bag).get(SIGNED, NOTHING) != NOTHING else set())
+    beside = {TAG_MANIFEST} | ({SIGNATURE} if signer(bag) else set())
     findings += _compared(bag, tags, top(bag) - beside)
     if (bag / DECLARATION).is_file() and (bag / DECLARATION).read_bytes() != DECLARED.encode():
         findings.append(f"{DECLARATION}: it does not declare a bag of this form")
-    labels = [label for label, _ in _facts(bag)]
+    labels = [label.casefold() for label, _ in _facts(bag)]  # a bag reads both as one
     findings += [
         f"{INFO}: {label} is told twice" for label in sorted(set(labels)) if labels.count(label) > 1
     ]
@@ -250,7 +257,7 @@ def problems(bag: Path) -> list[str]:
     findings += _compared(bag, payload, stored.files)
     odd = {**dict.fromkeys(linked(bag), LINKED), **stored.odd}
     findings += [f"{name}: {what}" for name, what in sorted(odd.items())]
-    return findings or _wrong_size(bag, payload)
+    return [*map(wording.name_of_file, findings)] or _wrong_size(bag, payload)
 
 
 def _compared(bag: Path, then: Mapping[str, str], now: frozenset[str]) -> list[str]:

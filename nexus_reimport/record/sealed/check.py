@@ -6,6 +6,7 @@ problem of that record.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,8 +34,14 @@ from nexus_reimport.record.verdict import State, Verdict
 
 SEALED, OPEN, FORMER, DAMAGED, FOLDER = "sealed", "open", "former", "damaged", ""
 UNREAD = "not read"  # by the fault of a disk, a limit or this account's rights
-UNSEEN = "what was made anew as a whole, seal and all, would not be found"
+UNSEEN = "records cut off at the end, or all made anew with their seals, would not be found"
+UNVOUCHED = "open: nothing but its own journal vouches for it before its seal"
 ALONE = "not compared with the seal that the database holds"
+_BESIDE = frozenset(
+    # The last three are of commands that are at work, and of the maintenance window.
+    {chain.LAST, archived.LIST, register.FOLDER, index.FILE, ".at_work", ".window", ".window_lock"}
+)
+_DRAFT = re.compile(r"[\w.-]+\.new", re.ASCII)  # what a kill may have left
 _ALWAYS = (bag.ENVIRONMENT, journal.JOURNAL, verdict.FILE)
 Prints = Mapping[str, Fingerprint]  # table -> of its rows
 
@@ -149,7 +156,7 @@ def _of_record(folder: Path, named: Checked, info: Mapping[str, str]) -> Checked
     if checked.kind == OPEN:
         cut = chain.is_cut_short(folder)
         why = [_cut_short(named)] if cut else _of_open(read)
-        return checked.with_problems(*why, *as_approved)
+        return checked.with_problems(*why, *as_approved).with_remarks(UNVOUCHED)
     findings = bag.problems(folder)
     return checked.with_problems(
         *(findings or [*_second_opinion(folder), *as_approved]),
@@ -176,7 +183,7 @@ def _redactions(entries: Sequence[journal.Entry]) -> Iterator[str]:
 
 
 def _of_signature(folder: Path, checked: Checked, signers: Path | None) -> Checked:
-    who = signature.signer(folder)
+    who = bag.signer(folder)
     if not who:
         why = bag.info(folder).get(bag.NOT_SIGNED, "")
         remark = ": ".join(filter(None, ["not signed", why]))
@@ -246,7 +253,8 @@ def _of_names(
     }
     for at, run in _others(runs, folder.name):
         again = "" if at else f"; if it was renamed, name it {run} again"
-        yield f"{at}it is of run {run or 'unknown'}, the folder is called {folder.name}{again}"
+        called = wording.name_of_file(folder.name)
+        yield f"{at}it is of run {run or 'unknown'}, the folder is called {called}{again}"
     for at, name in _others(environments, environment):
         yield f"{at}it is of environment {name or 'unknown'}"
 
@@ -351,6 +359,7 @@ def _with_each_other(
     if signers:
         _blame_unsigned(runs, records)
     whole = whole.with_problems(*_strays(runs), *_of_chain(runs, links, records))
+    whole = whole.with_remarks(*_beside(runs))
     whole = whole.with_problems(*_of_archive(runs, records))
     several = sorted({e for n in records if (e := bag.info(runs / n).get("Environment", ""))})
     if len(several) > 1:
@@ -376,7 +385,7 @@ def _blame_unsigned(runs: Path, records: dict[str, Checked]) -> None:
     """
     signed = ""
     for name in [name for name, record in records.items() if record.kind == SEALED]:
-        if signature.signer(runs / name):
+        if bag.signer(runs / name):
             signed = name
         elif signed and bag.NOT_SIGNED not in bag.info(runs / name):
             problem = f"it is not signed, and does not say why; {signed}, before it, is signed"
@@ -419,12 +428,25 @@ def _number(link: Link | None) -> int:
 def _strays(runs: Path) -> Iterator[str]:
     """What lies beside the records and is none: links, and files that are not ours."""
     for path in sorted(runs.iterdir()) if runs.is_dir() else ():
+        name = wording.name_of_file(path.name)
         if path.is_symlink():
-            yield f"{path.name}: a symbolic link"
+            yield f"{name}: a symbolic link"
         elif path.name == chain.LAST and private.has_other_name(path):
-            yield f"{path.name}: {bag.LINKED}"
-        elif not path.is_dir() and not path.name.startswith((".", index.FILE)):
-            yield f"{path.name}: not a record"
+            yield f"{name}: {bag.LINKED}"
+        elif not (path.is_dir() or path.name.startswith(".") or _is_ours(path.name)):
+            yield f"{name}: not a record"
+
+
+def _beside(runs: Path) -> Iterator[str]:
+    """What is hidden beside the records, and is none of what we put there: nobody looks at it."""
+    for path in sorted(runs.iterdir()) if runs.is_dir() else ():
+        if path.name.startswith(".") and not (path.is_symlink() or _is_ours(path.name)):
+            yield f"{wording.name_of_file(path.name)}: not looked at; it is no part of the records"
+
+
+def _is_ours(name: str) -> bool:
+    """Whether we put a file, or a draft, of this name beside the records."""
+    return name in _BESIDE or bool(_DRAFT.fullmatch(name))
 
 
 def _of_chain(

@@ -59,27 +59,23 @@ def sign(signing: Signing, data: bytes) -> bytes:
     return done.stdout
 
 
-def signer(folder: Path) -> str:
-    """Who has signed the record in ``folder``, as it says itself; "" where nobody has."""
-    who = bag.info(folder).get(bag.SIGNED, bag.NOTHING)
-    return "" if who == bag.NOTHING else who
-
-
 def problem(folder: Path, allowed_signers: Path) -> str:
     """Why the signature of a record is none of somebody who may sign; "" where it is.
 
     Raises:
         NotRun: it could not be compared.
     """
-    who, path = signer(folder), folder / bag.SIGNATURE
+    who, path = bag.signer(folder), folder / bag.SIGNATURE
     if not path.is_file() or path.is_symlink():
         return f"{bag.SIGNATURE}: missing, and the record says that {who} has signed it"
+    if not allowed_signers.is_file():
+        return f"{bag.SIGNATURE}: not checked: there is no file {allowed_signers.name}"
     data = (folder / bag.TAG_MANIFEST).read_bytes()
     given = ["-f", str(allowed_signers), "-I", who, "-n", NAMESPACE, "-s", str(path)]
     done = _run(["ssh-keygen", "-Y", "verify", *given], data)
     if done.returncode == 0:
         return ""
-    return f"{bag.SIGNATURE}: it is no signature of {who}, by {allowed_signers.name}"
+    return f"{bag.SIGNATURE}: it is no signature of {who} that {allowed_signers.name} allows now"
 
 
 def write(folder: Path, signature: bytes) -> None:
