@@ -319,3 +319,22 @@ def test_what_the_check_gives_to_programs_names_the_same(sealed: Sealed) -> None
     (sealed.runs[0].folder / "pl\u0430n.json").write_text("{}")
     problems = check.of_record(sealed.runs[0].bag).problems
     assert json.loads(json.dumps(problems)) == [r"data/pl\u0430n.json: added after the seal"]
+
+
+def test_a_page_that_was_edited_before_the_seal_is_made_again_and_that_is_said(
+    known: settings.Settings, tool: ModuleType
+) -> None:
+    run = record.create(known)
+    path = a_page(run)
+    path.write_text(path.read_text().replace("<body", "<p>Approved by the board</p><body"))
+    pages.before_seal(run.folder, run.private)
+    assert "board" not in path.read_text()
+    run.seal()
+    told = "PARTIAL, pages changed before the seal: it was given up"
+    assert told in (run.bag / bag.README).read_text()
+    assert (
+        "PARTIAL</span>, pages changed before the seal"
+        in (run.bag.parent / "index.html").read_text()
+    )
+    assert by_itself(run) == ()
+    assert said(tool, run.bag)[0]

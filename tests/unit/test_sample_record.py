@@ -72,6 +72,23 @@ def test_any_bagit_tool_and_sha256sum_say_so_too(bag: Path) -> None:
         )
 
 
+def test_a_file_that_was_added_is_seen_by_the_command_of_the_paper_and_not_by_sha256sum(
+    tmp_path: Path,
+) -> None:
+    text = (CHECKOUT / "docs" / "auditor.md").read_text(encoding="utf-8")
+    (listing,) = re.findall(r"^grep .*find.*$", text, re.MULTILINE)
+    copy = shutil.copytree(BAGS[0], tmp_path / BAGS[0].name)
+    for names in (["tagmanifest-sha256.txt"], ["tagmanifest-sha256.txt", "data/verdict2.json"]):
+        done = subprocess.run(
+            ["bash", "-c", listing], cwd=copy, capture_output=True, text=True, check=True
+        )
+        assert sorted(done.stdout.split()) == sorted(names)
+        for manifest in ("tagmanifest-sha256.txt", "manifest-sha256.txt"):
+            subprocess.run(["sha256sum", "--check", "--quiet", manifest], cwd=copy, check=True)
+        (copy / "data" / "verdict2.json").write_text("{}")
+    assert not bagit.Bag(str(copy)).is_valid()
+
+
 def test_the_paper_names_files_that_are_there() -> None:
     text = (CHECKOUT / "docs" / "auditor.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`(data/[\w.]+)`", text))

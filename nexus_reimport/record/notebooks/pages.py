@@ -82,12 +82,13 @@ def is_in(folder: Path, page: str) -> bool:
 
 
 def put(
-    folder: Path, apart: Path, name: str, page: Page, withheld: Counter[str], by_hand: str = ""
+    folder: Path, apart: Path, name: str, page: Page, withheld: Counter[str], **facts: object
 ) -> None:
     """Put a clean page and its HTML into the record, and say so in the journal.
 
     Its first screen is made anew, from what the record says now, and stands above all other cells.
-    ``by_hand`` is where a page lies that was stepped through: the lab's folder, and its name there.
+    ``facts`` of it are for the journal: ``by_hand``, where a page lies that was stepped through
+    (the lab's folder, its name there); ``found_changed``, that it was not as it was put there.
     """
     import nbformat
 
@@ -107,7 +108,7 @@ def put(
         page=name,
         sha256={"ipynb": private.sha256(text), "html": private.sha256(shown)},
         withheld=dict(withheld),
-        **({"by_hand": by_hand} if by_hand else {}),
+        **facts,
     )
 
 
@@ -150,11 +151,12 @@ def before_seal(folder: Path, apart: Path) -> None:
         files = _files(folder, page)
         now = {kind: private.sha256_of(p) if p.is_file() else "" for kind, p in files.items()}
         if known.get(str(page)) != now:
-            _again(folder, apart, page)
+            _again(folder, apart, page, found_changed=str(page) in known)
 
 
-def _again(folder: Path, apart: Path, page: Path) -> None:
+def _again(folder: Path, apart: Path, page: Path, *, found_changed: bool) -> None:
     """Make one page of the record clean anew; set it aside where that cannot be done."""
+    facts = {"found_changed": True} if found_changed else {}
     aside = private.make_folder(apart / SET_ASIDE)
     for kind, path in _files(folder, page).items():
         if path.exists():
@@ -162,7 +164,7 @@ def _again(folder: Path, apart: Path, page: Path) -> None:
 
     def work() -> None:
         notebook = read(aside / f"{page.name}.ipynb")
-        put(folder, apart, str(page), notebook, clean(apart, notebook))
+        put(folder, apart, str(page), notebook, clean(apart, notebook), **facts)
 
     _or_untidy(folder, str(page), work)
 

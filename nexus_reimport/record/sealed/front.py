@@ -111,7 +111,8 @@ def of_pages(entries: Sequence[journal.Entry]) -> str:
         return f", without pages{redacted}"
     by_hand = ", stepped through by hand" if any(e.text("by_hand") for e in pages) else ""
     cut = ", pages not saved to the end" if journal.only(entries, Event.UNSAVED) else ""
-    return by_hand + cut + redacted
+    changed = any(e.line.get("found_changed") for e in pages)
+    return by_hand + cut + (", pages changed before the seal" if changed else "") + redacted
 
 
 def _name(front: Front) -> str:
