@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from itertools import islice
+from math import ceil
 
 SHOWN = 5  # of a list in one line
 
@@ -72,14 +73,25 @@ def minute(at: datetime) -> str:
 
 
 def reimported(rows: str, written: int | None) -> str:
-    """That ``rows`` were wiped and reimported, and how many had to be written for it.
+    """That ``rows`` were reimported, and how many had to be written for it.
 
     The rows are the same as if all had been deleted and imported afresh; ``written`` is None if
     they really were.
     """
     if written is None:
-        return f"{rows} were deleted and imported"
-    return f"{rows} are as imported afresh; {amount(written, 'row')} had to be written for it"
+        return f"{rows}, every one of them deleted and inserted"
+    return f"{rows}; {had_to_be_written(written)}"
+
+
+def had_to_be_written(count: int) -> str:
+    """How many rows the transaction has written, of those that it has made as imported."""
+    none = "no row had to be written for it: all were already so"
+    return f"{amount(count, 'row')} had to be written for it" if count else none
+
+
+def at_most(seconds: float) -> str:
+    """How long those who wrote meanwhile can have waited: never less than it was."""
+    return f"{ceil(seconds * 100) / 100:,.2f} s at most"
 
 
 def part(count: int, whole: int) -> str:

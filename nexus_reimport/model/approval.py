@@ -104,3 +104,8 @@ class Applied:
     def rows_written(self) -> int | None:
         """How many rows of wiped tables had to be written; None if every row was."""
         return None if self.write is Write.ALL else sum(self.written.values())
+
+    def rows_in_all(self) -> int:
+        """How many rows were written, whichever: links too, and one that was replaced once."""
+        counts = (self.deleted, self.inserted) if self.write is Write.ALL else (self.written,)
+        return sum(sum(count.values()) for count in (*counts, self.relinked))

@@ -78,6 +78,15 @@ class Undone:
     newer: NewerDecision = NewerDecision.UNDECIDED
 
     @property
+    def rows_written(self) -> int | None:
+        """How many rows had to be written for it; None where an older version has not counted."""
+        return sum(self.written.values()) if self.written else None
+
+    def rows_in_all(self) -> int:
+        """How many rows were written: links too."""
+        return sum(self.written.values()) + sum(self.relinked.values())
+
+    @property
     def as_before(self) -> str:
         """Whether the data is as it was before the run, and what became of newer rows."""
         if self.exact and any(n.rows for n in self.since.newer):

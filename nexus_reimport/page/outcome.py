@@ -28,6 +28,7 @@ from nexus_reimport.model.approval import short
 from nexus_reimport.page import decision
 from nexus_reimport.page.decision import Decision
 from nexus_reimport.record import Run, Verdict, journal
+from nexus_reimport.record.headline import Tense
 from nexus_reimport.record.notebooks import attention
 from nexus_reimport.runner import notebook
 from nexus_reimport.runner.advice import advice
@@ -112,7 +113,7 @@ class Outcome:
         """Whether nothing of its plan was done, nor will be: another run makes another plan."""
         if self.verdict is Verdict.STOPPED:  # before an approval its plan asks to be settled
             return self.run.has(Approval)
-        return self.verdict in (Verdict.KILLED, Verdict.FAILED)
+        return self.run.tense() is Tense.WOULD
 
     @property
     def reached_its_end(self) -> bool:
@@ -189,6 +190,8 @@ def _headline(
         return run.headline(), _TONES.get(verdict, "bad")
     if damaged:
         return "NO-GO: its record was changed; it cannot be approved", "bad"
+    if run.kind == "rollback":  # which has no digest below
+        return run.headline(), "attention"
     if refusals:
         return "GO, but its approval is refused until the gates below are open", "attention"
     return "GO, once somebody approves it below", "good"

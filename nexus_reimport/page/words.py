@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from nexus_reimport import naming
+from nexus_reimport import naming, wording
 from nexus_reimport.errors import ReimportError, repair
 
 _PAGE_WORDS = {
@@ -127,6 +127,7 @@ def repaired(error: ReimportError) -> str:
 
 FILTERS: dict[str, Callable[..., object]] = {
     "number": number,
+    "had_to_be_written": wording.had_to_be_written,
     "repaired": repaired,
     "in_page_words": in_page_words,
     "change": change,

@@ -22,6 +22,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Approval, Backup, Plan, RollbackPreview
 from nexus_reimport.record import headline, journal, lock, values, verdict
+from nexus_reimport.record.headline import Tense
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.notebooks import marks
 from nexus_reimport.record.sealed import bag, chain, check, seal
@@ -380,6 +381,11 @@ class Run:
         """What the verdict means for this run."""
         entries = self.events()
         return headline.sentence(entries, self._judged(entries))
+
+    def tense(self) -> Tense:
+        """How to speak of what it has planned: it does so, it did, it would have."""
+        entries = self.events()
+        return headline.tense(entries, self._judged(entries))
 
     def standing(self) -> Verdict:
         """The verdict; RUNNING while a process is at work on the run, whatever the journal says."""

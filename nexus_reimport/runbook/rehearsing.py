@@ -43,12 +43,13 @@ class Rehearsing(Steps):
             StopError: a check before blocks, or the rehearsal failed. The real database is
                 unchanged.
         """
-        # Again, and not only in its own cell: cells can be run in any order.
-        checks.require(self.run.load(Report, "checks_before"), where="01_preflight")
+        before = self.run.load(Report, "checks_before")
         planned, saved = self.run.load(Plan), self.run.load(Backup, "backup")
         server = self.settings.rehearsal_server
 
         def work() -> Rehearsal:
+            # Again, and not only in its own cell: cells can be run in any order.
+            checks.require(before, where="01_preflight")
             why = rehearsal.why_not(server, saved)
             possible = self._check(rehearsed.Rehearsing(self.settings, why), "rehearsal")
             self.run.save(possible, "checks_rehearsal")

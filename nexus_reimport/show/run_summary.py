@@ -31,9 +31,11 @@ from nexus_reimport.model import (
     Undone,
 )
 from nexus_reimport.record import Run, State, Verdict, journal
+from nexus_reimport.record.headline import Tense
 from nexus_reimport.record.notebooks import attention, marks
 from nexus_reimport.record.sealed import front
 from nexus_reimport.record.verdict import EXIT_CODES
+from nexus_reimport.settings import Write
 from nexus_reimport.show.checks import counted
 from nexus_reimport.show.page import NamedLines, Page, TextLine, Tone, listed
 from nexus_reimport.show.planned import changed, left_out, respelt
@@ -115,17 +117,18 @@ def _planned(run: Run) -> Iterator[Fact]:
     plan, done = run.loaded(Plan), _applied(run)
     if plan is None:
         return
-    committed = run.state() in (State.COMMITTED, State.TAKEN_BACK)
-    wipes, loads, relinks = (
-        ("wiped", "loaded", "re-linked") if committed else ("to wipe", "to load", "to re-link")
-    )
+    words = _WORDS[run.tense()]
     links = {n: done.relinked.get(n, 0) if done else p.file.rows for n, p in plan.links.items()}
     if plan.scope is Scope.REIMPORT:
         entities = tuple(plan.entities.values())
-        if committed and done is None:
+        if run.tense() is Tense.DID and done is None:
             yield "counts", "from the plan; the transaction's own counts were lost"
-        yield wipes, naming.counted({e.entity: _wiped(e, done) for e in entities})
-        yield loads, naming.counted({e.entity: e.loaded for e in entities})
+        loaded = naming.counted({e.entity: e.loaded for e in entities})
+        if run.tense() is Tense.DID and _write(run, done) is not Write.ALL:
+            yield "reimported", loaded
+        else:
+            yield words["wipe"], naming.counted({e.entity: _wiped(e, done) for e in entities})
+            yield words["load"], loaded
         if done and done.rows_written is not None:
             yield "written", _written(entities, done)
         yield "new", naming.counted({e.entity: e.new for e in entities})
@@ -134,16 +137,36 @@ def _planned(run: Run) -> Iterator[Fact]:
         kept = {
             naming.rows(e.entity): {str(u.cause): u.kept for u in e.unmatched} for e in entities
         }
-        yield "kept", _by_name(kept)
+        yield words["keep"], _by_name(kept)
         if closed := sum(u.kept_by_closure for e in entities for u in e.unmatched):
             yield "of these", f"{closed:,} kept because a row references them"
         yield (
-            "purged" if committed else "to purge",
+            words["purge"],
             naming.counted({e.entity: e.purged for e in entities}),
         )
     else:
         yield "left out", _by_name(left_out(plan))
-    yield relinks, naming.links(links)
+    yield words["re-link"], naming.links(links)
+
+
+_DONE = {
+    "wipe": "wiped",
+    "load": "loaded",
+    "keep": "kept",
+    "purge": "purged",
+    "re-link": "re-linked",
+}
+_WORDS = {
+    Tense.DID: _DONE,
+    Tense.WILL: {verb: f"to {verb}" for verb in _DONE},
+    Tense.WOULD: {verb: f"would {verb}" for verb in _DONE},
+}
+
+
+def _write(run: Run, done: Applied | None) -> Write | None:
+    """Whether every row was written, or those that differ; None where nobody knows it any more."""
+    proposal = run.loaded(Proposal)
+    return done.write if done else proposal.write if proposal else None
 
 
 def _applied(run: Run) -> Applied | None:
@@ -154,6 +177,8 @@ def _applied(run: Run) -> Applied | None:
 
 def _wiped(entity: EntityPlan, done: Applied | None) -> int:
     """Rows that are replaced or purged: with ``write = "all"`` those that stay are deleted too.
+
+    Without it rows that differ are updated, so that a run says of none that it was wiped.
 
     A row that is kept was not wiped: it is as it was, and stands under ``kept``.
     """
@@ -196,24 +221,23 @@ def _undone(run: Run) -> Iterator[Fact]:
     if run.kind != "rollback":
         return
     undoes = run.undoes or "unknown"
-    if run.state() is not State.COMMITTED:
-        yield "to undo", undoes
+    if run.tense() is not Tense.DID:
+        yield "to undo" if run.tense() is Tense.WILL else "would undo", undoes
         return
     yield "undone", undoes
     undone = run.loaded(Undone)
     if undone is None:
         yield "counts", "the transaction's own counts were lost"
         return
-    rows = naming.counted(undone.put_back, "no rows")
-    links = naming.links(undone.relinked, "no links")
-    yield "restored" if undone.exact else "after it", f"{rows}; {links}"
+    yield "restored", attention.restored(undone)
+    yield "after it", naming.counted(undone.put_back, "no rows")
     yield "as before", attention.as_before(undone, run.loaded(Report, "checks_rollback"))
 
 
 def _waited(run: Run) -> Iterator[Fact]:
     done: Applied | Undone | None = _applied(run) or run.loaded(Undone)
     if done is not None and done.committed:
-        yield "writers", f"waited {done.writers_waited:,.2f} s at most"
+        yield "writers", f"waited {wording.at_most(done.writers_waited)}"
 
 
 def _rehearsed(run: Run) -> Iterator[Fact]:

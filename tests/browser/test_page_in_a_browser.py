@@ -120,7 +120,7 @@ def test_dry_run_full_reimport_and_rollback(
     press(browser, "Reimport DEV")
     wait_for(browser, "work", "Full reimport is at work")
     look_at(browser, shots, "4 at work")
-    wait_for(browser, "dry-run", "COMPLETE: deleted, imported and verified")
+    wait_for(browser, "dry-run", "COMPLETE: reimported and verified")
     wait_for(browser, "status", f"Patients {expected:,}")
     assert (run.verdict(), patients(shown)) == (Verdict.COMPLETE, expected)
     approval = run.load(Approval)
@@ -206,7 +206,7 @@ def test_a_double_click_starts_one_run_and_shows_it(
         top = wait_for(chromium, "page", "Full reimport is at work, started by Ada Engineer at ")
         assert "not done" not in top
         assert chromium.current_url == f"{own.url}#work"
-        wait_for(chromium, "page", "COMPLETE: deleted, imported and verified (full reimport, ")
+        wait_for(chromium, "page", "COMPLETE: reimported and verified (full reimport, ")
         assert len(runs(clinic)) == 1
 
 

@@ -197,7 +197,7 @@ STATES: dict[Callable[..., None], tuple[str, ...]] = {
     rolled_back: ("was undone, and verified", "nothing is left to take back"),
     no_filemaker: ("FileMaker could not be reached",),
     no_database: ("nothing listens at this host and port",),
-    emptied_table: ("COMPLETE: deleted, imported and verified", "▲ 1 without any record"),
+    emptied_table: ("COMPLETE: reimported and verified", "▲ 1 without any record"),
     not_mounted: (
         "Bring back what was in",
         "of 1 run that the database knows, no record is here",

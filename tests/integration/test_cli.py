@@ -111,7 +111,15 @@ def test_a_run_says_what_it_did_as_text_and_as_json(
     assert (code, said["exit_code"], outcome["verdict"]) == (0, 0, "COMPLETE"), outcome["error"]
     code, text, _ = command(capsys, "record", "show", DEV)
     assert code == 0
-    for word in ("wiped", "loaded", "left out", "kept", "re-linked", "waited", "Checks after"):
+    for word in (
+        "reimported",
+        "written",
+        "left out",
+        "kept",
+        "re-linked",
+        "waited",
+        "Checks after",
+    ):
         assert word in text
     _, shown = as_json(capsys, "record", "show", DEV, "--run", outcome["run"])
     assert shown["seal"] == record.every(environments.load(DEV))[0].seal_digest()

@@ -51,6 +51,7 @@ def test_a_preflight_that_was_interrupted_is_killed_sealed_and_says_so(
     assert (running.returncode, run.verdict(), run.is_sealed) == (3, Verdict.KILLED, True), err
     assert "  state: the database is as it was" in err
     assert "wiped" not in out
+    assert "reimported" not in out
     assert run.workers() == ()
     assert clinic.state() == before
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from nexus_reimport import naming, record, runbook, runner, show
+from nexus_reimport import naming, record, runbook, runner, show, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.events import Event
@@ -47,8 +47,11 @@ TABLES = {
 }
 LINKS = {"documents": "documents_document", "images": "images_batch"}
 NAMED = {naming.counted({e: n})[2:]: e for e in (*TABLES, *LINKS) for n in (1, 2)}
-DONE = {"wiped", "loaded", "purged", "re-linked", "restored", "undone", "writers"}
-PLANNED = {"to wipe", "to load", "to purge", "to re-link", "to undo"}
+DONE = {
+    *("wiped", "loaded", "reimported", "kept", "purged", "re-linked"),
+    *("restored", "after it", "undone", "writers"),
+}
+PLANNED = {f"to {verb}" for verb in ("wipe", "load", "keep", "purge", "re-link", "undo")}
 Rows = dict[str, dict[str, dict[str, Any]]]
 
 
@@ -115,14 +118,9 @@ def every_number_is_true(clinic: Clinic, run: Run, before: Held) -> dict[str, st
     facts, now = told(run), held(clinic)
     assert committed(clinic, run)
     assert PLANNED.isdisjoint(facts), facts
-    wiped, loaded, kept = (
-        counts(facts["wiped"]),
-        counts(facts["loaded"]),
-        _by_entity(facts["kept"]),
-    )
+    loaded, kept = counts(facts["reimported"]), _by_entity(facts["kept"])
     for entity in TABLES:
         was, there = before.rows[entity], now.rows[entity]
-        assert wiped.get(entity, 0) + kept.get(entity, 0) == len(was), entity
         assert loaded.get(entity, 0) + kept.get(entity, 0) == len(there), entity
         assert counts(facts["new"]).get(entity, 0) == len(there.keys() - was.keys()), entity
         assert counts(facts["purged"]).get(entity, 0) == len(was.keys() - there.keys()), entity
@@ -195,7 +193,7 @@ def test_a_run_that_waits_says_what_is_to_be_done(clinic: Clinic) -> None:
     page = waiting.advice.removeprefix("read ").partition(", then")[0]
     assert Path(page).is_file(), "the page that a person is to read is there"
     facts = nothing_is_claimed(clinic, run, before)
-    wiped, kept = counts(facts["to wipe"]), _by_entity(facts["kept"])
+    wiped, kept = counts(facts["to wipe"]), _by_entity(facts["to keep"])
     there = {e: wiped.get(e, 0) + kept.get(e, 0) for e in before.rows}
     assert there == {e: len(r) for e, r in before.rows.items()}
     assert facts["checks"] == "inside, in the rehearsal: 5 passed"
@@ -395,7 +393,10 @@ def test_a_run_that_was_taken_back_and_its_rollback_tell_the_truth(
     facts = told(own)
     assert facts["undone"] == book.run.id
     back_rows, _, back_links = facts["restored"].partition("; ")
-    assert counts(back_rows) == {e: len(r) for e, r in before.rows.items() if r}
+    differ = sum(after.rows[e].get(k) != r for e in TABLES for k, r in before.rows[e].items())
+    differ += sum(len(after.rows[e].keys() - before.rows[e].keys()) for e in TABLES)
+    assert back_rows == f"{differ:,} rows"
+    assert counts(facts["after it"]) == {e: len(r) for e, r in before.rows.items() if r}
     links_are_true(back_links, after, held(clinic))
     assert record.taken_back(record.every(environments.load(DEV))) == {book.run.id: own.id}
     code, out, _ = command(capsys, "record", "list", DEV)
@@ -423,7 +424,7 @@ def test_a_run_that_re_linked_alone_claims_links_alone(clinic: Clinic) -> None:
     now = held(clinic)
     assert now.rows == before.rows
     links_are_true(facts["re-linked"], before, now)
-    assert {"wiped", "loaded", "kept", "changed"}.isdisjoint(facts)
+    assert {"wiped", "loaded", "reimported", "kept", "changed"}.isdisjoint(facts)
 
 
 def test_a_second_run_says_that_nothing_was_changed(clinic: Clinic) -> None:
@@ -503,13 +504,13 @@ def test_an_unproven_rehearsal_is_said_at_the_terminal(no_createdb: Clinic) -> N
 def test_the_first_screen_of_a_run_has_the_transactions_own_counts(clinic: Clinic) -> None:
     run = clinic.executed().run
     screen = first_screen.read(run.folder)
-    assert screen.headline == "COMPLETE: deleted, imported and verified"
+    assert screen.headline == "COMPLETE: reimported and verified"
     assert f" on 127.0.0.1 · run {run.id} · " in screen.banner
     assert screen.banner.endswith("made-up clinic")
     done, says = run.load(Applied), {line.name: line.text for line in screen.lines}
     written = sum(done.written.values())
-    assert says["deleted and imported"].endswith(f"; {written:,} rows had to be written for it")
+    assert says["reimported"].endswith(f"; {written:,} rows had to be written for it")
     assert written > sum(done.deleted.values()) + sum(done.inserted.values()), "and updated"
     assert f"{done.relinked['documents']:,} link" in says["linked anew"]
-    assert says["writers waited"] == f"{done.writers_waited:,.1f} s"
+    assert says["writers waited"] == wording.at_most(done.writers_waited)
     assert says["approved by"].startswith(run.load(Approval).by)

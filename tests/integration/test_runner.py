@@ -75,9 +75,9 @@ def test_a_run_waits_for_the_digest_and_goes_on_when_it_is_given(clinic: Clinic)
         "COMPLETE",
         "Approved by ",
         " patients, ",
-        " are as imported afresh; ",
-        " had to be written for it; ",
-        " were made anew. ",
+        "Reimported: ",
+        " had to be written for it. ",
+        "Linked anew: ",
         "Writers waited ",
         "03_verify.html",
     ):

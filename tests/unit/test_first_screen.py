@@ -103,7 +103,7 @@ def test_a_proposal_is_a_go_for_its_digest(record: Path) -> None:
     proposed(record)
     screen = first_screen.read(record)
     assert (screen.headline, screen.tone) == ("GO, once somebody approves 77c8db34ca75", "good")
-    assert line(screen, "deletes and imports") == "2,842 patients"
+    assert line(screen, "reimports") == "2,842 patients"
     assert line(screen, "links anew") == "3 links of documents"
     assert line(screen, "keeps").startswith("what Nexus alone has: 37 patients; all 10,190 docu")
     assert line(screen, "undo") == "proven on a restored copy: 1.7 s"
@@ -147,7 +147,7 @@ def test_a_run_that_stopped_before_its_plan_says_what_stopped_it(record: Path) -
     failed(record, "snapshot", "FileMaker cannot be reached\nsecond line")
     screen = first_screen.read(record)
     assert screen.headline == "NO-GO: FileMaker cannot be reached; nothing was written"
-    assert line(screen, "deletes and imports") == ""
+    assert line(screen, "reimports") == ""
 
 
 def test_an_execution_that_was_refused_is_no_no_go_and_has_deleted_nothing(record: Path) -> None:
@@ -159,8 +159,8 @@ def test_an_execution_that_was_refused_is_no_no_go_and_has_deleted_nothing(recor
     assert screen.headline == (
         "STOPPED: Nexus was changed since the preflight; nothing was written"
     )
-    assert line(screen, "would delete and import") == "2,842 patients"
-    assert line(screen, "deletes and imports") == line(screen, "deleted and imported") == ""
+    assert line(screen, "would reimport") == "2,842 patients"
+    assert line(screen, "reimports") == line(screen, "reimported") == ""
     assert line(screen, "approved by").startswith("A. Person (as root), digest given")
 
 
@@ -172,7 +172,7 @@ def test_a_killed_run_says_what_it_would_have_done_and_how_it_is_begun_again(rec
     assert screen.headline == "KILLED: it was interrupted; nothing was written"
     assert [(found.name, found.text) for found in screen.lines][:2] == [
         ("next", "nexus-reimport run dev begins it anew"),
-        ("would delete and import", "2,842 patients"),
+        ("would reimport", "2,842 patients"),
     ]
     names = {found.name for found in screen.lines}
     assert {"would keep", "writers would wait"} < names
@@ -197,19 +197,23 @@ def committed(folder: Path) -> None:
 def test_what_was_done_is_what_the_transaction_has_counted(record: Path) -> None:
     committed(record)
     lost = first_screen.read(record)
-    assert line(lost, "deleted and imported").endswith("the transaction's own counts were lost")
+    assert line(lost, "reimported").endswith("the transaction's own counts were lost")
     assert line(lost, "writers waited") == ""
     has(record, APPLIED)
     screen = first_screen.read(record)
     text = "2,842 patients; the transaction deleted 2,867 rows and inserted 2,879"
-    assert line(screen, "deleted and imported") == text
+    assert line(screen, "reimported") == text
     has(record, replace(APPLIED, write=Write.DIFFERENCES, written={"patients": 12, "notes": 1}))
-    some = line(first_screen.read(record), "deleted and imported")
+    some = line(first_screen.read(record), "reimported")
     assert some == "2,842 patients; 13 rows had to be written for it"
-    assert line(screen, "writers waited") == "0.5 s"
-    assert screen.headline == "COMMITTED, NOT VERIFIED YET: the checks after it come next"
+    assert line(screen, "writers waited") == "0.50 s at most"
+    none = replace(APPLIED, write=Write.DIFFERENCES, written={"patients": 0})
+    has(record, none)
+    text = "2,842 patients; no row had to be written for it: all were already so"
+    assert line(first_screen.read(record), "reimported") == text
+    assert screen.headline == "COMMITTED, NOT VERIFIED: the checks after COMMIT come next"
     journal.append(record, Event.VERIFIED)
-    assert first_screen.read(record).headline == "COMPLETE: deleted, imported and verified"
+    assert first_screen.read(record).headline == "COMPLETE: reimported and verified"
 
 
 def test_a_waiver_that_ends_before_the_verification_may_is_on_the_first_screen(
@@ -248,7 +252,7 @@ def test_what_to_do_next_stands_under_the_verdict_of_a_run_that_is_not_finished(
     model.save(replace(REPORT, stage="after"), record / "checks_after.json")
     failed(record, "sign_off", "1 check failed")
     names = [found.name for found in first_screen.read(record).lines]
-    assert names[:3] == ["failed", "next", "deleted and imported"]
+    assert names[:3] == ["failed", "next", "reimported"]
     journal.append(record, Event.UNDONE, by="20260302T020000Z-cd34")
     undone = first_screen.read(record)
     assert undone.headline.startswith("UNDONE")
@@ -309,7 +313,7 @@ def test_a_rollback_whose_check_failed_does_not_say_that_all_is_as_before(record
     assert line(first_screen.read(record), "as before the run") == "yes"
     model.save(replace(REPORT, stage="after the rollback"), record / "checks_rollback.json")
     screen = first_screen.read(record)
-    assert screen.headline.startswith("ROLLBACK COMMITTED, and 1 check failed afterwards")
+    assert screen.headline == "TAKEN BACK, NOT VERIFIED: 1 check failed; a person must decide"
     assert line(screen, "as before the run").startswith("not proven")
 
 
@@ -325,8 +329,8 @@ def test_a_commit_that_nobody_has_seen_is_in_doubt(record: Path) -> None:
     journal.append(record, Event.COMMITTING)
     screen = first_screen.read(record)
     assert screen.headline.startswith("IN DOUBT")
-    assert line(screen, "deleted and imported") == ""
-    assert line(screen, "deletes and imports").endswith("all of this was committed, or nothing")
+    assert line(screen, "reimported") == ""
+    assert line(screen, "reimports").endswith("all of this was committed, or nothing")
     assert screen.lines[0].text == "nexus-reimport settle dev asks the database"
 
 

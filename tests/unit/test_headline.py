@@ -50,9 +50,31 @@ COMMITTED, VERIFIED = event("committed"), event("verified")
         ([event("failed", stage="plan", exit_code=3)], "FAILED: nothing was written"),
         ([event("started", stage="plan")], "KILLED: it was interrupted; nothing was written"),
         ([APPLY], "IN DOUBT: its journal does not say whether it was committed"),
-        ([COMMITTED], "COMMITTED, NOT VERIFIED: a person must decide"),
+        ([COMMITTED], "COMMITTED, NOT VERIFIED: the checks after COMMIT come next"),
+        (
+            [COMMITTED, event("finished", stage="checks_after")],
+            "COMMITTED, NOT VERIFIED: its checks were made, and nobody has signed off;"
+            " a person must decide",
+        ),
+        (
+            [COMMITTED, event("failed", stage="sign_off", what="2 checks failed", exit_code=1)],
+            "COMMITTED, NOT VERIFIED: 2 checks failed; a person must decide",
+        ),
+        (
+            [COMMITTED, event("sealed")],
+            "COMMITTED, NOT VERIFIED: its record was closed before; a person must decide",
+        ),
+        ([event("committed", rows=3), VERIFIED], "COMPLETE: reimported and verified"),
+        (
+            [event("committed", rows=0), VERIFIED],
+            "COMPLETE: verified; all was already as imported, and no row had to be written",
+        ),
+        (
+            [event("opened", kind="relink"), event("committed", rows=0), VERIFIED],
+            "COMPLETE: verified; all was already linked so, and no link had to be written",
+        ),
         ([COMMITTED, event("undone")], "UNDONE: it was committed, and taken back since"),
-        ([COMMITTED, VERIFIED], "COMPLETE: deleted, imported and verified"),
+        ([COMMITTED, VERIFIED], "COMPLETE: reimported and verified"),
         (
             [event("opened", kind="relink"), COMMITTED, VERIFIED],
             "COMPLETE: linked anew and verified",
@@ -63,7 +85,10 @@ COMMITTED, VERIFIED = event("committed"), event("verified")
             [ROLLBACK, UNDOES, event("started", stage="undo")],
             "IN DOUBT: its journal does not say whether the run was taken back",
         ),
-        ([ROLLBACK, UNDOES, COMMITTED], "TAKEN BACK, NOT VERIFIED: a person must decide"),
+        (
+            [ROLLBACK, UNDOES, COMMITTED],
+            "TAKEN BACK, NOT VERIFIED: the checks after COMMIT come next",
+        ),
         (
             [ROLLBACK, UNDOES, COMMITTED, VERIFIED],
             "COMPLETE: run 20260301T020000Z-ab12 was undone, and verified",
@@ -171,5 +196,5 @@ def test_what_was_made_good_ends_no_complete_record(known: Settings) -> None:
     run.journal(Event.VERIFIED)
     run.seal()
     readme = (run.bag / bag.README).read_text()
-    assert "COMPLETE, without pages: deleted, imported and verified." in readme
+    assert "COMPLETE, without pages: reimported and verified." in readme
     assert "It ended with" not in readme

@@ -262,12 +262,18 @@ class Transaction:
 
 
 def write_transaction(
-    connection: Connection, work: Callable[[], T], *, commit: bool, journal: Journal
+    connection: Connection,
+    work: Callable[[], T],
+    *,
+    commit: bool,
+    journal: Journal,
+    rows: Callable[[T], int] | None = None,
 ) -> T:
     """The only transaction that writes clinic data: runs ``work`` in it, then COMMIT or ROLLBACK.
 
     ``journal`` gets "committing" before COMMIT is sent, and "committed" after it has succeeded:
-    between these two lines a killed run is in doubt.
+    between these two lines a killed run is in doubt. ``rows`` tells of a result how many rows were
+    written, for the latter line.
 
     Raises:
         InDoubt: the connection was lost, or we were interrupted, while COMMIT was on its way. The
@@ -297,7 +303,7 @@ def write_transaction(
     except BaseException:
         # Also a Ctrl-C: the server may be committing at this moment.
         raise _in_doubt("the run was interrupted") from None
-    journal(Event.COMMITTED)
+    journal(Event.COMMITTED, **({"rows": rows(result)} if rows else {}))
     return result
 
 

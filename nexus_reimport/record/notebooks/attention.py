@@ -182,6 +182,13 @@ def of_ending(outlook: Outlook | None) -> list[str]:
     return [f"{ends}: {waiver}" for waiver in (outlook.ending if outlook else ())]
 
 
+def restored(done: Undone) -> str:
+    """What a rollback has written: only what differed from before the run."""
+    rows = done.rows_written
+    counted = "rows that were not counted" if rows is None else wording.amount(rows, "row")
+    return f"{counted}; {naming.links(done.relinked, 'no links')}"
+
+
 def as_before(done: Undone, after: Report | None) -> str:
     """Whether the data is as before the run; the checks after a rollback know better than COMMIT.
 

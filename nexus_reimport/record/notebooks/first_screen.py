@@ -6,13 +6,14 @@ cannot be read any more, has no line. Numbers are what was counted; what was onl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
 from nexus_reimport import naming, wording
+from nexus_reimport.events import Event
 from nexus_reimport.model import (
     Applied,
     Approval,
@@ -32,6 +33,7 @@ from nexus_reimport.model import (
 )
 from nexus_reimport.model.approval import short
 from nexus_reimport.record import headline, journal, values, verdict
+from nexus_reimport.record.headline import Tense
 from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.notebooks import attention, rendering
 from nexus_reimport.record.sealed import bag, front
@@ -44,7 +46,6 @@ _TONES = {
     Verdict.PARTIAL: "look",
     Verdict.UNDONE: "look",
 }
-_ENDED = (Verdict.STOPPED, Verdict.FAILED, Verdict.KILLED)  # nothing was written, nor will be
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ class _Record:
         self.entries: Sequence[Entry] = journal.read(folder)
         self.verdict = verdict.judge(self.entries)
         self.is_committed = verdict.is_committed(self.entries)
+        self.tense = headline.tense(self.entries, self.verdict)
         self.is_rollback = journal.kind(self.entries) == "rollback"
         self.settings = values.read_object(folder / bag.ENVIRONMENT)
         self.plan = front.value(Plan, folder)
@@ -175,7 +177,7 @@ def _headline(seen: _Record) -> tuple[str, str]:
         case Verdict.PARTIAL:
             return _under_way(seen), tone
         case Verdict.STOPPED | Verdict.FAILED:
-            return _stopped(seen), tone
+            return _stopped(seen, seen.verdict), tone
         case Verdict.COMMITTED_UNVERIFIED:
             return _unverified(seen)
     return headline.of(seen.entries, seen.verdict), tone
@@ -190,6 +192,11 @@ def _go(seen: _Record) -> tuple[str, str]:
 
 
 def _under_way(seen: _Record) -> str:
+    if journal.only(seen.entries, Event.SEALED):
+        return headline.of(seen.entries, seen.verdict)
+    before = seen.report("checks_before")
+    if before and before.blocking and not seen.digest:  # stepped through: no line says that it ends
+        return _stopped(seen, Verdict.STOPPED)
     if seen.approval:
         return "APPROVED, not executed: nothing was written"
     if seen.digest:
@@ -197,26 +204,22 @@ def _under_way(seen: _Record) -> str:
     return "NOT DECIDED: the steps before the decision are not finished; nothing was written"
 
 
-def _stopped(seen: _Record) -> str:
+def _stopped(seen: _Record, judged: Verdict) -> str:
     """Why it stopped; before the decision it is a NO-GO."""
-    word = "STOPPED" if seen.digest or seen.is_rollback else "NO-GO"
+    meaning = headline.sentence(seen.entries, judged)
     before = seen.report("checks_before")
-    if before and before.blocking and not seen.digest:
-        failed = wording.amount(len(before.blocking), "check")
-        return f"{word}: {failed} failed; nothing was written"
     what = seen.failure.headline if seen.failure else ""
-    return f"{word}: {what}; nothing was written"
+    if before and before.blocking and not seen.digest:
+        what = f"{wording.amount(len(before.blocking), 'check')} failed"
+    return headline.of(seen.entries, judged, f"{what}; {meaning}")
 
 
 def _unverified(seen: _Record) -> tuple[str, str]:
     after = seen.report("checks_rollback" if seen.is_rollback else "checks_after")
-    committed = "ROLLBACK COMMITTED" if seen.is_rollback else "COMMITTED"
-    if after and after.blocking:
-        failed = wording.amount(len(after.blocking), "check")
-        return f"{committed}, and {failed} failed afterwards: a person must decide", "bad"
-    if seen.failure:
-        return f"{committed}, NOT VERIFIED: {seen.failure.headline}", "bad"
-    return f"{committed}, NOT VERIFIED YET: the checks after it come next", "look"
+    failed = len(after.blocking) if after else 0
+    meaning = headline.of_checks(failed) if failed else ""
+    tone = "bad" if failed or seen.failure else "look"
+    return headline.of(seen.entries, seen.verdict, meaning), tone
 
 
 # ---------------------------------------------------------------- the lines
@@ -241,7 +244,8 @@ def _stops(seen: _Record) -> Iterator[Line]:
     """The claims that do not hold, and that stop the run or leave it unverified."""
     reports = (seen.report(name) for name in _CHECKS)
     failed = [attention.not_so(r) for report in reports if report for r in report.blocking]
-    if failed and seen.verdict in (Verdict.STOPPED, Verdict.COMMITTED_UNVERIFIED):
+    stops = (Verdict.STOPPED, Verdict.PARTIAL, Verdict.COMMITTED_UNVERIFIED)
+    if failed and seen.verdict in stops:
         yield Line("failed", wording.lines(failed, shown=SHOWN, indent="", noun="claim"), "bad")
 
 
@@ -250,10 +254,11 @@ def _of_plan(seen: _Record) -> Iterator[Line]:
     if plan is None:
         return
     if plan.scope is Scope.RELINK:
-        yield Line("deletes and imports", "nothing: only links of documents and images are fixed")
+        name = _verb(seen, "reimports", "reimported", "would reimport")
+        yield Line(name, "nothing: only links of documents and images are fixed")
     else:
         entities = plan.entities.values()
-        name = _verb(seen, "deletes and imports", "deleted and imported", "would delete and import")
+        name = _verb(seen, "reimports", "reimported", "would reimport")
         yield Line(name, naming.counted({e.entity: e.loaded for e in entities}) + _written(seen))
         if purged := {e.entity: e.purged for e in entities if e.purged}:
             name = _verb(seen, "deletes for good", "deleted for good", "would delete for good")
@@ -269,7 +274,7 @@ def _of_plan(seen: _Record) -> Iterator[Line]:
 
 def _verb(seen: _Record, does: str, did: str, would: str) -> str:
     """What the run does, as a name for it: what was committed is done, what has ended is not."""
-    return did if seen.is_committed else would if seen.verdict in _ENDED else does
+    return {Tense.DID: did, Tense.WOULD: would, Tense.WILL: does}[seen.tense]
 
 
 def _written(seen: _Record) -> str:
@@ -281,7 +286,7 @@ def _written(seen: _Record) -> str:
     if not isinstance(seen.done, Applied):
         return "; the transaction's own counts were lost"
     if seen.done.rows_written is not None:
-        return f"; {wording.amount(seen.done.rows_written, 'row')} had to be written for it"
+        return f"; {wording.had_to_be_written(seen.done.rows_written)}"
     deleted, inserted = sum(seen.done.deleted.values()), sum(seen.done.inserted.values())
     return f"; the transaction deleted {wording.amount(deleted, 'row')} and inserted {inserted:,}"
 
@@ -296,14 +301,15 @@ def _kept(plan: Plan) -> str:
 def _of_rollback(seen: _Record) -> Iterator[Line]:
     yield Line("undoes", f"run {journal.undoes(seen.entries)}")
     if isinstance(seen.done, Undone):
-        name = "restored" if seen.done.exact else "there after it"
-        yield Line(name, _rows_and_links(seen.done.put_back, seen.done.relinked))
+        yield Line("restored", attention.restored(seen.done))
+        yield Line("there after it", naming.counted(seen.done.put_back, "no rows"))
         yield _as_before(seen, seen.done)
     elif seen.is_committed:
         yield Line("restored", "the transaction's own counts were lost")
     elif seen.preview:
-        name = "would restore" if seen.verdict in _ENDED else "restores"
-        yield Line(name, _rows_and_links(seen.preview.rows_before, seen.preview.links))
+        name = _verb(seen, "there after it", "", "would be there after it")
+        links = naming.links(seen.preview.links, "no links")
+        yield Line(name, f"{naming.counted(seen.preview.rows_before)}; {links}")
 
 
 def _as_before(seen: _Record, done: Undone) -> Line:
@@ -312,10 +318,6 @@ def _as_before(seen: _Record, done: Undone) -> Line:
     is_simple = done.exact and not any(n.rows for n in done.since.newer)
     tone = "bad" if after and after.blocking else "good" if is_simple else "look"
     return Line(name, attention.as_before(done, after), tone)
-
-
-def _rows_and_links(rows: Mapping[str, int], links: Mapping[str, int]) -> str:
-    return f"{naming.counted(rows)}; {naming.links(links, 'no links')}"
 
 
 def _looks(seen: _Record) -> list[str]:
@@ -352,6 +354,9 @@ _COMMITTED = ("after", "after the rollback")  # nothing is left to stop
 def _checked(seen: _Record) -> Iterator[Line]:
     """What the checks found, moment by moment; those that stop the run first."""
     reports = {when: seen.report(name) for name, when in _CHECKS.items()}
+    if not journal.came_to_checks_inside(seen.entries):  # those are the rehearsal's until then
+        inside = _CHECKS["checks_inside"]
+        reports = {f"{w}, rehearsed" if w == inside else w: r for w, r in reports.items()}
     run = {when: report for when, report in reports.items() if report and report.results}
     if run:
         texts = " · ".join(f"{when}: {_counts(report, when)}" for when, report in run.items())
@@ -388,10 +393,10 @@ def _undo(seen: _Record) -> Iterator[Line]:
 
 def _wait(seen: _Record) -> Iterator[Line]:
     if seen.done is not None:
-        yield Line("writers waited", f"{seen.done.writers_waited:,.1f} s")
+        yield Line("writers waited", wording.at_most(seen.done.writers_waited))
     elif seen.rehearsal is not None and not seen.is_committed:  # how long they did is lost then
         yield Line(
-            "writers would wait" if seen.verdict in _ENDED else "writers wait",
+            "writers would wait" if seen.tense is Tense.WOULD else "writers wait",
             f"about {seen.rehearsal.writers_waited:,.1f} s, as in the rehearsal",
         )
 

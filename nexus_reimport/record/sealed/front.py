@@ -49,6 +49,7 @@ class Front:
     changed: str  # what was done to the database, as a sentence
     waited: float | None  # seconds, of those who wrote meanwhile
     pages: tuple[str, ...]  # by their paths in the bag
+    undid: str  # the run that it has taken back; "" for none
     of_pages: str  # where they are not as the runner executes them, to be said after the verdict
 
 
@@ -77,6 +78,7 @@ def read(folder: Path) -> Front:
         changed=_changed(payload, done, verdict.state(entries, judged)),
         waited=done.writers_waited if done else None,
         pages=_pages(payload),
+        undid=journal.undoes(entries) if verdict.is_committed(entries) else "",
         of_pages=of_pages(entries),
     )
 
@@ -131,8 +133,13 @@ def approved(front: Front) -> str:
 
 def _happened(front: Front) -> str:
     stopped = f" It ended with: {front.failure}" if front.failure else ""
-    waited = f" Writers waited {front.waited:,.2f} s." if front.waited is not None else ""
+    waited = f" {writers(front.waited)}" if front.waited is not None else ""
     return f"{front.changed}{waited}{stopped}"
+
+
+def writers(waited: float) -> str:
+    """How long those who wrote meanwhile have waited."""
+    return f"Writers waited {wording.at_most(waited)}."
 
 
 def when(front: Front) -> str:
@@ -183,16 +190,15 @@ def _changed(payload: Path, done: Applied | Undone | None, state: State) -> str:
         return _WITHOUT_COUNTS[state]
     if isinstance(done, Undone):
         rows = naming.counted(done.put_back, "no rows")
-        if not done.exact:
-            before = f"As before it: {done.as_before}. There after it: {rows}."
-            return f"Run {done.undoes} was undone. {before}"
-        undone_too = done.as_before.removeprefix("yes")
-        return f"Run {done.undoes} was undone: {rows} were put back{undone_too}."
+        was_undone = f"Run {done.undoes} was undone"
+        written = done.rows_written
+        counted = "" if written is None else f": {wording.had_to_be_written(written)}"
+        return f"{was_undone}{counted}. As before it: {done.as_before}. There after it: {rows}."
     undone = " It was undone since." if state is State.TAKEN_BACK else ""
-    links = f"{naming.links(done.relinked, 'no links')} were made anew"
+    links = f"Linked anew: {naming.links(done.relinked)}"
     plan = value(Plan, payload)
     if plan is not None and plan.scope is Scope.RELINK:
         return f"{links}; nothing else was written.{undone}"
     entities = plan.entities.values() if plan else ()
     loaded = naming.counted({e.entity: e.loaded for e in entities} or done.inserted, "no rows")
-    return f"{wording.reimported(loaded, done.rows_written)}; {links}.{undone}"
+    return f"Reimported: {wording.reimported(loaded, done.rows_written)}. {links}.{undone}"

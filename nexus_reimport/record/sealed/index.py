@@ -119,7 +119,14 @@ def _body(runs: Path, name: str) -> Iterator[str]:
         " for this page. To check all records:</p>"
         f"<p><code>nexus-reimport record check {escape(name)}</code></p>"
     )
-    yield from (_article(folder) for folder in sealed)
+    undone = dict(filter(all, map(_undone, sealed)))
+    yield from (_article(folder, undone.get(folder.name, "")) for folder in sealed)
+
+
+def _undone(folder: Path) -> tuple[str, str]:
+    """The run that a sealed rollback has undone, and which one that is; "" for none."""
+    seen = front.read(folder)
+    return seen.undid, seen.run
 
 
 def _as_of(sealed: Sequence[Path]) -> str:
@@ -142,7 +149,7 @@ def _number(folder: Path) -> tuple[int, str]:
     return (link.sequence if link else 0, folder.name)
 
 
-def _article(folder: Path) -> str:
+def _article(folder: Path, undone_by: str = "") -> str:
     seen = front.read(folder)
     lines = [
         _heading(seen),
@@ -150,7 +157,8 @@ def _article(folder: Path) -> str:
         _line(_became(seen)),
         _line(f"It ended with: {seen.failure}" if seen.failure else ""),
         _line(front.approved(seen)),
-        _line(f"Writers waited {seen.waited:,.2f} s." if seen.waited is not None else ""),
+        _line(front.writers(seen.waited) if seen.waited is not None else ""),
+        _line(f"It was taken back since, by run {undone_by}." if undone_by else ""),
         _line(_archived(folder)),
         f"<p>{' · '.join(_links(folder, seen))}</p>",
         _check(folder, seen),

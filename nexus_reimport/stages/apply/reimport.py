@@ -79,7 +79,7 @@ def apply(
         with transaction.in_time():
             work = _Reimport(transaction, request, before_commit, commit=commit)
             applied: Applied = write_transaction(
-                connection, work.do, commit=commit, journal=journal
+                connection, work.do, commit=commit, journal=journal, rows=Applied.rows_in_all
             )
         return work.after_commit(applied) if commit else applied
 

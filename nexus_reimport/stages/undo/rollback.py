@@ -67,7 +67,9 @@ def run(
         transaction = Transaction(connection, target, mapping.schema_name, reports)
         work = _Rollback(transaction, mapping, request, before_commit)
         with transaction.in_time():
-            undone = write_transaction(connection, work.do, commit=True, journal=journal)
+            undone = write_transaction(
+                connection, work.do, commit=True, journal=journal, rows=Undone.rows_in_all
+            )
         return work.after_commit(undone)
 
 
