@@ -98,11 +98,13 @@ def of_checks(failed: int) -> str:
 
 def _of_unverified(entries: Sequence[Entry]) -> str:
     """Of a run that was committed: what its verification has found so far."""
-    if failed := journal.last_failure(entries):
+    commits = journal.only(entries, Event.COMMITTED, Event.SETTLED)
+    since = entries[entries.index(commits[-1]) :] if commits else entries
+    if failed := journal.last_failure(since):
         return f"{failed.headline}; {_DECIDE}"
     if journal.only(entries, Event.SEALED):
         return f"its record was closed before; {_DECIDE}"
-    if any(e.stage in journal.CHECKED for e in journal.only(entries, Event.FINISHED)):
+    if any(e.stage in journal.CHECKED for e in journal.only(since, Event.FINISHED)):
         return f"its checks were made, and nobody has signed off; {_DECIDE}"
     return "the checks after COMMIT come next"
 

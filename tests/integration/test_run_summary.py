@@ -307,7 +307,8 @@ def test_on_the_page_a_rollback_is_not_told_as_a_reimport(clinic: Clinic) -> Non
     run.journal(Event.FAILED, stage="undo", what="no", kind="StopError", exit_code=1)
     assert outcome.of(run).headline == "STOPPED: nothing was taken back"
     run.journal(Event.COMMITTED)
-    assert outcome.of(run).headline == "TAKEN BACK, NOT VERIFIED: a person must decide"
+    comes_next = "TAKEN BACK, NOT VERIFIED: the checks after COMMIT come next"
+    assert outcome.of(run).headline == comes_next
 
 
 def test_a_rollback_whose_check_failed_is_not_as_before(clinic: Clinic) -> None:

@@ -61,6 +61,10 @@ COMMITTED, VERIFIED = event("committed"), event("verified")
             "COMMITTED, NOT VERIFIED: 2 checks failed; a person must decide",
         ),
         (
+            [event("failed", stage="02_execute", what="busy", exit_code=1), COMMITTED],
+            "COMMITTED, NOT VERIFIED: the checks after COMMIT come next",
+        ),
+        (
             [COMMITTED, event("sealed")],
             "COMMITTED, NOT VERIFIED: its record was closed before; a person must decide",
         ),
