@@ -244,7 +244,8 @@ def test_a_run_of_which_nothing_differed_is_not_called_wiped_anywhere(
     assert places.facts["written"] == "nothing: all rows were already as imported afresh"
     readme = (places.run.bag / bag.README).read_text()
     assert "no row had to be written for it: all were already so" in readme
-    for text in (readme, index._article(places.run.bag), places.screen.as_text()):
+    article = index._article(places.run.bag, places.front, "")
+    for text in (readme, article, places.screen.as_text()):
         assert not re.search(r"\b(wiped|deleted and|deleted, )", text, re.IGNORECASE), text
 
 
@@ -266,6 +267,7 @@ def test_the_list_of_records_says_which_run_was_taken_back_since(
     back = ends.last()
     assert f"It was taken back since, by run {back.id}." in page
     assert page.count("It was taken back since") == 1
+    assert page.count("COMPLETE</span>, taken back since") == 1
 
 
 def test_a_run_that_a_check_has_stopped_says_so_where_its_pages_were_stepped_through(

@@ -119,14 +119,9 @@ def _body(runs: Path, name: str) -> Iterator[str]:
         " for this page. To check all records:</p>"
         f"<p><code>nexus-reimport record check {escape(name)}</code></p>"
     )
-    undone = dict(filter(all, map(_undone, sealed)))
-    yield from (_article(folder, undone.get(folder.name, "")) for folder in sealed)
-
-
-def _undone(folder: Path) -> tuple[str, str]:
-    """The run that a sealed rollback has undone, and which one that is; "" for none."""
-    seen = front.read(folder)
-    return seen.undid, seen.run
+    fronts = [(folder, front.read(folder)) for folder in sealed]
+    undone = {seen.undid: seen.run for _, seen in fronts if seen.undid}
+    yield from (_article(f, seen, undone.get(seen.run, "")) for f, seen in fronts)
 
 
 def _as_of(sealed: Sequence[Path]) -> str:
@@ -149,16 +144,15 @@ def _number(folder: Path) -> tuple[int, str]:
     return (link.sequence if link else 0, folder.name)
 
 
-def _article(folder: Path, undone_by: str = "") -> str:
-    seen = front.read(folder)
+def _article(folder: Path, seen: Front, undone_by: str) -> str:
     lines = [
-        _heading(seen),
+        _heading(seen, ", taken back since" if undone_by else ""),
         _faint(f"{front.when(seen)} · {seen.kind} · run {seen.run}"),
+        _line(f"It was taken back since, by run {undone_by}." if undone_by else ""),
         _line(_became(seen)),
         _line(f"It ended with: {seen.failure}" if seen.failure else ""),
         _line(front.approved(seen)),
         _line(front.writers(seen.waited) if seen.waited is not None else ""),
-        _line(f"It was taken back since, by run {undone_by}." if undone_by else ""),
         _line(_archived(folder)),
         f"<p>{' · '.join(_links(folder, seen))}</p>",
         _check(folder, seen),
@@ -179,11 +173,12 @@ def _archived(folder: Path) -> str:
     return f"In the archive, locked until {kept.until[:10]}: {kept.key}" if kept else ""
 
 
-def _heading(seen: Front) -> str:
+def _heading(seen: Front, since: str) -> str:
     shape, tone = _MARKS.get(seen.verdict, _ELSE)
     verdict = escape(seen.verdict or "CANNOT BE READ")
     where = escape(f"{seen.environment or 'unknown environment'} · number {seen.sequence or '?'}")
-    return f'<h2><span class="{tone}">{shape} {verdict}</span>{seen.of_pages} · {where}</h2>'
+    more = f"{since}{seen.of_pages}"
+    return f'<h2><span class="{tone}">{shape} {verdict}</span>{more} · {where}</h2>'
 
 
 def _line(text: str) -> str:
