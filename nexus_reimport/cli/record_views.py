@@ -117,6 +117,8 @@ def check_runs(
     end = "" if sealed else "nothing was checked: there is no sealed record"
     if sealed and by_path:
         end = f"{_not_compared(checked)}: {check.UNSEEN}"
+    elif sealed:
+        end = "\n".join(_where_it_ends(checked))
     give(
         {"checked": [_plain(c) for c in checked], "as_sealed": all_right},
         "\n".join(filter(None, [text, *map(wording.spelt_out, _below(checked)), end])),
@@ -240,6 +242,18 @@ def _below(checked: Sequence[Checked]) -> Iterator[str]:
     for remark, names in by_remark.items():
         if not remark.startswith(check.ALONE):  # which is said at the end
             yield f"{wording.some(names)}: {remark}"
+
+
+def _where_it_ends(checked: Sequence[Checked]) -> Iterator[str]:
+    """What the database cannot vouch for: it knows only runs that were committed."""
+    for whole in (one for one in checked if one.kind == check.FOLDER and one.is_compared):
+        own = (one for one in checked if one.environment == whole.environment)
+        last = max((one.sequence for one in own if one.was_committed), default=0)
+        yield (
+            f"the database of {whole.environment} knows no run after number {last}: of later ones,"
+            " which wrote nothing, .last_seal alone holds the last; if both were forged, it would"
+            " not be found"
+        )
 
 
 def _name(checked: Checked) -> str:

@@ -212,9 +212,9 @@ def approval(value: Approval) -> Page:
 def applied(value: Applied) -> Page:
     """What the transaction did; after a rollback, what it would have done."""
     title = "Committed" if value.committed else "Rolled back: the database is unchanged"
-    wiped, relinked = ("Wiped and loaded", "Re-linked")
+    wrote, relinked = ("Rows that were written", "Re-linked")
     if not value.committed:
-        wiped, relinked = "Would be wiped and loaded", "Would be re-linked"
+        wrote, relinked = "Rows that would be written", "Would be re-linked"
     columns = "what | deleted | updated | inserted | rows now"
     rows = [
         (
@@ -232,7 +232,7 @@ def applied(value: Applied) -> Page:
         title,
         (
             TextLine(f"Writers waited {value.writers_waited:,.2f} s at most."),
-            table(wiped, columns, rows),
+            table(wrote, columns, rows),
             *((TextLine(_written(written)),) if rows and written is not None else ()),
             table(relinked, "attachment | links written", links),
             TextLine(f"Checks inside the transaction: {counted(value.report)}"),
@@ -243,4 +243,6 @@ def applied(value: Applied) -> Page:
 
 def _written(rows: int) -> str:
     differed = wording.amount(rows, "row")
+    if not rows:
+        return "All rows were already as imported afresh: none was written."
     return f"All rows are as imported afresh; {differed} differed, and only these were written."
