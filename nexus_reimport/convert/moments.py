@@ -1,8 +1,8 @@
 """Dates, times and instants.
 
 Wall-clock times get the clinic's zone. A time in an hour that a clock change repeats is taken as
-the first of the two; a time in the hour that a clock change skips is moved forward by that hour,
-and marked as derived.
+the first of the two; a time in the hour that a clock change skips is moved forward by that hour.
+Both are marked as derived.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ _DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,6})?)?"
 # FileMaker takes 930, typed for half past nine, for 930 hours. Past midnight events do last.
 _TOO_LONG = timedelta(hours=48)
 NO_TIME = "no time: set to midnight"  # on a calendar that looks like a time that was entered
+NO_CLOCK = "a date beside a time that cannot be read: set to midnight"
+REPEATED = "a time that a clock change repeats: taken as the first of the two"
+_AFTER_THE_START = "minutes after the start"
+EARLY = "an end before the start"
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python would also accept 20250630 and 2025-W27-1
 _OFFSET = re.compile(r"([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)(?:Z|[+-][0-9]{2}:?[0-9]{2})$")
 
@@ -96,10 +100,13 @@ def instant(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _stamped(wall: datetime, zone: ZoneInfo) -> Partial:
-    """The instant of a wall-clock time as text; derived if a clock change skips that time."""
+    """The instant of a wall-clock time as text; derived if a clock change skips or repeats it."""
     at = instant(wall, zone)
-    is_skipped = at.astimezone(zone).replace(tzinfo=None) != wall
-    reasons = ("a time that a clock change skips: moved forward",) if is_skipped else ()
+    reasons: tuple[str, ...] = ()
+    if at.astimezone(zone).replace(tzinfo=None) != wall:
+        reasons = ("a time that a clock change skips: moved forward",)
+    elif wall.replace(tzinfo=zone, fold=1).astimezone(UTC) != at:
+        reasons = (REPEATED,)
     return Partial(as_text(at), derived=reasons)
 
 
@@ -249,13 +256,27 @@ def end_moment(
         # The end's date is often that of the start by itself.
         is_bare = day.strip() in ("", start_day.strip())
         why = "no end" if is_bare else "an end on another day without a time"
-        return Partial(assumed, derived=(f"{why}: set to {minutes} minutes after the start",))
+        return Partial(assumed, derived=(assumed_end(why, minutes),))
     ends = _wall_moment(day if day.strip() else start_day, clock)
     if instant(ends, zone) < begins:
-        return Partial(
-            assumed, derived=(f"an end before the start: set to {minutes} minutes after the start",)
-        )
+        return Partial(assumed, derived=(assumed_end(EARLY, minutes),))
     return _on_the_day(ends, clock, zone)
+
+
+def assumed_end(why: str, minutes: int | str) -> str:
+    """The reason of an end that is assumed: why FileMaker's does not count, and what does."""
+    return f"{why}: set to {minutes} {_AFTER_THE_START}"
+
+
+def is_assumed_end(reason: str) -> bool:
+    """Whether a reason is one of ``assumed_end``."""
+    return reason.endswith(_AFTER_THE_START)
+
+
+def later(begins: str, minutes: int) -> str:
+    """So many minutes after an instant, or a wall-clock time, as PostgreSQL prints both."""
+    at = datetime.fromisoformat(begins) + timedelta(minutes=minutes)
+    return as_text(at) if at.tzinfo else _printed(at)
 
 
 def dated(day: str, stamp: str, zone: ZoneInfo) -> Partial:
@@ -270,6 +291,6 @@ def dated(day: str, stamp: str, zone: ZoneInfo) -> Partial:
         clock = _wall(stamp).time() if stamp.strip() else clock
         reasons = (NO_TIME,) if has_no_time(stamp) else ()
     except ConversionError:
-        reasons = ("a date beside a time that cannot be read: set to midnight",)
+        reasons = (NO_CLOCK,)
     at = _stamped(datetime.combine(date, clock), zone)
     return Partial(at.value, derived=(*reasons, *at.derived))

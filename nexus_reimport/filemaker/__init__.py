@@ -29,15 +29,16 @@ class Field:
     """One field of a table, from FileMaker's metadata.
 
     ``type`` is text, number, date, time, timestamp or container; ``""`` if the channel has no
-    types. A global field has one value for the whole file, so no mapping may use it: one was once
-    mistaken for a flag of each record. ``hidden`` are the repetitions that the layout does not
-    show: what they hold does not arrive.
+    types. A global field has one value for the whole file, and a summary one for all records that
+    were found, so no mapping may use them: one was once mistaken for a flag of each record.
+    ``hidden`` are the repetitions that the layout does not show: what they hold does not arrive.
     """
 
     name: str
     type: str
     is_global: bool = False
     is_calculation: bool = False  # also true for a summary
+    is_summary: bool = False
     repetitions: int = 1
     hidden: int = 0
 

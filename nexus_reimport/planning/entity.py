@@ -21,7 +21,7 @@ from nexus_reimport.ids import Id
 from nexus_reimport.intake import IdPairs, Intake, Page, ids_of
 from nexus_reimport.mapping import DefaultRule, Entity, OverrideRule
 from nexus_reimport.model import ColumnFit, Misfits
-from nexus_reimport.planning import matching, merge, misfits
+from nexus_reimport.planning import matching, merge, misfits, unsaid
 from nexus_reimport.planning.column import Resolver
 from nexus_reimport.planning.feed import Converted, RecordConverter
 from nexus_reimport.planning.matching import Matches
@@ -292,6 +292,10 @@ class EntityPlanner:
 
     def _merged_row(self, one: _Brought, was: Row | None) -> Row:
         if was is not None:
+            settled = unsaid.settled(
+                self._spec, was, one.converted, self._converter.zone, self._merger.takes_filemakers
+            )
+            one = one._replace(converted=settled)
             row = self._merger.merge(one.key, was, one.converted.values, existed=True)
             self._note_too_early(one.written, was, row)
         else:

@@ -70,7 +70,7 @@ class RecordConverter:
     """Converts the records of all entities. It holds lookups, joined sources and column types."""
 
     def __init__(self, intake: Intake, *, zone: ZoneInfo, as_of: datetime) -> None:
-        self._intake, self._mapping, self._zone, self._as_of = intake, intake.mapping, zone, as_of
+        self._intake, self._mapping, self.zone, self._as_of = intake, intake.mapping, zone, as_of
         tables = {
             name: _lookup_table(rowfile.read(intake.folder, file))
             for name, file in intake.survey.lookups.items()
@@ -94,7 +94,7 @@ class RecordConverter:
         types = {field: spec.type for field, spec in fields.items()}
         return {
             column: ColumnConverter(
-                spec, types, holds.get(column), self._lookups, self._zone, self._as_of
+                spec, types, holds.get(column), self._lookups, self.zone, self._as_of
             )
             for column, spec in specs.items()
         }
@@ -166,7 +166,7 @@ class RecordConverter:
 
     def is_over(self, value: str | None) -> bool:
         """Whether an instant, or a date on the clinic's calendar, is before ``as_of``."""
-        return convert.is_over(value, self._as_of, self._zone)
+        return convert.is_over(value, self._as_of, self.zone)
 
     def _read_joined(self) -> dict[tuple[str, str], dict[Id, str]]:
         """(source, field) -> id -> value, for lookups through another source."""

@@ -161,6 +161,10 @@ class Merger:
         """Whether ``row`` holds a value in a column, a part of one, or any part of a card."""
         return any(self._has(row, o) for o in self._decided.values() if name in (o.name, o.base))
 
+    def takes_filemakers(self, name: str) -> bool:
+        """Whether FileMaker's value of a column counts where Nexus has another one."""
+        return self._decided[name].decision != "nexus"
+
     def value(self, row: Row, name: str) -> str:
         """The text that ``row`` holds in a column, or in a key of one; "" if there is none."""
         one = self._decided[name]

@@ -12,6 +12,7 @@ from pathlib import Path
 from nexus_reimport import convert, forms, naming, progress, wording
 from nexus_reimport.errors import MappingError, SourceError
 from nexus_reimport.filemaker import Field, Page, ReadRequest, dates, suggest
+from nexus_reimport.filemaker.answer import NO_ACCESS, hidden_values
 from nexus_reimport.filemaker.channels import Channels, TableSource
 from nexus_reimport.filemaker.cleaning import Cleaner, apart, loses
 from nexus_reimport.filemaker.keys import Keys
@@ -42,7 +43,8 @@ def take(
     ``page`` is the number of records per page, if not the environment's.
 
     Raises:
-        MappingError: a field is missing, global, or has another type. No record was read.
+        MappingError: a field is missing, global, a summary, or has another type. No record was
+            read.
         SourceError: FileMaker refused, or counts and rows disagree. Nothing was written to Nexus.
     """
     began, at = time.monotonic(), datetime.now(UTC)
@@ -101,7 +103,7 @@ def require_fields(channels: Channels, mapping: FieldMapping) -> None:
     """Stop unless FileMaker has every table and field that the mapping needs; no record is read.
 
     Raises:
-        MappingError: names every field that is missing, global, or of another type.
+        MappingError: names every field that is missing, global, a summary, or of another type.
         SourceError: FileMaker refused.
     """
     channels.require(mapping.sources)
@@ -199,7 +201,7 @@ def _fields(
     """Source -> its fields as FileMaker has them.
 
     Raises:
-        MappingError: names every field that is missing, global, or of another type.
+        MappingError: names every field that is missing, global, a summary, or of another type.
     """
     fields: dict[str, tuple[FieldFound, ...]] = {}
     problems: dict[Channel, list[str]] = {}
@@ -245,6 +247,8 @@ def _find(
     if field.is_global:
         # a read returns the session's value in every record: it would look like data
         problems.append(f"{table}.{real}: a global field, one value for the whole file")
+    elif field.is_summary:
+        problems.append(f"{table}.{real}: a summary field, one value for all records")
     elif field.type and field.type != wanted.type:
         problems.append(f"{table}.{real}: is a {field.type}, the mapping expects a {wanted.type}")
     if field.hidden:
@@ -328,7 +332,7 @@ def _extract(
     modified = real.get(task.spec.modified, "")
     keys, cleaner = Keys(wanted.keys), Cleaner(real, task.present)
     rows = repaired = 0
-    newest = ""
+    newest, where = "", f"channel={task.place.channel}, table={wanted.table}"
     with (
         rowfile.writer(folder / row_file(task.name), (KEY, *real)) as out,
         rowfile.writer(folder / f"versions_{task.name}.parquet", (VERSION,)) as versions,
@@ -342,6 +346,8 @@ def _extract(
             written, odd = _keys(wanted, records)
             texts = cleaner.columns(records, written)
             cleaner.note(part.remarks, written)
+            if closed := [n for n, held in zip(real, texts, strict=True) if NO_ACCESS in held]:
+                raise hidden_values(task.name, closed, where)
             out.add_columns([written, *texts])
             versions.add_columns([part.versions])
             keys.add(written, _names(part), odd)
@@ -352,7 +358,6 @@ def _extract(
             rows += len(records)
             done.add(len(records))
     at_end = source.count(wanted.table)  # a record that was added meanwhile may be missing
-    where = f"channel={task.place.channel}, table={wanted.table}"
     if not expected == rows == at_end:
         raise SourceError(
             f"{task.name}: {expected:,} in FileMaker at the start, {rows:,} in the extract,"

@@ -121,11 +121,17 @@ def test_tables_without_a_layout_are_read_by_odata_and_the_others_as_before(
             "API_Docs.id_Contact: a global field, one value for the whole file",
         ),
         (
+            lambda path: faults.change_field(
+                path, "API_Docs", Field("id_Contact", "text", is_summary=True)
+            ),
+            "API_Docs.id_Contact: a summary field, one value for all records",
+        ),
+        (
             lambda path: faults.remove_field(path, "API_Docs", "id_Contact"),
             "API_Docs: no field id_Contact",
         ),
     ],
-    ids=["type", "global", "missing"],
+    ids=["type", "global", "summary", "missing"],
 )
 def test_a_field_that_is_not_what_the_mapping_needs_stops_before_a_record_is_read(
     made_up, shipped, tmp_path, channel, fault, said

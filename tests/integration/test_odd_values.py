@@ -294,3 +294,22 @@ def test_a_calculated_number_holds_no_words_and_is_not_named(small: Open) -> Non
 
     with small("odata", change, (('Remark = "text"', 'Remark = "number"'),)) as place:
         assert place.read().extracts["visits"].numbers_alone == ()
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_field_that_the_account_may_not_see_stops_and_is_no_text(
+    small: Open, channel: str
+) -> None:
+    """FileMaker gives `<No Access>`, which would become a name or a note."""
+
+    def change(tables: Tables) -> None:
+        for record in tables["People"].records[:2]:
+            record.values.update(Given="<No Access>", Family="<No Access>")
+
+    with small(channel, change) as place:
+        with pytest.raises(SourceError) as stopped:
+            place.read()
+        assert "people: FileMaker gives <No Access> in the place of a value, in Given, Family" in (
+            str(stopped.value)
+        )
+        assert "the right to view every record and field" in stopped.value.next

@@ -187,7 +187,10 @@ def test_an_appointment_without_an_end_is_marked_as_derived(clinic: Clinic) -> N
         ]
         known = {str(r.values["id"]).lower() for r in tables["API_Contacts"].records}
         chosen = [e for e in events if str(e.values["id_Contact"]).lower() in known][:2]
-        chosen[0].values.update(endTime="")
+        for number, event in enumerate(chosen):  # new ones: Nexus has no end of them
+            event.values["id"] = f"0A0B0C0D-1111-4222-8333-44445555666{number}"
+            event.values["startDate"] = "2031-03-04"
+        chosen[0].values.update(endTime="", endDate="")
         chosen[1].values.update(endDate="", endTime="08:00:00")
     book = clinic.planned_of_filemaker()
     found = misfits(book, "appointments")
@@ -392,3 +395,119 @@ def test_cards_of_every_shape_go_the_whole_way(clinic: Clinic) -> None:
         if c.filled or c.different or c.cleared
     ]
     assert changed == []
+
+
+def events_with_an_hour(clinic: Clinic, count: int) -> list[tuple[Record, str]]:
+    """Events of FileMaker, and the appointment of each, which ends 75 minutes after its start."""
+    keys = dict(
+        clinic.rows(
+            "UPDATE appointments SET end_time = start_time + interval '75 minutes'"
+            " WHERE filemaker_event_id IS NOT NULL AND patient_id IS NOT NULL"
+            " AND to_char(start_time AT TIME ZONE 'Australia/Sydney', 'HH24') > '07'"
+            " RETURNING filemaker_event_id::text, id::text"
+        )
+    )
+    events = [
+        (r, keys[str(r.values["id"]).lower()])
+        for r in clinic.simulator.tables["API_event"].records
+        if str(r.values["id"]).lower() in keys and r.values.get("id_Contact")
+    ]
+    known = {r.values["id"] for r in clinic.simulator.tables["API_Contacts"].records}
+    return [(r, key) for r, key in events if r.values["id_Contact"] in known][:count]
+
+
+def times(clinic: Clinic, keys: list[str]) -> dict[str, tuple[str, str]]:
+    """The start and end of appointments in Nexus."""
+    held = clinic.rows(
+        "SELECT id::text, start_time, end_time FROM appointments WHERE id = ANY(%s::uuid[])",
+        "dev",
+        keys,
+    )
+    return {key: tuple(f"{at:%Y-%m-%d %H:%M:%S}+00" for at in both) for key, *both in held}
+
+
+def test_a_time_that_filemaker_does_not_say_stays_as_nexus_has_it(clinic: Clinic) -> None:
+    """An appointment at 9:45 for an hour and a quarter is not one at midnight for 30 minutes."""
+    chosen = events_with_an_hour(clinic, 7)
+    keys = [key for _, key in chosen]
+    no_end, no_start, neither, two_days, early, before, moved = (r for r, _ in chosen)
+    with clinic.simulator.edit():
+        no_end.values.update(endTime="")
+        no_start.values.update(startTime="", endTime="23:00:00", endDate="")
+        neither.values.update(startTime="", endDate="", endTime="")
+        two_days.values.update(endDate="2099-01-01", endTime="")
+        early.values.update(endDate="", endTime="00:30:00")
+        before.values.update(startTime="", endDate="", endTime="00:45:00")
+        moved.values.update(startTime="06:00:00", endDate="", endTime="")
+    was = times(clinic, keys)
+    book = planned()
+    after = {k: (r["start_time"], r["end_time"]) for k, r in rows(book, "appointments").items()}
+    for key in (keys[0], keys[2], keys[3], keys[4], keys[5]):
+        assert after[key] == was[key]
+    assert after[keys[1]][0] == was[keys[1]][0]
+    assert after[keys[1]][1] != was[keys[1]][1]  # FileMaker's own end counts
+    assert after[keys[6]][0] != was[keys[6]][0]  # and so does its own start
+    assert minutes(rows(book, "appointments")[keys[6]]) == timedelta(minutes=30)
+    told = {
+        (column, reason)
+        for entity, column, reason, filemaker_id, _ in rowfile.read(
+            book.folder, plan_of(book).misfits
+        )
+        if filemaker_id in {str(r.values["id"]).lower() for r, _ in chosen} and "_time" in column
+    }
+    assert told == {
+        ("end_time", "an end before the start: Nexus's end stays"),
+        ("end_time", "no end: set to 30 minutes after the start"),
+    }
+    differing = {
+        (key, column)
+        for _, key, column, *_ in rowfile.read(book.folder, plan_of(book).differences)
+        if key in keys and "_time" in column
+    }
+    assert differing == {
+        (keys[1], "end_time"),
+        (keys[6], "start_time"),
+        (keys[6], "end_time"),
+    }
+
+
+def test_a_date_on_another_day_counts_and_an_end_that_nobody_has_is_assumed(clinic: Clinic) -> None:
+    (other_day, first), (endless, second) = events_with_an_hour(clinic, 2)
+    clinic.do("UPDATE appointments SET end_time = NULL WHERE id = %s", "dev", second)
+    with clinic.simulator.edit():
+        other_day.values.update(startDate="2031-03-04", startTime="", endDate="", endTime="")
+        endless.values.update(startTime="", endDate="", endTime="")
+    was = clinic.value("SELECT start_time FROM appointments WHERE id = %s", "dev", second)
+    book = planned()
+    after = rows(book, "appointments")
+    assert after[first]["start_time"] == "2031-03-03 13:00:00+00"
+    assert after[first]["end_time"] == "2031-03-03 13:30:00+00"
+    assert after[second]["start_time"] == f"{was:%Y-%m-%d %H:%M:%S}+00"
+    assert minutes(after[second]) == timedelta(minutes=30)
+    found = misfits(book, "appointments")
+    sample = found["start_time", "no time: set to midnight"].sample
+    assert str(other_day.values["id"]).lower() in sample
+
+
+def test_a_time_in_a_repeated_hour_is_nexus_s_second_one_where_the_clock_shows_it(
+    clinic: Clinic,
+) -> None:
+    (second, key), (other, _) = events_with_an_hour(clinic, 2)
+    clinic.do(
+        "UPDATE appointments SET start_time = '2025-04-05 16:30+00', end_time ="
+        " '2025-04-05 17:30+00' WHERE id = %s",
+        "dev",
+        key,
+    )
+    with clinic.simulator.edit():
+        for event in (second, other):
+            event.values.update(
+                startDate="2025-04-06", startTime="02:30:00", endDate="", endTime="03:30:00"
+            )
+    book = planned()
+    after = rows(book, "appointments")
+    assert after[key]["start_time"] == "2025-04-05 16:30:00+00"
+    found = misfits(book, "appointments")
+    told = found["start_time", "a time that a clock change repeats: taken as the first of the two"]
+    assert told.sample == (str(other.values["id"]).lower(),)
+    assert told.derived == 1

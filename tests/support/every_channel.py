@@ -94,6 +94,7 @@ class Channel:
                 f.type,
                 is_global=f.is_global,
                 is_calculation=f.is_calculation or f.is_summary,
+                is_summary=f.is_summary,
                 repetitions=f.repetitions,
             )
             for f in table.fields

@@ -139,8 +139,15 @@ def test_a_time_is_a_duration_however_long(hours: int, minutes: int, seconds: in
     assert said == timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 
-def test_the_repeated_hour_is_taken_as_its_first() -> None:
-    assert convert.timestamp("2025-04-06 02:30:00", SYDNEY) == Partial("2025-04-05 15:30:00+00")
+def test_the_repeated_hour_is_taken_as_its_first_and_marked_as_derived() -> None:
+    told = ("a time that a clock change repeats: taken as the first of the two",)
+    first = Partial("2025-04-05 15:30:00+00", derived=told)
+    assert convert.timestamp("2025-04-06 02:30:00", SYDNEY) == first
+    assert convert.moment("2025-04-06", "02:30:00", SYDNEY) == first
+    assert convert.dated("2025-04-06", "2025-11-10 02:30:00", SYDNEY) == first
+    for hour, at in (("01:59:59", "14:59:59"), ("03:00:00", "17:00:00")):
+        made = convert.moment("2025-04-06", hour, SYDNEY)
+        assert made == Partial(f"2025-04-05 {at}+00"), "before and after it is as on any day"
 
 
 SKIPPED = ("a time that a clock change skips: moved forward",)

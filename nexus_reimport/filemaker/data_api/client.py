@@ -301,6 +301,7 @@ def _field(name: str, objects: Sequence[JSON]) -> Field:
         type=TYPE_OF_RESULT.get(result, result),
         is_global=str(facts.get("global", "")).lower() in ("true", "1"),
         is_calculation=facts.get("type", "normal") != "normal",
+        is_summary=facts.get("type") == "summary",
         repetitions=repetitions,
         hidden=len(every.difference(*(_shown(one, repetitions) for one in objects))),
     )

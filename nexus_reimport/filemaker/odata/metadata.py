@@ -130,6 +130,7 @@ def _fields(kind: ElementTree.Element) -> Iterator[Field]:
             type=TYPES.get(edm.removeprefix(_OF_A_LIST).rstrip(")"), ""),
             is_global=_holds(notes.get("Global")),
             is_calculation=_holds(notes.get("Calculation")) or _holds(notes.get("Summary")),
+            is_summary=_holds(notes.get("Summary")),
             repetitions=_repetitions(notes.get("MaxRepetitions"), is_list=is_list),
         )
 

@@ -1,0 +1,124 @@
+"""What FileMaker does not say of a time: there Nexus's value stays.
+
+Of a date without a time, and of an event without an end, a converter assumes the rest. That is for
+a row that holds nothing better: an appointment at 9:45 for an hour does not become one at midnight
+for 30 minutes because FileMaker's fields of its times are empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from nexus_reimport.convert import moments
+from nexus_reimport.mapping import ColumnSpec, Entity
+from nexus_reimport.planning.merge import Row
+from nexus_reimport.planning.spooled import ConvertedRecord
+
+CLOCK_STAYS = "a date beside a time that cannot be read: Nexus's time stays"
+END_STAYS = f"{moments.EARLY}: Nexus's end stays"
+
+
+def settled(
+    spec: Entity,
+    was: Row,
+    record: ConvertedRecord,
+    zone: ZoneInfo,
+    decides: Callable[[str], bool],
+) -> ConvertedRecord:
+    """``record`` for the row ``was``, without what was only assumed of a time that the row knows.
+
+    ``decides`` says of a column whether FileMaker's value counts where Nexus has another one.
+    """
+    if not record.derived:  # nothing was assumed
+        return record
+    times = _times(was, record, zone)
+    return _ends(spec, was, times, decides)
+
+
+def _times(was: Row, record: ConvertedRecord, zone: ZoneInfo) -> ConvertedRecord:
+    """With Nexus's time of day, where FileMaker has its date alone."""
+    values, derived = dict(record.values), list[tuple[str, str]]()
+    for name, reason in record.derived:
+        held = was.get(name)
+        if held and _says_the_same(held, values[name], reason, zone):
+            values[name] = held
+            derived += [(name, CLOCK_STAYS)] if reason == moments.NO_CLOCK else []
+        else:
+            derived.append((name, reason))
+    return replace(record, values=values, derived=derived)
+
+
+def _says_the_same(held: str, value: str | None, reason: str, zone: ZoneInfo) -> bool:
+    """Whether a time of Nexus is one that FileMaker's can mean: of its day, or on its clock."""
+    shown, known = _shown(held, zone), _shown(value or "", zone)
+    if shown is None or known is None:
+        return False
+    if reason in (moments.NO_TIME, moments.NO_CLOCK):
+        return shown.date() == known.date()
+    return reason == moments.REPEATED and shown == known
+
+
+def _shown(value: str, zone: ZoneInfo) -> datetime | None:
+    """What the clinic's clock shows at an instant; None if Python's years cannot hold it."""
+    try:
+        at = datetime.fromisoformat(value)
+        return (at.astimezone(zone) if at.tzinfo else at).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _ends(
+    spec: Entity, was: Row, record: ConvertedRecord, decides: Callable[[str], bool]
+) -> ConvertedRecord:
+    """With Nexus's end of an event that starts when it did, where FileMaker has none."""
+    for name, column in spec.columns.items():
+        start = _start_of(spec, column)
+        if not start or column.when_empty == "clear":
+            continue
+        takes = decides(start) or not was.get(start)
+        begins = record.values[start] if takes else was.get(start)
+        why = _why_assumed(name, begins, column, record)
+        if begins and why:
+            stays = bool(was.get(name)) and begins == was.get(start)
+            record = _with_end(name, column, begins, why, record, stays=stays)
+    return record
+
+
+def _start_of(spec: Entity, end: ColumnSpec) -> str:
+    """The column of the start whose end this column is; "" if there is none."""
+    if end.convert != "end_moment":
+        return ""
+    fields = end.with_["start_date"], end.with_["start_time"]
+    starts = (
+        name
+        for name, column in spec.columns.items()
+        if column.convert == "moment" and (column.source_field, column.with_["time"]) == fields
+    )
+    return next(starts, "")
+
+
+def _why_assumed(name: str, begins: str | None, column: ColumnSpec, record: ConvertedRecord) -> str:
+    """Why the end is not FileMaker's, or cannot be, for an event that ``begins`` then; else ""."""
+    for other, reason in record.derived:
+        if other == name and moments.is_assumed_end(reason):
+            return reason
+    ends = record.values[name]
+    is_early = begins and ends and moments.chronological(ends) < moments.chronological(begins)
+    return moments.assumed_end(moments.EARLY, column.with_["minutes"]) if is_early else ""
+
+
+def _with_end(
+    name: str, column: ColumnSpec, begins: str, why: str, record: ConvertedRecord, *, stays: bool
+) -> ConvertedRecord:
+    """With no end, so that Nexus's ``stays``; else with one so many minutes after the start."""
+    derived = [one for one in record.derived if one != (name, why)]
+    end = None
+    if not stays:
+        end = moments.later(begins, int(column.with_["minutes"]))
+        derived.append((name, why))
+    elif why.startswith(moments.EARLY):  # FileMaker has one, which is not taken
+        derived.append((name, END_STAYS))
+    return replace(record, values={**record.values, name: end}, derived=derived)
