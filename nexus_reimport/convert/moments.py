@@ -273,9 +273,15 @@ def is_assumed_end(reason: str) -> bool:
     return reason.endswith(_AFTER_THE_START)
 
 
-def later(begins: str, minutes: int) -> str:
-    """So many minutes after an instant, or a wall-clock time, as PostgreSQL prints both."""
-    at = datetime.fromisoformat(begins) + timedelta(minutes=minutes)
+def later(begins: str, lasts: timedelta) -> str:
+    """So long after an instant, or a wall-clock time, as PostgreSQL prints both.
+
+    The same if Python's years cannot hold it.
+    """
+    try:
+        at = datetime.fromisoformat(begins) + lasts
+    except (ValueError, OverflowError):
+        return begins
     return as_text(at) if at.tzinfo else _printed(at)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from nexus_reimport.convert import moments
@@ -17,8 +18,8 @@ from nexus_reimport.mapping import ColumnSpec, Entity
 from nexus_reimport.planning.merge import Row
 from nexus_reimport.planning.spooled import ConvertedRecord
 
-CLOCK_STAYS = "a date beside a time that cannot be read: Nexus's time stays"
-END_STAYS = f"{moments.EARLY}: Nexus's end stays"
+_CLOCK_STAYS = "a date beside a time that cannot be read: Nexus's time stays"
+_END_STAYS, _LENGTH_STAYS = "Nexus's end stays", "it lasts as long as in Nexus"
 
 
 def settled(
@@ -45,7 +46,7 @@ def _times(was: Row, record: ConvertedRecord, zone: ZoneInfo) -> ConvertedRecord
         held = was.get(name)
         if held and _says_the_same(held, values[name], reason, zone):
             values[name] = held
-            derived += [(name, CLOCK_STAYS)] if reason == moments.NO_CLOCK else []
+            derived += [(name, _CLOCK_STAYS)] if reason == moments.NO_CLOCK else []
         else:
             derived.append((name, reason))
     return replace(record, values=values, derived=derived)
@@ -73,7 +74,7 @@ def _shown(value: str, zone: ZoneInfo) -> datetime | None:
 def _ends(
     spec: Entity, was: Row, record: ConvertedRecord, decides: Callable[[str], bool]
 ) -> ConvertedRecord:
-    """With Nexus's end of an event that starts when it did, where FileMaker has none."""
+    """With Nexus's end, or its length, of an event of which FileMaker has no end."""
     for name, column in spec.columns.items():
         start = _start_of(spec, column)
         if not start or column.when_empty == "clear":
@@ -82,9 +83,26 @@ def _ends(
         begins = record.values[start] if takes else was.get(start)
         why = _why_assumed(name, begins, column, record)
         if begins and why:
-            stays = bool(was.get(name)) and begins == was.get(start)
-            record = _with_end(name, column, begins, why, record, stays=stays)
+            event = _Event(was.get(start), was.get(name), begins)
+            record = _with_end(name, column, event, why, record)
     return record
+
+
+class _Event(NamedTuple):
+    """When an event starts and ends in Nexus, and when it will begin."""
+
+    start: str | None
+    end: str | None
+    begins: str
+
+    @property
+    def length(self) -> timedelta:
+        """How long it lasts in Nexus; nothing if that is not known."""
+        try:
+            start, end = (datetime.fromisoformat(at or "") for at in (self.start, self.end))
+            return end - start
+        except (ValueError, TypeError):  # one of them may have no zone
+            return timedelta()
 
 
 def _start_of(spec: Entity, end: ColumnSpec) -> str:
@@ -111,14 +129,21 @@ def _why_assumed(name: str, begins: str | None, column: ColumnSpec, record: Conv
 
 
 def _with_end(
-    name: str, column: ColumnSpec, begins: str, why: str, record: ConvertedRecord, *, stays: bool
+    name: str, column: ColumnSpec, event: _Event, why: str, record: ConvertedRecord
 ) -> ConvertedRecord:
-    """With no end, so that Nexus's ``stays``; else with one so many minutes after the start."""
+    """With no end, so that Nexus's stays; else with one that is as long after the start."""
     derived = [one for one in record.derived if one != (name, why)]
-    end = None
-    if not stays:
-        end = moments.later(begins, int(column.with_["minutes"]))
-        derived.append((name, why))
-    elif why.startswith(moments.EARLY):  # FileMaker has one, which is not taken
-        derived.append((name, END_STAYS))
+    end, told = None, ""
+    if event.end and event.begins == event.start:
+        # FileMaker's end is not taken; where it has none, nothing is to tell.
+        told = f"{moments.EARLY}: {_END_STAYS}" if why.startswith(moments.EARLY) else ""
+    elif event.length > timedelta():
+        end = moments.later(event.begins, event.length)
+        told = f"{why.partition(':')[0]}: {_LENGTH_STAYS}"
+    else:
+        end, told = (
+            moments.later(event.begins, timedelta(minutes=int(column.with_["minutes"]))),
+            why,
+        )
+    derived += [(name, told)] if told else []
     return replace(record, values={**record.values, name: end}, derived=derived)

@@ -447,7 +447,7 @@ def test_a_time_that_filemaker_does_not_say_stays_as_nexus_has_it(clinic: Clinic
     assert after[keys[1]][0] == was[keys[1]][0]
     assert after[keys[1]][1] != was[keys[1]][1]  # FileMaker's own end counts
     assert after[keys[6]][0] != was[keys[6]][0]  # and so does its own start
-    assert minutes(rows(book, "appointments")[keys[6]]) == timedelta(minutes=30)
+    assert minutes(rows(book, "appointments")[keys[6]]) == timedelta(minutes=75)
     told = {
         (column, reason)
         for entity, column, reason, filemaker_id, _ in rowfile.read(
@@ -457,7 +457,7 @@ def test_a_time_that_filemaker_does_not_say_stays_as_nexus_has_it(clinic: Clinic
     }
     assert told == {
         ("end_time", "an end before the start: Nexus's end stays"),
-        ("end_time", "no end: set to 30 minutes after the start"),
+        ("end_time", "no end: it lasts as long as in Nexus"),
     }
     differing = {
         (key, column)
@@ -481,7 +481,7 @@ def test_a_date_on_another_day_counts_and_an_end_that_nobody_has_is_assumed(clin
     book = planned()
     after = rows(book, "appointments")
     assert after[first]["start_time"] == "2031-03-03 13:00:00+00"
-    assert after[first]["end_time"] == "2031-03-03 13:30:00+00"
+    assert after[first]["end_time"] == "2031-03-03 14:15:00+00"  # as long as in Nexus
     assert after[second]["start_time"] == f"{was:%Y-%m-%d %H:%M:%S}+00"
     assert minutes(after[second]) == timedelta(minutes=30)
     found = misfits(book, "appointments")
