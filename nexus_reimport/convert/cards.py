@@ -39,7 +39,8 @@ LOCAL = 8  # digits of an Australian number without its area code
 _FEWEST, _MOST = 6, 15  # digits of one number: 13 12 34 has six, and E.164 allows fifteen
 _FORMAT = re.compile(rf"[\s()./{_DASHES}]")
 # Only the usual form: an e-mail of any other is kept as it is written, and told.
-_EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;]+")
+_WORD = r"[^@\s.,;:<>()\[\]\"\\/]+"
+_EMAIL = re.compile(rf"{_WORD}(\.{_WORD})*@{_WORD}(\.{_WORD})+")
 
 
 def e164(value: str) -> str | None:

@@ -359,7 +359,11 @@ def test_a_default_may_be_any_word_for_yes_or_no(yes: str, no: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["a@b", "\u202aa@b.example\u202c", "a @b.example", "a@b.example; c@d.example", "a@@b.ex"],
+    [
+        *("a@b", "\u202aa@b.example\u202c", "a @b.example", "a@b.example; c@d.example", "a@@b.ex"),
+        *("mailto:a@b.example", "<a@b.example>", "(a@b.example)", '"a"@b.example', "a@b.example/x"),
+        *("a@b.example.", ".a@b.example", "a@.example", "a@b..example", "a..b@c.example"),
+    ],
 )
 def test_an_email_of_an_odd_shape_is_kept_as_written_and_told(value: str) -> None:
     made = convert.contact_card(details({"kind": "E-mail", "value": value}))
@@ -634,3 +638,12 @@ def test_a_letter_is_its_opening_and_its_body_escaped_line_by_line() -> None:
     assert convert.html_pages("a < b\rc & d", "") == ["<p>a &lt; b</p><p>c &amp; d</p>"]
     assert convert.html_pages(" a\r \rb ", "Dear Ann,\r") == ["<p>Dear Ann,</p><p>a</p><p>b</p>"]
     assert convert.html_pages(" ", "") == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a@b.example", "A.B-c+d_e@x-y.example.au", "o'neil@b.example", "jürgen@bücher.example"],
+)
+def test_an_email_of_the_usual_shape_is_not_remarked_on(value: str) -> None:
+    made = convert.contact_card(details({"kind": "Email", "value": value}))
+    assert (made.value["email"], made.derived) == (value, ())
