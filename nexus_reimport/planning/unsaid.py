@@ -19,6 +19,7 @@ from nexus_reimport.planning.merge import Row
 from nexus_reimport.planning.spooled import ConvertedRecord
 
 _CLOCK_STAYS = "a date beside a time that cannot be read: Nexus's time stays"
+_UNSAID = frozenset({moments.NO_TIME, moments.NO_CLOCK, moments.REPEATED})
 _END_STAYS, _LENGTH_STAYS = "Nexus's end stays", "it lasts as long as in Nexus"
 
 
@@ -41,25 +42,27 @@ def settled(
 
 def _times(was: Row, record: ConvertedRecord, zone: ZoneInfo) -> ConvertedRecord:
     """With Nexus's time of day, where FileMaker has its date alone."""
-    values, derived = dict(record.values), list[tuple[str, str]]()
-    for name, reason in record.derived:
-        held = was.get(name)
-        if held and _says_the_same(held, values[name], reason, zone):
-            values[name] = held
-            derived += [(name, _CLOCK_STAYS)] if reason == moments.NO_CLOCK else []
-        else:
-            derived.append((name, reason))
-    return replace(record, values=values, derived=derived)
+    stays = {
+        name: held
+        for name, reason in record.derived
+        if (held := was.get(name)) and _says_the_same(held, record.values[name], reason, zone)
+    }
+    if not stays:
+        return record
+    derived = [(name, why) for name, why in record.derived if name not in stays]
+    unread = [name for name, why in record.derived if name in stays and why == moments.NO_CLOCK]
+    derived += [(name, _CLOCK_STAYS) for name in unread]  # of a time that is empty nothing is told
+    return replace(record, values={**record.values, **stays}, derived=derived)
 
 
-def _says_the_same(held: str, value: str | None, reason: str, zone: ZoneInfo) -> bool:
+def _says_the_same(held: str, value: str, reason: str, zone: ZoneInfo) -> bool:
     """Whether a time of Nexus is one that FileMaker's can mean: of its day, or on its clock."""
-    shown, known = _shown(held, zone), _shown(value or "", zone)
+    if reason not in _UNSAID:  # of a card, or of a word
+        return False
+    shown, known = _shown(held, zone), _shown(value, zone)
     if shown is None or known is None:
         return False
-    if reason in (moments.NO_TIME, moments.NO_CLOCK):
-        return shown.date() == known.date()
-    return reason == moments.REPEATED and shown == known
+    return shown == known if reason == moments.REPEATED else shown.date() == known.date()
 
 
 def _shown(value: str, zone: ZoneInfo) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -511,3 +512,34 @@ def test_a_time_in_a_repeated_hour_is_nexus_s_second_one_where_the_clock_shows_i
     told = found["start_time", "a time that a clock change repeats: taken as the first of the two"]
     assert told.sample == (str(other.values["id"]).lower(),)
     assert told.derived == 1
+
+
+def test_a_note_beside_a_time_that_cannot_be_read_keeps_its_time_of_that_day(
+    clinic: Clinic,
+) -> None:
+    held = clinic.rows("SELECT content, id::text FROM notes")
+    texts = {" ".join(content.split()): key for content, key in held}
+    folded = [
+        (r, " ".join(str(r.values.get("Note", "")).split()))
+        for r in clinic.simulator.tables["API_Notes"].records
+    ]
+    once = {text for text, count in Counter(text for _, text in folded).items() if count == 1}
+    chosen = [(r, texts[text]) for r, text in folded if text in texts and text in once]
+    (unread, first), (empty, second) = chosen[:2]
+    clinic.do(
+        "UPDATE notes SET created_at = '2024-03-04 05:06:07+00' WHERE id = ANY(%s::uuid[])",
+        "dev",
+        [first, second],
+    )
+    with clinic.simulator.edit():
+        unread.values.update(Date="2024-03-04", creationTimestamp="2024-03-04 99:99:99")
+        empty.values.update(Date="2024-03-04", creationTimestamp="")
+    book = planned()
+    notes = rows(book, "notes")
+    assert notes[first]["created_at"] == "2024-03-04 05:06:07+00"
+    assert notes[second]["created_at"] == "2024-03-04 05:06:07+00"
+    told = [line for line in rowfile.read(book.folder, plan_of(book).misfits) if line[0] == "notes"]
+    reason = "a date beside a time that cannot be read: Nexus's time stays"
+    wanted = ("notes", "created_at", reason, str(unread.values["id"]).lower(), "derived")
+    assert wanted in told
+    assert not any(line[3] == str(empty.values["id"]).lower() for line in told)
