@@ -89,6 +89,10 @@ def test_what_a_person_should_look_at_is_counted_as_filemaker_has_it(
     images = list(rowfile.read_dicts(folder, extracts["images"].file))
     undated = sum(not (one["NexusExportDate"] or "").strip() for one in images)
     assert results["images_carry_an_export_date"].offending == undated > 0
+    documents = list(rowfile.read_dicts(folder, extracts["docs"].file))
+    undated = sum(not (one["NexusExportDate"] or "").strip() for one in documents)
+    dated = results["documents_carry_an_export_date"]
+    assert (dated.offending, dated.looked_at) == (undated, len(documents))
     patients = book._before().plan.entities["patients"]
     without = results["filemaker_names_a_clinic_for_every_patient"]
     assert 0 < without.offending <= without.looked_at <= patients.source_rows
@@ -97,6 +101,25 @@ def test_what_a_person_should_look_at_is_counted_as_filemaker_has_it(
     assert appointments.looked_at == 3 * loaded
     assert 2 * loaded <= appointments.offending < 3 * loaded  # it has no field for two of them
     assert "FileMaker has no field for clinician_id" in appointments.note
+
+
+def test_the_state_before_is_written_down_as_it_is(clinic: Clinic) -> None:
+    book = clinic.proposed()
+    report = book.run.load(Report, "checks_before")
+    told = next(r for r in report.results if r.check == "the_state_before_is_written_down")
+    for entity, spec in book.mapping.entities.items():
+        assert f"{entity} {clinic.value(f'SELECT count(*) FROM {spec.table}'):,}" in told.note
+    for name, through in (
+        ("documents", "documents_document d"),
+        ("images", "images_image i JOIN images_batch b ON b.id = i.batch_id"),
+    ):
+        linked = clinic.value(
+            f"SELECT count(*) FROM {through} JOIN django_content_type c ON c.id ="
+            " content_type_id JOIN patients p ON p.id = object_id WHERE c.model = 'patient'"
+        )
+        every = clinic.value(f"SELECT count(*) FROM {through}")
+        assert f"{name} {linked:,} of {every:,} linked" in told.note
+        assert 0 < linked < every
 
 
 def test_nobody_says_that_a_column_is_filled_that_the_mapping_does_not_name(

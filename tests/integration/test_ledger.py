@@ -27,6 +27,7 @@ from support.second_clinic import Second
 from support.values import lines
 
 Rows = list[tuple[str | None, ...]]
+KEPT = str(Outcome.KEPT)
 _number = itertools.count(1)
 MANY = settings(
     max_examples=25,
@@ -233,3 +234,30 @@ def test_a_source_may_be_called_as_a_list_of_the_plan(second: Second) -> None:
         given = re.sub(rf"^{old} = ", f"{new} = ", given, flags=re.MULTILINE)
     environment.write_text(given)
     assert second.whole().run.verdict() is Verdict.COMPLETE
+
+
+@MANY
+@given(PLACES, st.sampled_from(["patients", "appointments", "notes"]))
+def test_a_planned_row_of_nowhere_and_a_kept_row_that_is_not_planned_are_flagged(
+    executed_once: Executed, at: tuple[int, int], entity: str
+) -> None:
+    after = executed_once.after
+    check = afters.rows.every_planned_row_came_from_somewhere
+    assert flagged(check(after, entity)) == 0
+    plan, key = after.plan.entities[entity], after.survey.keys[entity]
+    place = plan.file.columns.index(key)
+    kept = {r[5] for r in rowfile.read(after.folder, after.plan.ledger) if r[1:3] == (entity, KEPT)}
+    assert kept
+
+    def of_nowhere(rows: Rows) -> None:
+        row = rows[at[0] % len(rows)]
+        rows.append((*row[:place], "00000000-0000-4000-8000-000000000000", *row[place + 1 :]))
+
+    def without_a_kept_row(rows: Rows) -> None:
+        rows.remove(next(row for row in rows if row[place] in kept))
+
+    for change in (of_nowhere, without_a_kept_row):
+        file = rewritten(after.folder, plan.file, change)
+        entities = {**after.plan.entities, entity: replace(plan, file=file)}
+        changed = replace(after, plan=replace(after.plan, entities=entities))
+        assert flagged(check(changed, entity)) == 1

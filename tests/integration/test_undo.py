@@ -39,6 +39,7 @@ from support.rollbacks import (
 )
 from support.second_clinic import Second
 from support.stops import env
+from support.verifying import FIRST, failed
 
 LOADED = "SELECT * FROM nexus_reimport.loaded ORDER BY 1, 2"
 
@@ -440,3 +441,29 @@ def test_a_rollback_in_another_database_than_the_approved_one_is_an_error(clinic
     clinic.edit(DEV, clinic.databases["dev"], "nowhere")
     with pytest.raises(TargetError):
         rollback.begin(DEV, book.run.id).undo()
+
+
+def test_what_is_written_after_the_rollbacks_commit_is_named_by_its_verification(
+    clinic: Clinic,
+) -> None:
+    back = clinic.way_back()
+    back.undo()
+    clinic.do(f"UPDATE notes SET content = content || '.' WHERE id = {FIRST.format('notes')}")
+    found = failed(back.verify())
+    assert set(found) == {"the_rollback_is_what_was_committed"}
+    assert found["the_rollback_is_what_was_committed"].sample == ("notes",)
+
+
+def test_the_state_after_a_rollback_is_written_down_as_it_is(clinic: Clinic) -> None:
+    back = clinic.way_back()
+    back.undo()
+    report = back.verify()
+    told = next(r for r in report.results if r.check.startswith("the_state_after_the_rollback"))
+    for table in ("patients", "appointments", "notes", "letters_patientletter", "reminders"):
+        assert f"{table} {clinic.value(f'SELECT count(*) FROM {table}'):,}" in told.note
+    linked = clinic.value(
+        "SELECT count(*) FROM documents_document d JOIN django_content_type c ON c.id ="
+        " content_type_id JOIN patients p ON p.id = object_id WHERE c.model = 'patient'"
+    )
+    every = clinic.value("SELECT count(*) FROM documents_document")
+    assert f"documents {linked:,} of {every:,} linked" in told.note
