@@ -177,6 +177,25 @@ def test_the_backup_holds_what_the_survey_saw(clinic: Clinic) -> None:
     assert (book.folder / backup.dump).stat().st_mode & 0o077 == 0
 
 
+def test_each_csv_of_the_backup_can_be_read_back_to_the_last_value(clinic: Clinic) -> None:
+    book = clinic.proposed()
+    tables = {spec.table for spec in book.mapping.entities.values()}
+    assert tables >= {"patients", "appointments", "notes", "letters_patientletter", "reminders"}
+    assert tables >= {"sms_messages", "sms_inbound"}
+    with clinic.connect() as connection:
+        for table in tables:
+            connection.execute(f"CREATE TEMPORARY TABLE again (LIKE {table})")
+            path = book.folder / f"{table}.csv"
+            assert path.stat().st_mode & 0o077 == 0
+            command = "COPY again FROM STDIN (FORMAT csv, HEADER match)"
+            with connection.cursor() as cursor, cursor.copy(command) as copy:
+                copy.write(path.read_bytes())
+            for one, other in ((table, "again"), ("again", table)):
+                differ = f"SELECT t::text FROM {one} t EXCEPT ALL SELECT t::text FROM {other} t"
+                assert connection.execute(differ).fetchall() == []
+            connection.execute("DROP TABLE again")
+
+
 def test_the_clinics_known_problems_come_out_as_counts(clinic: Clinic) -> None:
     book = clinic.proposed()
     results = {r.check: r for r in book.run.load(Report, "checks_before").results}

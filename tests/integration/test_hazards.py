@@ -17,7 +17,7 @@ from support.clinic import Clinic, planned
 from support.values import DEV, change, misfits, nexus_id, plan_of, rows, shared
 
 ROOT = CHECKOUT
-HAZARDS = {f"H{n}" for n in (*range(1, 15), *range(20, 38))}
+HAZARDS = {f"H{n}" for n in (*range(1, 15), *range(20, 38), *range(40, 45), *range(50, 56))}
 
 
 def checked(clinic: Clinic) -> tuple[runbook.Runbook, Report]:
@@ -162,6 +162,23 @@ def test_everything_that_was_read_is_on_the_disk_before_anything_is_planned(clin
     assert Role.WIPED in {t.role for t in book._before().survey.tables.values()}
 
 
+def test_ids_that_are_not_in_the_place_that_the_mapping_declares_stop_the_run(
+    clinic: Clinic,
+) -> None:
+    """Once they were in the patients' notes, as JSON: no patient would have been recognised."""
+    clinic.do(
+        "UPDATE patients SET notes = filemaker_metadata::text, filemaker_metadata = '{}'"
+        " WHERE filemaker_metadata ? 'filemaker_id'"
+    )
+    before = clinic.state()
+    book = planned()
+    report = book.check_before()
+    assert "rows_are_recognised" in {r.check for r in report.blocking}
+    with pytest.raises(StopError, match="rows_are_recognised"):
+        book.rehearse()
+    assert clinic.state() == before
+
+
 # ---------------------------------------------------------------- docs/hazards.md
 
 
@@ -184,7 +201,7 @@ def known_tests() -> set[str]:
     }
 
 
-def test_every_hazard_of_reading_and_of_values_has_a_test_that_exists() -> None:
+def test_every_hazard_has_a_test_that_exists() -> None:
     assert table().keys() == HAZARDS
     assert [hazard for hazard, tests in table().items() if not tests] == []
     assert {test for tests in table().values() for test in tests} - known_tests() == set()
