@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from nexus_reimport.mapping import FieldMapping, SourceField, SourceTable
 from nexus_reimport.model import KEY, VERSION, ChannelUse, Cleaned, Extract, FieldFound, Snapshot
 from nexus_reimport.model.snapshot import row_file
 from nexus_reimport.settings import Channel
-from nexus_reimport.text import JOINT, clean, find, is_clean
+from nexus_reimport.text import JOINT, caseless, clean, find, is_clean
 
 _GIVEN_BY: Mapping[Channel, str] = {  # how a field comes into what is read
     "data_api": "put the field on the layout",
@@ -204,7 +205,7 @@ def _fields(
         MappingError: names every field that is missing, global, a summary, or of another type.
     """
     fields: dict[str, tuple[FieldFound, ...]] = {}
-    problems: dict[Channel, list[str]] = {}
+    problems = _names_of_several(places)
     for name, spec in chosen.items():
         of_channel = problems.setdefault(places[name].channel, [])
         fields[name] = tuple(
@@ -222,6 +223,21 @@ def _fields(
             f" {', or '.join(_GIVEN_BY[channel] for channel in lacking)}; then run again",
         )
     return fields
+
+
+def _names_of_several(places: Mapping[str, TableSource]) -> dict[Channel, list[str]]:
+    """Channel -> the tables that share their name: a layout need not have one of its own."""
+    problems: dict[Channel, list[str]] = {}
+    for channel, source in {place.channel: place.source for place in places.values()}.items():
+        names = Counter(map(caseless, source.tables()))
+        called = {place.table for place in places.values() if place.channel == channel}
+        problems[channel] = [
+            f"{table}: {names[caseless(table)]:,} layouts have this name, and one of them answers:"
+            " rename the others"
+            for table in sorted(called)
+            if names[caseless(table)] > 1
+        ]
+    return problems
 
 
 def _find(

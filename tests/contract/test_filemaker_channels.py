@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,6 +17,7 @@ from nexus_reimport.settings import FileMaker
 from nexus_reimport.settings.values import FromEnvironment
 from nexus_reimport.stages import snapshot
 from nexus_sandbox.filemaker import faults
+from nexus_sandbox.filemaker.faults import Fault
 from nexus_sandbox.filemaker.file import Field
 from nexus_sandbox.filemaker.simulator import Simulator
 from support.untouched import filemaker_of
@@ -155,3 +158,20 @@ def test_a_record_added_after_the_count_stops_and_names_all_three_numbers(
         simulator.faults.append(faults.delete_record(path, "API_Docs", 0, nth=2))
         with pytest.raises(SourceError, match=r"in FileMaker at the start, .* in the extract"):
             take(simulator, shipped, tmp_path / channel, channel=channel)
+
+
+def test_two_layouts_of_one_name_stop_before_a_record_is_read(made_up, shipped, tmp_path):
+    """FileMaker lets layouts share a name: one answers, which may be on another table."""
+
+    def doubled(answer):
+        body = json.loads(answer.body)
+        body["response"]["layouts"] += [{"name": name} for name in ("API_Docs", "api_docs")]
+        return replace(answer, body=json.dumps(body).encode())
+
+    with Simulator(filemaker_of(made_up), password=PASSWORD) as simulator:
+        simulator.faults.append(Fault(path="/layouts$", change=doubled, times=9))
+        with pytest.raises(MappingError) as stopped:
+            take(simulator, shipped, tmp_path / "read", channel="data_api")
+        assert "API_Docs: 3 layouts have this name, and one of them answers" in str(stopped.value)
+        assert "API_Images" not in str(stopped.value)
+        assert not any(path.endswith("/records") for _, path in simulator.requests)
