@@ -12,13 +12,14 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from nexus_reimport.filemaker import Remark
+from nexus_reimport.filemaker import NO_VALUE, Remark
 from nexus_reimport.text import LOSSLESS, clean, is_clean
 
 REPETITION = "\x1d"  # stands between the repetitions of a field in an exported text file
 MORE = "holds several repetitions: only the first is read"
 # How the Data API names a repetition after the first: `Face(2)`.
 _NUMBERED = re.compile(r"(.+)\((\d+)\)", re.DOTALL)
+_NO_RESULT = "?"  # a number's is bare, and the channel has told of it
 SAMPLE = 5  # ids that are shown of each kind of change
 
 
@@ -26,13 +27,17 @@ class Cleaner:
     """Cleans the records of one table, and remembers which of them it changed.
 
     ``real`` are the wanted fields: the mapping's name -> the channel's, "" where there is none.
-    ``known`` are all fields of the table: ``Score(2)`` can also be the name of a field.
+    ``known`` are all fields of the table: ``Score(2)`` can also be the name of a field. Of those
+    that are ``calculated`` a ``?`` is what FileMaker could not compute.
     """
 
-    def __init__(self, real: Mapping[str, str], known: Collection[str]) -> None:
+    def __init__(
+        self, real: Mapping[str, str], known: Collection[str], calculated: Collection[str] = ()
+    ) -> None:
         self._real = tuple(real.items())
         self._names = {spelt: name for name, spelt in self._real if spelt}
-        self._known = frozenset(known)
+        self._known, self._calculated = frozenset(known), frozenset(calculated)
+        self.not_computed = 0  # values of which no channel has told
         self.changed: list[tuple[str, str, str]] = []  # field, what was done, FileMaker id
 
     def note(self, remarks: Iterable[Remark], keys: Sequence[str]) -> None:
@@ -46,6 +51,11 @@ class Cleaner:
         columns = []
         for name, spelt in self._real:
             texts = [r[spelt] for r in records] if spelt else [""] * len(records)
+            if spelt in self._calculated and _NO_RESULT in texts:
+                numbers = [n for n, text in enumerate(texts) if text == _NO_RESULT]
+                self.changed += ((name, NO_VALUE, keys[number]) for number in numbers)
+                self.not_computed += len(numbers)
+                texts = ["" if text == _NO_RESULT else text for text in texts]
             columns.append(texts if is_clean(texts) else self._cleaned(name, texts, keys))
         # A further repetition is listed, not read: a column of Nexus holds one value.
         for spelt in set().union(*records):

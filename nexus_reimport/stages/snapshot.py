@@ -311,6 +311,11 @@ class _Task:
         )
 
     @property
+    def calculated(self) -> tuple[str, ...]:
+        """The fields, by FileMaker's names, in which nobody types: it computes them."""
+        return tuple(name for name, field in self.present.items() if field.is_calculation)
+
+    @property
     def wanted(self) -> ReadRequest:
         """What to read of the table, in FileMaker's names."""
         types = {real: self.spec.fields[name].type for name, real in self.real.items() if real}
@@ -346,7 +351,7 @@ def _extract(
     began = time.monotonic()
     source, wanted, real = task.place.source, task.wanted, task.real
     modified = real.get(task.spec.modified, "")
-    keys, cleaner = Keys(wanted.keys), Cleaner(real, task.present)
+    keys, cleaner = Keys(wanted.keys), Cleaner(real, task.present, task.calculated)
     rows = repaired = 0
     newest, where = "", f"channel={task.place.channel}, table={wanted.table}"
     with (
@@ -399,7 +404,7 @@ def _extract(
         fields=task.fields,
         fields_there=len(task.present),
         file=file,
-        repaired=repaired,
+        repaired=repaired + cleaner.not_computed,
         origin=source.origin(wanted.table),
         cleaned=tuple(Cleaned(*line) for line in cleaner.counted()),
         numbers_alone=task.numbers_alone,

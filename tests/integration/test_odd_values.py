@@ -251,6 +251,34 @@ def test_a_value_that_filemaker_could_not_compute_is_listed_by_its_record(
         assert f"visits.Remark: {NO_VALUE} (1)" in told
 
 
+@pytest.mark.parametrize("channel", SERVERS)
+@pytest.mark.parametrize("is_calculation", [True, False])
+def test_a_question_mark_is_no_text_of_a_field_that_filemaker_computes(
+    small: Open, channel: str, *, is_calculation: bool
+) -> None:
+    """In a field that people fill in it stays: somebody has typed it."""
+
+    def change(tables: Tables) -> None:
+        table = tables["Visits"]
+        fields = tuple(
+            replace(f, is_calculation=is_calculation) if f.name == "Remark" else f
+            for f in table.fields
+        )
+        tables["Visits"] = FileTable("Visits", fields, table.records)
+        table.records[0].values["Remark"] = "?"
+
+    with small(channel, change) as place:
+        made = place.planned()
+        cleaned, told = cleaned_and_judged(made)
+        remarks = {row["remark"] for row in made.rows("visits")}
+        assert ("?" in remarks) is not is_calculation
+        assert ("first" in remarks) is is_calculation, "Nexus's stays"
+        wanted = (Cleaned("Remark", NO_VALUE, 1, ("V1",)),) if is_calculation else ()
+        assert cleaned == wanted
+        assert made.snapshot.extracts["visits"].repaired == len(wanted)
+        assert (f"visits.Remark: {NO_VALUE} (1)" in told) is is_calculation
+
+
 def words_in_a_number(tables: Tables) -> None:
     """The remarks of visits are numbers, of which FileMaker stores what was typed."""
     table = tables["Visits"]
