@@ -156,3 +156,49 @@ def test_rows_that_were_changed_on_purpose_can_be_waived_up_to_a_number(
     assert STEADY not in failed(verified(book))
     clinic.do("UPDATE clinics SET color = '#010203'")
     assert failed(verified(book))[STEADY].blocks
+
+
+# the line of the checklist -> its tables, and a column of each
+LINES = {
+    "K6": {"clinics": "color"},
+    "K7": {"clinicians": "full_name"},
+    "K8": {"appointment_types": "name"},
+    "K9": {"funding_sources": "code", "custom_funding_sources": "name"},
+    "K10": {"gmail_connections": "email_address", "sent_emails": "subject"},
+    "K11, settings": {
+        "xero_connections": "tenant_name",
+        "xero_tracking_categories": "option_name",
+        "xero_item_mappings": "xero_item_code",
+    },
+    "K11, links": {
+        "xero_contact_links": "xero_contact_id",
+        "xero_invoice_links": "xero_invoice_id",
+        "xero_quote_links": "xero_quote_id",
+        "xero_payments": "xero_payment_id",
+        "xero_batch_payments": "batch_reference",
+    },
+    "K12": {"sms_templates": "message_template"},
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_value_or_a_row_of_each_table_that_a_line_protects_is_missed(
+    done: tuple[Clinic, runbook.Runbook], line: str
+) -> None:
+    clinic, book = done
+    wrong = 0
+    with psycopg.connect(clinic.server.dsn(clinic.databases["dev"]), autocommit=True) as admin:
+        admin.execute("SET session_replication_role = replica")
+        for table, column in LINES[line].items():
+            first, last = (f"(SELECT {way}(id::text)::uuid FROM {table})" for way in ("min", "max"))
+            statements = (
+                f"UPDATE {table} SET {column} = '#x' WHERE id = {first}",
+                f"DELETE FROM {table} WHERE id = {last} AND id <> {first}",
+            )
+            changed, lost = (admin.execute(one).rowcount for one in statements)
+            assert changed == 1, table
+            wrong += changed + lost
+    result = failed(verified(book))[STEADY]
+    assert result.blocks
+    assert result.offending == wrong
+    assert [table for table in LINES[line] if f"{table}: rows" not in " ".join(result.sample)] == []
