@@ -18,6 +18,7 @@ HOME = "australia"  # the country of an address that names none
 # At the top level of a card these describe its first address, and are Nexus's own; its `default`
 # does not: whichever is the first one is the default.
 OF_AN_ADDRESS = frozenset({"type", "label", "country", "full_address"})
+TWO_NUMBERS = "two fields hold different numbers: the first is taken"
 NO_EMAIL = "an e-mail without @"
 IN_AN_ADDRESS = "a phone or an e-mail in the record of an address"
 _NO_FLAG = "a default that is neither yes nor no: taken as no"
@@ -27,6 +28,7 @@ _POINT = "a postcode with .0, as a spreadsheet writes numbers: taken without it"
 _NO_KIND = "a label or a country alone, of unknown kind"
 _COUNTRY_OF_A_PHONE = "a country in the record of a phone or an e-mail: it is not taken"
 _BESIDE_A_PHONE = "an address in the record of a phone or an e-mail"
+_BESIDE_AN_EMAIL = "a phone in the record of an e-mail: it is not taken"
 _IN_A_PHONE = "an e-mail in the record of a phone: kept there as it was written"
 _OF_UNKNOWN_KIND = "of unknown kind: taken as {}, judged by its value"
 _AS = {"phone": "a phone", "email": "an e-mail", "address": "an address"}
@@ -66,6 +68,19 @@ def e164(value: str) -> str | None:
     return digits if re.fullmatch(r"\+(?!61)[1-9][0-9]{7,14}", digits) else None
 
 
+def are_one(phone: str, other: str) -> bool:
+    """Whether both are one number; of one without its area code the rest is compared."""
+    of_phone, of_other = e164(phone), e164(other)
+    if of_phone and of_other:
+        return of_phone == of_other
+    return ending(phone) == ending(other)
+
+
+def ending(phone: str) -> str:
+    """What a number has in common with itself in another format, with a country code or without."""
+    return re.sub(r"\D", "", phone)[-LOCAL:] or name_key(phone)
+
+
 def _may_be_several(phone: str) -> bool:
     """Whether digits stand on both sides of what stands between numbers, or are too many for one.
 
@@ -97,7 +112,12 @@ def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
             a label without a value.
     """
     # Phones, mobiles and e-mails are all in one field; the kind says which of them it is.
-    value, label, kind = text(detail["value"]), text(detail["label"]) or "", _declared(detail)
+    other = text(detail.get("else", ""))
+    value, label, kind = (
+        text(detail["value"]) or other,
+        text(detail["label"]) or "",
+        _declared(detail),
+    )
     if not value:
         # A record of an address has a label too: `address_entry` judges it.
         if label and kind in _KINDS - {"address"}:
@@ -114,6 +134,8 @@ def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
         return kind, {"address": value, "label": label}
     entry = {"type": kind, "number": value, "phone": value, "label": label}
     international = e164(value)
+    if other and not international and not _may_be_several(value) and are_one(value, other):
+        international = e164(other)
     return kind, {**entry, "e164": international} if international else entry
 
 
@@ -134,20 +156,11 @@ def contact_card(details: Iterable[Detail], *, in_australia: bool = True) -> Par
         default = detail["default_email" if kind == "email" else "default_mobile"]
         if not is_flag(default):
             misfits.append(_NO_FLAG)
-        if kind == "email":
-            # The default sorts first (False before True), and the others keep their order.
-            emails.append((not flag(default), entry))
-            address = entry["address"]
-            if not _EMAIL.fullmatch(address) or visible(address) != address:
-                derived.append("an e-mail of unusual form: kept as it was written")
-        else:
-            phones.append((not flag(default), entry if in_australia else _abroad(entry)))
-            if "e164" not in entry and _may_be_several(entry["number"]):
-                derived.append("a phone that may be several numbers: kept as it was written")
-            if "@" in entry["number"]:
-                derived.append(_IN_A_PHONE)
-        if _declared(detail) not in _KINDS:
-            derived.append(_OF_UNKNOWN_KIND.format(_AS[kind]))
+        # The default sorts first (False before True), and the others keep their order.
+        (emails if kind == "email" else phones).append((not flag(default), entry))
+        derived += _remarks(detail, kind, entry)
+    if not in_australia:
+        phones = [(is_later, _abroad(entry)) for is_later, entry in phones]
     card: dict[str, Any] = {}
     if phones:
         card["phones"] = [entry for _, entry in sorted(phones, key=lambda pair: pair[0])]
@@ -155,6 +168,26 @@ def contact_card(details: Iterable[Detail], *, in_australia: bool = True) -> Par
         card["emails"] = [entry for _, entry in sorted(emails, key=lambda pair: pair[0])]
         card["email"] = card["emails"][0]["address"]
     return Partial(card, tuple(misfits), tuple(derived))
+
+
+def _remarks(detail: Detail, kind: str, entry: Mapping[str, str]) -> Iterator[str]:
+    """What is told of an entry that is taken."""
+    other = text(detail.get("else", ""))
+    if kind == "email":
+        address = entry["address"]
+        if not _EMAIL.fullmatch(address) or visible(address) != address:
+            yield "an e-mail of unusual form: kept as it was written"
+        if other:
+            yield _BESIDE_AN_EMAIL
+    else:
+        if "e164" not in entry and _may_be_several(entry["number"]):
+            yield "a phone that may be several numbers: kept as it was written"
+        if "@" in entry["number"]:
+            yield _IN_A_PHONE
+        if other and not are_one(entry["number"], other):
+            yield TWO_NUMBERS
+    if _declared(detail) not in _KINDS:
+        yield _OF_UNKNOWN_KIND.format(_AS[kind])
 
 
 def _abroad(entry: dict[str, str]) -> dict[str, str]:

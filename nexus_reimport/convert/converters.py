@@ -8,9 +8,7 @@ from typing import Any
 from nexus_reimport.convert import cards, columns, moments, texts
 from nexus_reimport.convert.outcome import Partial
 from nexus_reimport.convert.registry import Given, converter, fields_in
-from nexus_reimport.text import name_key
 
-_TWO_NUMBERS = "two fields hold different numbers: the first is taken"
 _LEFT_OUT = "a sentence is left out, because another field of it is empty"
 
 
@@ -84,7 +82,9 @@ def _other_number(given: Given) -> str | None:
     other = texts.text(given.beside("else"))
     digits = re.sub(r"\D", "", given.value)
     return (
-        other if other and len(_ending(other)) == cards.LOCAL and _ending(other) in digits else None
+        other
+        if other and len(cards.ending(other)) == cards.LOCAL and cards.ending(other) in digits
+        else None
     )
 
 
@@ -92,21 +92,8 @@ def _other_number(given: Given) -> str | None:
 def _phone(given: Given) -> Partial:
     """The number as written; where there is none, the one in the field ``else``."""
     number, other = texts.text(given.value), texts.text(given.beside("else"))
-    differ = number and other and not _are_one(number, other)
-    return Partial(number or other, derived=(_TWO_NUMBERS,) if differ else ())
-
-
-def _are_one(phone: str, other: str) -> bool:
-    """Whether both are one number; of one without its area code the rest is compared."""
-    of_phone, of_other = cards.e164(phone), cards.e164(other)
-    if of_phone and of_other:
-        return of_phone == of_other
-    return _ending(phone) == _ending(other)
-
-
-def _ending(phone: str) -> str:
-    """What a number has in common with itself in another format, with a country code or without."""
-    return re.sub(r"\D", "", phone)[-cards.LOCAL :] or name_key(phone)
+    differ = number and other and not cards.are_one(number, other)
+    return Partial(number or other, derived=(cards.TWO_NUMBERS,) if differ else ())
 
 
 @converter("entity", takes="entity", is_id=True)
@@ -119,6 +106,7 @@ def _among_rows(given: Given) -> Any:
 @converter(
     "contact_card",
     needs=("kind", "value", "label", "default_mobile", "default_email"),
+    may=("else",),
     parts={"phones": ("phones", "phone", "mobile"), "emails": ("emails", "email")},
     entry=cards.contact_entry,
     misfits_in={cards.NO_EMAIL: "emails"},

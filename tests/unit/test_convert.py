@@ -647,3 +647,45 @@ def test_a_letter_is_its_opening_and_its_body_escaped_line_by_line() -> None:
 def test_an_email_of_the_usual_shape_is_not_remarked_on(value: str) -> None:
     made = convert.contact_card(details({"kind": "Email", "value": value}))
     assert (made.value["email"], made.derived) == (value, ())
+
+
+OTHER = "two fields hold different numbers: the first is taken"
+
+
+@pytest.mark.parametrize(
+    ("value", "other", "number", "e164", "told"),
+    [
+        ("", "+61491570156", "+61491570156", "+61491570156", ()),  # that field alone
+        ("0491 570 156", "+61491570156", "0491 570 156", "+61491570156", ()),
+        ("0491 570 156", "61491570156", "0491 570 156", "+61491570156", ()),
+        ("0491 570 156 (Ada)", "+61491570156", "0491 570 156 (Ada)", "+61491570156", ()),
+        ("5550 1234", "+61255501234", "5550 1234", "+61255501234", ()),  # the area code is there
+        ("0491 570 156", "+61491570157", "0491 570 156", "+61491570156", (OTHER,)),
+        ("0491 570 156", "", "0491 570 156", "+61491570156", ()),
+        ("ask Ada", "+61491570156", "ask Ada", None, (OTHER,)),
+        (
+            "0491 570 157 / 0491 570 156",
+            "+61491570156",
+            "0491 570 157 / 0491 570 156",
+            None,
+            ("a phone that may be several numbers: kept as it was written",),
+        ),
+    ],
+)
+def test_a_phone_of_a_card_may_stand_in_a_second_field(
+    value: str, other: str, number: str, e164: str | None, told: tuple[str, ...]
+) -> None:
+    made = convert.contact_card(details({"kind": "Mobile", "value": value, "else": other}))
+    (phone,) = made.value["phones"]
+    assert (phone["number"], phone["phone"], phone.get("e164")) == (number, number, e164)
+    assert (made.misfits, made.derived) == ((), told)
+
+
+def test_a_second_phone_in_another_record_is_no_email_and_no_address() -> None:
+    email = {"kind": "Email", "value": "", "else": "+61491570156"}
+    assert convert.contact_card(details(email)).misfits == ("an e-mail without @",)
+    made = convert.contact_card(details({**email, "value": "a@b.example"}))
+    assert made.derived == ("a phone in the record of an e-mail: it is not taken",)
+    address = {"kind": "Address", "else": "+61491570156"}
+    told = ("a phone or an e-mail in the record of an address",)
+    assert convert.contact_card(details(address)).misfits == told
