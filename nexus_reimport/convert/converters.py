@@ -133,8 +133,9 @@ def _in_australia(given: Given) -> bool:
 
 
 @converter("html_pages", needs=("opening",), keeps_text=True, is_json=True)
-def _html_pages(given: Given) -> list[str]:
-    return texts.html_pages(given.value, given.beside("opening"))
+def _html_pages(given: Given) -> Partial:
+    pages = texts.html_pages(given.value, given.beside("opening"))
+    return Partial(pages, derived=() if texts.text(given.value) or not pages else (texts.NO_BODY,))
 
 
 @converter("sentence", needs=("text",), templates=("text",), keeps_text=True)

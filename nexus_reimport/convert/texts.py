@@ -16,6 +16,9 @@ _TRUE = frozenset({"1", "1.0", "yes", "y", "true", "on"})  # a spreadsheet gives
 _FALSE = frozenset({"", "0", "0.0", "no", "n", "false", "off"})
 
 
+NO_BODY = "no text: the opening alone"
+
+
 def text(value: str) -> str | None:
     """``paragraphs`` without outer blanks; None if nothing is left."""
     joined = paragraphs(value)

@@ -1,8 +1,8 @@
-"""What FileMaker does not say of a time: there Nexus's value stays.
+"""What FileMaker does not say of a value: there Nexus's stays.
 
-Of a date without a time, and of an event without an end, a converter assumes the rest. That is for
-a row that holds nothing better: an appointment at 9:45 for an hour does not become one at midnight
-for 30 minutes because FileMaker's fields of its times are empty.
+Of a date without a time, of an event without an end, of a letter without a text, a converter makes
+what it can. That is for a row that holds nothing better: an appointment at 9:45 for an hour does
+not become one at midnight for 30 minutes because FileMaker's fields of its times are empty.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from nexus_reimport.convert import moments
+from nexus_reimport import strict_json
+from nexus_reimport.convert import moments, texts
 from nexus_reimport.mapping import ColumnSpec, Entity
 from nexus_reimport.planning.merge import Row
 from nexus_reimport.planning.spooled import ConvertedRecord
@@ -42,17 +43,26 @@ def settled(
 
 def _times(was: Row, record: ConvertedRecord, zone: ZoneInfo) -> ConvertedRecord:
     """With Nexus's time of day, where FileMaker has its date alone."""
-    stays = {
+    stays: dict[str, str | None] = {
         name: held
         for name, reason in record.derived
         if (held := was.get(name)) and _says_the_same(held, record.values[name], reason, zone)
     }
+    without = [
+        name for name, why in record.derived if why == texts.NO_BODY and _has_text(was, name)
+    ]
+    stays |= dict.fromkeys(without)  # no value of FileMaker's, so that Nexus's pages are kept
     if not stays:
         return record
     derived = [(name, why) for name, why in record.derived if name not in stays]
     unread = [name for name, why in record.derived if name in stays and why == moments.NO_CLOCK]
     derived += [(name, _CLOCK_STAYS) for name in unread]  # of a time that is empty nothing is told
     return replace(record, values={**record.values, **stays}, derived=derived)
+
+
+def _has_text(was: Row, name: str) -> bool:
+    """Whether Nexus has a letter's pages."""
+    return bool(strict_json.loads(was.get(name) or "[]"))
 
 
 def _says_the_same(held: str, value: str, reason: str, zone: ZoneInfo) -> bool:
@@ -136,17 +146,15 @@ def _with_end(
 ) -> ConvertedRecord:
     """With no end, so that Nexus's stays; else with one that is as long after the start."""
     derived = [one for one in record.derived if one != (name, why)]
-    end, told = None, ""
+    end, reason = None, ""
     if event.end and event.begins == event.start:
         # FileMaker's end is not taken; where it has none, nothing is to tell.
-        told = f"{moments.EARLY}: {_END_STAYS}" if why.startswith(moments.EARLY) else ""
+        reason = f"{moments.EARLY}: {_END_STAYS}" if why.startswith(moments.EARLY) else ""
     elif event.length > timedelta():
         end = moments.later(event.begins, event.length)
-        told = f"{why.partition(':')[0]}: {_LENGTH_STAYS}"
+        reason = f"{why.partition(':')[0]}: {_LENGTH_STAYS}"
     else:
-        end, told = (
-            moments.later(event.begins, timedelta(minutes=int(column.with_["minutes"]))),
-            why,
-        )
-    derived += [(name, told)] if told else []
+        end = moments.later(event.begins, timedelta(minutes=int(column.with_["minutes"])))
+        reason = why
+    derived += [(name, reason)] if reason else []
     return replace(record, values={**record.values, name: end}, derived=derived)

@@ -232,8 +232,8 @@ def _names_of_several(places: Mapping[str, TableSource]) -> dict[Channel, list[s
         names = Counter(map(caseless, source.tables()))
         called = {place.table for place in places.values() if place.channel == channel}
         problems[channel] = [
-            f"{table}: {names[caseless(table)]:,} layouts have this name, and one of them answers:"
-            " rename the others"
+            f"{table}: {wording.amount(names[caseless(table)], 'layout has', 'layouts have')} this"
+            " name, and one of them answers: rename the others"
             for table in sorted(called)
             if names[caseless(table)] > 1
         ]

@@ -543,3 +543,38 @@ def test_a_note_beside_a_time_that_cannot_be_read_keeps_its_time_of_that_day(
     wanted = ("notes", "created_at", reason, str(unread.values["id"]).lower(), "derived")
     assert wanted in told
     assert not any(line[3] == str(empty.values["id"]).lower() for line in told)
+
+
+def test_a_letter_without_a_text_keeps_its_pages_and_a_new_one_has_its_opening(
+    clinic: Clinic,
+) -> None:
+    """A page with the opening alone came into the place of Nexus's letter."""
+    patient, key = clinic.rows(
+        "SELECT filemaker_metadata->>'filemaker_id', p.id::text FROM patients p"
+        " WHERE filemaker_metadata ? 'filemaker_id' ORDER BY p.id LIMIT 1"
+    )[0]
+    held = '["<p>Dear Ann,</p><p>all of it</p>"]'
+    clinic.do(
+        "INSERT INTO letters_patientletter SELECT (jsonb_populate_record(l, jsonb_build_object("
+        "'id', gen_random_uuid(), 'patient_id', %s::text, 'subject', 'held', 'pages', %s::jsonb,"
+        " 'created_at', '2024-03-03 13:00:00+00'))).* FROM letters_patientletter l LIMIT 1",
+        "dev",
+        key,
+        held,
+    )
+    with clinic.simulator.edit() as tables:
+        letters = tables["@Letters"]
+        for number, title in enumerate(("held", "new")):
+            values = {**letters.records[0].values, "id.key": patient.upper(), "Title": title}
+            values |= {"Dear": "Dear Ann,", "Body": " \r", "Date": "2024-03-04"}
+            values |= {
+                "creationTimestamp": "",
+                "id": f"0A0B0C0D-1111-4222-8333-44445555777{number}",
+            }
+            letters.records.append(Record(9_990 + number, 0, values))
+    book = planned()
+    pages = {row["subject"]: row["pages"] for row in rows(book, "letters").values()}
+    assert json.loads(pages["held"] or "") == json.loads(held)
+    assert json.loads(pages["new"] or "") == ["<p>Dear Ann,</p>"]
+    told = misfits(book, "letters")["pages", "no text: the opening alone"]
+    assert (told.derived, told.sample) == (1, ("0a0b0c0d-1111-4222-8333-444455557771",))

@@ -170,6 +170,7 @@ ENDS = {"time": "at", "start_date": "day", "start_time": "starts", "minutes": "4
         ("dated", "", {"timestamp": "day"}, "2026-02-28 00:00:00+00"),
         ("phone", " ", {"else": "who"}, "a\nb"),
         ("html_pages", "1 < 2", {"opening": "who"}, ["<p>a</p><p>b</p><p>1 &lt; 2</p>"]),
+        ("html_pages", " \r", {"opening": "who"}, ["<p>a</p><p>b</p>"]),
         ("sentence", "", {"text": "Of {who} from {day}."}, "Of a\nb from 2026-02-28."),
         ("sentence", "", {"text": "Of {no}."}, None),
     ],
