@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,6 +28,7 @@ def list_runs(environment: str, *, as_json: bool) -> None:
     """Print all runs, oldest first."""
     chosen = list(_chosen(environment))
     listed = [run for settings in chosen for run in record.every(settings)]
+    still_open = {run.bag for settings in chosen for run in record.open_runs(settings)}
     undone = record.taken_back(listed)
     rows = [
         (
@@ -35,7 +36,7 @@ def list_runs(environment: str, *, as_json: bool) -> None:
             r.id,
             r.kind,
             str(r.standing()),
-            _closed(r),
+            _closed(r, still_open),
             f"undone by {undone[r.id]}" if r.id in undone else "",
         )
         for r in listed
@@ -65,10 +66,10 @@ def list_runs(environment: str, *, as_json: bool) -> None:
     give({"runs": values}, text if rows else "no runs yet", as_json=as_json)
 
 
-def _closed(run: Run) -> str:
-    if run.lost_its_seal:
-        return "its seal is missing"
-    return "sealed" if run.is_sealed else "open"
+def _closed(run: Run, still_open: Collection[Path]) -> str:
+    if run.is_sealed:
+        return "sealed"
+    return "open" if run.bag in still_open else "its seal is missing"
 
 
 def show_run(environment: str, run: str, *, as_json: bool) -> None:

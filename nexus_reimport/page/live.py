@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import dataclass
 
 from jupyter_server.base.handlers import JupyterHandler
@@ -18,6 +19,7 @@ from nexus_reimport.page.work import Work
 from nexus_reimport.settings import Settings
 
 PAUSE = 1.0  # second between two looks at the journal
+SHARE = 10  # a page that is open looks at most a tenth of the time: there may be years of runs
 PARTS = ("work", "log")  # of the page, as their templates are called
 
 
@@ -42,6 +44,11 @@ def gather(desk: Desk) -> Live:
     return Live(settings, state, at_work, work.last_lines(of), of.id if of else "")
 
 
+def pause_after(took: float) -> float:
+    """Seconds until the next look, after one that took so many."""
+    return max(PAUSE, took * (SHARE - 1))
+
+
 class Events(PageHandler):
     """What changes, as it changes: server-sent events, fed by the run's journal.
 
@@ -60,11 +67,12 @@ class Events(PageHandler):
         self.set_header("X-Accel-Buffering", "no")  # for a proxy: pass each on at once
         sent: dict[str, str] = {}
         while not self._gone:
+            began = time.monotonic()
             try:
                 await self._send_changes(sent)
             except iostream.StreamClosedError:
                 return
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(pause_after(time.monotonic() - began))
 
     async def head(self, *_: str) -> None:
         """What never ends has no length to tell."""

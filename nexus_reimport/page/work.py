@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from nexus_reimport import naming, record
 from nexus_reimport.events import Event
@@ -211,10 +212,18 @@ def _started(command: Command | None, entries: Sequence[Entry]) -> str:
 
 def _earlier(settings: Settings, run: Run, of: Sequence[str]) -> list[Entry]:
     """The journal of the last run of that kind that came to the end of the same phase."""
-    for one in reversed(record.every(settings)):
-        if one.id == run.id or one.kind != run.kind or one.verdict() is Verdict.RUNNING:
+    earlier = _last_to_end(tuple(record.every(settings)), run, of[-1])
+    entries = earlier.events() if earlier else []
+    return entries if settings.rehearsal.self_test else phases.at_once(entries, "self_test")
+
+
+@lru_cache(maxsize=4)  # asked each second of one that is at work: until it has ended, no other does
+def _last_to_end(runs: tuple[Run, ...], run: Run, stage: str) -> Run | None:
+    """The last of ``runs`` of that kind, but for itself, that has finished ``stage``."""
+    kind = run.kind
+    for one in reversed(runs):
+        if one.id == run.id or one.kind != kind or one.verdict() is Verdict.RUNNING:
             continue
-        entries = one.events()
-        if any(e.event is Event.FINISHED and e.stage == of[-1] for e in entries):
-            return entries if settings.rehearsal.self_test else phases.at_once(entries, "self_test")
-    return []
+        if any(e.event is Event.FINISHED and e.stage == stage for e in one.events()):
+            return one
+    return None

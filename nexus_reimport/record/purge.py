@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import lab_pages, previews, runs
 from nexus_reimport.record.run import Run, of
-from nexus_reimport.record.sealed import register
+from nexus_reimport.record.sealed import chain, register
 from nexus_reimport.record.verdict import UNFINISHED
 from nexus_reimport.settings import Settings
 
@@ -62,21 +62,23 @@ def look(
     place, since = settings.private_folder, now - older_than
     names = {path.name for path in place.iterdir()} if place.is_dir() else set()
     known = {path.name for path in runs.folders(settings)}
-    folders = [
-        _folder(settings, name, place / name, _why_run_stays(of(settings, name), since, needed))
-        for name in sorted(names & known)
-    ]
+    held = chain.held_by_others(settings.records_folder)
+
+    def why(name: str) -> str:
+        return _why_run_stays(of(settings, name), since, needed, held)
+
+    folders = [_folder(settings, n, place / n, why(n)) for n in sorted(names & known)]
     for path in (place / name for name in sorted(names - known) if naming.RUN.fullmatch(name)):
-        why = "its record is not here" if any(path.iterdir()) else age(path.name, path)
-        folders.append(_folder(settings, path.name, path, why))
+        kept = "its record is not here" if any(path.iterdir()) else age(path.name, path)
+        folders.append(_folder(settings, path.name, path, kept))
     for path in previews.left(settings):
         name = f"{previews.FOLDER}/{path.name}"
         folders.append(_folder(settings, name, path, age(name, path)))
     open_labs = {lab for run in runs.open_runs(settings) for lab in lab_pages.labs(run)}
     for path in sorted((place / lab_pages.FOLDER).glob("*")):
         name, is_open = f"{lab_pages.FOLDER}/{path.name}", path.name in open_labs
-        why = "an open run was stepped through in it" if is_open else age(name, path)
-        folders.append(_folder(settings, name, path, why))
+        kept = "an open run was stepped through in it" if is_open else age(name, path)
+        folders.append(_folder(settings, name, path, kept))
     gone = (name for name in sorted(begun) if not (place / name).exists())
     return [*folders, *(_folder(settings, name, place / name, "") for name in gone)]
 
@@ -95,13 +97,15 @@ def purge(settings: Settings, folder: PrivateFolder, older_than: str) -> None:
     register.note(place, Event.PURGED, of=folder.name, **size)
 
 
-def _why_run_stays(run: Run, since: datetime, needed: Collection[str]) -> str:
+def _why_run_stays(
+    run: Run, since: datetime, needed: Collection[str], held: Mapping[str, set[str]]
+) -> str:
     """The first reason of several; "" where nothing needs its private files."""
     if not run.is_sealed or run.workers():
         return "the run is open"
     if run.verdict() in UNFINISHED:
         return f"the run is {run.verdict()}"
-    if run.problems():
+    if run.problems(held):
         return "its record is not as it was sealed"
     if run.id in needed:
         return "the database may have to be taken back to before it"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -437,7 +437,7 @@ class Run:
     @property
     def lost_its_seal(self) -> bool:
         """Whether the record is not sealed, and others know that it was."""
-        return not self.is_sealed and bool(chain.sealed_as(self.bag.parent, self.id))
+        return not self.is_sealed and self.id in chain.held_by_others(self.bag.parent)
 
     @property
     def is_open(self) -> bool:
@@ -485,9 +485,12 @@ class Run:
         """The sealed record's place among the others; None while it is open."""
         return chain.of(self.bag)
 
-    def problems(self) -> list[str]:
-        """What of a sealed record is not as it was sealed: changed, missing, added files."""
+    def problems(self, held: Mapping[str, set[str]] | None = None) -> list[str]:
+        """What of a sealed record is not as it was sealed: changed, missing, added files.
+
+        ``held`` are the seals that the other records hold, where they are known.
+        """
         if not self.is_sealed:
             return ["not sealed"]
         checked = check.of_record(self.bag, self.environment)
-        return [*checked.problems, *chain.problems(self.bag)]
+        return [*checked.problems, *chain.problems(self.bag, held)]

@@ -153,7 +153,7 @@ def unfinished(settings: Settings) -> Run | None:
 
 
 def _to_finish(opened: Iterable[Run]) -> Run | None:
-    unsettled = (one for one in opened if one.must_be_finished)
+    unsettled = (one for one in opened if one.verdict() in UNFINISHED)
     return max(unsettled, key=lambda one: bool(one.undoes), default=None)
 
 
@@ -332,7 +332,9 @@ def former(settings: Settings) -> list[tuple[Path, bool]]:
 
 def open_runs(settings: Settings) -> list[Run]:
     """The runs that were never sealed, oldest first; none that has lost its seal."""
-    return [one for one in every(settings) if one.is_open]
+    unsealed = [one for one in every(settings) if not one.is_sealed]
+    held = chain.held_by_others(settings.records_folder) if unsealed else {}
+    return [one for one in unsealed if one.id not in held]
 
 
 def taken_back(runs: Iterable[Run]) -> dict[str, str]:

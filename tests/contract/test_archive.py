@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from nexus_reimport import record, settings
 from nexus_reimport.errors import OnlySealed, RecordError, StorageError
-from nexus_reimport.record.sealed import archive, archived
+from nexus_reimport.record.sealed import archive, archived, index
 from nexus_reimport.settings import Archive
 from nexus_sandbox.s3.access import REGION
 from nexus_sandbox.s3.server import S3Server
@@ -31,6 +31,7 @@ from support.broken_archive import (
     lost_after,
     lost_before,
 )
+from support.opened import files_opened
 from support.records import complete, stopped
 
 
@@ -126,6 +127,25 @@ def test_all_that_is_missing_is_archived_once(known: settings.Settings, locked: 
     assert [one.run for one in archive.put_missing(folder, locked)] == [run.id for run in runs]
     assert archive.put_missing(folder, locked) == []
     assert archive.put_missing(folder, None) == []
+
+
+def test_many_records_go_there_with_the_page_of_all_written_once(
+    known: settings.Settings, locked: Archive
+) -> None:
+    """It was written after each record, and reads all of them."""
+    opened = []
+    for several in (3, 9):
+        for _ in range(several):
+            stopped(known)
+        index.write(known.records_folder)
+        page = files_opened(lambda: index.write(known.records_folder))
+        opened.append(
+            (files_opened(lambda: archive.put_missing(known.records_folder, locked)) - page)
+            / several
+        )
+    few, many = opened
+    assert many < 1.5 * few
+    assert (known.records_folder / index.FILE).read_text().count("In the archive") == 12
 
 
 def test_one_record_that_cannot_be_archived_keeps_no_other_from_it(

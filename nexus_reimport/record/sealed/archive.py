@@ -103,6 +103,13 @@ def put(folder: Path, place: Archive) -> Archived:
         OnlySealed: it is not as it was sealed, or another file lies there under its key.
         StorageError: it is not in the archive, or not as it must be. The record is unchanged.
     """
+    kept = _put(folder, place)
+    _show(folder.parent)
+    return kept
+
+
+def _put(folder: Path, place: Archive) -> Archived:
+    """As ``put``; the page of all records does not tell it yet."""
     seal = bag.digest(folder)
     if not seal:
         raise RecordError(
@@ -123,10 +130,15 @@ def put(folder: Path, place: Archive) -> Archived:
         if disk:
             raise copy.failed(disk.what, disk.fix) from None
         raise copy.failed(f"a request failed ({type(error).__name__})", _LATER) from None
-    with private.locked_folder(folder.parent):  # a seal writes the same page
+    with private.locked_folder(folder.parent):
         archived.note(folder.parent, kept)
-        index.write(folder.parent)
     return kept
+
+
+def _show(runs: Path) -> None:
+    """Write the page of all records, which tells what is in the archive. It reads all of them."""
+    with private.locked_folder(runs):  # a seal writes the same page
+        index.write(runs)
 
 
 def put_missing(runs: Path, place: Archive | None) -> list[Archived]:
@@ -144,15 +156,15 @@ def put_missing(runs: Path, place: Archive | None) -> list[Archived]:
     failed: list[StorageError | OnlySealed] = []
     for folder in missing(runs):
         try:
-            done.append(put(folder, place))
+            done.append(_put(folder, place))
         except OnlySealed as error:
             failed.append(error)
         except StorageError as error:
             failed.append(error)
             break
-    if not (done or failed or index.is_as_written(runs)):  # a kill came before it was made anew
-        with private.locked_folder(runs):
-            index.write(runs)
+    # Once for all of them; where none went there, a kill may have come before it was made anew.
+    if done or not (failed or index.is_as_written(runs)):
+        _show(runs)
     if len(failed) > 1:
         raise OnlySealed(
             f"{wording.amount(len(failed), 'record is', 'records are')} not in the archive\n"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def of(folder: Path) -> Link | None:
 def before(folder: Path) -> Link | None:
     """The place that the record in ``folder`` says was the one before; None for the first."""
     info = bag.info(folder)
-    run, sequence = info.get("Record-Before", bag.NOTHING), number(folder)
+    run, sequence = info.get("Record-Before", bag.NOTHING), _number(info)
     if run == bag.NOTHING or not sequence:
         return None
     return Link(sequence - 1, run, info.get("Seal-Before", ""))
@@ -48,7 +48,11 @@ def before(folder: Path) -> Link | None:
 
 def number(folder: Path) -> int:
     """The number that the record in ``folder`` says it has; 0 where it says none."""
-    text = bag.info(folder).get("Sequence", "")
+    return _number(bag.info(folder))
+
+
+def _number(info: Mapping[str, str]) -> int:
+    text = info.get("Sequence", "")
     return int(text) if _NUMBER.fullmatch(text) else 0
 
 
@@ -105,14 +109,16 @@ def note_last(runs: Path, link: Link) -> None:
     private.replace(runs / LAST, json.dumps(asdict(link)).encode() + b"\n")
 
 
-def sealed_as(runs: Path, run: str) -> set[str]:
-    """The seals that others hold of ``run``: the record after it, and the note of the last one."""
-    noted = noted_last(runs)
-    return {link.seal for link in (*_befores(runs), noted) if link and link.run == run}
+def held_by_others(runs: Path) -> dict[str, set[str]]:
+    """Run -> its seals as others hold them: the record after it, and the note of the last one.
 
-
-def _befores(runs: Path) -> Iterator[Link | None]:
-    return (before(folder) for folder in records(runs))
+    It reads all records: who asks about many of them asks once.
+    """
+    held: dict[str, set[str]] = {}
+    for link in (*map(before, records(runs)), noted_last(runs)):
+        if link:
+            held.setdefault(link.run, set()).add(link.seal)
+    return held
 
 
 def is_cut_short(folder: Path) -> bool:
@@ -141,8 +147,12 @@ def finish(folder: Path) -> None:
         private.replace(folder / bag.TAG_MANIFEST, text)
 
 
-def problems(folder: Path) -> list[str]:
-    """Whether the others know this record by another seal than it has."""
-    if sealed_as(folder.parent, folder.name) <= {bag.digest(folder)}:
+def problems(folder: Path, held: Mapping[str, set[str]] | None = None) -> list[str]:
+    """Whether the others know this record by another seal than it has.
+
+    ``held`` is what they hold, where that is known.
+    """
+    by_others = held_by_others(folder.parent) if held is None else held
+    if by_others.get(folder.name, set()) <= {bag.digest(folder)}:
         return []
     return ["the record after it, or the note of the last seal, holds another seal of it"]

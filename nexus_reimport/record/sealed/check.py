@@ -397,10 +397,11 @@ def _of_register(runs: Path, whole: Checked, records: dict[str, Checked]) -> Che
     sealed = [runs / name for name in records if bag.is_sealed(runs / name)]
     whole = whole.with_problems(*register.problems(runs, sealed))
     whole = whole.with_remarks(*register.remarks(runs, sealed))
+    lines = register.lines(runs)
     for name, record in records.items():
         sheet = front.value(SignOff, runs / name / bag.PAYLOAD)
         signed = [line.signed for line in sheet.lines if line.signed] if sheet else []
-        records[name] = record.with_problems(*register.not_signed(runs, signed))
+        records[name] = record.with_problems(*register.not_signed(lines, signed))
     for name, text in register.purged(runs):
         if name in records:
             records[name] = records[name].with_remarks(text)

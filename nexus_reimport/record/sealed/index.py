@@ -6,7 +6,7 @@ record: nothing vouches for it, and that it says something else is a remark of `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -16,6 +16,7 @@ from nexus_reimport import wording
 from nexus_reimport.errors import OnlySealed, is_of_system, refused
 from nexus_reimport.files import private
 from nexus_reimport.record.sealed import archived, bag, chain, front
+from nexus_reimport.record.sealed.archived import Archived
 from nexus_reimport.record.sealed.front import Front
 
 FILE = "index.html"
@@ -121,7 +122,9 @@ def _body(runs: Path, name: str) -> Iterator[str]:
     )
     fronts = [(folder, front.read(folder)) for folder in sealed]
     undone = {seen.undid: seen.run for _, seen in fronts if seen.undid}
-    yield from (_article(f, seen, undone.get(seen.run, "")) for f, seen in fronts)
+    archived_as = {one.seal: one for one in reversed(archived.noted(runs))}
+    for folder, seen in fronts:
+        yield from _article(folder, seen, undone.get(seen.run, ""), archived_as)
 
 
 def _as_of(sealed: Sequence[Path]) -> str:
@@ -144,7 +147,9 @@ def _number(folder: Path) -> tuple[int, str]:
     return (link.sequence if link else 0, folder.name)
 
 
-def _article(folder: Path, seen: Front, undone_by: str) -> str:
+def _article(
+    folder: Path, seen: Front, undone_by: str, archived_as: Mapping[str, Archived]
+) -> str:
     lines = [
         _heading(seen, ", taken back since" if undone_by else ""),
         _faint(f"{front.when(seen)} · {seen.kind} · run {seen.run}"),
@@ -153,7 +158,7 @@ def _article(folder: Path, seen: Front, undone_by: str) -> str:
         _line(f"It ended with: {seen.failure}" if seen.failure else ""),
         _line(front.approved(seen)),
         _line(front.writers(seen.waited) if seen.waited is not None else ""),
-        _line(_archived(folder)),
+        _line(_archived(archived_as.get(bag.digest(folder)))),
         f"<p>{' · '.join(_links(folder, seen))}</p>",
         _check(folder, seen),
     ]
@@ -167,9 +172,7 @@ def _became(seen: Front) -> str:
     return meaning if is_told else f"{meaning} {seen.changed}"
 
 
-def _archived(folder: Path) -> str:
-    seal = bag.digest(folder)
-    kept = next((one for one in archived.noted(folder.parent) if one.seal == seal), None)
+def _archived(kept: Archived | None) -> str:
     return f"In the archive, locked until {kept.until[:10]}: {kept.key}" if kept else ""
 
 

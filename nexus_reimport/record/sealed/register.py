@@ -19,7 +19,7 @@ import getpass
 import json
 import platform
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -296,9 +296,13 @@ def problems(runs: Path, sealed: Iterable[Path]) -> Iterator[str]:
             yield f"{FOLDER}: line {number} is not the one that {folder.name} was sealed with"
 
 
-def not_signed(runs: Path, signatures: Iterable[Signature]) -> Iterator[str]:
-    """What a run's sheet says that people have signed, and the register says otherwise."""
-    lines = _State.of(runs).lines
+def lines(runs: Path) -> tuple[bytes, ...]:
+    """All its lines, as they stand there."""
+    return _State.of(runs).lines
+
+
+def not_signed(lines: Sequence[bytes], signatures: Iterable[Signature]) -> Iterator[str]:
+    """What a run's sheet says that people have signed, and ``lines`` of the register otherwise."""
     for one in signatures:
         raw = lines[one.number - 1] if 0 < one.number <= len(lines) else b""
         held = journal.parsed(raw) or {}
