@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -30,9 +31,9 @@ class ExclusionRule(Strict):
     records: tuple[str, ...] = ()
 
     @cached_property  # asked for every record
-    def named_ids(self) -> tuple[Id, ...]:
-        """The ids of ``records``."""
-        return tuple(map(ids.of, self.records))
+    def named_ids(self) -> Mapping[Id, None]:
+        """The ids of ``records``, in their order."""
+        return dict.fromkeys(map(ids.of, self.records))
 
     @model_validator(mode="after")
     def _one_reason(self) -> ExclusionRule:

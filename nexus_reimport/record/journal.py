@@ -34,6 +34,7 @@ from nexus_reimport.files import private
 
 JOURNAL = "journal.jsonl"
 LARGEST = 1 << 24  # bytes: a run of ours writes some ten thousands
+_LONGEST = 1 << 16  # characters of one text of an error
 WRITING = frozenset({"apply", "undo"})  # the stages that end in a COMMIT
 _NO_TIME = "1970-01-01T00:00:00+00:00"
 # What readers of a line take from it, besides its time and what is "" where it is missing.
@@ -315,8 +316,9 @@ def failure(error: BaseException) -> dict[str, Any]:
     name = name_of(type(error))
     facts: dict[str, Any] = {"kind": name}
     if isinstance(error, ReimportError) and is_ours(error):
-        facts |= {"what": error.what, "where": error.where, "state": error.state}
-        facts |= {"next": error.next, "exit_code": error.exit_code}
+        texts = {"what": error.what, "where": error.where, "state": error.state, "next": error.next}
+        facts |= {name: _shortened(text) for name, text in texts.items()}
+        facts |= {"exit_code": error.exit_code}
     elif isinstance(error, KeyboardInterrupt | SystemExit):
         facts |= {"what": "interrupted", "killed": True, "exit_code": 3}
     elif disk := disks.failure(error):
@@ -326,6 +328,15 @@ def failure(error: BaseException) -> dict[str, Any]:
     else:
         facts |= unforeseen(name) | {"where": line_of(error)}
     return facts
+
+
+def _shortened(text: str) -> str:
+    """A text of an error, as much of it as a line of a journal holds: all is read again and again.
+
+    One that lists thousands of things must not make a journal that no command reads any more.
+    """
+    rest = len(text) - _LONGEST
+    return f"{text[:_LONGEST]}… ({rest:,} more characters)" if rest > 0 else text
 
 
 def unforeseen(name: str) -> dict[str, Any]:

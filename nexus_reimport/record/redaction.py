@@ -12,7 +12,7 @@ import getpass
 import json
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from nexus_reimport.record.verdict import UNFINISHED
 from nexus_reimport.settings import Settings
 
 PUT = "[redacted]"
+NAMED = 100  # places of one file that the journal names; it counts all
 VALUE = ".json"
 _JOURNAL = f"{bag.PAYLOAD}/{journal.JOURNAL}"
 _STAYS = frozenset({"n", "before", "at", "event"})  # of a line, whatever is in it
@@ -82,8 +83,11 @@ def _redact(settings: Settings, run: Run) -> Redaction:
 
 def _sorted(run: Run, sweep: Sweep) -> Redaction:
     hits = list(sweep.files(run.bag))
-    ours = {hit for hit in hits if hit.line and _can_be_redacted(run, hit.file)}
-    return Redaction(tuple(h for h in hits if h in ours), tuple(h for h in hits if h not in ours))
+    # Asked once for each file, which is read for it: one value may have thousands of places.
+    files = {hit.file for hit in hits if hit.line}
+    ours = {file for file in files if _can_be_redacted(run, file)}
+    redacted = tuple(hit for hit in hits if hit.line and hit.file in ours)
+    return Redaction(redacted, tuple(hit for hit in hits if not hit.line or hit.file not in ours))
 
 
 def _can_be_redacted(run: Run, file: str) -> bool:
@@ -158,8 +162,18 @@ def _redact_journal(run: Run, sweep: Sweep, hits: tuple[Hit, ...], aside: Path) 
         Event.REDACTED,
         who=getpass.getuser(),
         host=platform.node(),
-        places=[[hit.file, hit.line, hit.kind] for hit in hits],
+        places=_places(hits),
+        found=len(hits),
     )
+
+
+def _places(hits: Iterable[Hit]) -> list[list[Any]]:
+    """Where something was taken out, for the journal: of each file the first places."""
+    by_file: dict[str, list[Hit]] = {}
+    for hit in hits:
+        by_file.setdefault(hit.file, []).append(hit)
+    named = (hit for those in by_file.values() for hit in those[:NAMED])
+    return [[hit.file, hit.line, hit.kind] for hit in named]
 
 
 def _without_hits(sweep: Sweep, raw: bytes) -> bytes:

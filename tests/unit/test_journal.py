@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from nexus_reimport import record, settings
-from nexus_reimport.errors import RecordError
+from nexus_reimport.errors import RecordError, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import Run, journal
@@ -178,3 +178,20 @@ def test_processes_that_write_at_once_do_not_break_the_chain(known: settings.Set
         assert process.wait() == 0
     assert len(lines_of(run)) == 121
     assert journal.scan(run.folder).broken == 0
+
+
+def test_an_error_that_lists_thousands_of_things_leaves_a_journal_that_is_read(
+    known: settings.Settings,
+) -> None:
+    """A list of ids in an error made a journal that every later command refused to read."""
+    run = record.create(known)
+    listed = "\n".join(f"    record {number}" for number in range(1_000_000))
+    with pytest.raises(StopError) as stop, run.stage("plan"):
+        raise StopError(f"1,000,000 records are twice there\n{listed}", next="fix them")
+    assert len(stop.value.what) > journal.LARGEST  # who raised it prints it whole
+    assert run.journal_size() < 100_000
+    failed = journal.last_failure(run.events())
+    assert failed is not None
+    assert failed.headline == "1,000,000 records are twice there"
+    assert failed.text("what").endswith(" more characters)")
+    assert failed.text("next").startswith("fix them")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
-from nexus_reimport.files import rowfile
+from nexus_reimport.checks.before.rows import PASTED, left_out_records
+from nexus_reimport.files import private, rowfile
+from nexus_reimport.ids import Id
 from nexus_reimport.model import ColumnFit
 from nexus_reimport.planning.misfits import BESIDE, EMPTY, STAYS
+from support.by_itself import Written
 from support.small_plan import (
     ONE,
     decided,
@@ -110,6 +116,46 @@ def test_of_the_rules_that_leave_a_record_out_the_first_counts(tmp_path: Path) -
     assert made.plan.entities["people"].left_out == {"nameless": 1}
     assert made.plan.entities["visits"].left_out == {"of somebody unknown": 1, "on no day": 1}
     assert made.misfits == []
+
+
+def test_records_that_a_rule_names_are_found_by_their_ids_and_not_one_by_one(
+    tmp_path: Path,
+) -> None:
+    """Each record was compared with each id that the rule names, and a message gives such lists."""
+    people = [person(n) for n in range(1, 601)]
+    named = 'records = ["P9"]'
+    many = f"records = {json.dumps([f'P{n}' for n in range(2, 402)])}"
+    few, more = (
+        declared(private.new_folder(tmp_path / kind), (named, line), records={"people": people})
+        for kind, line in (("few", named), ("many", many))
+    )
+    assert more.planned().plan.entities["people"].left_out["named here"] == 400
+    assert _compared(more) < _compared(few) + 2 * len(people)
+
+
+def test_records_that_are_too_many_to_be_pasted_are_counted_and_not_listed() -> None:
+    """A page, a journal and a terminal had all of them."""
+    ids = [f"V{number}" for number in range(50_000)]
+    few, many = (left_out_records("visits", 60_000, "same", i) for i in (ids[:PASTED], ids))
+    assert few.count('"V') == PASTED
+    assert "50,000 records of visits are too many" in many
+    assert len(many) < 300
+
+
+def _compared(clinic: Written) -> int:
+    """How often two ids are compared while a plan is made."""
+    compared = [0]
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is Id.__eq__.__code__:
+            compared[0] += 1
+
+    sys.setprofile(count)
+    try:
+        clinic.planned()
+    finally:
+        sys.setprofile(None)
+    return compared[0]
 
 
 # ---------------------------------------------------------------- links, times and rules

@@ -23,6 +23,7 @@ from nexus_reimport.files import private
 from nexus_reimport.record import Run, closing, journal, lab_pages, redaction
 from nexus_reimport.record.notebooks import marks, pages
 from support.clinic import SECRETS
+from support.opened import files_opened
 from support.records import checked, committed, row, wrong
 from support.running import killed_after
 
@@ -82,6 +83,27 @@ def test_a_line_that_was_redacted_keeps_what_it_means_and_the_record_tells_it(
     assert tool.check(run.bag, None, None, said.append)
     assert [text for text in said if "redacted by " in text and told in text]
     assert ", redacted" in (run.bag / "README.txt").read_text()
+
+
+def test_a_value_with_thousands_of_places_is_read_once_and_its_places_are_counted(
+    known: settings.Settings,
+) -> None:
+    """The file was read anew for each place in it, and the journal named each."""
+    run = committed(known)
+    run.journal(Event.VERIFIED)
+    opened = []
+    for places in (10, 1000):
+        logins = [f"Bearer abcdefgh{number}" for number in range(places)]
+        (run.folder / "plan.json").write_text(json.dumps(logins, indent=1))
+        opened.append(files_opened(lambda: redaction.look(known, run)))
+    assert opened[1] == opened[0]
+    assert len(redaction.redact(known, run).redacted) == 1000
+    (entry,) = journal.only(run.events(), Event.REDACTED)
+    assert (len(entry.line["places"]), entry.line["found"]) == (redaction.NAMED, 1000)
+    closing.close(known, run)
+    (one, _) = checked(known, [row(run)])
+    (told,) = (text for text in one.remarks if "redacted by " in text)
+    assert told.endswith(" and 995 more")
 
 
 ODD: dict[str, Callable[[], Any]] = {

@@ -21,6 +21,8 @@ from nexus_reimport.model import Level
 from nexus_reimport.nexus.structure.catalog import Column, UniqueKey
 from nexus_reimport.planning import manual
 
+PASTED = 200  # ids in one line of the mapping
+
 
 @check(Before, Level.STOP, serves=("M3",))
 def no_column_has_more_misfits_than_its_budget(before: Before) -> Finding:
@@ -274,8 +276,16 @@ def leaving_out(
 
 
 def left_out_records(entity: str, total: int, name: str, records: Iterable[str]) -> str:
-    """The line of the mapping that leaves out these records, by their ids; ``total`` has all."""
+    """The line of the mapping that leaves out these records, by their ids; ``total`` has all.
+
+    Of more than a person pastes there is none: it would be all that a page and a journal hold.
+    """
     listed = sorted(set(records))
+    if len(listed) > PASTED:
+        return (
+            f"fix it in FileMaker: {len(listed):,} records of {entity} are too many to be left out"
+            " by their ids; or leave them out by what they have in common (`empty`, `misfit`)"
+        )
     ids = ", ".join(f'"{record}"' for record in listed)
     return left_out_line(entity, total, len(listed), f'name = "{name}"', f"records = [{ids}]")
 

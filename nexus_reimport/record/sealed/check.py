@@ -179,7 +179,8 @@ def _redactions(entries: Sequence[journal.Entry]) -> Iterator[str]:
     for entry in journal.only(entries, Event.REDACTED):
         places = [f"{file}, line {line}: {kind}" for file, line, kind in entry.line["places"]]
         heading = f"redacted by {entry.text('who')}, {entry.text('at')[:16]}"
-        yield f"{heading}: {wording.some(places)}"
+        found = entry.line.get("found")  # an older version has named all
+        yield f"{heading}: {wording.some(places, found if isinstance(found, int) else None)}"
 
 
 def _of_signature(folder: Path, checked: Checked, signers: Path | None) -> Checked:
