@@ -9,8 +9,8 @@ give as FileMaker has it.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 
 from nexus_reimport.filemaker import NO_VALUE, Remark
 from nexus_reimport.text import LOSSLESS, clean, is_clean
@@ -66,11 +66,9 @@ class Cleaner:
 
     def counted(self) -> Iterator[tuple[str, str, int, tuple[str, ...]]]:
         """Field, what was done, how many records, and a few of their ids."""
-        lines = sorted(set(self.changed))
-        counts = Counter((field, what) for field, what, _ in lines)
-        for (field, what), count in counts.items():
-            ids = [i for f, w, i in lines if (f, w) == (field, what)]
-            yield field, what, count, tuple(ids[:SAMPLE])
+        for (field, what), lines in groupby(sorted(set(self.changed)), key=lambda line: line[:2]):
+            ids = [filemaker_id for *_, filemaker_id in lines]
+            yield field, what, len(ids), tuple(ids[:SAMPLE])
 
     def _cleaned(self, name: str, texts: Sequence[str], keys: Sequence[str]) -> list[str]:
         """The texts of the field ``name``, each cleaned."""

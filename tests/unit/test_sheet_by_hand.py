@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,37 @@ from support.by_hand_sheets import CONTROLS, booked, fill, kind, of_plan_dates, 
 SECRET = "Quillfeather"
 
 SYDNEY = ZoneInfo("Australia/Sydney")
+
+
+class Looked(dict[str, str]):
+    """Choices that count how often they are all gone through."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.times += 1
+        return super().__iter__()
+
+    def items(self) -> Any:
+        self.times += 1
+        return super().items()
+
+
+def test_choices_are_gone_through_once_and_not_for_each_cell(tmp_path: Path) -> None:
+    """Where rows of a large table are the choices, each cell went through all of them."""
+    one = kind(Looked({"North": "1", "South": "2", "north ": "3"}))
+    path = written(tmp_path, one, *(f"person {n}" for n in range(100)))
+    assert one.choices["site_id"].times < 10
+    fill(path, *["South"] * 100)
+    given = manual.read(path, [one])
+    assert [cell.value for cell in given.cells.values()] == ["2"] * 100
+    assert one.choices["site_id"].times < 10
+
+
+def test_of_two_labels_of_one_value_the_first_is_shown() -> None:
+    one = kind({"North": "1", "The north": "1"})
+    assert manual.sheet.label_of(one, "site_id", "1") == "North"
+    assert [manual.sheet.label_of(one, "site_id", v) for v in ("7", "", None)] == ["7", "", ""]
 
 
 def test_a_row_of_nexus_may_hold_any_character(tmp_path: Path) -> None:

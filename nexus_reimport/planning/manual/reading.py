@@ -170,10 +170,9 @@ def _value(kind: ByHandSheet, column: str, cell: Any) -> tuple[str, str]:
     """A cell's value as PostgreSQL prints it, or its problem."""
     if isinstance(cell, Unusable):
         return "", cell.problem
-    labels, spec = kind.choices.get(column), kind.types[column]
+    labels, spec = kind.chosen.get(column), kind.types[column]
     if labels is not None:
-        folded = {name_key(label): meant for label, meant in labels.items()}
-        chosen = folded.get(name_key(str(cell)))
+        chosen = labels.get(name_key(str(cell)))
         return _in_its_column(chosen, spec) if chosen else ("", "is not one of the choices")
     if spec.stored_as == "date":
         return _date(cell)

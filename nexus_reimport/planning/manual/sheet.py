@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,10 +23,10 @@ BY_HAND = "by hand"  # the reason of a planned value that neither side had
 KEY, MARK = "Nexus id", "as it was"
 LONGEST_LABEL = 255  # characters of a choice
 Row = Mapping[str, str | None]
-Labels = Mapping[str, str]  # the text that a person chooses -> the id that it means
+Labels = dict[str, str]  # the text that a person chooses -> the id that it means
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ByHandSheet:
     """One kind of values, with all that is needed to write and read its sheet."""
 
@@ -40,6 +41,22 @@ class ByHandSheet:
     def columns(self) -> tuple[str, ...]:
         """The columns to fill in."""
         return tuple(self.spec.columns)
+
+    @cached_property  # as the next one: asked for each cell, and there may be thousands of choices
+    def chosen(self) -> Mapping[str, Mapping[str, str]]:
+        """Column with choices -> label, folded -> the id that it means."""
+        return {
+            column: {name_key(label): meant for label, meant in labels.items()}
+            for column, labels in self.choices.items()
+        }
+
+    @cached_property
+    def called(self) -> Mapping[str, Mapping[str, str]]:
+        """Column with choices -> id -> its first label."""
+        return {
+            column: {meant: label for label, meant in reversed(labels.items())}
+            for column, labels in self.choices.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +257,7 @@ def sheet_name(kind: ByHandSheet) -> str:
 
 def label_of(kind: ByHandSheet, column: str, value: str | None) -> str:
     """The label of a value; the value itself if it is not one of the choices."""
-    labels = kind.choices.get(column, {})
-    return next((label for label, meant in labels.items() if meant == value), value or "")
+    return kind.called.get(column, {}).get(value or "", value or "")
 
 
 # Column -> the hash of the text that we wrote into its cell, and the value if it was given before.
