@@ -33,6 +33,7 @@ _ADDRESS = ("line1", "street", "line2", "street2", "suburb", "state", "postcode"
 _PLACES = {"street": "line1", "street2": "line2"}
 _BESIDE = ("full_address", "country")  # count only if an address has nothing else
 _CUT = re.compile(r"4[0-9]{8}")  # a mobile without its zero
+_WITH_AT = re.compile(r"(?<!\S)\S*@\S*")  # from the beginning of a word alone: it may be long
 _SEPARATORS = re.compile(rf"[,;|{LINE_ENDS}]+")
 # A card is looked at from both sides, part by part, so each of its texts comes several times.
 _REMEMBERED = 10_000
@@ -527,9 +528,9 @@ def _pieces(text: str) -> tuple[str, ...]:
 def _apart(text: str) -> tuple[str, ...]:
     """An e-mail and a number with only blanks between them, split; any other text as it is."""
     if "@" in text:
-        without = re.sub(r"\S*@\S*", " ", text)
+        without = _WITH_AT.sub(" ", text)
         if len(re.sub(r"\D", "", without)) >= _DIGITS_OF_A_PHONE:
-            return (folded(without), *re.findall(r"\S*@\S*", text))
+            return (folded(without), *_WITH_AT.findall(text))
     return (text,)
 
 

@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from time import process_time
 from urllib.parse import quote
 
 import pytest
@@ -17,7 +18,8 @@ from psycopg.types.json import Jsonb
 from pydantic import BaseModel, SecretStr
 
 from nexus_reimport import mapping as mappings
-from nexus_reimport.record.search import identifiers, personal
+from nexus_reimport.planning import cards
+from nexus_reimport.record.search import identifiers, personal, words
 from nexus_reimport.record.search.identifiers import Identifiers, Kind
 from nexus_reimport.record.search.sweep import UNSEARCHABLE, Hit, Sweep
 from nexus_sandbox.clinic import Clinic, generate
@@ -513,3 +515,33 @@ def test_a_text_with_many_dates_is_divided_into_lines_once() -> None:
     splits = [e.callcount for e in profile.getstats() if "'split' of 'bytes'" in str(e.code)]
     assert len(hits) == lines
     assert sum(splits) < 1.5 * lines  # each line into words, all of it into lines
+
+
+LONG = 100_000  # letters: looked through from each of them, it takes half a minute of a processor
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda: identifiers.add_text(Identifiers(), f"ada@example.org {'A' * LONG} <img"),
+        lambda: identifiers.add_text(Identifiers(), f"{'<' * LONG} one two three four five six"),
+        lambda: words.unescaped(b"\\" * LONG),
+        lambda: cards.entries({"phones": f"0412 {'A' * LONG} a@b.c"}, "phones", ("phones",)),
+    ],
+    ids=["a picture in a text", "signs of a tag", "backslashes", "a card"],
+)
+def test_a_word_of_a_hundred_thousand_letters_is_looked_through_once(
+    look: Callable[[], object],
+) -> None:
+    """A note with a picture in it, and an address, kept a seal from ever being made."""
+    began = process_time()
+    look()
+    assert process_time() - began < 5
+
+
+def test_an_email_is_found_wherever_it_stands() -> None:
+    terms = Identifiers()
+    identifiers.add_text(terms, "x <ada@example.org>, or eve@example.org: f@g@mail.example.org")
+    sweep = Sweep(terms)
+    for email in ("ada@example.org", "eve@example.org", "g@mail.example.org"):
+        assert list(sweep.text(f"wrote to {email} today".encode(), "a.log")), email

@@ -40,13 +40,18 @@ ANY_SEPARATORS = 9  # digits
 LONGEST = 12  # words
 SHORT_SECRET = 6  # characters: such a one is looked for as a word
 OWN_DAYS = timedelta(days=366)
-_EMAIL = re.compile(r"[^\s<>()\[\],;:\"'@]+@[^\s<>()\[\],;:\"'@]+\.[^\s<>()\[\],;:\"'@]+")
+# From the beginning of a word alone, and each part once: a picture in a text is one word of a
+# million letters, and from each of them all others were looked through for an @.
+_EMAIL = re.compile(
+    r"(?<![^\s<>()\[\],;:\"'@])[^\s<>()\[\],;:\"'@]++@"
+    r"[^\s<>()\[\],;:\"'@]+\.[^\s<>()\[\],;:\"'@]+"
+)
 # Seven signs and more, however the digits are grouped: (02) 9999 0000, +61 412 345 678.
 _PHONE = re.compile(r"\+?[\d(][\d\s().+\-/]{5,}\d")
 # One field often holds several people: "A. Person & B. Other (mother)".
 _BETWEEN_NAMES = re.compile(r"\s-+\s|[,;/|()&+\n\r]+|\s(?:and|or|und|c/o)\s", re.IGNORECASE)
 _DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
-_TAGS = re.compile(r"<[^>]*>")
+_TAGS = re.compile(r"<[^<>]*>")
 _ALL = (1 << 64) - 1
 _MONTHS = "january february march april may june july august september october november december"
 _MONATE = "januar februar märz april mai juni juli august september oktober november dezember"

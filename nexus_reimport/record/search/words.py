@@ -20,7 +20,7 @@ _TABLE = _LETTERS + bytes(range(128, 256))  # parts of letters beyond ASCII stay
 _BASE64 = re.compile(rb";base64,[A-Za-z0-9+/=]+")
 # The numbers of a drawing are coordinates; its texts stand below it as text as well.
 _PICTURE = re.compile(rb"<svg\b.*?</svg>", re.DOTALL)
-_TAG = re.compile(rb"<[^>]*>")
+_TAG = re.compile(rb"<[^<>]*>")
 _NO_DIGITS = bytes.maketrans(b"0123456789", b" " * 10)
 _BEYOND = re.compile(rb"[\x80-\xff]+")
 _ENTITY = re.compile(rb"&(?:amp;)*(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
@@ -29,7 +29,7 @@ _PERCENT = re.compile(rb"%(?:25)*[0-9A-Fa-f]{2}(?:%(?:25)*[0-9A-Fa-f]{2})*")
 # As Python, JSON and JavaScript write a character in a literal, however often it was quoted.
 _HEX = re.compile(rb"\\x[0-9A-Fa-f]{2}(?:\\+x[0-9A-Fa-f]{2})*")
 _UNICODE = re.compile(rb"\\u[0-9A-Fa-f]{4}(?:\\+u[0-9A-Fa-f]{4})*")
-_SLASHES = re.compile(rb"\\\\+(?=[ux])")
+_SLASHES = re.compile(rb"(?<!\\)\\\\++(?=[ux])")
 _BLANKS = tuple(rb"\%c" % letter for letter in b"nrtfvb")
 # What no text begins with: a file that holds one cannot be searched.
 _NOT_TEXT = (b"PK\x03\x04", b"\x1f\x8b", b"PAR1", b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"SQLite")
