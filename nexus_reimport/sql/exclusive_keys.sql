@@ -28,7 +28,8 @@ SELECT coalesce(k.conname, i.relname),
               ORDER BY position),
        x.indexprs IS NULL AND x.indpred IS NULL AND NOT EXISTS (
            SELECT FROM pg_catalog.pg_attribute a
-            WHERE a.attrelid = x.indrelid AND a.attgenerated <> '' AND a.attnum = ANY (x.indkey))
+            WHERE a.attrelid = x.indrelid AND a.attgenerated <> '' AND a.attnum = ANY (x.indkey)),
+       coalesce(k.contype = 'x', false)
 FROM pg_catalog.pg_index x
 JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
 LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = x.indexrelid AND k.contype IN ('u', 'p', 'x')

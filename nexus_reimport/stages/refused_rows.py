@@ -235,19 +235,39 @@ class _Table:
     def not_distinct(self) -> Iterator[Refused]:
         """The rows that conflict with another one under a unique key or exclusion constraint."""
         for key in exclusive.read(self._connection, self._real):
-            for row, is_first in self._alike(key):
+            for row, is_first in self._connection.execute(self._alike(key)):
                 yield Refused(self._entity.entity, row, f"unique key {key.name}", is_first)
 
-    def _alike(self, key: ExclusiveKey) -> Iterator[tuple[str, bool]]:
+    def _alike(self, key: ExclusiveKey) -> sql.Composed:
         """The keys of rows that share all parts with another row, and whether each is the first."""
         own, place = sql.SQL("{} AS key").format(self._key), sql.SQL("ctid AS place")
-        query = sql.SQL(
+        rows = key.compared(self._like, own, place)
+        if not key.excludes:
+            return _equal(key, rows)
+        return sql.SQL(
             # MATERIALIZED: an index's expression is computed once for each row, not for each pair.
             "WITH r AS MATERIALIZED ({}) SELECT a.key::text, bool_and(a.place < b.place)"
             " FROM r AS a JOIN r AS b ON {} AND a.place <> b.place"
             " GROUP BY 1 ORDER BY 1 LIMIT {}"
-        ).format(key.compared(self._like, own, place), key.are_alike("a", "b"), sql.Literal(MOST))
-        yield from self._connection.execute(query)
+        ).format(rows, key.are_alike("a", "b"), sql.Literal(MOST))
+
+
+def _equal(key: ExclusiveKey, rows: sql.Composed) -> sql.Composed:
+    """The same of a unique key: side by side, and not each with each.
+
+    Of ten thousand equal rows the pairs are a hundred million.
+    """
+    held = [sql.SQL("{} IS NOT NULL").format(name) for name in key.names]
+    return sql.SQL(
+        "SELECT key::text, place = first FROM (SELECT key, place, min(place) OVER same AS first,"
+        " count(*) OVER same AS several FROM ({}) AS r WHERE {} WINDOW same AS (PARTITION BY {}))"
+        " AS s WHERE several > 1 ORDER BY 1 LIMIT {}"
+    ).format(
+        rows,
+        sql.SQL("true") if key.nulls_are_equal else sql.SQL(" AND ").join(held),
+        sql.SQL(", ").join(key.names),
+        sql.Literal(MOST),
+    )
 
 
 def _dangling(connection: Connection, catalog: Catalog, plan: Plan) -> Iterator[Refused]:

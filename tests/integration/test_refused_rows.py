@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,6 +173,20 @@ def test_rows_are_found_among_many_and_only_the_first_are_named(second: Second) 
     assert "and 45 more" in text
     second.csv("Cares.csv", CARES, *[("P1", f"C{n}", "1/1/2020") for n in range(1, 10)])
     assert "carers, constraint odd: P1+C5" in refused(second)
+
+
+def test_thousands_of_rows_with_one_key_are_not_compared_each_with_each(second: Second) -> None:
+    """Ten thousand rows that a unique key takes for the same are a hundred million pairs."""
+    many = [("P1", f"C{number}", "1/1/2020") for number in range(20_000)]
+    second.csv("Cares.csv", CARES, *many, ("P2", "x", "1/1/2020"))
+    book, place = second.planned(), settings.load("second").postgres
+    second.connection.execute("CREATE UNIQUE INDEX one ON practice.carer ((named = 'x'))")
+    began = time.monotonic()
+    found = refused_rows.ask(place, book.mapping, plan_of(book), book.folder)
+    assert time.monotonic() - began < 30
+    assert len(found) == refused_rows.MOST
+    assert {one.by for one in found} == {"unique key one"}
+    assert sum(one.is_first for one in found) <= 1
 
 
 def test_asking_writes_to_no_table_and_holds_nothing(second: Second) -> None:

@@ -16,7 +16,10 @@ from nexus_reimport.nexus.connection.postgres import Connection, statement
 
 @dataclass(frozen=True, slots=True)
 class ExclusiveKey:
-    """One of them; ``is_plain`` if it compares columns alone that the database does not fill."""
+    """One of them; ``is_plain`` if it compares columns alone that the database does not fill.
+
+    ``excludes`` if it is an exclusion constraint, whose operators may be others than equality.
+    """
 
     name: str
     parts: tuple[str, ...]
@@ -25,6 +28,12 @@ class ExclusiveKey:
     nulls_are_equal: bool
     columns: tuple[str, ...]
     is_plain: bool
+    excludes: bool
+
+    @property
+    def names(self) -> tuple[sql.Identifier, ...]:
+        """The names of the parts in ``compared``."""
+        return tuple(sql.Identifier(_part(number)) for number in range(len(self.parts)))
 
     def may_compare(self, columns: Collection[str]) -> bool:
         """Whether it may tell rows apart by one of ``columns``."""
@@ -33,8 +42,8 @@ class ExclusiveKey:
     def compared(self, place: sql.Composable, *shown: sql.Composable) -> sql.Composed:
         """A query of the rows of ``place`` that it compares: what is ``shown``, then the parts."""
         parts = (
-            sql.SQL("({}) AS {}").format(sql.SQL(part), sql.Identifier(_part(number)))
-            for number, part in enumerate(self.parts)
+            sql.SQL("({}) AS {}").format(sql.SQL(part), name)
+            for name, part in zip(self.names, self.parts, strict=True)
         )
         return sql.SQL("SELECT {} FROM {} WHERE {}").format(
             sql.SQL(", ").join((*shown, *parts)), place, sql.SQL(self.condition)
@@ -63,8 +72,8 @@ def read(connection: Connection, place: sql.Identifier) -> tuple[ExclusiveKey, .
     """All of a table, primary key included."""
     asked = {"table": place.as_string(connection)}
     return tuple(
-        ExclusiveKey(name, tuple(parts), tuple(operators), condition, equal, tuple(of), is_plain)
-        for name, parts, operators, condition, equal, of, is_plain in connection.execute(
+        ExclusiveKey(name, tuple(parts), tuple(operators), condition, equal, tuple(of), *is_of)
+        for name, parts, operators, condition, equal, of, *is_of in connection.execute(
             statement("exclusive_keys"), asked
         )
     )
