@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
+import os
 from pathlib import Path
+from typing import BinaryIO
 
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
@@ -20,6 +22,7 @@ ARCHIVED = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:;"
     " form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
+_PIECE = 1 << 20  # bytes of a file that are in memory
 _TEXT = {".json", ".jsonl", ".csv", ".txt", ".md", ".sha256"}
 
 
@@ -97,7 +100,15 @@ class OneFile(OneRun):
         self.set_header("Content-Type", _type(path))
         if path.suffix not in (".html", *_TEXT):
             self.set_header("Content-Disposition", f'attachment; filename="{path.name}"')
-        self.write(await asyncio.to_thread(path.read_bytes))
+        with path.open("rb") as file:  # a list of a large clinic's ids has hundreds of megabytes
+            self.set_header("Content-Length", os.fstat(file.fileno()).st_size)
+            while self.request.method != "HEAD" and (piece := await _piece_of(file)):
+                self.write(piece)
+                await self.flush()
+
+
+async def _piece_of(file: BinaryIO) -> bytes:
+    return await asyncio.to_thread(file.read, _PIECE)
 
 
 def _type(path: Path) -> str:

@@ -7,6 +7,7 @@ import secrets
 import subprocess
 import sys
 import tarfile
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -62,6 +63,13 @@ def locked(known: settings.Settings, environment_files: Path, s3: S3Server) -> A
     return place(environment_files, s3, bucket)
 
 
+def packed(folder: Path) -> bytes:
+    """The record as the archive has it."""
+    out = io.BytesIO()
+    archive.pack(folder, out)
+    return out.getvalue()
+
+
 def test_a_record_is_archived_as_one_bag_and_read_back(
     known: settings.Settings, locked: Archive, s3: S3Server, tmp_path: Path
 ) -> None:
@@ -106,7 +114,7 @@ def test_nobody_can_delete_or_overwrite_it_before_its_day(
     client.put_object(**named, Body=b"another")  # a newer version beside it, not in its place
     client.delete_object(**named)  # a marker
     held = client.get_object(**version)["Body"].read()
-    assert held == archive.packed(known.records_folder / kept.run)
+    assert held == packed(known.records_folder / kept.run)
 
 
 def test_a_record_that_is_there_already_is_compared_and_not_sent_again(
@@ -146,6 +154,20 @@ def test_many_records_go_there_with_the_page_of_all_written_once(
     few, many = opened
     assert many < 1.5 * few
     assert (known.records_folder / index.FILE).read_text().count("In the archive") == 12
+
+
+def test_of_a_large_record_a_piece_is_in_memory(known: settings.Settings, locked: Archive) -> None:
+    """It was three times: packed, sent, and read back."""
+    run = record.create(known)
+    (run.folder / "ledger.csv").write_bytes(b"patients,new,,00000001,00000002\n" * (2 << 20))
+    run.seal()
+    tracemalloc.start()
+    try:
+        kept = archive.put(run.bag, locked)
+        assert archive.put(run.bag, locked) == kept  # compared with what is there
+        assert tracemalloc.get_traced_memory()[1] < 24 << 20  # the record has 64 MB
+    finally:
+        tracemalloc.stop()
 
 
 def test_one_record_that_cannot_be_archived_keeps_no_other_from_it(
@@ -192,7 +214,7 @@ def test_a_connection_that_is_lost_once_costs_nothing(
     with broken(s3.access.endpoint, breaks) as endpoint:
         kept = archive.put(run.bag, place(environment_files, s3, locked.bucket, endpoint))
     body = s3.access.client().get_object(Bucket=locked.bucket, Key=kept.key)["Body"].read()
-    assert body == archive.packed(run.bag)
+    assert body == packed(run.bag)
     versions = s3.access.client().list_object_versions(Bucket=locked.bucket)["Versions"]
     assert [one["Key"] for one in versions] == [kept.key]
 
@@ -275,7 +297,7 @@ def test_a_copy_that_was_cut_or_not_locked_keeps_no_record_from_the_archive(
     """One put there by hand, or by a program that was killed: nothing was archived any more."""
     runs, client = [complete(known), stopped(known)], s3.access.client()
     key = f"{locked.prefix}{known.name}/{runs[0].id}-{runs[0].seal_digest()[:12]}.tar"
-    data = archive.packed(runs[0].bag)
+    data = packed(runs[0].bag)
     client.put_object(Bucket=locked.bucket, Key=key, Body=data[: len(data) // part if part else 0])
     done = archive.put_missing(known.records_folder, locked)
     assert [one.run for one in done] == [run.id for run in runs]
@@ -302,7 +324,7 @@ def test_what_was_sent_is_read_back_whatever_came_since(
     with broken(s3.access.endpoint, breaks) as endpoint:
         kept = archive.put(run.bag, place(environment_files, s3, bucket, endpoint))
     named = {"Bucket": bucket, "Key": kept.key, "VersionId": kept.version}
-    assert client.get_object(**named)["Body"].read() == archive.packed(run.bag)
+    assert client.get_object(**named)["Body"].read() == packed(run.bag)
 
 
 def test_an_archive_that_cannot_lock_or_cannot_be_reached_is_told_and_spoils_no_record(

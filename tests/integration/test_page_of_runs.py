@@ -59,6 +59,32 @@ def test_an_archived_page_is_shown_as_it_lies_there_and_can_do_nothing(
     assert session.get(f"{page.url}/runs/nothing", timeout=60).status_code == 404
 
 
+def test_of_a_large_file_of_a_record_a_piece_is_in_memory(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    """The whole of it was: the lists of a large clinic have hundreds of megabytes."""
+    assert shown.executed_once is not None
+    assert page.process is not None
+    status = Path(f"/proc/{page.process.pid}/status")
+
+    def most() -> int:
+        (line,) = (line for line in status.read_text().splitlines() if "VmHWM" in line)
+        return int(line.split()[1]) << 10
+
+    run = record.find(settings_of(shown), shown.executed_once().run)
+    planted, size = run.folder / "planted.csv", 600 << 20
+    with planted.open("wb") as file:
+        file.truncate(size)  # nothing is stored of it
+    try:
+        before, place = most(), f"{page.url}/runs/{run.id}/files/planted.csv"
+        assert session.head(place, timeout=60).headers["Content-Length"] == str(size)
+        with session.get(place, timeout=60, stream=True) as answer:
+            assert sum(map(len, answer.iter_content(1 << 20))) == size
+        assert most() < before + size // 4
+    finally:
+        planted.unlink()
+
+
 def test_the_page_of_a_run_tells_it_whole(
     page: Page, session: requests.Session, shown: Clinic
 ) -> None:

@@ -12,19 +12,24 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
+import os
 import tarfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from http import HTTPStatus
+from io import BufferedRandom
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any, BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from nexus_reimport import disks, storage, wording
-from nexus_reimport.errors import OnlySealed, RecordError, StorageError
+from nexus_reimport.errors import OnlySealed, RecordError, StorageError, refused
 from nexus_reimport.files import private
 from nexus_reimport.record.sealed import archived, bag, chain, index
 from nexus_reimport.record.sealed.archived import Archived
@@ -42,6 +47,7 @@ _FULL = frozenset(
 )
 _BUSY = frozenset({"SlowDown", "RequestTimeout", "OperationAborted"})
 _OF_CLOCKS = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
+_PIECE = 1 << 20  # bytes of a copy that are in memory
 _MAKE_ROOM = "give the bucket more room: nobody can delete what is locked in it"
 _SET_THE_CLOCK = "set this machine's clock (NTP): it and S3's are more than 15 minutes apart"
 _LATER = "wait until the archive works again, or correct endpoint and region of [record.archive]"
@@ -118,18 +124,19 @@ def _put(folder: Path, place: Archive) -> Archived:
     copy = _Copy(place, folder.parent.name, folder.name, seal)
     if wrong := bag.problems(folder):
         raise copy.damaged(wrong[0])
-    data = packed(folder)
     client = storage.opened(place, lists_only=False)
-    try:
-        sent = _upload(client, copy, data)
-        kept = _read_back(client, copy, data, sent, is_ours=bool(sent))
-    except ClientError as error:
-        raise copy.failed(*_refused(error)) from None
-    except (BotoCoreError, HTTPError, OSError) as error:  # HTTPError: TLS broke within an answer
-        disk = disks.behind(error)
-        if disk:
-            raise copy.failed(disk.what, disk.fix) from None
-        raise copy.failed(f"a request failed ({type(error).__name__})", _LATER) from None
+    with _packed(folder, copy) as data:
+        try:
+            sent = _upload(client, copy, data)
+            kept = _read_back(client, copy, data, sent, is_ours=bool(sent))
+        except ClientError as error:
+            raise copy.failed(*_refused(error)) from None
+        # HTTPError: TLS broke within an answer
+        except (BotoCoreError, HTTPError, OSError) as error:
+            disk = disks.behind(error)
+            if disk:
+                raise copy.failed(disk.what, disk.fix) from None
+            raise copy.failed(f"a request failed ({type(error).__name__})", _LATER) from None
     with private.locked_folder(folder.parent):
         archived.note(folder.parent, kept)
     return kept
@@ -164,7 +171,8 @@ def put_missing(runs: Path, place: Archive | None) -> list[Archived]:
             break
     # Once for all of them; where none went there, a kill may have come before it was made anew.
     if done or not (failed or index.is_as_written(runs)):
-        _show(runs)
+        with suppress(OnlySealed) if failed else nullcontext():  # what has failed goes first
+            _show(runs)
     if len(failed) > 1:
         raise OnlySealed(
             f"{wording.amount(len(failed), 'record is', 'records are')} not in the archive\n"
@@ -186,24 +194,47 @@ def missing(runs: Path) -> list[Path]:
     return sorted(lacking, key=chain.number)
 
 
-def packed(folder: Path) -> bytes:
-    """The record as one file: a tar that is the same whenever it is made."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+@contextmanager
+def _packed(folder: Path, copy: _Copy) -> Iterator[BufferedRandom]:
+    """The record as one file without a name, beside it: a large clinic's has hundreds of megabytes.
+
+    Raises:
+        StorageError: there is no room for it. The record is unchanged.
+    """
+    with ExitStack() as held:
+        try:
+            data = held.enter_context(TemporaryFile(dir=folder.parent))
+            pack(folder, data)
+        except OSError as error:
+            why, fix = refused(error)
+            raise copy.failed(f"it could not be packed ({why})", fix) from None
+        yield data
+
+
+def pack(folder: Path, into: BinaryIO) -> None:
+    """Write the record as one file: a tar that is the same whenever it is made."""
+    with tarfile.open(fileobj=into, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()):
             member = tarfile.TarInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}")
-            data = path.read_bytes()
-            member.size, member.mode = len(data), private.FILE
-            tar.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
+            with path.open("rb") as file:
+                member.size, member.mode = os.fstat(file.fileno()).st_size, private.FILE
+                tar.addfile(member, file)
 
 
-def _upload(client: Any, copy: _Copy, data: bytes, *, beside: bool = False) -> str:
+def _digest(data: BufferedRandom) -> hashlib._Hash:
+    """The hash of all of it."""
+    data.seek(0)
+    return hashlib.file_digest(data, "sha256")
+
+
+def _upload(client: Any, copy: _Copy, data: BufferedRandom, *, beside: bool = False) -> str:
     """The version that it became; "" where there is an object of that name already.
 
     ``beside`` that one, as a newer version, which leaves it as it is.
     """
     only_new = {} if beside else {"IfNoneMatch": "*"}
+    checksum = base64.b64encode(_digest(data).digest()).decode()
+    data.seek(0)
     try:
         answer = client.put_object(
             Bucket=copy.place.bucket,
@@ -211,7 +242,7 @@ def _upload(client: Any, copy: _Copy, data: bytes, *, beside: bool = False) -> s
             Body=data,
             ObjectLockMode=copy.place.mode,
             ObjectLockRetainUntilDate=copy.until(),
-            ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
+            ChecksumSHA256=checksum,
             **only_new,
         )
     except ClientError as error:
@@ -229,7 +260,9 @@ def _lock(client: Any, copy: _Copy, version: str) -> None:
     )
 
 
-def _read_back(client: Any, copy: _Copy, data: bytes, version: str, *, is_ours: bool) -> Archived:
+def _read_back(
+    client: Any, copy: _Copy, data: BufferedRandom, version: str, *, is_ours: bool
+) -> Archived:
     """What lies in the archive, compared; this ``version``, whatever came since, if it is given.
 
     One that is not ours, and was cut, or is not locked, is made as it must be, and read once more.
@@ -237,11 +270,11 @@ def _read_back(client: Any, copy: _Copy, data: bytes, version: str, *, is_ours: 
     bucket, key = copy.place.bucket, copy.key
     wanted = {"VersionId": version} if version else {}
     answer = client.get_object(Bucket=bucket, Key=key, **wanted)
-    body, version = answer["Body"].read(), str(answer.get("VersionId", ""))
-    if body != data:
+    version, held = str(answer.get("VersionId", "")), _compared(answer["Body"], data)
+    if held is not _Held.WHOLE:
         if is_ours:
             raise copy.failed("what was read back is not what was sent", _LATER)
-        if not data.startswith(body):
+        if held is not _Held.CUT:
             raise copy.differs()
         sent = _upload(client, copy, data, beside=True)
         return _read_back(client, copy, data, sent, is_ours=True)
@@ -251,8 +284,23 @@ def _read_back(client: Any, copy: _Copy, data: bytes, version: str, *, is_ours: 
             raise copy.failed("it is there, and it is not locked")
         _lock(client, copy, version)
         return _read_back(client, copy, data, version, is_ours=True)
-    digest = private.sha256(data)
+    digest = _digest(data).hexdigest()
     return Archived(copy.run, copy.seal, bucket, key, version, until.isoformat(), digest)
+
+
+class _Held(Enum):
+    """What a copy in the archive holds of a record."""
+
+    WHOLE, CUT, OTHER = "all of it", "its beginning", "something else"
+
+
+def _compared(body: IO[bytes], data: BufferedRandom) -> _Held:
+    """What ``body`` holds of ``data``, a piece of each at a time."""
+    data.seek(0)
+    while piece := body.read(_PIECE):
+        if data.read(len(piece)) != piece:
+            return _Held.OTHER
+    return _Held.CUT if data.read(1) else _Held.WHOLE
 
 
 def _refused(error: ClientError) -> tuple[str, str]:

@@ -147,9 +147,7 @@ def _number(folder: Path) -> tuple[int, str]:
     return (link.sequence if link else 0, folder.name)
 
 
-def _article(
-    folder: Path, seen: Front, undone_by: str, archived_as: Mapping[str, Archived]
-) -> str:
+def _article(folder: Path, seen: Front, undone_by: str, archived_as: Mapping[str, Archived]) -> str:
     lines = [
         _heading(seen, ", taken back since" if undone_by else ""),
         _faint(f"{front.when(seen)} · {seen.kind} · run {seen.run}"),
