@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Self
 from zoneinfo import ZoneInfo
 
 from nexus_reimport.convert.registry import Given
@@ -88,23 +92,72 @@ def _misfits(plan: Plan, intake: Intake, zone: ZoneInfo) -> None:
     }
     given = Given(zone, plan.as_of)
 
-    def held(spec: Entity, column: str, reason: str, record: Record) -> str:
-        fed = spec.columns.get(column)
-        if fed is None or not fed.gather:
-            return _held(spec, column, record)
-        (details,) = gathered[fed.gather].of([record.id])
-        those = [one for one in details if reason in _reasons(fed, one, given)]
-        return " | ".join(_of_detail(fed, one) for one in those or details)
+    def details(spec: Entity, record: Record, column: str) -> _Details:
+        fed = spec.columns[column]
+        (those,) = gathered[fed.gather].of([record.id])
+        return _Details.of(fed, those, given)
 
     lines = (
-        (entity, column, reason, became, record[KEY], held(spec, column, reason, record))
+        (entity, *line, became, record[KEY], held)
         for entity, by_id in wanted.items()
         for spec in (intake.mapping.entities[entity],)
         for record in intake.records(spec.source)
-        for column, reason, became in by_id.get(record[KEY], ())
+        if record[KEY] in by_id
+        for (*line, became), held in _with_values(
+            by_id[record[KEY]], record, spec, partial(details, spec, record)
+        )
     )
     header = ("entity", "column", "reason", "became", "filemaker_id", "values")
     rowfile.write_csv(private / MISFITS, header, lines)
+
+
+Told = tuple[str, str, str]  # column, reason, and what the column holds instead
+
+
+def _with_values(
+    told: Sequence[Told], record: Record, spec: Entity, gathered: Callable[[str], _Details]
+) -> Iterator[tuple[Told, str]]:
+    """What is told of one record, each line with the values that it is of."""
+    lines = Counter((column, reason) for column, reason, _ in told)
+    by_column: dict[str, _Details] = {}
+    for line in told:
+        column, reason, _ = line
+        fed = spec.columns.get(column)
+        if fed is None or not fed.gather:
+            yield line, _held(spec, column, record)
+            continue
+        if column not in by_column:
+            by_column[column] = gathered(column)
+        lines[column, reason] -= 1
+        yield line, by_column[column].taken(reason, is_last=not lines[column, reason])
+
+
+@dataclass(frozen=True, slots=True)
+class _Details:
+    """The records that are gathered into a card of one record, as texts, by what does not fit."""
+
+    every: Sequence[str]
+    by_reason: dict[str, deque[str]]
+
+    @classmethod
+    def of(cls, card: ColumnSpec, details: Sequence[Detail], given: Given) -> Self:
+        """Those of one card."""
+        every, by_reason = list[str](), defaultdict[str, deque[str]](deque)
+        for one in details:
+            every.append(_of_detail(card, one))
+            for reason in _reasons(card, one, given):
+                by_reason[reason].append(every[-1])
+        return cls(every, dict(by_reason))
+
+    def taken(self, reason: str, *, is_last: bool) -> str:
+        """The next one for this reason, for its last line all that are left; else all of them.
+
+        Not all in each line: of one person there may be thousands.
+        """
+        if reason not in self.by_reason:
+            self.by_reason[reason] = deque(self.every)
+        those = self.by_reason[reason]
+        return " | ".join(those) if is_last or len(those) < 2 else those.popleft()
 
 
 def _reasons(card: ColumnSpec, detail: Detail, given: Given) -> tuple[str, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import cProfile
 import csv
 import re
+from collections import defaultdict
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -318,12 +320,38 @@ def test_of_a_card_each_record_is_named_for_its_own_reason(tmp_path: Path) -> No
     made = clinic(tmp_path, [], records=records).planned()
     listings.values(made.plan, made.intake, ZONE)
     lines = read(tmp_path / "misfits.csv")[1:]
-    named = {line[2]: re.findall(r"details (\w+):", line[5]) for line in lines}
+    named: dict[str, list[str]] = defaultdict(list)
+    for line in lines:
+        named[line[2]] += re.findall(r"details (\w+):", line[5])
     assert {reason: ids for reason, ids in named.items() if ids} == {
         "an e-mail without @": ["D0", "D4"],
         "of unknown kind: taken as a phone, judged by its value": ["D3"],
         "a phone that may be several numbers: kept as it was written": ["D5"],
     }
+
+
+def test_of_a_person_with_thousands_of_details_each_is_converted_and_listed_once(
+    tmp_path: Path,
+) -> None:
+    """Each line had all of them, and all were converted anew for it."""
+    calls, sizes = [], []
+    for number in (100, 400):
+        details = [
+            {"id": f"D{n}", "of": "P1", "kind": "email", "value": f"no at sign {n:04}"}
+            for n in range(number)
+        ]
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        made = clinic(folder, [], records={"people": [PERSON], "details": details}).planned()
+        profile = cProfile.Profile()
+        profile.runcall(listings.values, made.plan, made.intake, ZONE)
+        calls.append(sum(one.callcount for one in profile.getstats()))
+        sizes.append((folder / "misfits.csv").stat().st_size)
+        lines = read(folder / "misfits.csv")[1:]
+        named = re.findall(r"details (\w+):", " ".join(line[5] for line in lines))
+        assert sorted(named) == sorted(f"D{n}" for n in range(number))
+    assert calls[1] < 5 * calls[0]
+    assert sizes[1] < 5 * sizes[0]
 
 
 def test_records_that_were_cleaned_are_listed_by_id_as_long_as_there_are_any(

@@ -282,9 +282,10 @@ def left_out_records(entity: str, total: int, name: str, records: Iterable[str])
     """
     listed = sorted(set(records))
     if len(listed) > PASTED:
+        count = wording.amount(len(listed), "record is", "records are")
         return (
-            f"fix it in FileMaker: {len(listed):,} records of {entity} are too many to be left out"
-            " by their ids; or leave them out by what they have in common (`empty`, `misfit`)"
+            f"fix it in FileMaker: {count} too many to be left out of [entities.{entity}] by the"
+            " ids; or leave them out by what they have in common (`empty`, `misfit`)"
         )
     ids = ", ".join(f'"{record}"' for record in listed)
     return left_out_line(entity, total, len(listed), f'name = "{name}"', f"records = [{ids}]")

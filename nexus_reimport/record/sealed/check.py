@@ -179,8 +179,8 @@ def _redactions(entries: Sequence[journal.Entry]) -> Iterator[str]:
     for entry in journal.only(entries, Event.REDACTED):
         places = [f"{file}, line {line}: {kind}" for file, line, kind in entry.line["places"]]
         heading = f"redacted by {entry.text('who')}, {entry.text('at')[:16]}"
-        found = entry.line.get("found")  # an older version has named all
-        yield f"{heading}: {wording.some(places, found if isinstance(found, int) else None)}"
+        count = entry.line.get("found")  # an older version has named all
+        yield f"{heading}: {wording.some(places, count if isinstance(count, int) else None)}"
 
 
 def _of_signature(folder: Path, checked: Checked, signers: Path | None) -> Checked:
