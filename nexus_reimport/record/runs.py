@@ -341,6 +341,6 @@ def taken_back(runs: Iterable[Run]) -> dict[str, str]:
     """Run -> the rollback that has taken it back, by the rollbacks among ``runs``."""
     rollbacks: dict[str, str] = {}
     for one in runs:
-        if one.is_committed() and (undone := one.undoes):
+        if (undone := one.undoes) and one.is_committed():  # few are rollbacks
             rollbacks[undone] = one.id
     return rollbacks
