@@ -198,14 +198,10 @@ class _State:
         if self.noted is None:
             missing = f"{LAST}, the note of its last line, is missing or damaged"
             return missing if self.lines else ""
-        return self._beside(self.noted) or self.counted().broken_note() or self._unreadable()
-
-    def _unreadable(self) -> str:
-        """A line that does not say what lines of its event say, although all else is in order."""
-        for entry in self.counted().entries:
-            if not _is_readable(entry):
-                return f"line {entry.text('n')} does not say what a line of its kind must"
-        return ""
+        if why := self._beside(self.noted):
+            return why
+        counted = self.counted()
+        return counted.broken_note() or _unreadable(counted)
 
     def _beside(self, noted: _Noted) -> str:
         """What lines and note contradict each other in."""
@@ -220,9 +216,11 @@ class _State:
 
     def counted(self) -> journal.Reading:
         """The lines from the last one on that says that the register was found changed."""
-        parsed = [journal.parsed(raw) or {} for raw in self.lines]
+        named = Event.FOUND_CHANGED.encode()  # few have it, and to parse a line takes longest
         changed = [
-            n for n, line in enumerate(parsed, 1) if line.get("event") == Event.FOUND_CHANGED
+            number
+            for number, raw in enumerate(self.lines, 1)
+            if named in raw and (journal.parsed(raw) or {}).get("event") == Event.FOUND_CHANGED
         ]
         return journal.reading(self.lines, changed[-1] if changed else 1)
 
@@ -249,6 +247,14 @@ _MEMBERS: Mapping[Event, Mapping[str, type | tuple[type, ...]]] = {  # besides w
     Event.RESTORED: {"id": str, "runs": list},
     Event.RECORDS_LOST: {"runs": list},
 }
+
+
+def _unreadable(counted: journal.Reading) -> str:
+    """A line that does not say what lines of its event say, although all else is in order."""
+    for entry in counted.entries:
+        if not _is_readable(entry):
+            return f"line {entry.text('n')} does not say what a line of its kind must"
+    return ""
 
 
 def _is_readable(entry: Entry) -> bool:
