@@ -488,9 +488,12 @@ class Run:
     def problems(self, held: Mapping[str, set[str]] | None = None) -> list[str]:
         """What of a sealed record is not as it was sealed: changed, missing, added files.
 
-        ``held`` are the seals that the other records hold, where they are known.
+        One that could not be read is none that anything relies on. ``held`` are the seals that the
+        other records hold, where they are known.
         """
         if not self.is_sealed:
             return ["not sealed"]
         checked = check.of_record(self.bag, self.environment)
+        if checked.kind == check.UNREAD:
+            return list(checked.remarks)
         return [*checked.problems, *chain.problems(self.bag, held)]

@@ -31,14 +31,13 @@ from nexus_reimport.events import Event
 from nexus_reimport.filemaker.exports.spreadsheet import _guarded as guarded
 from nexus_reimport.filemaker.http import RetryPolicy, Wire
 from nexus_reimport.files import rowfile
-from nexus_reimport.model import Approval
 from nexus_reimport.nexus.connection import pg_tools, refusal
 from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.nexus.rights import Task
 from nexus_reimport.page import commands
 from nexus_reimport.planning.manual import writing
 from nexus_reimport.record import create, journal, signatures
-from nexus_reimport.record.sealed import archived, bag, chain, check, front, index, register
+from nexus_reimport.record.sealed import archived, bag, chain, check, index, register
 from nexus_reimport.runbook import opening
 from nexus_reimport.runner import Outcome, ending, notebook
 from nexus_reimport.settings import ApplicationAccess, Postgres, Settings
@@ -344,7 +343,6 @@ def test_what_cannot_be_opened_is_neither_missing_nor_changed(known: Settings) -
         run.seal_digest,
         lambda: bag.info(run.bag),
         lambda: run.undoes,
-        lambda: front.value(Approval, run.folder) or run.problems(),
     ):
         with limited(resource.RLIMIT_NOFILE, 0), pytest.raises(OSError) as stopped:
             look()
@@ -382,6 +380,7 @@ def test_a_record_that_a_disk_does_not_give_is_not_compared_and_nobody_is_accuse
     unread, right, whole = check.of_folder(known.records_folder)
     assert (unread.kind, unread.is_right, unread.problems) == (check.UNREAD, False, ())
     assert "a disk of this machine failed" in unread.remarks[0]
+    assert run.problems() == [*unread.remarks], "and nothing relies on it"
     assert right.is_right
     assert (whole.problems, whole.is_right) == ((), False)
 

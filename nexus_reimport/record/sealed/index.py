@@ -124,7 +124,7 @@ def _body(runs: Path, name: str) -> Iterator[str]:
     undone = {seen.undid: seen.run for _, seen in fronts if seen.undid}
     archived_as = {one.seal: one for one in reversed(archived.noted(runs))}
     for folder, seen in fronts:
-        yield from _article(folder, seen, undone.get(seen.run, ""), archived_as)
+        yield _article(folder, seen, undone.get(seen.run, ""), archived_as)
 
 
 def _as_of(sealed: Sequence[Path]) -> str:
