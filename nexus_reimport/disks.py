@@ -158,9 +158,12 @@ def behind(error: BaseException | None) -> DiskFailure | None:
     return None
 
 
-def limit_words() -> dict[str, DiskFailure]:
-    """What a program says of a limit of the system, in English, and which it is."""
-    return {os.strerror(getattr(errno, name)): limit for name, limit in _LIMITS.items()}
+def limit_words() -> dict[DiskFailure, list[str]]:
+    """The limits of the system, and what a program says of each, in English."""
+    words_of: dict[DiskFailure, list[str]] = {}
+    for name, limit in _LIMITS.items():
+        words_of.setdefault(limit, []).append(os.strerror(getattr(errno, name)))
+    return words_of
 
 
 def words() -> dict[str, DiskFailure]:

@@ -139,8 +139,12 @@ _SHAPES = (
         for disk in disks.KINDS
     ),
     *(  # of this program, not of the server's
-        _why(rf"\A(?!.*(?:FATAL|PANIC):).*{re.escape(words)}\Z", limit.what, limit.fix)
-        for words, limit in disks.limit_words().items()
+        _why(
+            rf"\A(?!.*(?:FATAL|PANIC):).*(?:{'|'.join(map(re.escape, words))})\Z",
+            limit.what,
+            limit.fix,
+        )
+        for limit, words in disks.limit_words().items()
     ),
     _why(
         r"too many connections for role",
