@@ -229,7 +229,7 @@ def _undone(run: Run) -> Iterator[Fact]:
     if undone is None:
         yield "counts", "the transaction's own counts were lost"
         return
-    yield "restored", attention.restored(undone)
+    yield "written", attention.written(undone)
     yield "after it", naming.counted(undone.put_back, "no rows")
     yield "as before", attention.as_before(undone, run.loaded(Report, "checks_rollback"))
 

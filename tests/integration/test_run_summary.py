@@ -393,7 +393,7 @@ def test_a_run_that_was_taken_back_and_its_rollback_tell_the_truth(
     own = record.every(environments.load(DEV))[-1]
     facts = told(own)
     assert facts["undone"] == book.run.id
-    back_rows, _, back_links = facts["restored"].partition("; ")
+    back_rows, _, back_links = facts["written"].partition("; ")
     differ = sum(after.rows[e].get(k) != r for e in TABLES for k, r in before.rows[e].items())
     differ += sum(len(after.rows[e].keys() - before.rows[e].keys()) for e in TABLES)
     assert back_rows == f"{differ:,} rows"

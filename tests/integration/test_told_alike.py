@@ -212,7 +212,7 @@ def numbers_agree(clinic: Clinic, places: Places) -> None:
         after = counts(places.line("there after it"))
         if run.kind == "rollback" and run.is_committed():
             assert after == counts(places.facts["after it"]) == rows(clinic)
-            assert places.line("restored") == places.facts["restored"]
+            assert places.line("written") == places.facts["written"]
         return
     undone_since = places.past.undone_by
     kept = {NAMED[kind.name]: kind.kept for kind in places.outcome.kinds}
@@ -253,7 +253,7 @@ def test_a_rollback_of_a_run_that_wrote_nothing_does_not_say_that_rows_were_put_
     clinic: Clinic, rehearsed: Path, tmp_path: Path
 ) -> None:
     places = as_made(clinic, ends.rolled_back_what_wrote_nothing, rehearsed, tmp_path)
-    assert places.facts["restored"] == places.line("restored") == "0 rows; no links"
+    assert places.facts["written"] == places.line("written") == "0 rows; no links"
     assert "no row had to be written for it" in places.front.changed
     assert "put back" not in (places.run.bag / bag.README).read_text()
 

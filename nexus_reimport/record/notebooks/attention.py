@@ -182,7 +182,7 @@ def of_ending(outlook: Outlook | None) -> list[str]:
     return [f"{ends}: {waiver}" for waiver in (outlook.ending if outlook else ())]
 
 
-def restored(done: Undone) -> str:
+def written(done: Undone) -> str:
     """What a rollback has written: only what differed from before the run."""
     rows = done.rows_written
     counted = "rows that were not counted" if rows is None else wording.amount(rows, "row")

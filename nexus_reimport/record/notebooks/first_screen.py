@@ -301,11 +301,11 @@ def _kept(plan: Plan) -> str:
 def _of_rollback(seen: _Record) -> Iterator[Line]:
     yield Line("undoes", f"run {journal.undoes(seen.entries)}")
     if isinstance(seen.done, Undone):
-        yield Line("restored", attention.restored(seen.done))
+        yield Line("written", attention.written(seen.done))
         yield Line("there after it", naming.counted(seen.done.put_back, "no rows"))
         yield _as_before(seen, seen.done)
     elif seen.is_committed:
-        yield Line("restored", "the transaction's own counts were lost")
+        yield Line("written", "the transaction's own counts were lost")
     elif seen.preview:
         name = _verb(seen, "there after it", "", "would be there after it")
         links = naming.links(seen.preview.links, "no links")
