@@ -111,16 +111,16 @@ def _misfits(plan: Plan, intake: Intake, zone: ZoneInfo) -> None:
     rowfile.write_csv(private / MISFITS, header, lines)
 
 
-Told = tuple[str, str, str]  # column, reason, and what the column holds instead
+_Misfit = tuple[str, str, str]  # column, reason, and what the column holds instead
 
 
 def _with_values(
-    told: Sequence[Told], record: Record, spec: Entity, gathered: Callable[[str], _Details]
-) -> Iterator[tuple[Told, str]]:
-    """What is told of one record, each line with the values that it is of."""
-    lines = Counter((column, reason) for column, reason, _ in told)
+    misfits: Sequence[_Misfit], record: Record, spec: Entity, gathered: Callable[[str], _Details]
+) -> Iterator[tuple[_Misfit, str]]:
+    """The misfits of one record, each with the values that it is of."""
+    lines = Counter((column, reason) for column, reason, _ in misfits)
     by_column: dict[str, _Details] = {}
-    for line in told:
+    for line in misfits:
         column, reason, _ = line
         fed = spec.columns.get(column)
         if fed is None or not fed.gather:
