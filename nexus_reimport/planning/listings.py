@@ -111,16 +111,16 @@ def _misfits(plan: Plan, intake: Intake, zone: ZoneInfo) -> None:
     rowfile.write_csv(private / MISFITS, header, lines)
 
 
-_Misfit = tuple[str, str, str]  # column, reason, and what the column holds instead
+Line = tuple[str, str, str]  # column, reason, and what the column holds instead
 
 
 def _with_values(
-    misfits: Sequence[_Misfit], record: Record, spec: Entity, gathered: Callable[[str], _Details]
-) -> Iterator[tuple[_Misfit, str]]:
-    """The misfits of one record, each with the values that it is of."""
-    lines = Counter((column, reason) for column, reason, _ in misfits)
+    lines: Sequence[Line], record: Record, spec: Entity, gathered: Callable[[str], _Details]
+) -> Iterator[tuple[Line, str]]:
+    """The lines of one record, each with the values that it is of."""
+    left = Counter((column, reason) for column, reason, _ in lines)
     by_column: dict[str, _Details] = {}
-    for line in misfits:
+    for line in lines:
         column, reason, _ = line
         fed = spec.columns.get(column)
         if fed is None or not fed.gather:
@@ -128,8 +128,8 @@ def _with_values(
             continue
         if column not in by_column:
             by_column[column] = gathered(column)
-        lines[column, reason] -= 1
-        yield line, by_column[column].taken(reason, is_last=not lines[column, reason])
+        left[column, reason] -= 1
+        yield line, by_column[column].taken(reason, is_last=not left[column, reason])
 
 
 @dataclass(frozen=True, slots=True)
