@@ -104,6 +104,8 @@ def _of_unverified(entries: Sequence[Entry]) -> str:
         return f"{failed.headline}; {_DECIDE}"
     if journal.only(entries, Event.SEALED):
         return f"its record was closed before; {_DECIDE}"
+    if journal.unfinished(since):
+        return f"its verification was broken off; {_DECIDE}"
     if any(e.stage in journal.CHECKED for e in journal.only(since, Event.FINISHED)):
         return f"its checks were made, and nobody has signed off; {_DECIDE}"
     return "the checks after COMMIT come next"

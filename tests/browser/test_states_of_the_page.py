@@ -171,12 +171,12 @@ STATES: dict[Callable[..., None], tuple[str, ...]] = {
         "Last sync from FileMaker: 2",
     ),
     unverified: (
-        "COMMITTED, NOT VERIFIED: a person must decide",
+        "COMMITTED, NOT VERIFIED: the checks after COMMIT come next",
         "A no check has failed: the verification was broken off",
         "or, on this page, under Way back",
     ),
     killed: (
-        "COMMITTED, NOT VERIFIED: a person must decide",
+        "COMMITTED, NOT VERIFIED: its verification was broken off; a person must decide",
         "during “checks after”",
         "the database is reimported, and not verified yet",
     ),

@@ -52,6 +52,10 @@ COMMITTED, VERIFIED = event("committed"), event("verified")
         ([APPLY], "IN DOUBT: its journal does not say whether it was committed"),
         ([COMMITTED], "COMMITTED, NOT VERIFIED: the checks after COMMIT come next"),
         (
+            [COMMITTED, event("started", stage="checks_after")],
+            "COMMITTED, NOT VERIFIED: its verification was broken off; a person must decide",
+        ),
+        (
             [COMMITTED, event("finished", stage="checks_after")],
             "COMMITTED, NOT VERIFIED: its checks were made, and nobody has signed off;"
             " a person must decide",
