@@ -21,7 +21,7 @@ from nexus_reimport.ids import Id
 from nexus_reimport.intake import IdPairs, Intake, Page, ids_of
 from nexus_reimport.mapping import DefaultRule, Entity, OverrideRule
 from nexus_reimport.model import ColumnFit, Misfits
-from nexus_reimport.planning import matching, merge, misfits, unsaid
+from nexus_reimport.planning import matching, merge, misfits
 from nexus_reimport.planning.column import Resolver
 from nexus_reimport.planning.feed import Converted, RecordConverter
 from nexus_reimport.planning.matching import Matches
@@ -37,6 +37,7 @@ from nexus_reimport.planning.misfits import (
 )
 from nexus_reimport.planning.rows_before import RowsBefore
 from nexus_reimport.planning.spooled import ConvertedRecord, SpooledRecords, SpooledRows
+from nexus_reimport.planning.unsaid import Unsaid
 from nexus_reimport.settings import Cause, EntityDecisions
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ class EntityPlanner:
             **intake.survey.defaults.get(name, {}),
             **{n: value for n, value in self._spec.new.items() if isinstance(value, str)},
         }
+        takes = self._merger.takes_filemakers
+        self._unsaid = Unsaid.of(self._spec, converter.zone, takes)
         # Column -> the one whose value must not be later.
         self._bounded = {n: c.not_before for n, c in self._spec.columns.items() if c.not_before}
         self._rules = {n: r for n, r in self._spec.new.items() if isinstance(r, DefaultRule)}
@@ -292,10 +295,7 @@ class EntityPlanner:
 
     def _merged_row(self, one: _Brought, was: Row | None) -> Row:
         if was is not None:
-            settled = unsaid.settled(
-                self._spec, was, one.converted, self._converter.zone, self._merger.takes_filemakers
-            )
-            one = one._replace(converted=settled)
+            one = one._replace(converted=self._unsaid.settled(was, one.converted))
             row = self._merger.merge(one.key, was, one.converted.values, existed=True)
             self._note_too_early(one.written, was, row)
         else:

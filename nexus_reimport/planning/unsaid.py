@@ -7,10 +7,10 @@ not become one at midnight for 30 minutes because FileMaker's fields of its time
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from nexus_reimport import strict_json
@@ -24,21 +24,51 @@ _UNSAID = frozenset({moments.NO_TIME, moments.NO_CLOCK, moments.REPEATED})
 _END_STAYS, _LENGTH_STAYS = "Nexus's end stays", "it lasts as long as in Nexus"
 
 
-def settled(
-    spec: Entity,
-    was: Row,
-    record: ConvertedRecord,
-    zone: ZoneInfo,
-    decides: Callable[[str], bool],
-) -> ConvertedRecord:
-    """``record`` for the row ``was``, without what was only assumed of a time that the row knows.
+@dataclass(frozen=True, slots=True)
+class Unsaid:
+    """The columns of an entity of which a converter may have to assume something.
 
-    ``decides`` says of a column whether FileMaker's value counts where Nexus has another one.
+    ``takes`` says of a column whether FileMaker's value counts where Nexus has another one.
     """
-    if not record.derived:  # nothing was assumed
+
+    zone: ZoneInfo
+    takes: Callable[[str], bool]
+    starts: Mapping[str, str]  # column of an end -> that of its start
+    minutes: Mapping[str, timedelta]  # column of an end -> how long what has none is taken to last
+
+    @classmethod
+    def of(cls, spec: Entity, zone: ZoneInfo, takes: Callable[[str], bool]) -> Self:
+        """Those of ``spec``."""
+        ends = {
+            name: (start, timedelta(minutes=int(column.with_["minutes"])))
+            for name, column in spec.columns.items()
+            if (start := _start_of(spec, column)) and column.when_empty != "clear"
+        }
+        starts = {name: start for name, (start, _) in ends.items()}
+        return cls(zone, takes, starts, {name: lasts for name, (_, lasts) in ends.items()})
+
+    def settled(self, was: Row, record: ConvertedRecord) -> ConvertedRecord:
+        """``record`` for the row ``was``, without what was only assumed and the row knows."""
+        if record.derived:
+            record = _times(was, record, self.zone)
+        for name, start in self.starts.items():
+            takes = self.takes(start) or not was.get(start)
+            begins = record.values[start] if takes else was.get(start)
+            why = self._why_assumed(name, begins, record)
+            if begins and why:
+                event = _Event(was.get(start), was.get(name), begins, self.minutes[name])
+                record = _with_end(name, event, why, record)
         return record
-    times = _times(was, record, zone)
-    return _ends(spec, was, times, decides)
+
+    def _why_assumed(self, name: str, begins: str | None, record: ConvertedRecord) -> str:
+        """Why the end is not FileMaker's, or cannot be, of what ``begins`` then; else ""."""
+        for other, reason in record.derived:
+            if other == name and moments.is_assumed_end(reason):
+                return reason
+        ends = record.values[name]
+        if begins and ends and moments.chronological(ends) < moments.chronological(begins):
+            return moments.assumed_end(moments.EARLY, self.minutes[name] // timedelta(minutes=1))
+        return ""
 
 
 def _times(was: Row, record: ConvertedRecord, zone: ZoneInfo) -> ConvertedRecord:
@@ -84,29 +114,13 @@ def _shown(value: str, zone: ZoneInfo) -> datetime | None:
         return None
 
 
-def _ends(
-    spec: Entity, was: Row, record: ConvertedRecord, decides: Callable[[str], bool]
-) -> ConvertedRecord:
-    """With Nexus's end, or its length, of an event of which FileMaker has no end."""
-    for name, column in spec.columns.items():
-        start = _start_of(spec, column)
-        if not start or column.when_empty == "clear":
-            continue
-        takes = decides(start) or not was.get(start)
-        begins = record.values[start] if takes else was.get(start)
-        why = _why_assumed(name, begins, column, record)
-        if begins and why:
-            event = _Event(was.get(start), was.get(name), begins)
-            record = _with_end(name, column, event, why, record)
-    return record
-
-
 class _Event(NamedTuple):
     """When an event starts and ends in Nexus, and when it will begin."""
 
     start: str | None
     end: str | None
     begins: str
+    assumed: timedelta  # how long it is taken to last, where nobody knows
 
     @property
     def length(self) -> timedelta:
@@ -131,19 +145,7 @@ def _start_of(spec: Entity, end: ColumnSpec) -> str:
     return next(starts, "")
 
 
-def _why_assumed(name: str, begins: str | None, column: ColumnSpec, record: ConvertedRecord) -> str:
-    """Why the end is not FileMaker's, or cannot be, for an event that ``begins`` then; else ""."""
-    for other, reason in record.derived:
-        if other == name and moments.is_assumed_end(reason):
-            return reason
-    ends = record.values[name]
-    is_early = begins and ends and moments.chronological(ends) < moments.chronological(begins)
-    return moments.assumed_end(moments.EARLY, column.with_["minutes"]) if is_early else ""
-
-
-def _with_end(
-    name: str, column: ColumnSpec, event: _Event, why: str, record: ConvertedRecord
-) -> ConvertedRecord:
+def _with_end(name: str, event: _Event, why: str, record: ConvertedRecord) -> ConvertedRecord:
     """With no end, so that Nexus's stays; else with one that is as long after the start."""
     derived = [one for one in record.derived if one != (name, why)]
     end, reason = None, ""
@@ -154,7 +156,7 @@ def _with_end(
         end = moments.later(event.begins, event.length)
         reason = f"{why.partition(':')[0]}: {_LENGTH_STAYS}"
     else:
-        end = moments.later(event.begins, timedelta(minutes=int(column.with_["minutes"])))
+        end = moments.later(event.begins, event.assumed)
         reason = why
     derived += [(name, reason)] if reason else []
     return replace(record, values={**record.values, name: end}, derived=derived)

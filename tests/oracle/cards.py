@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oracle.expected import Expected
-from oracle.seen import CARDS, Row
+from oracle.seen import CARDS, ENTITIES, Row
 from oracle.texts import UNSEEN, clean, digits, fold, ident, line, phone
 
 SOURCE = "contact_details"
+_ELSE = ENTITIES["patients"]["columns"][CARDS[0]]["with"]["else"]  # where `ph` is empty
 _PARTS = ("address 1", "address 2", "suburb", "state", "post code")
 _LIST, _FLAT = ("line1", "line2"), ("street", "street2")
 _PLACE = ("suburb", "state", "postcode")
@@ -50,7 +51,7 @@ def of_filemaker(expected: Expected) -> dict[str, Card]:
 def entries(record: Row) -> Iterator[tuple[str, Any]]:
     """The parts of a card that one record fills: by its kind; where it has none, by its value."""
     kind = re.sub(r"[^a-z]", "", clean(record.get("type", "")).casefold())
-    value, address = line(record.get("ph", "")), _address(record)
+    value, address = line(record.get("ph", "")) or line(record.get(_ELSE, "")), _address(record)
     part = _KINDS.get(kind, "emails" if value and "@" in value else "phones")
     if value and part == "phones":
         yield part, phone(value)

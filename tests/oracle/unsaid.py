@@ -1,4 +1,4 @@
-"""What FileMaker does not say of a time: there the row's own stays."""
+"""What FileMaker does not say of a value: there the row's own stays."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from oracle.seen import Mapped, Row
-from oracle.values import EARLY, NO_CLOCK, NO_END, OTHERWISE, REPEATED, UNSAID, Converters
+from oracle.values import EARLY, NO_CLOCK, NO_END, NO_TEXT, OTHERWISE, REPEATED, UNSAID, Converters
 
 Reasons = Mapping[str, frozenset[str]]  # column -> why its value is derived
 
@@ -26,6 +26,8 @@ class UnsaidTimes:
         for column, why in reasons.items():
             if self._knows(column, values[column], why):
                 values[column], reasons[column] = self.old[column], why & {NO_CLOCK}
+            elif NO_TEXT in why and self.old[column]:
+                values[column], reasons[column] = None, frozenset()
         for column, spec in self.spec["columns"].items():
             if spec.get("convert") == "end_moment":
                 self._end(column, spec, values, reasons, takes=takes)

@@ -26,7 +26,8 @@ class Misfit(Exception):
 NO_ROW = "names a record that has no row"
 # Why a value is not as FileMaker holds it, which a list must tell.
 NO_TIME, NO_CLOCK, REPEATED = "no time", "a time that cannot be read", "a repeated hour"
-NO_END, EARLY, OTHERWISE = "no end", "an end before the start", "otherwise"
+NO_END, EARLY, NO_TEXT = "no end", "an end before the start", "no text"
+OTHERWISE = "otherwise"
 UNSAID = frozenset({NO_TIME, NO_CLOCK, REPEATED})  # Nexus may know better
 
 
@@ -258,11 +259,12 @@ class Converters:
         differ = first and other and phones_differ(first, other)
         return Value(first or other, frozenset({OTHERWISE} if differ else ()))
 
-    def _html_pages(self, value: Any, spec: Spec, record: Record) -> list[str] | None:
+    def _html_pages(self, value: Any, spec: Spec, record: Record) -> Value:
         opening = line(record.get(spec["with"]["opening"], "")) or ""
         lines = f"{opening}\n{paragraphs(value) or ''}".split("\n")
         page = "".join(f"<p>{html.escape(t.strip())}</p>" for t in lines if t.strip())
-        return [page] if page else None
+        is_opening = page and not clean(value).strip()
+        return Value([page] if page else None, frozenset({NO_TEXT} if is_opening else ()))
 
     def _sentence(self, _: Any, spec: Spec, record: Record) -> str | None:
         sentences = []
