@@ -83,6 +83,14 @@ def reimported(rows: str, written: int | None) -> str:
     return f"{rows}; {had_to_be_written(written)}"
 
 
+def reimporting(written: int | None) -> str:
+    """What a committed run has done to its tables; it has wiped nothing if it had nothing to write.
+
+    ``written`` is how many rows had to be written for it; None if all were.
+    """
+    return "reimported" if written == 0 else "wiped and reimported"
+
+
 def had_to_be_written(count: int) -> str:
     """How many rows the transaction has written, of those that it has made as imported."""
     none = "no row had to be written for it: all were already so"

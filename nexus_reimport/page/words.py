@@ -128,6 +128,7 @@ def repaired(error: ReimportError) -> str:
 FILTERS: dict[str, Callable[..., object]] = {
     "number": number,
     "had_to_be_written": wording.had_to_be_written,
+    "reimporting": wording.reimporting,
     "repaired": repaired,
     "in_page_words": in_page_words,
     "change": change,

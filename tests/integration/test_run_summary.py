@@ -510,7 +510,7 @@ def test_the_first_screen_of_a_run_has_the_transactions_own_counts(clinic: Clini
     assert screen.banner.endswith("made-up clinic")
     done, says = run.load(Applied), {line.name: line.text for line in screen.lines}
     written = sum(done.written.values())
-    assert says["reimported"].endswith(f"; {written:,} rows had to be written for it")
+    assert says["wiped and reimported"].endswith(f"; {written:,} rows had to be written for it")
     assert written > sum(done.deleted.values()) + sum(done.inserted.values()), "and updated"
     assert f"{done.relinked['documents']:,} link" in says["linked anew"]
     assert says["writers waited"] == wording.at_most(done.writers_waited)

@@ -75,7 +75,7 @@ def test_a_run_waits_for_the_digest_and_goes_on_when_it_is_given(clinic: Clinic)
         "COMPLETE",
         "Approved by ",
         " patients, ",
-        "Reimported: ",
+        "Wiped and reimported: ",
         " had to be written for it. ",
         "Linked anew: ",
         "Writers waited ",

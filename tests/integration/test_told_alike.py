@@ -202,7 +202,7 @@ def the_same_everywhere(places: Places) -> None:
 def numbers_agree(clinic: Clinic, places: Places) -> None:
     """The counts of all places are one, and those that are done are what the database holds."""
     run = places.run
-    words = "reimports", "reimported", "would reimport"
+    words = "reimports", "reimported", "wiped and reimported", "would reimport"
     of_screen = counts("; ".join(map(places.line, words)))
     verbs = ("to load", "loaded", "would load", "reimported")
     of_facts = counts("; ".join(places.facts.get(name, "") for name in verbs))
@@ -228,7 +228,8 @@ def numbers_agree(clinic: Clinic, places: Places) -> None:
 
 def _written(places: Places) -> int:
     """How many rows the first screen says had to be written; the record and the facts say so."""
-    told = f"{places.line('reimported')} {places.front.changed}"
+    lines = map(places.line, ("reimported", "wiped and reimported"))
+    told = f"{' '.join(lines)} {places.front.changed}"
     found = {int(n.replace(",", "")) for n in re.findall(r"([\d,]+) rows? had to be written", told)}
     of_facts = sum(counts(places.facts.get("written", "").partition(";")[0]).values())
     assert found in ({of_facts}, set())
@@ -244,7 +245,7 @@ def test_a_run_of_which_nothing_differed_is_not_called_wiped_anywhere(
     assert places.facts["written"] == "nothing: all rows were already as imported afresh"
     readme = (places.run.bag / bag.README).read_text()
     assert "no row had to be written for it: all were already so" in readme
-    article = index._article(places.run.bag, places.front, "")
+    article = index._article(places.run.bag, places.front, "", {})
     for text in (readme, article, places.screen.as_text()):
         assert not re.search(r"\b(wiped|deleted and|deleted, )", text, re.IGNORECASE), text
 

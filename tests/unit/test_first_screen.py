@@ -202,9 +202,9 @@ def test_what_was_done_is_what_the_transaction_has_counted(record: Path) -> None
     has(record, APPLIED)
     screen = first_screen.read(record)
     text = "2,842 patients; the transaction deleted 2,867 rows and inserted 2,879"
-    assert line(screen, "reimported") == text
+    assert line(screen, "wiped and reimported") == text
     has(record, replace(APPLIED, write=Write.DIFFERENCES, written={"patients": 12, "notes": 1}))
-    some = line(first_screen.read(record), "reimported")
+    some = line(first_screen.read(record), "wiped and reimported")
     assert some == "2,842 patients; 13 rows had to be written for it"
     assert line(screen, "writers waited") == "0.50 s at most"
     none = replace(APPLIED, write=Write.DIFFERENCES, written={"patients": 0})

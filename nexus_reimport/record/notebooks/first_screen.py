@@ -258,7 +258,8 @@ def _of_plan(seen: _Record) -> Iterator[Line]:
         yield Line(name, "nothing: only links of documents and images are fixed")
     else:
         entities = plan.entities.values()
-        name = _verb(seen, "reimports", "reimported", "would reimport")
+        written = done.rows_written if isinstance(done, Applied) else 0  # lost counts claim nothing
+        name = _verb(seen, "reimports", wording.reimporting(written), "would reimport")
         yield Line(name, naming.counted({e.entity: e.loaded for e in entities}) + _written(seen))
         if purged := {e.entity: e.purged for e in entities if e.purged}:
             name = _verb(seen, "deletes for good", "deleted for good", "would delete for good")

@@ -201,4 +201,5 @@ def _changed(payload: Path, done: Applied | Undone | None, state: State) -> str:
         return f"{links}; nothing else was written.{undone}"
     entities = plan.entities.values() if plan else ()
     loaded = naming.counted({e.entity: e.loaded for e in entities} or done.inserted, "no rows")
-    return f"Reimported: {wording.reimported(loaded, done.rows_written)}. {links}.{undone}"
+    what = wording.reimporting(done.rows_written)
+    return f"{what[:1].upper()}{what[1:]}: {wording.reimported(loaded, done.rows_written)}. {links}.{undone}"
