@@ -202,4 +202,5 @@ def _changed(payload: Path, done: Applied | Undone | None, state: State) -> str:
     entities = plan.entities.values() if plan else ()
     loaded = naming.counted({e.entity: e.loaded for e in entities} or done.inserted, "no rows")
     what = wording.reimporting(done.rows_written)
-    return f"{what[:1].upper()}{what[1:]}: {wording.reimported(loaded, done.rows_written)}. {links}.{undone}"
+    rows = wording.reimported(loaded, done.rows_written)
+    return f"{what[:1].upper()}{what[1:]}: {rows}. {links}.{undone}"
