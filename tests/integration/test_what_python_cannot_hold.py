@@ -153,7 +153,7 @@ def test_what_is_over_is_told_for_every_date_that_postgresql_prints(
     value: str | None, over: bool
 ) -> None:
     records = RecordConverter.__new__(RecordConverter)
-    records._as_of, records._zone = datetime(2026, 3, 1, 12, tzinfo=UTC), ZoneInfo("UTC")
+    records._as_of, records.zone = datetime(2026, 3, 1, 12, tzinfo=UTC), ZoneInfo("UTC")
     assert records.is_over(value) is over
 
 
