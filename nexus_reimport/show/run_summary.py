@@ -117,14 +117,15 @@ def _planned(run: Run) -> Iterator[Fact]:
     plan, done = run.loaded(Plan), _applied(run)
     if plan is None:
         return
-    words = _WORDS[run.tense()]
+    tense = run.tense()
+    words = _WORDS[tense]
     links = {n: done.relinked.get(n, 0) if done else p.file.rows for n, p in plan.links.items()}
     if plan.scope is Scope.REIMPORT:
         entities = tuple(plan.entities.values())
-        if run.tense() is Tense.DID and done is None:
+        if tense is Tense.DID and done is None:
             yield "counts", "from the plan; the transaction's own counts were lost"
         loaded = naming.counted({e.entity: e.loaded for e in entities})
-        if run.tense() is Tense.DID and _write(run, done) is not Write.ALL:
+        if tense is Tense.DID and _write(run, done) is not Write.ALL:
             yield "reimported", loaded
         else:
             yield words["wipe"], naming.counted({e.entity: _wiped(e, done) for e in entities})
@@ -178,7 +179,7 @@ def _applied(run: Run) -> Applied | None:
 def _wiped(entity: EntityPlan, done: Applied | None) -> int:
     """Rows that are replaced or purged: with ``write = "all"`` those that stay are deleted too.
 
-    Without it rows that differ are updated, so that a run says of none that it was wiped.
+    Without it rows that differ are updated; then a committed run tells what was written instead.
 
     A row that is kept was not wiped: it is as it was, and stands under ``kept``.
     """
@@ -221,8 +222,9 @@ def _undone(run: Run) -> Iterator[Fact]:
     if run.kind != "rollback":
         return
     undoes = run.undoes or "unknown"
-    if run.tense() is not Tense.DID:
-        yield "to undo" if run.tense() is Tense.WILL else "would undo", undoes
+    tense = run.tense()
+    if tense is not Tense.DID:
+        yield "to undo" if tense is Tense.WILL else "would undo", undoes
         return
     yield "undone", undoes
     undone = run.loaded(Undone)

@@ -22,8 +22,9 @@ def purged(expected: Expected) -> tuple[Counter[tuple[str, str]], Rows]:
     going: Rows = set()
     for entity, rows in expected.rows.items():
         for row_id in rows.keys() - set(expected.ids[entity].values()):
-            causes[entity, cause(expected, entity, row_id)] += 1
-            if is_to_go(expected, entity, row_id):
+            why = _cause(expected, entity, row_id)
+            causes[entity, why] += 1
+            if _may_go(expected, entity, row_id, why):
                 going.add((entity, row_id))
     while held := going & set(_held_by_rows(expected, going)):
         going -= held
@@ -32,19 +33,19 @@ def purged(expected: Expected) -> tuple[Counter[tuple[str, str]], Rows]:
 
 def is_to_go(expected: Expected, entity: str, row_id: str) -> bool:
     """Whether a row without a record was decided to go, and only rows of entities may hold it."""
-    decided = expected.decided(entity, cause(expected, entity, row_id))
-    return decided == "purge" and (entity, row_id) not in expected.pointed_at
+    return _may_go(expected, entity, row_id, _cause(expected, entity, row_id))
 
 
-def cause(expected: Expected, entity: str, row_id: str) -> str:
+def _may_go(expected: Expected, entity: str, row_id: str, why: str) -> bool:
+    held = (entity, row_id) in expected.pointed_at
+    return expected.decided(entity, why) == "purge" and not held
+
+
+def _cause(expected: Expected, entity: str, row_id: str) -> str:
     """Why FileMaker does not bring a row."""
     place = ENTITIES[entity].get("filemaker_id")
-    row = expected.seen.before.by_id(entity)[row_id]
-    name = ident(str((place and at(row, place)) or ""))
-    loaded = expected.seen.before.loaded
-    name = name or next(
-        (ident(n) for (of, n), i in loaded.items() if (of, i) == (entity, row_id)), ""
-    )
+    name = ident(str((place and at(expected.before[entity][row_id], place)) or ""))
+    name = name or expected.loaded_as[entity].get(row_id, "")
     if not name:
         return "no_filemaker_id"
     return "left_out_by_rule" if name in expected.left_out[entity] else "not_in_filemaker"

@@ -66,6 +66,8 @@ class Expected:
         self.derived: set[tuple[str, str, str]] = set()
         self.differences: set[tuple[str, str, str]] = set()  # entity, Nexus id, column
         self.changes: Counter[tuple[str, str, str]] = Counter()  # entity, column, what
+        self.before: dict[str, dict[str, Row]] = {}  # the rows as they were, by id
+        self.loaded_as: dict[str, dict[str, str]] = {}  # Nexus id -> FileMaker id of a run before
         self.pointed_at = closure.pointed_at(seen)
         for entity in ENTITIES:
             self._add(entity)
@@ -81,7 +83,7 @@ class Expected:
 
     def _add(self, entity: str) -> None:
         spec, seen = ENTITIES[entity], self.seen
-        rows = seen.before.by_id(entity)
+        rows = self.before[entity] = seen.before.by_id(entity)
         records = {
             ident(record.get(SOURCES[spec["source"]]["key"], "")): record
             for record in seen.records(spec["source"])
@@ -96,6 +98,7 @@ class Expected:
         loaded = {
             ident(name): row_id for (of, name), row_id in seen.before.loaded.items() if of == entity
         }
+        self.loaded_as[entity] = {row_id: name for name, row_id in reversed(loaded.items())}
         found = matching.pairs(spec, rows, values, loaded, is_first=not seen.before.loaded)
         self.told[entity] = {
             ident(line["filemaker_id"]): line["nexus_id"]
