@@ -142,11 +142,6 @@ def incomplete_answer(what: str, where: str, next: str = "") -> SourceError:
     )
 
 
-# What stands in a field, and in every field of a record, that the account may not view.
-# Source: Claris FileMaker Pro Help, "Editing record access privileges".
-NO_ACCESS = "<No Access>"
-
-
 def hidden_records(given: int, hidden: int, where: str) -> SourceRefused:
     """The error of a table of which FileMaker gives our account only a part."""
     return SourceRefused(
@@ -154,19 +149,6 @@ def hidden_records(given: int, hidden: int, where: str) -> SourceRefused:
         where=where,
         next="give the account's privilege set the right to view every record of the table; then"
         " run again",
-    )
-
-
-def hidden_values(what: str, fields: Sequence[str], where: str) -> SourceRefused:
-    """The error of a table in some fields of which FileMaker shows that the account may not see it.
-
-    It gives the text ``NO_ACCESS``, which would become a name, or a note.
-    """
-    return SourceRefused(
-        f"{what}: FileMaker gives {NO_ACCESS} in the place of a value, in {wording.some(fields)}",
-        where=where,
-        next="give the account that reads or exports the right to view every record and field of"
-        " the table; then read, or export, again",
     )
 
 

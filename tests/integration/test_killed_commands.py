@@ -145,7 +145,8 @@ def test_what_is_offered_of_an_approved_run_works_as_it_is_written(
     offered = f"nexus-reimport run {DEV} --approve {run.load(Proposal).digest[:12]}"
     last = status().splitlines()[-1]
     assert last.endswith(f"go on with 02_execute, or with {offered}; or begin again: {run.again}")
-    assert command(capsys, *offered.split()[1:])[0] == 0
+    code, out, err = command(capsys, *offered.split()[1:])
+    assert code == 0, out + err
     assert run.verdict() is Verdict.COMPLETE
 
 

@@ -325,19 +325,35 @@ def test_a_calculated_number_holds_no_words_and_is_not_named(small: Open) -> Non
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("text", ["<No Access>", "<Kein Zugriff>", "<アクセス権がありません>"])
 def test_a_field_that_the_account_may_not_see_stops_and_is_no_text(
-    small: Open, channel: str
+    small: Open, channel: str, text: str
 ) -> None:
-    """FileMaker gives `<No Access>`, which would become a name or a note."""
+    """FileMaker gives `<No Access>`, in its own language, which would become a name or a note."""
 
     def change(tables: Tables) -> None:
         for record in tables["People"].records[:2]:
-            record.values.update(Given="<No Access>", Family="<No Access>")
+            record.values.update(Given=text, Family=text)
 
     with small(channel, change) as place:
         with pytest.raises(SourceError) as stopped:
             place.read()
-        assert "people: FileMaker gives <No Access> in the place of a value, in Given, Family" in (
+        assert f"people: FileMaker gives {text} in the place of a value, in Given, Family" in (
             str(stopped.value)
         )
         assert "the right to view every record and field" in stopped.value.next
+
+
+def test_in_a_language_that_nobody_has_named_a_closed_field_is_told_by_its_sameness(
+    small: Open,
+) -> None:
+    def change(tables: Tables) -> None:
+        for record in tables["People"].records:
+            record.values.update(Family="<Ei oikeuksia>")
+
+    with small("data_api", change) as place:
+        with pytest.raises(SourceError) as stopped:
+            place.read()
+        told = str(stopped.value)
+        assert "every record has one and the same text in angle brackets, in Family" in told
+        assert "oikeuksia" not in told
