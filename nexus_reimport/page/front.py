@@ -33,8 +33,9 @@ from nexus_reimport.record import Run, Verdict, runs, signatures
 from nexus_reimport.record.anchor import Forgotten
 from nexus_reimport.record.sealed import archive, register
 from nexus_reimport.record.verdict import UNFINISHED
-from nexus_reimport.runbook import connections, lost_records, restored_database
+from nexus_reimport.runbook import connections, first_things, lost_records, restored_database
 from nexus_reimport.runbook.connections import Connections, LastSync
+from nexus_reimport.runbook.first_things import FirstThing
 from nexus_reimport.settings import Settings
 
 _ENDED_BY = {Verdict.STOPPED: "was stopped", Verdict.FAILED: "failed"}
@@ -151,7 +152,7 @@ class Front:
         """The part of the page where that is done; "" where nothing has to be."""
         if self.work:
             return "work"
-        if self.must_decide:
+        if self._first_thing is FirstThing.UNFINISHED:
             return gates.DECIDE
         if self.waiting:
             return next((gate.place for gate in self.gates.closed[:1]), "") or "reimport"
@@ -176,13 +177,18 @@ class Front:
         if self.work:
             doing = "at work" if self.work.cancelled_by is None else "being cancelled"
             return f"{self.work.name} is {doing}. Wait until it has ended."
-        if self.away or self.must_decide:
+        if self._first_thing:
             return self._of_what_stops_a_run()
         if self.waiting:
             return self._of_waiting()
         if self._broken:
             return f"{words.upper_first(self._broken.next)}, then start a dry run."
         return self._of_record() or self._of_database() or self._of_nothing()
+
+    @property
+    def _first_thing(self) -> FirstThing | None:
+        """What no run begins before."""
+        return first_things.of(self.away, is_unfinished=self.must_decide)
 
     @property
     def _broken(self) -> Gate | None:
@@ -199,7 +205,7 @@ class Front:
 
     def _of_what_stops_a_run(self) -> str:
         """What is next where no run begins before it."""
-        if self.away:
+        if self._first_thing is FirstThing.LOST_RECORDS:
             advice = lost_records.advice(self.settings.name, str(self.settings.records_folder))
             return f"{words.upper_first(advice)}."
         if self.is_in_doubt and self.must_finish:

@@ -19,7 +19,8 @@ from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.record import Run, Verdict, anchor, lock, runs, signatures
 from nexus_reimport.record.anchor import Apart
 from nexus_reimport.record.sealed import archive, register
-from nexus_reimport.runbook import book, lost_records, restored_database
+from nexus_reimport.runbook import book, first_things, lost_records, restored_database
+from nexus_reimport.runbook.first_things import FirstThing
 from nexus_reimport.runbook.gates import sheet_without_run
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.settings import Settings
@@ -62,10 +63,11 @@ class Whereabouts:
             return (
                 f"wait until it has ended; nexus-reimport record show {self.environment} shows it"
             )
-        if self.unfinished:
-            return f"nexus-reimport finish {self.environment}"
-        if self.apart.away:
-            return lost_records.advice(self.environment, self.place)
+        match first_things.of(self.apart.away, is_unfinished=self.unfinished is not None):
+            case FirstThing.LOST_RECORDS:
+                return lost_records.advice(self.environment, self.place)
+            case FirstThing.UNFINISHED:
+                return f"nexus-reimport finish {self.environment}"
         if self.undecided:
             decisions = wording.amount(len(self.undecided), "decision")
             return f"make {decisions} in {self.environment}.toml, then: {self._run}"

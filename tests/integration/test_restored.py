@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -181,3 +182,25 @@ def test_records_that_came_back_meanwhile_are_not_said_to_be_lost(clinic: Clinic
     with pytest.raises(StopError, match="no record is missing"):
         lost_records.acknowledge(DEV, seen, "the disk broke")
     assert register.lost(place) == frozenset()
+
+
+def test_what_is_first_is_the_same_on_the_page_and_in_status_where_records_are_missing_too(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    """`finish` the older run, said one, which would be compared with what later runs have left."""
+    book = clinic.approved(rehearsed)
+    book.apply()
+    assert whereabouts.of(environments.load(DEV)).next == f"nexus-reimport finish {DEV}"
+    assert gathered(DEV).next.startswith("A person must decide")
+    clinic.do(
+        "INSERT INTO nexus_reimport.runs (run, environment, digest, approved_by, before, after,"
+        " number)"
+        " SELECT '20990101T000000Z-0000', environment, digest, approved_by, before, after,"
+        " number + 1 FROM nexus_reimport.runs",
+        role=ROLE,
+    )
+    it, page = whereabouts.of(environments.load(DEV)), gathered(DEV)
+    assert (it.unfinished, it.apart.away) == (book.run, ("20990101T000000Z-0000",))
+    assert it.next.startswith("bring back what was in ")
+    assert page.next == f"{it.next[:1].upper()}{it.next[1:]}."
+    assert page.now.text == "Of 1 run that the database knows, no record is here"

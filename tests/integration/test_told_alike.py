@@ -145,6 +145,7 @@ def test_no_place_says_more_than_another_or_than_the_database_holds(
 def holds_together(clinic: Clinic, places: Places) -> None:
     no_stronger_claim(clinic, places)
     the_same_everywhere(places)
+    nothing_is_said_twice(places)
     numbers_agree(clinic, places)
 
 
@@ -197,6 +198,13 @@ def the_same_everywhere(places: Places) -> None:
         assert waited in front.writers(places.front.waited or 0.0)
         assert places.past.waited == places.front.waited
         assert float(waited.split()[0]) >= (places.front.waited or 0.0)
+
+
+def nothing_is_said_twice(places: Places) -> None:
+    """`Reimported and verified. Wiped and reimported: …` stood in the list of records."""
+    told = index._became(places.front)
+    for word in ("reimported", "undone", "linked anew", "to be written", "nothing was written"):
+        assert told.lower().count(word) <= 1, told
 
 
 def numbers_agree(clinic: Clinic, places: Places) -> None:

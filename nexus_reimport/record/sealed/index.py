@@ -18,6 +18,7 @@ from nexus_reimport.files import private
 from nexus_reimport.record.sealed import archived, bag, chain, front
 from nexus_reimport.record.sealed.archived import Archived
 from nexus_reimport.record.sealed.front import Front
+from nexus_reimport.record.verdict import Verdict
 
 FILE = "index.html"
 _MARKS = {  # verdict -> shape and class: the word, the shape and the colour say the same
@@ -164,7 +165,9 @@ def _article(folder: Path, seen: Front, undone_by: str, archived_as: Mapping[str
 
 
 def _became(seen: Front) -> str:
-    """The verdict's meaning, and what was done to the database where that does not say it."""
+    """The verdict's meaning, and what was done to the database; each of the two is said once."""
+    if seen.verdict == Verdict.COMPLETE and seen.waited is not None:
+        return f"Verified. {seen.changed}"  # which names what was done, with its counts
     meaning = f"{seen.meaning[:1].upper()}{seen.meaning[1:]}."
     is_told = seen.changed.startswith("Nothing was") and meaning.endswith("othing was written.")
     return meaning if is_told else f"{meaning} {seen.changed}"
