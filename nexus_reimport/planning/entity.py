@@ -21,7 +21,7 @@ from nexus_reimport.ids import Id
 from nexus_reimport.intake import IdPairs, Intake, Page, ids_of
 from nexus_reimport.mapping import DefaultRule, Entity, OverrideRule
 from nexus_reimport.model import ColumnFit, Misfits
-from nexus_reimport.planning import matching, merge, misfits
+from nexus_reimport.planning import matching, merge, misfits, without_time
 from nexus_reimport.planning.column import Resolver
 from nexus_reimport.planning.feed import Converted, RecordConverter
 from nexus_reimport.planning.matching import Matches
@@ -127,6 +127,7 @@ class EntityPlanner:
         self._misfits: list[Misfit] = []
         self._differences: Spool[list[tuple[str, ...]]] = Spool(intake.folder)
         self._differing: list[tuple[str, int]] = []  # FileMaker id, number of its differences
+        self._undecided: Mapping[int, str] = {}  # a new row's record -> column: another may be its
         self._overridden: Counter[str] = Counter()
         self._overrides: list[Override] = []
         self._before = RowsBefore(intake, name)
@@ -146,6 +147,10 @@ class EntityPlanner:
         records, before = converted.fed, self._before
         matches = matching.match(
             self._name, self._spec, (records, before), loaded, self._intake.mapping.namespace
+        )
+        is_first, zone = not len(loaded.keys), self._converter.zone
+        self._undecided = without_time.pair(
+            self._spec, (records, before), matches, zone, is_first=is_first
         )
         keys = self._keys(records, matches)
         brought = IdPairs(records.written, records.compared, keys)
@@ -300,6 +305,9 @@ class EntityPlanner:
             self._note_too_early(one.written, was, row)
         else:
             row = self._new_row(one)
+            if column := self._undecided.get(one.number):
+                why = without_time.A_ROW_OF_THAT_DAY
+                self._misfits.append((column, why, one.written, DERIVED))
         self._note_misfits(one.written, one.converted, row, existed=was is not None)
         self._misfits += [(name, BLOCKED, one.written, STAYS) for name in self._merger.blocked]
         self._merger.blocked.clear()

@@ -99,13 +99,13 @@ def _says_the_same(held: str, value: str, reason: str, zone: ZoneInfo) -> bool:
     """Whether a time of Nexus is one that FileMaker's can mean: of its day, or on its clock."""
     if reason not in _UNSAID:  # of a card, or of a word
         return False
-    shown, known = _shown(held, zone), _shown(value, zone)
-    if shown is None or known is None:
+    known, given = shown(held, zone), shown(value, zone)
+    if known is None or given is None:
         return False
-    return shown == known if reason == moments.REPEATED else shown.date() == known.date()
+    return known == given if reason == moments.REPEATED else known.date() == given.date()
 
 
-def _shown(value: str, zone: ZoneInfo) -> datetime | None:
+def shown(value: str, zone: ZoneInfo) -> datetime | None:
     """What the clinic's clock shows at an instant; None if Python's years cannot hold it."""
     try:
         at = datetime.fromisoformat(value)

@@ -14,7 +14,7 @@ from oracle import closure, links, matching
 from oracle.matching import at, carried
 from oracle.seen import ENTITIES, SOURCES, TABLE, ZONE, Mapped, Row, Seen
 from oracle.texts import clean, fold_blanks, ident, is_uuid
-from oracle.unsaid import Reasons, UnsaidTimes
+from oracle.unsaid import LostTimes, Reasons, UnsaidTimes
 from oracle.values import NO_ROW, Converters, Misfit, stamp
 
 _WORDS = {"f": False, "t": True}
@@ -99,7 +99,9 @@ class Expected:
             ident(name): row_id for (of, name), row_id in seen.before.loaded.items() if of == entity
         }
         self.loaded_as[entity] = {row_id: name for name, row_id in reversed(loaded.items())}
-        found = matching.pairs(spec, rows, values, loaded, is_first=not seen.before.loaded)
+        lost = LostTimes(self.converters, reasons)
+        is_first = not any(of == entity for of, _ in seen.before.loaded)
+        found = matching.pairs(spec, rows, values, loaded, is_first=is_first, lost=lost)
         self.told[entity] = {
             ident(line["filemaker_id"]): line["nexus_id"]
             for line in seen.ledger

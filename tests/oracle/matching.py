@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from oracle.seen import Mapped, Row
 from oracle.texts import fold_blanks, ident
+
+
+class Lost(Protocol):
+    """What of a time counts where FileMaker does not say all of it."""
+
+    ways: Sequence[tuple[str, Callable[[Any], Any]]]
+
+    def of(self, name: str, column: str) -> Sequence[tuple[str, Callable[[Any], Any]]]:
+        """The ways in which the time of one record counts; none where all of it is said."""
 
 
 def at(row: Row, place: str) -> Any:
@@ -36,11 +45,13 @@ def pairs(
     loaded: Mapping[str, str],
     *,
     is_first: bool,
+    lost: Lost,
 ) -> dict[str, str]:
     """FileMaker id -> the id of its row, of the records that have one; ``values`` by FileMaker id.
 
     First by the id that the row carries, then by what a run before has loaded, then by the rules.
-    A run that is not the first knows its rows: what a rule finds must then be alike to the last.
+    A run that is not the first knows its rows: what a rule finds must then be alike to the last. On
+    the first one the rules are asked again of records whose time is ``lost``.
     """
     by_id = carried(spec, rows)
     found = {name: by_id[name][0] for name in values if len(by_id.get(name, ())) == 1}
@@ -51,7 +62,35 @@ def pairs(
             free = {i: row for i, row in rows.items() if i not in set(found.values())}
             left = {name: row for name, row in values.items() if name not in found}
             found |= _by_rule(rule, free, left, is_first=is_first)
+    for rule in spec["identity"] if is_first else ():
+        if rule["by"] != "filemaker_id":
+            taken = set(found.values()) | {i for ids in by_id.values() for i in ids}
+            free = {i: row for i, row in rows.items() if i not in taken}
+            left = {name: row for name, row in values.items() if name not in found}
+            found |= _without_time(rule, free, left, lost)
     return found
+
+
+def _without_time(
+    rule: Mapped, rows: Mapping[str, Row], values: Mapping[str, Row], lost: Lost
+) -> dict[str, str]:
+    """Records whose time is lost: by what is left, where one record and one row have it."""
+    of_records, of_rows = defaultdict(list), defaultdict(list)
+    for column in (c for c in rule["by"] if any(lost.of(name, c) for name in values)):
+        beside = {**rule, "by": [c for c in rule["by"] if c != column]}
+        for key, names in _grouped(beside, values).items():
+            for name in names:
+                for how, compared in lost.of(name, column):
+                    of_records[how, column, key, compared(values[name][column])].append(name)
+        for key, ids in _grouped(beside, rows).items():
+            for row_id in ids:
+                for how, compared in lost.ways if rows[row_id][column] else ():
+                    of_rows[how, column, key, compared(rows[row_id][column])].append(row_id)
+    return {
+        names[0]: of_rows[key][0]
+        for key, names in of_records.items()
+        if len(names) == len(of_rows[key]) == 1
+    }
 
 
 def _by_rule(

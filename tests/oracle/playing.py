@@ -80,8 +80,18 @@ def edit(clinic: Clinic, random: Random) -> None:
     """Let people work in both systems."""
     with clinic.simulator.edit() as tables:
         filemaker_edits.edit(tables, random, 60)
+        events = random.sample(tables[SOURCES["events"]["table"]].records, 12)
+        for event in events:
+            event.values["startTime"] = ""
     with clinic.connect() as connection:
         nexus_edits.edit(connection, random, 40)
+        # An earlier import has brought most of them without FileMaker's id.
+        ids = [event.values["id"] for event in events[:9]]
+        connection.execute(
+            "UPDATE appointments SET filemaker_event_id = NULL"
+            " WHERE filemaker_event_id::text = ANY (%s)",
+            [[str(one).lower() for one in ids]],
+        )
 
 
 def play(clinic: Clinic, decisions: Decisions) -> Seen:

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from oracle.seen import Mapped, Row
 from oracle.values import EARLY, NO_CLOCK, NO_END, NO_TEXT, OTHERWISE, REPEATED, UNSAID, Converters
 
 Reasons = Mapping[str, frozenset[str]]  # column -> why its value is derived
+
+
+@dataclass(frozen=True, slots=True)
+class LostTimes:
+    """What of each record's times counts, where FileMaker does not say all of it."""
+
+    converters: Converters
+    reasons: Mapping[str, Reasons]  # FileMaker id -> why its values are derived
+
+    @property
+    def ways(self) -> Sequence[tuple[str, Callable[[Any], Any]]]:
+        """By the day, and by what the clock shows."""
+        shown = self.converters.shown
+        return ("day", lambda value: shown(value).date()), ("clock", shown)
+
+    def of(self, name: str, column: str) -> Sequence[tuple[str, Callable[[Any], Any]]]:
+        """The way for one record; none where its time is said."""
+        why = self.reasons[name].get(column, frozenset()) & UNSAID
+        by_day, by_clock = self.ways
+        return () if not why else (by_clock,) if why == {REPEATED} else (by_day,)
 
 
 @dataclass(frozen=True, slots=True)
