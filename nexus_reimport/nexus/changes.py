@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from nexus_reimport.nexus.connection.postgres import scalar, table_name, temporary_name
+from nexus_reimport.nexus.connection.postgres import none_of, scalar, table_name, temporary_name
 from nexus_reimport.nexus.registry import UndoData, UndoLinks, UndoPart, UndoTable
 from nexus_reimport.nexus.structure import references
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
@@ -196,7 +196,7 @@ def put_back(undo: UndoData, link: UndoLinks, *, keep: bool) -> sql.Composed:
     where = (
         sql.SQL("true")
         if stays is None
-        else sql.SQL("l.{} NOT IN (SELECT key FROM {})").format(sql.Identifier(link.key), stays)
+        else none_of(sql.Identifier("l", link.key), _keys_of(stays))
     )
     return sql.SQL("SELECT l.* FROM {} AS l WHERE {}").format(undo.before(link), where)
 
@@ -206,12 +206,12 @@ def find_unlike(transaction: Transaction, part: UndoTable) -> None:
     query = sql.SQL(
         "SELECT key FROM (SELECT coalesce(n.key, w.key) AS key FROM {} AS n"
         " FULL JOIN {} AS w ON w.key = n.key WHERE {} OR n.hash IS DISTINCT FROM w.hash) AS u"
-        " WHERE key NOT IN (SELECT key FROM {})"
+        " WHERE {}"
     ).format(
         temporary("now", part),
         temporary("was", part),
         sql.Literal(not is_comparable(part)),
-        temporary("stays", part),
+        none_of(sql.Identifier("u", "key"), _keys_of(temporary("stays", part))),
     )
     transaction.make_temporary(temporary("unlike", part), query, KEY)
 
@@ -346,8 +346,11 @@ def _staying(undo: UndoData, reference: Reference, *, keep: bool) -> sql.Composa
                 sql.Identifier(part.key), temporary("stays", part)
             )
     conditions = [
-        sql.SQL("{} NOT IN (SELECT {} FROM ({}) AS back)").format(
-            sql.Identifier(link.key), sql.Identifier(link.key), put_back(undo, link, keep=keep)
+        none_of(
+            sql.Identifier(link.key),
+            sql.SQL("SELECT {} FROM ({}) AS back").format(
+                sql.Identifier(link.key), put_back(undo, link, keep=keep)
+            ),
         )
         for link in undo.links
         if link.table == reference.table
@@ -400,25 +403,33 @@ def _expected(undo: UndoData, part: UndoPart, *, keep: bool) -> sql.Composed:
     """A query of (key, hash) of each row as the undo must leave it."""
     if isinstance(part, UndoTable):
         return sql.SQL(
-            "SELECT key, hash FROM {was} WHERE key NOT IN (SELECT key FROM {stays})"
+            "SELECT w.key, w.hash FROM {was} AS w WHERE {gone}"
             " UNION ALL SELECT n.key, n.hash FROM {now} AS n JOIN {stays} AS s ON s.key = n.key"
         ).format(
             was=temporary("was", part),
+            gone=none_of(sql.Identifier("w", "key"), _keys_of(temporary("stays", part))),
             stays=temporary("stays", part),
             now=temporary("now", part),
         )
-    columns = sorted(hashed_columns(part))
+    columns, back = sorted(hashed_columns(part)), put_back(undo, part, keep=keep)
     return sql.SQL(
         "SELECT b.{key} AS key, md5(ROW({columns})::text) AS hash FROM ({back}) AS b"
         " WHERE b.{key} IN (SELECT key FROM {now})"
-        " UNION ALL SELECT n.key, n.hash FROM {now} AS n"
-        " WHERE n.key NOT IN (SELECT {key} FROM ({back}) AS again)"
+        " UNION ALL SELECT n.key, n.hash FROM {now} AS n WHERE {left_alone}"
     ).format(
         key=sql.Identifier(part.key),
-        back=put_back(undo, part, keep=keep),
+        back=back,
+        left_alone=none_of(
+            sql.Identifier("n", "key"),
+            sql.SQL("SELECT {} FROM ({}) AS again").format(sql.Identifier(part.key), back),
+        ),
         now=temporary("now", part),
         columns=sql.SQL(", ").join(sql.SQL("b.{}").format(sql.Identifier(c)) for c in columns),
     )
+
+
+def _keys_of(place: sql.Identifier) -> sql.Composed:
+    return sql.SQL("SELECT key FROM {}").format(place)
 
 
 def written_links(undo: UndoData, link: UndoLinks, *, keep: bool) -> sql.Composed:

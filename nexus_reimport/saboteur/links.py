@@ -10,7 +10,7 @@ from psycopg import sql
 
 from nexus_reimport.mapping import Attachment
 from nexus_reimport.model import Level
-from nexus_reimport.nexus.connection.postgres import in_default
+from nexus_reimport.nexus.connection.postgres import in_default, none_of
 from nexus_reimport.nexus.structure.catalog import Table
 from nexus_reimport.saboteur.kinds import Kind, declare, kind
 from nexus_reimport.saboteur.scene import Field, Scene
@@ -131,8 +131,8 @@ def _unknown_moved(scene: Scene, spec: Attachment) -> int:
         scene.place(own),
         _may_be_known(spec),
     )
-    key = sql.Identifier(table.primary_key[0])
-    unknown = set(scene.keys(table, sql.SQL("t.{} NOT IN ({})").format(key, rows)))
+    key = sql.Identifier("t", table.primary_key[0])
+    unknown = set(scene.keys(table, none_of(key, rows)))
     linked = _linked(scene, spec)
     owners = _owners(scene, spec, linked)
     for one in linked:

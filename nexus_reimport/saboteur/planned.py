@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from nexus_reimport.nexus.connection.postgres import names
+from nexus_reimport.nexus.connection.postgres import names, none_of
 from nexus_reimport.nexus.registry import UndoLinks
 from nexus_reimport.nexus.structure.catalog import Table
 from nexus_reimport.saboteur.kinds import kind
@@ -224,7 +224,7 @@ def _two_links(scene: Scene, part: UndoLinks, owner: Table) -> list[tuple[str | 
     query = sql.SQL(
         "SELECT DISTINCT ON (t.{object}) t.{key}::text, t.{object}::text, {type} FROM {table} AS t"
         " WHERE t.{object} IN (SELECT {person} FROM {people}) AND {of_type}"
-        " AND t.{key} NOT IN (SELECT {key} FROM {fixed})"
+        " AND {left_alone}"
         " AND t.{key} IN (SELECT m.{of_file} FROM {files} AS m WHERE m.{file_key}::text = ANY (%s))"
         " ORDER BY t.{object}, t.{key} LIMIT 2"
     ).format(
@@ -242,7 +242,10 @@ def _two_links(scene: Scene, part: UndoLinks, owner: Table) -> list[tuple[str | 
         table=scene.place(part.table),
         person=sql.Identifier(owner.primary_key[0]),
         people=scene.place(owner),
-        fixed=scene.undo.before(part),
+        left_alone=none_of(
+            sql.Identifier("t", part.key),
+            sql.SQL("SELECT {} FROM {}").format(sql.Identifier(part.key), scene.undo.before(part)),
+        ),
         of_file=sql.Identifier(of_file),
         files=scene.place(spec.table),
         file_key=sql.Identifier(scene.database.key(spec.table)),

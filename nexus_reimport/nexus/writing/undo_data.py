@@ -18,7 +18,7 @@ from psycopg import sql
 
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.nexus.connection.copying import copy_out_in_order
-from nexus_reimport.nexus.connection.postgres import Connection, names, scalar, table_name
+from nexus_reimport.nexus.connection.postgres import Connection, names, none_of, scalar, table_name
 from nexus_reimport.nexus.registry import (
     UndoData,
     UndoLinks,
@@ -288,7 +288,7 @@ def _not_fixed(
     undo: UndoData, reference: Reference, fixed: Mapping[str, sql.Composable]
 ) -> sql.Composable:
     conditions = [
-        sql.SQL("{} NOT IN ({})").format(sql.Identifier(link.key), fixed[link.attachment])
+        none_of(sql.Identifier(link.key), fixed[link.attachment])
         for link in undo.links
         if link.table == reference.table
     ]
