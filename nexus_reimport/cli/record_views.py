@@ -136,7 +136,7 @@ def _is_path(given: str) -> bool:
 
 
 def archive_runs(environment: str, *, as_json: bool) -> None:
-    """Put every sealed record into the archive that is not there yet; print what was put there."""
+    """Put every sealed record into the archive that it does not have; print what was put there."""
     settings = environments.load(environment)
     if settings.record.archive is None:
         raise SettingsError(
@@ -145,7 +145,7 @@ def archive_runs(environment: str, *, as_json: bool) -> None:
         )
     with record.at_work(settings):
         place = settings.records_folder
-        done = archive.put_missing(place, settings.record.archive)
+        done = archive.put_missing(place, settings.record.archive, looks=True)
     lines = [f"{one.run}: {one.bucket}/{one.key}, locked until {one.until}" for one in done]
     text = "\n".join(lines) or "every sealed record is in the archive already"
     give({"archived": [asdict(one) for one in done]}, text, as_json=as_json)

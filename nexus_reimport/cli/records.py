@@ -62,7 +62,7 @@ def check_runs(
 
 @app.command("archive")
 def archive_runs(environment: Environment, as_json: AsJson = False) -> None:
-    """Put every sealed record into the archive that is not there yet, and compare it there."""
+    """Put every sealed record into the archive that it does not have, and compare it there."""
     from nexus_reimport.cli import record_views
 
     record_views.archive_runs(environment, as_json=as_json)

@@ -350,3 +350,35 @@ def test_an_open_run_is_not_archived(known: settings.Settings, locked: Archive) 
     run = record.create(known)
     with pytest.raises(RecordError, match="is not sealed"):
         archive.put(run.bag, locked)
+
+
+def test_a_copy_that_the_archive_has_lost_is_put_there_again(
+    known: settings.Settings, environment_files: Path, s3: S3Server
+) -> None:
+    """By its own list every record was in the archive already, whatever the bucket held."""
+    bucket, client = f"archive-{secrets.token_hex(4)}", s3.access.client()
+    client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    locked = place(environment_files, s3, bucket).model_copy(update={"mode": "GOVERNANCE"})
+    runs = [complete(known), complete(known)]
+    first, second = archive.put_missing(known.records_folder, locked)
+    assert archive.put_missing(known.records_folder, locked, looks=True) == []
+    client.delete_object(
+        Bucket=bucket, Key=first.key, VersionId=first.version, BypassGovernanceRetention=True
+    )
+    assert archive.gone(known.records_folder, locked) == [runs[0].bag]
+    (again,) = archive.put_missing(known.records_folder, locked, looks=True)
+    assert (again.run, again.key) == (first.run, first.key)
+    assert again.version != first.version
+    assert archive.put_missing(known.records_folder, locked, looks=True) == []
+    assert again.until[:10] in (known.records_folder / index.FILE).read_text()
+    assert second.run == runs[1].id
+
+
+def test_an_archive_that_does_not_answer_is_not_one_that_has_lost_its_copies(
+    known: settings.Settings, locked: Archive
+) -> None:
+    complete(known)
+    archive.put_missing(known.records_folder, locked)
+    silent = locked.model_copy(update={"endpoint": "http://127.0.0.1:9"})
+    with pytest.raises(StorageError, match="a request failed"):
+        archive.put_missing(known.records_folder, silent, looks=True)

@@ -148,10 +148,11 @@ def _show(runs: Path) -> None:
         index.write(runs)
 
 
-def put_missing(runs: Path, place: Archive | None) -> list[Archived]:
+def put_missing(runs: Path, place: Archive | None, *, looks: bool = False) -> list[Archived]:
     """Archive every sealed record of ``runs`` that is not in the list yet; those that were.
 
-    What is wrong with one record keeps none of the others from the archive.
+    With ``looks`` the archive is asked for each one of the list too. What is wrong with one record
+    keeps none of the others from the archive.
 
     Raises:
         StorageError: the archive does not work, and records after the first were not tried.
@@ -161,7 +162,7 @@ def put_missing(runs: Path, place: Archive | None) -> list[Archived]:
         return []
     done: list[Archived] = []
     failed: list[StorageError | OnlySealed] = []
-    for folder in missing(runs):
+    for folder in sorted((*missing(runs), *(gone(runs, place) if looks else ())), key=chain.number):
         try:
             done.append(_put(folder, place))
         except OnlySealed as error:
@@ -192,6 +193,39 @@ def missing(runs: Path) -> list[Path]:
     sealed = ((folder, bag.digest(folder)) for folder in chain.records(runs))
     lacking = (folder for folder, seal in sealed if seal and (folder.name, seal) not in in_archive)
     return sorted(lacking, key=chain.number)
+
+
+def gone(runs: Path, place: Archive) -> list[Path]:
+    """The sealed records that are in the list, and that the archive does not have any more.
+
+    Those of another bucket are not looked for.
+
+    Raises:
+        StorageError: the archive does not say.
+    """
+    noted = {(one.run, one.seal): one for one in archived.noted(runs)}
+    client, lacking = storage.opened(place, lists_only=False), list[Path]()
+    for folder in chain.records(runs):
+        seal = bag.digest(folder)
+        kept = noted.get((folder.name, seal))
+        if kept and kept.bucket == place.bucket:
+            copy = _Copy(place, folder.parent.name, folder.name, seal)
+            if not _is_kept(client, copy, kept):
+                lacking.append(folder)
+    return lacking
+
+
+def _is_kept(client: Any, copy: _Copy, kept: Archived) -> bool:
+    """Whether the archive has this version of a copy."""
+    try:
+        client.head_object(Bucket=kept.bucket, Key=kept.key, VersionId=kept.version)
+    except ClientError as error:
+        if storage.http_status(error) == HTTPStatus.NOT_FOUND:
+            return False
+        raise copy.failed(*_refused(error)) from None
+    except (BotoCoreError, HTTPError, OSError) as error:
+        raise copy.failed(f"a request failed ({type(error).__name__})", _LATER) from None
+    return True
 
 
 @contextmanager
