@@ -5,8 +5,9 @@
 
 FOLDER is one record, or a folder of records (of one environment). It needs Python 3.9 or newer and
 nothing else; it reads, and writes nothing. Exit code 0: a sealed record was there, and all that was
-looked at is as it was sealed. Exit code 1: something is not, or nothing was there to check. Exit
-code 2: FOLDER is no folder, or FILE cannot be read; nothing was checked.
+looked at is as it was sealed. Exit code 1: something is not, or could not be read by the fault of a
+disk or of this account's rights, or nothing was there to check. Exit code 2: FOLDER is no folder,
+or FILE cannot be read; nothing was checked.
 
 What the database holds is compared if it is given, as lines ``run,number,verdict,seal``:
 
@@ -71,6 +72,11 @@ def sha256(path):
 def is_file(path):
     """Whether it is a file itself: a link to one is none."""
     return path.is_file() and not path.is_symlink()
+
+
+def not_read(error):
+    """Why something could not be read, by the fault of a disk, a limit or this account's rights."""
+    return f"not read ({error.strerror or type(error).__name__}): look as who may read it"
 
 
 def seal_of(bag):
@@ -223,7 +229,7 @@ def check_names(bag, events, problems):
     try:
         verdict = json.loads(path.read_bytes() if is_file(path) else b"")
         written = (verdict["run"], verdict["environment"], verdict["verdict"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         problems.append("data/verdict.json: missing or damaged")
         return
     if (told.get("Run"), told.get("Environment"), told.get("Verdict")) != written:
@@ -291,7 +297,7 @@ def value_of(path):
     """What a value's file holds; nothing where it is missing or damaged."""
     try:
         value = json.loads(path.read_bytes() if is_file(path) else b"")
-    except (OSError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -503,7 +509,7 @@ def check_last(runs, numbers, problems):
         path = runs / LAST_SEAL
         noted = json.loads(path.read_bytes() if is_file(path) else b"")
         expected = (noted["run"], noted["sequence"], noted["seal"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         if last:
             problems.append(".last_seal, the note of the last seal, is missing or damaged")
         return
@@ -587,7 +593,7 @@ def check_note(path, lines, hashes, problems):
         number, digest, writing = noted["n"], noted["sha256"], noted["writing"]
         if type(number) is not int or number < 0:
             raise ValueError
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         if lines:
             problems.append(f"{REGISTER}: {NOTE}, the note of its last line, is missing or damaged")
         return
@@ -677,6 +683,8 @@ def check_together(place, inside, names, signers, problems, remarks):
         check_unsigned(place, names, problems)
     try:
         check_register(place, names, problems, remarks)
+    except OSError:
+        raise
     except Exception as error:  # nor must the register keep the records from being told
         problems.append(f"{REGISTER}: cannot be read ({type(error).__name__})")
 
@@ -723,31 +731,50 @@ def check(folder, seals=None, signers=None, say=print):
             os.close(handle)
 
 
+def say_of_record(bag, signers, say):
+    """What is said of one record; whether it is sealed, and whether something is wrong with it."""
+    state, name = OPEN, spelt(bag.name)
+    try:
+        is_sealed, problems, remarks = check_record(bag, signers)
+        if is_sealed:
+            facts = info_of(bag)
+            of, verdict = (facts.get(label, "unknown") for label in ("Environment", "Verdict"))
+            state = f"as sealed, of {of}, {verdict}, seal {seal_of(bag)}"
+    except TooLarge as error:
+        is_sealed, problems, remarks = False, [str(error)], []
+    except OSError:
+        raise
+    except Exception as error:  # one record must not keep the others from being checked
+        is_sealed, problems, remarks = False, [f"cannot be read ({type(error).__name__})"], []
+    say(f"{name}: {'; '.join(problems) or state}")
+    for remark in remarks:
+        say(f"  {remark}")
+    return is_sealed, bool(problems)
+
+
 def check_all(folder, place, single, seals, signers, say):
     """What ``check`` says, while nothing is being sealed."""
     inside = [folder] if single else sorted(place.iterdir())
     names = [p.name for p in inside if p.is_dir() and not p.is_symlink() and p.name[0] != "."]
-    sealed, wrong = 0, False
+    sealed, wrong, unread = 0, False, []
     for name in names:
         try:
-            is_sealed, problems, remarks = check_record(place / name, signers)
-        except TooLarge as error:
-            is_sealed, problems, remarks = False, [str(error)], []
-        except Exception as error:  # one record must not keep the others from being checked
-            is_sealed, problems, remarks = False, [f"cannot be read ({type(error).__name__})"], []
-        sealed += is_sealed
-        wrong = wrong or bool(problems)
-        state = OPEN
-        if is_sealed:
-            facts = info_of(place / name)
-            of, verdict = (facts.get(label, "unknown") for label in ("Environment", "Verdict"))
-            state = f"as sealed, of {of}, {verdict}, seal {seal_of(place / name)}"
-        say(f"{spelt(name)}: {'; '.join(problems) or state}")
-        for remark in remarks:
-            say(f"  {remark}")
+            is_sealed, is_wrong = say_of_record(place / name, signers, say)
+        except OSError as error:  # of a disk, a limit or an account: nothing is said against it
+            unread.append(spelt(name))
+            say(f"{spelt(name)}: {not_read(error)}")
+        else:
+            sealed, wrong = sealed + is_sealed, wrong or is_wrong
+    if unread:  # it would be said of them that they are missing, or others
+        say(f"not compared with each other, nor with what the database holds: {', '.join(unread)}")
+        return False
     problems, remarks = [], []
-    if not single:
-        check_together(place, inside, names, signers, problems, remarks)
+    try:
+        if not single:
+            check_together(place, inside, names, signers, problems, remarks)
+    except OSError as error:
+        say(f"not compared with each other: {not_read(error)}")
+        return False
     if seals is None:
         beside = ", nor with the records before and after it" if single else ""
         say(f"not compared with what the database holds (--seals){beside}: {UNSEEN}")

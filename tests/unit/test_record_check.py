@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
 import os
 import shutil
@@ -558,3 +559,26 @@ def test_a_line_of_an_open_run_that_says_half_hinders_nobody(
         run.verdict() is record.Verdict.IN_DOUBT
     )
     assert check.of_record(run.bag).kind == check.OPEN
+
+
+@pytest.mark.parametrize("name", [bag.INFO, bag.MANIFEST, "data/verdict.json", "../.last_seal"])
+def test_of_what_a_disk_does_not_give_the_tool_says_nothing_against_anybody(
+    sealed: Sealed, tool: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A record that this account could not read was damaged, and missing in the database."""
+    broken = (sealed.runs[1].bag / name).resolve()
+    opened = Path.open
+
+    def failing(self: Path, *how: Any, **more: Any) -> Any:
+        if self.resolve() == broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(self))
+        return opened(self, *how, **more)
+
+    monkeypatch.setattr(Path, "open", failing)
+    told: list[str] = []
+    assert not tool.check(sealed.folder, sealed.seals(), None, told.append)
+    text = "\n".join(told)
+    assert "not read (Input/output error)" in text
+    assert "not compared with each other" in text
+    for word in ("changed", "missing", "damaged", "added", "cannot be read"):
+        assert word not in text, text
