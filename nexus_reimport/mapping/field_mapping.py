@@ -11,6 +11,7 @@ from nexus_reimport.mapping.application import Application
 from nexus_reimport.mapping.attachments import Attachment, AttachmentLink, Reference
 from nexus_reimport.mapping.by_hand import ByHand
 from nexus_reimport.mapping.entities import Entity
+from nexus_reimport.mapping.external_ids import ExternalId
 from nexus_reimport.mapping.sources import SourceTable
 from nexus_reimport.settings import Strict
 
@@ -26,6 +27,7 @@ class FieldMapping(Strict):
     entities: dict[str, Entity]
     attachments: dict[str, Attachment] = {}
     references: tuple[Reference, ...] = ()
+    external_ids: dict[str, ExternalId] = {}
     by_hand: dict[str, ByHand] = {}
     application: Application
     # Columns that the application changes by itself (tokens, sessions, counters of sent mails).

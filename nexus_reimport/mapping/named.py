@@ -27,6 +27,14 @@ def of_nexus(mapping: FieldMapping) -> Iterator[tuple[Path, str, str]]:
     for name, kind in mapping.by_hand.items():
         yield from _in_by_hand(mapping, ("by_hand", name), kind)
     yield from _by_application(mapping)
+    yield from _by_protected(mapping)
+
+
+def _by_protected(mapping: FieldMapping) -> Iterator[tuple[Path, str, str]]:
+    """What is said of tables that the run does not write."""
+    for name, held in mapping.external_ids.items():
+        for part in ("owner", "column", "active"):
+            yield ("external_ids", name, part), held.table, getattr(held, part)
     for name, tables in (("transient", mapping.transient), ("append_only", mapping.append_only)):
         yield from (((name, number), table, "") for number, table in enumerate(tables))
     for table, columns in mapping.volatile.items():

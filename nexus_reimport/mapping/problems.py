@@ -14,6 +14,7 @@ from nexus_reimport.mapping.attachments import Attachment, Reference
 from nexus_reimport.mapping.by_hand import ByHand
 from nexus_reimport.mapping.columns import ColumnSpec
 from nexus_reimport.mapping.entities import DefaultRule, Entity, ExclusionRule, Identity
+from nexus_reimport.mapping.external_ids import ExternalId
 from nexus_reimport.mapping.field_mapping import FieldMapping
 from nexus_reimport.mapping.sources import SourceTable
 
@@ -32,6 +33,8 @@ def find(mapping: FieldMapping) -> Iterator[Problem]:
         yield from _of_attachment(mapping, name, attachment)
     for number, reference in enumerate(mapping.references):
         yield from _of_reference(mapping, ("references", number), reference)
+    for name, held in mapping.external_ids.items():
+        yield from _of_external_id(mapping, ("external_ids", name), held)
     for name, kind in mapping.by_hand.items():
         yield from _of_by_hand(mapping, ("by_hand", name), name, kind)
     yield from _of_application(mapping, ("application", "calendar"))
@@ -251,6 +254,15 @@ def _of_reference(mapping: FieldMapping, path: Path, reference: Reference) -> It
         yield (*path, "content_type"), "needs `content_types` (their table)"
     if not reference.content_type and not reference.entities:
         yield path, "points at nothing: give `content_type` or `entities`"
+
+
+def _of_external_id(mapping: FieldMapping, path: Path, held: ExternalId) -> Iterator[Problem]:
+    yield from _no_entity(mapping, (*path, "entity"), held.entity)
+    if held.entity in mapping.entities:
+        source = mapping.entities[held.entity].source
+        yield from _absent(mapping, (*path, "field"), source, (held.field,))
+    if held.table in mapping.wiped_tables():
+        yield (*path, "table"), f"{held.table} is wiped: nothing of it is left to be compared"
 
 
 def _of_by_hand(mapping: FieldMapping, path: Path, name: str, kind: ByHand) -> Iterator[Problem]:

@@ -80,6 +80,7 @@ class Survey:
     inventory: RowFile | None = None  # what the catalog says of the whole database
     protected: RowFile | None = None  # table, key, hash of each row of protected tables
     elsewhere: dict[str, Fingerprint] = field(default_factory=dict)  # of other schemas' tables
+    external_ids: dict[str, RowFile] = field(default_factory=dict)  # Nexus's: row, id
     positions: dict[str, int | None] = field(default_factory=dict)  # of each sequence
 
     def fingerprints(self, *roles: Role) -> dict[str, Fingerprint]:

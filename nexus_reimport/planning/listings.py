@@ -16,11 +16,12 @@ from nexus_reimport.files.private import make_folder
 from nexus_reimport.intake import Intake, Record
 from nexus_reimport.mapping import ColumnSpec, DefaultRule, Entity
 from nexus_reimport.model import KEY, Outcome, Plan, Snapshot
-from nexus_reimport.planning import attachments
+from nexus_reimport.planning import attachments, external_ids
 from nexus_reimport.planning.gathered import Detail, Gathered
 
 CLEANED = "cleaned.csv"
 LEDGER, MISFITS, OVERRIDES = "ledger.csv", "misfits.csv", "overrides.csv"
+EXTERNAL_IDS = "external_ids.csv"
 
 
 def ids(plan: Plan, private: Path, record: Path) -> None:
@@ -55,6 +56,22 @@ def values(plan: Plan, intake: Intake, zone: ZoneInfo) -> None:
     rowfile.to_csv(private, plan.differences, private / "differences.csv", lambda line: True)
     _left_out(plan, intake)
     _misfits(plan, intake, zone)
+    _external_ids(plan, intake)
+
+
+def _external_ids(plan: Plan, intake: Intake) -> None:
+    """Who has another id of another system in FileMaker than in Nexus, and which."""
+    path = intake.folder / EXTERNAL_IDS
+    path.unlink(missing_ok=True)  # of an earlier plan of the same run
+    lines = (
+        (name, one.what, one.filemaker_id, one.nexus_id, one.in_filemaker, " | ".join(one.in_nexus))
+        for name in intake.mapping.external_ids
+        for one in external_ids.compared(plan, intake, name)
+        if one.what
+    )
+    if intake.mapping.external_ids:
+        header = ("name", "what", "filemaker_id", "nexus_id", "in_filemaker", "in_nexus")
+        rowfile.write_csv(path, header, lines)
 
 
 def _left_out(plan: Plan, intake: Intake) -> None:

@@ -106,6 +106,7 @@ def read(
         runs=registry.dump_fixed(registry.fixed(connection), folder / "runs.parquet"),
         inventory=inventory.dump(connection, folder / "inventory.parquet"),
         positions=inventory.positions(connection),
+        external_ids={n: _external_ids(database, n, folder) for n in mapping.external_ids},
         protected=hashes,
         elsewhere={table.name: prints[table.name] for table in others},
     )
@@ -192,6 +193,20 @@ def _lookups(database: Database, folder: Path) -> dict[str, RowFile]:
         path = folder / f"lookup_{table}_{column}.parquet"
         files[f"{table}.{column}"] = copy_out(database.connection, query, path, ("id", "value"))
     return files
+
+
+def _external_ids(database: Database, name: str, folder: Path) -> RowFile:
+    """Owner and id of each row of Nexus's table that the application uses."""
+    spec = database.mapping.external_ids[name]
+    query = sql.SQL("SELECT {0}, {1} FROM {2} WHERE {0} IS NOT NULL AND {1} IS NOT NULL{3}").format(
+        sql.Identifier(spec.owner),
+        sql.Identifier(spec.column),
+        database.place(spec.table),
+        sql.SQL(" AND {}").format(sql.Identifier(spec.active)) if spec.active else sql.SQL(""),
+    )
+    ordered = sql.SQL("{} ORDER BY 1, 2").format(query)
+    path = folder / f"external_ids_{name}.parquet"
+    return copy_out(database.connection, ordered, path, ("owner", "id"))
 
 
 def _next_keys(database: Database) -> dict[str, tuple[int, int]]:

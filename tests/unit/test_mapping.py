@@ -75,6 +75,21 @@ def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
     assert "people must be an entity listed before" in told
 
 
+def test_an_external_id_names_what_is_there(tmp_path: Path) -> None:
+    told = broken(
+        tmp_path,
+        ('field = "_kf_XeroContactID"', 'field = "Xero"'),
+        ('table = "xero_contact_links"', 'table = "patients"'),
+    )
+    assert "external_ids.xero_contacts.field: contacts has no field Xero" in told
+    assert "external_ids.xero_contacts.table: patients is wiped" in told
+    told = broken(
+        tmp_path,
+        ('[external_ids.xero_contacts]\nentity = "patients"', "[external_ids.x]\nentity = 'p'"),
+    )
+    assert "external_ids.x.entity: no entity is called p" in told
+
+
 def test_a_mistyped_key_is_told(tmp_path: Path) -> None:
     assert "matched_at_lest" in broken(tmp_path, ("matched_at_least", "matched_at_lest"))
 
