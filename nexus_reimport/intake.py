@@ -38,7 +38,7 @@ class Record(dict[str, str]):
         return ids.of(self[field])
 
 
-class Page(dict[str, list[str]]):
+class Records(dict[str, list[str]]):
     """Some records of FileMaker, field by field: field -> its text in each of them."""
 
     __slots__ = ()
@@ -60,14 +60,14 @@ class Page(dict[str, list[str]]):
         """The texts of some fields, record by record."""
         return list(zip(*(self[field] for field in fields), strict=True))
 
-    def only(self, numbers: Iterable[int]) -> Page:
+    def only(self, numbers: Iterable[int]) -> Records:
         """The ids alone of the records with these numbers, which are counted from 0."""
-        return Page({KEY: [self[KEY][number] for number in numbers]})
+        return Records({KEY: [self[KEY][number] for number in numbers]})
 
-    def without(self, numbers: Container[int]) -> Page:
+    def without(self, numbers: Container[int]) -> Records:
         """The same without the records with these numbers, which are counted from 0."""
         stay = [number not in numbers for number in range(self.count)]
-        return Page({field: [*compress(texts, stay)] for field, texts in self.items()})
+        return Records({field: [*compress(texts, stay)] for field, texts in self.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +83,13 @@ class Intake:
     survey: Survey
     folder: Path
 
-    def pages(self, source: str) -> Iterator[Page]:
+    def pages(self, source: str) -> Iterator[Records]:
         """The records of ``source``, some thousands at a time."""
         for batch in rowfile.batches(self.folder, self.snapshot.extracts[source].file):
             by_field = zip(batch.schema.names, batch.columns, strict=True)
-            yield Page({name: [text or "" for text in held.to_pylist()] for name, held in by_field})
+            yield Records(
+                {name: [text or "" for text in held.to_pylist()] for name, held in by_field}
+            )
 
     def records(self, source: str) -> Iterator[Record]:
         """The records of ``source``."""

@@ -47,7 +47,7 @@ from support.clinic import (
     surveyed,
 )
 from support.once import of_all_workers
-from support.pages import Page, served
+from support.pages import ServedPage, served
 from support.rollbacks import approved
 
 # Four thousand tests stay in memory to the end: to look through them for garbage every time that
@@ -310,14 +310,14 @@ def shown(
 
 
 @pytest.fixture(scope="session")
-def page(shown: Clinic) -> Iterator[Page]:
+def page(shown: Clinic) -> Iterator[ServedPage]:
     """The page of that clinic's dev, served once a session."""
     with served("sandbox-dev", shown.folder, shown.folder.parent / "page") as found:
         yield found
 
 
 @pytest.fixture
-def session(page: Page) -> requests.Session:
+def session(page: ServedPage) -> requests.Session:
     """Somebody who is signed in to the page, without a browser."""
     return page.signed_in()
 

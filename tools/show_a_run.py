@@ -32,7 +32,7 @@ from selenium import webdriver
 from nexus_reimport import CHECKOUT, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.record.sealed import bag
-from nexus_reimport.runner import Outcome, notebook
+from nexus_reimport.runner import CommandOutcome, notebook
 from nexus_reimport.settings import FOLDER_VARIABLE
 from nexus_sandbox.stack import lifecycle
 
@@ -60,7 +60,7 @@ def sandbox(scale: float) -> Iterator[Path]:
             yield folder
 
 
-def executed() -> Outcome:
+def executed() -> CommandOutcome:
     """A run of dev to its end."""
     (outcome,) = runner.run([DEV], approve_rehearsed=True, progress=print)
     if outcome.exit_code:

@@ -10,7 +10,7 @@ from nexus_reimport import CHECKOUT, runner, settings
 from nexus_reimport.errors import Busy, SandboxError, SettingsError
 from nexus_reimport.files import private
 from nexus_reimport.record import lock
-from nexus_reimport.runner import Outcome
+from nexus_reimport.runner import CommandOutcome
 from nexus_sandbox.stack import lifecycle
 
 ENVIRONMENTS = ("sandbox-dev", "sandbox-prod")
@@ -18,7 +18,9 @@ _MINUTES, _GIGABYTES = 4.0, 1.0  # of a whole clinic; 3.4 minutes were measured 
 _LEAST_MINUTES = 2.0  # however small it is: both runs test their verification
 
 
-def run(folder: Path, scale: float, say: Callable[[str], None], *, apart: bool) -> list[Outcome]:
+def run(
+    folder: Path, scale: float, say: Callable[[str], None], *, apart: bool
+) -> list[CommandOutcome]:
     """Start the sandbox, run both environments approved as rehearsed, stop the servers.
 
     The databases are kept, so the next run finds nothing to change. A sandbox that was already

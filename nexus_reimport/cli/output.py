@@ -27,7 +27,7 @@ from nexus_reimport.interrupt import Interrupted
 
 if TYPE_CHECKING:
     from nexus_reimport.errors import SettingsError
-    from nexus_reimport.runner import Outcome
+    from nexus_reimport.runner import CommandOutcome
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Environment = Annotated[
@@ -207,7 +207,7 @@ def give_error(exit_code: int, error: ReimportError, text: str) -> None:
         write(json.dumps({"error": text, **lines, "exit_code": exit_code}), as_is=True)
 
 
-def give_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:
+def give_outcomes(outcomes: list[CommandOutcome], *, as_json: bool) -> None:
     """Print the result for each environment; leave with the exit code of the last one."""
     last = outcomes[-1]
     text = "\n\n".join(o.summary for o in outcomes if o.summary)
@@ -223,6 +223,6 @@ def give_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:
     raise typer.Exit(code)
 
 
-def plain(outcome: Outcome) -> dict[str, Any]:
+def plain(outcome: CommandOutcome) -> dict[str, Any]:
     """An outcome as JSON values, without the summary, which is text for people."""
     return {name: value for name, value in asdict(outcome).items() if name != "summary"}

@@ -90,7 +90,7 @@ NO_VALUE = "could not be computed by FileMaker: taken as empty"
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class RecordPage:
     """Some records of a table, in the order of its key.
 
     ``rows`` are ``{field: text}``, with all wanted fields and maybe others. Empty is ``""``. A
@@ -173,7 +173,7 @@ class Source(Protocol):
     def newest(self, table: str, field: str) -> str:
         """The greatest value of a timestamp, such as the last modification; ``""`` if none."""
 
-    def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[Page]:
+    def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[RecordPage]:
         """Every record of a table in the order of its key, page by page.
 
         Raises:

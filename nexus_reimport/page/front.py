@@ -22,7 +22,7 @@ from nexus_reimport.page.confirmation import Confirmation
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.page.gates import Gate, Gates, State
 from nexus_reimport.page.log import Line
-from nexus_reimport.page.outcome import Outcome
+from nexus_reimport.page.outcome import RunOutcome
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.signing import Signing
 from nexus_reimport.page.standing import Standing
@@ -66,7 +66,7 @@ class Front:
     look: Reading[WayBack]
     last_sync: LastSync | None
     work: Work | None
-    outcome: Outcome | None  # of the run to be finished, else of the last; while nothing is at work
+    outcome: RunOutcome | None  # of the run to be finished, else the last; None while at work
     waiting: Run | None
     patients_after: int
     sheet: SignOff

@@ -75,7 +75,7 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """What became of the last run, as a person must know it before they decide."""
 
     run: Run
@@ -121,7 +121,7 @@ class Outcome:
         return self.verdict in (Verdict.WAITING, Verdict.COMPLETE, Verdict.STOPPED)
 
 
-def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
+def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> RunOutcome:
     """What became of ``run``; ``refusals`` is what an approval would be refused for now."""
     verdict = run.verdict()
     plan, before = run.loaded(Plan), run.loaded(Report, "checks_before")
@@ -132,7 +132,7 @@ def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> Outcome:
     # Each check that has failed is told by itself, in its own words.
     stopped_by_checks = _is_stopped_by_checks(run, verdict, before)
     waits_of = applied or (None if run.is_committed() else rehearsed)
-    return Outcome(
+    return RunOutcome(
         run=run,
         verdict=verdict,
         headline=headline,

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from nexus_reimport import wording
 from nexus_reimport.model import Approval
 from nexus_reimport.page import history, words
-from nexus_reimport.page.outcome import Outcome
+from nexus_reimport.page.outcome import RunOutcome
 from nexus_reimport.page.work import Work
 from nexus_reimport.record import journal
 from nexus_reimport.record.anchor import Forgotten
@@ -42,7 +42,7 @@ def of_restored(forgotten: Forgotten) -> Standing:
     return Standing(f"The database {forgotten}", "attention" if forgotten.restore else "bad")
 
 
-def of_outcome(outcome: Outcome | None, zone: ZoneInfo) -> Standing:
+def of_outcome(outcome: RunOutcome | None, zone: ZoneInfo) -> Standing:
     """What became of the last run, or of the one to be finished."""
     if outcome is None:
         return Standing("There was no run yet", "open")

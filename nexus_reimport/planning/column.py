@@ -15,7 +15,7 @@ from nexus_reimport import convert, ids
 from nexus_reimport.convert import ConversionError, Partial
 from nexus_reimport.convert.registry import Given
 from nexus_reimport.ids import Id
-from nexus_reimport.intake import IdPairs, Page, Record
+from nexus_reimport.intake import IdPairs, Record, Records
 from nexus_reimport.mapping.columns import ColumnSpec, Lookup
 from nexus_reimport.nexus.structure.catalog import Column
 from nexus_reimport.planning.gathered import Detail
@@ -24,7 +24,7 @@ Resolver = Mapping[str, IdPairs]  # entity -> the ids of its rows
 _FIRST, _NEXT = "the first field that names one row counts", "the next field counts"
 
 
-class Outcome(NamedTuple):
+class ConvertedValue(NamedTuple):
     """What FileMaker's fields give for one column of one record.
 
     ``value`` is PostgreSQL's text, or a JSON value. ``held`` is how many values FileMaker has; for
@@ -90,7 +90,7 @@ class ColumnConverter:
     zone: ZoneInfo
     as_of: datetime
 
-    def of_records(self, records: Page, known: Resolver) -> list[Outcome]:
+    def of_records(self, records: Records, known: Resolver) -> list[ConvertedValue]:
         """The outcome for each record, of fields of its own."""
         fields = self.spec.fields_used
         texts = records.rows(fields)
@@ -104,11 +104,11 @@ class ColumnConverter:
         by_texts = dict(zip(different, outcomes, strict=True))
         return [by_texts[one] for one in texts]
 
-    def of_cards(self, gathered: Sequence[Sequence[Detail]]) -> list[Outcome]:
+    def of_cards(self, gathered: Sequence[Sequence[Detail]]) -> list[ConvertedValue]:
         """The outcome for each record's card, of the records that are gathered into it."""
         return list(map(self._card, gathered))
 
-    def _card(self, gathered: Sequence[Detail]) -> Outcome:
+    def _card(self, gathered: Sequence[Detail]) -> ConvertedValue:
         named = self.spec.with_
         details = tuple({k: detail[f] for k, f in named.items()} for detail in gathered)
         held = sum(map(self._holds, details))
@@ -123,7 +123,7 @@ class ColumnConverter:
         except ConversionError:
             return True
 
-    def _outcome(self, record: Record) -> Outcome:
+    def _outcome(self, record: Record) -> ConvertedValue:
         held = any(map(str.strip, record.values()))
         record, unfit = self._in_one_form(record)
         try:
@@ -134,10 +134,10 @@ class ColumnConverter:
                 if outcome.value is None and outcome.misfits:
                     outcome = self._instead(record, outcome)
         except ConversionError as error:
-            return Outcome(None, held, (*unfit, str(error)))
+            return ConvertedValue(None, held, (*unfit, str(error)))
         return outcome._replace(misfits=(*unfit, *outcome.misfits)) if unfit else outcome
 
-    def _instead(self, record: Record, outcome: Outcome) -> Outcome:
+    def _instead(self, record: Record, outcome: ConvertedValue) -> ConvertedValue:
         """What the converter has for a value that does not fit, if that fits; else as it was."""
         instead = self.spec.converter.instead
         other = self._fitting(instead(self._given(record)), outcome.held) if instead else outcome
@@ -171,18 +171,18 @@ class ColumnConverter:
                 unfit.append(str(error))
         return (Record(record | written) if written else record), tuple(unfit)
 
-    def _entity(self, record: Record, key: str | None) -> Outcome:
+    def _entity(self, record: Record, key: str | None) -> ConvertedValue:
         held = any(map(str.strip, record.values()))
         if not record[self.spec.source_field].strip():
-            return Outcome(None, held, is_unresolved=True)
+            return ConvertedValue(None, held, is_unresolved=True)
         if key is None:
             # Counted whether the link may stay empty or not: if no rule leaves the record out, and
             # the column takes NULL, it would be loaded without its owner, and nobody told.
             misfits = (f"names no row of {self.spec.entity}",)
-            return Outcome(None, held, misfits, is_unresolved=True)
+            return ConvertedValue(None, held, misfits, is_unresolved=True)
         return self._fitting(key, held)
 
-    def _fitting(self, value: Any, held: int) -> Outcome:
+    def _fitting(self, value: Any, held: int) -> ConvertedValue:
         """``value`` as its column will hold it; None, with a misfit, if the column cannot.
 
         Then nothing is told as derived: it is not stored.
@@ -195,14 +195,14 @@ class ColumnConverter:
         if isinstance(value, str) and column is not None:
             if column.max_length is not None and len(value) > column.max_length:
                 too_long = f"longer than {column.max_length} characters"
-                return Outcome(None, held, (*misfits, too_long))
+                return ConvertedValue(None, held, (*misfits, too_long))
             try:
                 stored = convert.for_type(value, column.stored_as)
             except ConversionError as error:
-                return Outcome(None, held, (*misfits, str(error)))
+                return ConvertedValue(None, held, (*misfits, str(error)))
             derived += convert.derived_for_type(value, column.stored_as)
-            return Outcome(stored, held, misfits, derived)
-        return Outcome(value, held, misfits, derived)
+            return ConvertedValue(stored, held, misfits, derived)
+        return ConvertedValue(value, held, misfits, derived)
 
 
 _WRITTEN: dict[str, Callable[[str], str | None]] = {

@@ -18,7 +18,7 @@ from nexus_reimport.files import columns, rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.files.spool import Spool
 from nexus_reimport.ids import Id
-from nexus_reimport.intake import IdPairs, Intake, Page, ids_of
+from nexus_reimport.intake import IdPairs, Intake, Records, ids_of
 from nexus_reimport.mapping import DefaultRule, Entity, OverrideRule
 from nexus_reimport.model import ColumnFit, Misfits
 from nexus_reimport.planning import matching, merge, misfits, without_time
@@ -433,7 +433,7 @@ def write_rows(
     return out.done()
 
 
-def _rules_of_fields(spec: Entity, records: Page) -> dict[int, str]:
+def _rules_of_fields(spec: Entity, records: Records) -> dict[int, str]:
     """Number of a record -> the rule that leaves it out by its id or its empty fields."""
     rules: dict[int, str] = {}
     for rule in reversed(spec.left_out):  # the first that applies counts

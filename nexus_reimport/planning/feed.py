@@ -14,10 +14,10 @@ from nexus_reimport import convert, ids
 from nexus_reimport.convert import ConversionError, Partial
 from nexus_reimport.files import rowfile
 from nexus_reimport.ids import Id
-from nexus_reimport.intake import Intake, Page
+from nexus_reimport.intake import Intake, Records
 from nexus_reimport.mapping import ColumnSpec, DefaultRule, Entity
 from nexus_reimport.model import KEY
-from nexus_reimport.planning.column import ColumnConverter, Lookups, Outcome, Resolver
+from nexus_reimport.planning.column import ColumnConverter, ConvertedValue, Lookups, Resolver
 from nexus_reimport.planning.gathered import Detail, Gathered
 
 Noted = dict[int, list[tuple[str, str]]]  # number of a record -> column and reason
@@ -38,7 +38,7 @@ class Converted:
     misfits: Noted = field(default_factory=lambda: defaultdict(list))
     derived: Noted = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, name: str, outcomes: list[Outcome]) -> None:
+    def add(self, name: str, outcomes: list[ConvertedValue]) -> None:
         """Add a column."""
         values, held, misfits, derived, unresolved = zip(*outcomes, strict=True)
         self.values[name], self.held[name] = [*values], [*held]
@@ -99,7 +99,7 @@ class RecordConverter:
             for column, spec in specs.items()
         }
 
-    def convert(self, entity: str, records: Page, known: Resolver) -> Converted:
+    def convert(self, entity: str, records: Records, known: Resolver) -> Converted:
         """The values of ``records``; one that does not fit is None, and noted with its reason."""
         converted = Converted()
         spec, gathered = self._mapping.entities[entity], self._gathered_of(entity, records)
@@ -113,7 +113,7 @@ class RecordConverter:
         _refuse_too_early(spec.columns, converted)
         return converted
 
-    def _gathered_of(self, entity: str, records: Page) -> dict[str, list[list[Detail]]]:
+    def _gathered_of(self, entity: str, records: Records) -> dict[str, list[list[Detail]]]:
         """Source -> the records of it that belong to each of ``records``."""
         sources = self._mapping.entities[entity].gathered()
         owners = records.ids() if sources else []
@@ -151,7 +151,7 @@ class RecordConverter:
             return Partial(as_of)
         if spec.rule == "from":
             entity, column = place
-            records = Page({spec.source_field: [text]})
+            records = Records({spec.source_field: [text]})
             (default,) = self._of_new[entity][column].of_records(records, {})
             if default.value:
                 return Partial(default.value, derived=default.derived)
@@ -210,7 +210,7 @@ def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, list[str]
     return table
 
 
-def _entries(column: ColumnSpec, records: Page) -> Iterator[object]:
+def _entries(column: ColumnSpec, records: Records) -> Iterator[object]:
     """The entry that a card takes from each contact-detail record; None if it takes nothing."""
     entry, names = column.converter.entry, tuple(column.with_)
     for texts in records.rows([*column.with_.values()]):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexus_reimport.files import columns
 from nexus_reimport.files.spool import Spool
-from nexus_reimport.intake import Page
+from nexus_reimport.intake import Records
 from nexus_reimport.model import KEY
 from nexus_reimport.planning.feed import Converted
 from nexus_reimport.planning.merge import Row
@@ -72,7 +72,7 @@ class SpooledRecords:
         self._written: list[Column] = []
         self._compared: list[Column] = []
 
-    def add(self, records: Page, converted: Converted) -> None:
+    def add(self, records: Records, converted: Converted) -> None:
         """Add some records; of their fields those are kept that a new row may need."""
         written, compared = columns.of(records[KEY]), columns.of(records.compared())
         self._written.append(written)

@@ -2,7 +2,7 @@
 
 from nexus_reimport.runner import blocked_import  # noqa: F401 - before a notebook's library comes
 from nexus_reimport.runner.finishing import finish, seal, settle
-from nexus_reimport.runner.outcome import Outcome
+from nexus_reimport.runner.outcome import CommandOutcome
 from nexus_reimport.runner.purging import purge_private, purge_undo
 from nexus_reimport.runner.recovery import RollbackOptions, restore_into, rollback
 from nexus_reimport.runner.self_testing import self_test
@@ -10,7 +10,7 @@ from nexus_reimport.runner.sequence import run
 from nexus_reimport.runner.signing import readable_sheet, sheet, sign, spent_by, withdraw
 
 __all__ = [
-    "Outcome",
+    "CommandOutcome",
     "RollbackOptions",
     "finish",
     "purge_private",

@@ -24,12 +24,14 @@ from nexus_reimport.record.run import gone
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runner import notebook, outcome
 from nexus_reimport.runner.news import tell
-from nexus_reimport.runner.outcome import Outcome
+from nexus_reimport.runner.outcome import CommandOutcome
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages.approval import is_meant
 
 
-def of_new(settings: Settings, work: Callable[[], Outcome], digest: str = "") -> Outcome:
+def of_new(
+    settings: Settings, work: Callable[[], CommandOutcome], digest: str = ""
+) -> CommandOutcome:
     """What ``work`` gives, which opens a run; whatever ends it, what its run has come to.
 
     ``digest`` is the one by which it was to continue a run that is there already, if it was.
@@ -41,7 +43,7 @@ def of_new(settings: Settings, work: Callable[[], Outcome], digest: str = "") ->
     """
     others: set[str] | None = None
 
-    def locked() -> Outcome:
+    def locked() -> CommandOutcome:
         nonlocal others
         with record.at_work(settings):
             others = _others(settings, digest)
@@ -65,11 +67,13 @@ def of_new(settings: Settings, work: Callable[[], Outcome], digest: str = "") ->
     return tell(settings, ended)
 
 
-def of_chosen(settings: Settings, run_id: str, step: Callable[[Run], Outcome]) -> Outcome:
+def of_chosen(
+    settings: Settings, run_id: str, step: Callable[[Run], CommandOutcome]
+) -> CommandOutcome:
     """The outcome of a step of the run with this id, else of the open one, however it ends."""
     chosen: list[Run] = []
 
-    def work() -> Outcome:
+    def work() -> CommandOutcome:
         with record.at_work(settings), window.left_on_error(settings):
             chosen.append(record.find(settings, run_id))
             return step(chosen[0])
@@ -84,8 +88,8 @@ def waits_for(run: Run, digest: str) -> bool:
 
 
 def _whatever_ends_it(
-    settings: Settings, work: Callable[[], Outcome], ours: Callable[[], Run | None]
-) -> Outcome:
+    settings: Settings, work: Callable[[], CommandOutcome], ours: Callable[[], Run | None]
+) -> CommandOutcome:
     """What ``work`` gives; where none of our own errors ends it, what the run has come to."""
     try:
         return work()
@@ -110,7 +114,7 @@ def _others(settings: Settings, digest: str) -> set[str]:
 
 def _ended(
     settings: Settings, run: Run | None, what: str, fix: str = "", file: str = ""
-) -> Outcome:
+) -> CommandOutcome:
     """The outcome of a command that was ended from outside of it; its run stays as it is."""
     if run:
         ended = outcome.of(run, notebook.told_of(run, what, fix, file), settings)

@@ -26,7 +26,7 @@ from nexus_reimport.runbook import rollback
 from nexus_reimport.runbook.steps import SEAL
 from nexus_reimport.runner import ending, executing, notebook, outcome
 from nexus_reimport.runner.notebook import VERIFY
-from nexus_reimport.runner.outcome import Outcome
+from nexus_reimport.runner.outcome import CommandOutcome
 from nexus_reimport.runner.watch import Say
 from nexus_reimport.settings import Settings
 
@@ -34,12 +34,12 @@ from nexus_reimport.settings import Settings
 _STAYS_OPEN = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT, Verdict.WAITING)
 
 
-def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
+def finish(name: str, run_id: str = "", progress: Say | None = None) -> CommandOutcome:
     """Settle a run in doubt, verify a committed one, seal it; then what a kill prevented there."""
     settings = environments.load(name)
     executing.check(VERIFY)
 
-    def finished(chosen: Run) -> Outcome:
+    def finished(chosen: Run) -> CommandOutcome:
         if chosen.is_sealed and chosen.verdict() in ENDED:
             return _beside_the_seal(settings, chosen)
         chosen.require_open()
@@ -65,14 +65,14 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
     return ending.of_chosen(settings, run_id, finished)
 
 
-def settle(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
+def settle(name: str, run_id: str = "", progress: Say | None = None) -> CommandOutcome:
     """Ask the database whether a run in doubt was committed; it stays open.
 
     If the database cannot be asked, the run stays in doubt, and its outcome says why.
     """
     settings = environments.load(name)
 
-    def settled(chosen: Run) -> Outcome:
+    def settled(chosen: Run) -> CommandOutcome:
         if chosen.verdict() is not Verdict.IN_DOUBT and progress:
             progress(f"{name}: run {chosen.id} is not in doubt; the database was not asked")
         before = notebook.last_error(chosen)
@@ -84,14 +84,14 @@ def settle(name: str, run_id: str = "", progress: Say | None = None) -> Outcome:
     return ending.of_chosen(settings, run_id, settled)
 
 
-def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> Outcome:
+def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> CommandOutcome:
     """Close an open run as it is, whatever its verdict; of a sealed one do what a kill prevented.
 
     A page that was stepped through by hand and is not saved is asked for, unless ``as_saved``.
     """
     settings = environments.load(name)
 
-    def sealed(chosen: Run) -> Outcome:
+    def sealed(chosen: Run) -> CommandOutcome:
         chosen.require_idle()
         before = notebook.last_error(chosen)
         done = (
@@ -104,7 +104,7 @@ def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> Outcome:
     return ending.of_chosen(settings, run_id, sealed)
 
 
-def _beside_the_seal(settings: Settings, run: Run) -> Outcome:
+def _beside_the_seal(settings: Settings, run: Run) -> CommandOutcome:
     """The outcome of a sealed run, once its seal is in the database and it is in the archive.
 
     Raises:
@@ -126,7 +126,7 @@ def _beside_the_seal(settings: Settings, run: Run) -> Outcome:
     return outcome.of(run)
 
 
-def _not_now(done: Outcome, before: str) -> Outcome:
+def _not_now(done: CommandOutcome, before: str) -> CommandOutcome:
     """The outcome; an error that was the run's before the command began is told as such."""
     if not before or done.error != before:
         return done
@@ -145,7 +145,7 @@ def settle_doubt(run: Run) -> str:
     return ""
 
 
-def close(run: Run, say: Say | None = None) -> Outcome:
+def close(run: Run, say: Say | None = None) -> CommandOutcome:
     """The outcome of the run, which is sealed unless a person must decide first."""
     if run.verdict() in _STAYS_OPEN:
         window.leave(environments.load(run.environment))
@@ -165,7 +165,7 @@ def _unfit_waivers(settings: Settings) -> str:
     return ""
 
 
-def _sealed(run: Run, say: Say | None = None, *, as_saved: bool = False) -> Outcome:
+def _sealed(run: Run, say: Say | None = None, *, as_saved: bool = False) -> CommandOutcome:
     if say:
         say(f"{run.environment}: {naming.stage(SEAL)}")
     book = runbook.reopen(run.environment, run.id)

@@ -12,11 +12,11 @@ from nexus_reimport.interrupt import Interrupted
 from nexus_reimport.record import Run, State
 from nexus_reimport.record import run as runs
 from nexus_reimport.runbook import hooks
-from nexus_reimport.runner.outcome import Outcome
+from nexus_reimport.runner.outcome import CommandOutcome
 from nexus_reimport.settings import Settings
 
 
-def tell(settings: Settings, outcome: Outcome) -> Outcome:
+def tell(settings: Settings, outcome: CommandOutcome) -> CommandOutcome:
     """The outcome, once the environment's hook ``told`` has it: JSON on its standard input.
 
     Called at the end of each command that began, continued or closed a run. If the hook fails, or a
@@ -40,7 +40,7 @@ def tell(settings: Settings, outcome: Outcome) -> Outcome:
     return replace(outcome, untold=str(failed))
 
 
-def _news(settings: Settings, outcome: Outcome) -> bytes:
+def _news(settings: Settings, outcome: CommandOutcome) -> bytes:
     """The result as JSON: names, the verdict, and an error's own lines, which hold no value."""
     run = runs.of(settings, outcome.run)
     news = {

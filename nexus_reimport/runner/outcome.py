@@ -19,7 +19,7 @@ from nexus_reimport.stages import approval
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CommandOutcome:
     """The result for one environment; ``run`` is empty if no run was started."""
 
     environment: str
@@ -35,14 +35,14 @@ class Outcome:
     untold: str = ""  # what a person must do if the hook `told` failed
 
 
-def of(run: Run, error: str = "", settings: Settings | None = None) -> Outcome:
+def of(run: Run, error: str = "", settings: Settings | None = None) -> CommandOutcome:
     """The outcome of the run, as its record and the maintenance window are now.
 
     ``settings``: as they were read before, where their file may not be as it must any more.
     """
     verdict = run.verdict()
     complete = verdict is Verdict.COMPLETE
-    return Outcome(
+    return CommandOutcome(
         environment=run.environment,
         run=run.id,
         verdict=verdict,
@@ -56,9 +56,9 @@ def of(run: Run, error: str = "", settings: Settings | None = None) -> Outcome:
     )
 
 
-def without_run(settings: Settings, exit_code: int, error: ReimportError) -> Outcome:
+def without_run(settings: Settings, exit_code: int, error: ReimportError) -> CommandOutcome:
     """The outcome of a command that has opened no run: why, and what became of the window."""
-    return Outcome(
+    return CommandOutcome(
         settings.name,
         "",
         None,

@@ -20,7 +20,7 @@ from nexus_reimport.record.verdict import EXIT_CODES
 from nexus_reimport.runbook import rollback as rollbacks
 from nexus_reimport.runner import ending, finishing, notebook, sequence
 from nexus_reimport.runner.notebook import ROLLBACK
-from nexus_reimport.runner.outcome import Outcome
+from nexus_reimport.runner.outcome import CommandOutcome
 from nexus_reimport.runner.watch import Say, watching
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import backup, restore
@@ -43,7 +43,7 @@ class RollbackOptions:
     reason: str = ""
 
 
-def rollback(options: RollbackOptions, say: Say | None = None) -> Outcome:
+def rollback(options: RollbackOptions, say: Say | None = None) -> CommandOutcome:
     """Preview the rollback; with consent, execute 90_rollback with its own record, and seal it.
 
     Without consent nothing is written, not even a record; the outcome says what would happen.
@@ -59,7 +59,7 @@ def rollback(options: RollbackOptions, say: Say | None = None) -> Outcome:
     return ending.of_new(settings, lambda: _rolled_back(settings, options, say))
 
 
-def _rolled_back(settings: Settings, options: RollbackOptions, say: Say | None) -> Outcome:
+def _rolled_back(settings: Settings, options: RollbackOptions, say: Say | None) -> CommandOutcome:
     preview, proposal = rollbacks.preview(settings, options.run, options.newer)
     require_choice(preview.since, options.newer, options.run)
     _refuse_wrong(options.digest, proposal)
@@ -194,12 +194,12 @@ def _waiting(
     options: RollbackOptions,
     preview: RollbackPreview,
     proposal: RollbackProposal,
-) -> Outcome:
+) -> CommandOutcome:
     """The outcome without an approval: what would be done, and how to approve it."""
     place = f" --environment {options.environment}" if options.environment else ""
     command = " ".join(["nexus-reimport rollback", options.run, *options.newer.options]) + place
     waits = Verdict.WAITING
-    return Outcome(
+    return CommandOutcome(
         settings.name,
         "",
         waits,

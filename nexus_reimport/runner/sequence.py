@@ -23,7 +23,7 @@ from nexus_reimport.runbook import opening
 from nexus_reimport.runbook.steps import TASKS
 from nexus_reimport.runner import ending, executing, finishing, outcome
 from nexus_reimport.runner.notebook import EXECUTE, PREFLIGHT, VERIFY
-from nexus_reimport.runner.outcome import Outcome
+from nexus_reimport.runner.outcome import CommandOutcome
 from nexus_reimport.runner.watch import Say
 from nexus_reimport.settings import EnvironmentKind, Settings
 from nexus_reimport.stages import approval
@@ -54,7 +54,7 @@ def run(
     links_only: bool = False,
     ask: Ask | None = None,
     progress: Say | None = None,
-) -> list[Outcome]:
+) -> list[CommandOutcome]:
     """The outcomes of the whole sequence, environment by environment, until one is not COMPLETE.
 
     ``approve`` continues the open run whose proposal has this digest; ``name`` and ``reason`` are
@@ -71,7 +71,7 @@ def run(
     _refuse(chosen, consent)
     executing.check(PREFLIGHT, EXECUTE, VERIFY)
     order = _Order(consent, ask, links_only, progress)
-    outcomes: list[Outcome] = []
+    outcomes: list[CommandOutcome] = []
     for settings in chosen:
         outcomes.append(_run_one(settings, order))
         # What did not succeed on dev is not tried on prod.
@@ -100,8 +100,8 @@ def _refuse(chosen: Sequence[Settings], consent: Consent) -> None:
             )
 
 
-def _run_one(settings: Settings, order: _Order) -> Outcome:
-    def work() -> Outcome:
+def _run_one(settings: Settings, order: _Order) -> CommandOutcome:
+    def work() -> CommandOutcome:
         with window.left_on_error(settings):
             return _sequence(settings, order)
 
@@ -111,7 +111,7 @@ def _run_one(settings: Settings, order: _Order) -> Outcome:
         return outcome.without_run(settings, error.exit_code, error)
 
 
-def _sequence(settings: Settings, order: _Order) -> Outcome:
+def _sequence(settings: Settings, order: _Order) -> CommandOutcome:
     consent, say = order.consent, order.say
     if consent.typed:
         run = _waiting(settings, order)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nexus_reimport import convert, forms, naming, progress, wording
 from nexus_reimport.errors import MappingError, SourceError
-from nexus_reimport.filemaker import Field, Page, ReadRequest, dates, suggest
+from nexus_reimport.filemaker import Field, ReadRequest, RecordPage, dates, suggest
 from nexus_reimport.filemaker.channels import Channels, TableSource
 from nexus_reimport.filemaker.cleaning import Cleaner, apart, loses
 from nexus_reimport.filemaker.keys import Keys
@@ -339,7 +339,7 @@ def _keys(wanted: ReadRequest, records: Sequence[dict[str, str]]) -> tuple[list[
     return [JOINT.join(convert.identifiers(key.split(JOINT))) for key in keys], odd
 
 
-def _names(page: Page) -> Sequence[str]:
+def _names(page: RecordPage) -> Sequence[str]:
     """The name of each record of ``page`` in messages: its record id, else its number."""
     return page.record_ids or [str(page.offset + n) for n in range(len(page.rows))]
 

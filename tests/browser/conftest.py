@@ -15,7 +15,7 @@ import pytest
 from selenium import webdriver
 
 from support.browsers import started
-from support.pages import Page
+from support.pages import ServedPage
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chr
 
 
 @pytest.fixture
-def browser(chromium: webdriver.Chrome, page: Page) -> webdriver.Chrome:
+def browser(chromium: webdriver.Chrome, page: ServedPage) -> webdriver.Chrome:
     """The browser, on the page, with nobody signed in yet."""
     chromium.get(f"{page.origin}/login")
     chromium.delete_all_cookies()

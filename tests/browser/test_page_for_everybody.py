@@ -14,7 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from support.axe import found_by_axe, prefers, window
 from support.browsers import at_rest, look_at, press, sign_in, wait_for
 from support.clinic import Clinic
-from support.pages import Page
+from support.pages import ServedPage
 
 LABELS = """
     const cells = [...document.querySelectorAll('.stack td[data-label]')];
@@ -33,7 +33,7 @@ ALONE_ON_PAPER = """
 
 
 @pytest.fixture
-def signed_in(chromium: webdriver.Chrome, page: Page) -> Iterator[webdriver.Chrome]:
+def signed_in(chromium: webdriver.Chrome, page: ServedPage) -> Iterator[webdriver.Chrome]:
     """The page with all that was read, by somebody who is signed in."""
     chromium.set_window_size(1280, 900)
     chromium.get(page.url)
@@ -49,7 +49,7 @@ def signed_in(chromium: webdriver.Chrome, page: Page) -> Iterator[webdriver.Chro
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(
-    signed_in: webdriver.Chrome, page: Page, shown: Clinic, scheme: str, shots: Path | None
+    signed_in: webdriver.Chrome, page: ServedPage, shown: Clinic, scheme: str, shots: Path | None
 ) -> None:
     prefers(signed_in, scheme)
     signed_in.get(page.url)
@@ -89,7 +89,7 @@ def test_the_page_can_be_used_by_keyboard_alone(signed_in: webdriver.Chrome) -> 
 
 @pytest.mark.parametrize(("width", "zoom"), [(390, 1.0), (1280, 2.0)])
 def test_nothing_is_wider_than_the_window(
-    signed_in: webdriver.Chrome, page: Page, width: int, zoom: float, shots: Path | None
+    signed_in: webdriver.Chrome, page: ServedPage, width: int, zoom: float, shots: Path | None
 ) -> None:
     window(signed_in, width, zoom)
     signed_in.get(page.url)
@@ -128,7 +128,9 @@ def test_it_is_printed_without_buttons_and_with_all_of_its_numbers(
         (shots / "print.pdf").write_bytes(printed)
 
 
-def test_the_browser_has_nothing_to_complain_about(signed_in: webdriver.Chrome, page: Page) -> None:
+def test_the_browser_has_nothing_to_complain_about(
+    signed_in: webdriver.Chrome, page: ServedPage
+) -> None:
     signed_in.get_log("browser")
     signed_in.get(page.url)
     said = [line["message"] for line in signed_in.get_log("browser") if line["level"] == "SEVERE"]

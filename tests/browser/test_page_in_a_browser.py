@@ -33,7 +33,7 @@ from support.browsers import (
     wait_for,
 )
 from support.clinic import Clinic
-from support.pages import TOKEN, Page, served
+from support.pages import TOKEN, ServedPage, served
 
 pytestmark = pytest.mark.timeout(1200)  # whole runs, on a machine that has other things to do
 DEV = "sandbox-dev"
@@ -57,7 +57,7 @@ def after_it(browser: webdriver.Chrome) -> int:
 
 
 def test_a_person_signs_in_sees_the_data_and_the_connections_and_asks_again(
-    browser: webdriver.Chrome, page: Page, shown: Clinic
+    browser: webdriver.Chrome, page: ServedPage, shown: Clinic
 ) -> None:
     sign_in(browser, page)
     assert browser.current_url == page.url
@@ -71,7 +71,7 @@ def test_a_person_signs_in_sees_the_data_and_the_connections_and_asks_again(
 
 
 def test_a_wrong_token_a_login_that_has_ended_and_a_log_out_lead_to_the_login(
-    browser: webdriver.Chrome, page: Page
+    browser: webdriver.Chrome, page: ServedPage
 ) -> None:
     sign_in(browser, page, TOKEN + ".")
     wait_for(browser, "main", "not the token or the password")
@@ -91,7 +91,7 @@ def test_a_wrong_token_a_login_that_has_ended_and_a_log_out_lead_to_the_login(
 
 
 def test_dry_run_full_reimport_and_rollback(
-    browser: webdriver.Chrome, page: Page, shown: Clinic, shots: Path | None
+    browser: webdriver.Chrome, page: ServedPage, shown: Clinic, shots: Path | None
 ) -> None:
     before = shown.state()
     sign_in(browser, page)
@@ -235,7 +235,7 @@ def test_a_page_whose_server_has_stopped_says_that_it_is_old_until_the_server_is
 
 def test_two_people_see_the_same_run_and_one_of_them_cancels_it(
     browser: webdriver.Chrome,
-    page: Page,
+    page: ServedPage,
     session: requests.Session,
     shown: Clinic,
     tmp_path: Path,

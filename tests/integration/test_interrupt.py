@@ -248,7 +248,7 @@ def forbidden(*_: object) -> None:
 def test_what_is_left_is_told_of_the_run_that_a_command_works_on(
     clinic: Clinic,
     monkeypatch: pytest.MonkeyPatch,
-    command: Callable[..., runner.Outcome],
+    command: Callable[..., runner.CommandOutcome],
     moment: tuple[object, str],
     ends: Callable[..., None],
 ) -> None:

@@ -19,12 +19,12 @@ from nexus_reimport.page.commands import Command
 from nexus_reimport.record import Verdict, signatures
 from nexus_reimport.settings import FOLDER_VARIABLE
 from support.clinic import Clinic
-from support.pages import Page, left_behind, said, served, settings_of, started, words
+from support.pages import ServedPage, left_behind, said, served, settings_of, started, words
 from support.running import until
 
 
 def test_a_run_that_somebody_has_started_elsewhere_is_shown_and_nothing_else_can_be_started(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     before = started(shown)
     with record.at_work(settings_of(shown)):
@@ -45,7 +45,7 @@ def test_a_run_that_somebody_has_started_elsewhere_is_shown_and_nothing_else_can
 
 @pytest.mark.parametrize("who", ["Ben", ""])
 def test_a_cancel_that_came_too_late_is_told_as_such(
-    page: Page, session: requests.Session, shown: Clinic, who: str
+    page: ServedPage, session: requests.Session, shown: Clinic, who: str
 ) -> None:
     settings = settings_of(shown)
     run = record.create(settings)
@@ -71,7 +71,7 @@ def test_a_cancel_that_came_too_late_is_told_as_such(
 
 
 def test_a_refused_command_stays_on_the_page_until_somebody_says_that_they_have_read_it(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     settings = settings_of(shown)
     command = commands.start(settings, "finish", ["record", "list", "nobody"], "Ada")
@@ -120,7 +120,7 @@ def test_a_dry_run_that_an_older_page_does_not_show_is_not_replaced_by_it(
 
 
 def test_cancel_on_an_older_page_ends_no_other_command_than_it_showed(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     settings = settings_of(shown)
     shown.simulator.latency_ms = 30_000
@@ -142,7 +142,7 @@ def test_cancel_on_an_older_page_ends_no_other_command_than_it_showed(
 
 
 def test_a_line_that_was_signed_since_is_not_signed_nor_taken_back_by_an_older_page(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     """The second of two tabs took back the signature of somebody else, whom it did not show."""
     old = hidden(session.get(page.url, timeout=60).text, "seen")
@@ -160,7 +160,7 @@ def test_a_line_that_was_signed_since_is_not_signed_nor_taken_back_by_an_older_p
 
 
 def test_a_line_is_signed_and_taken_back_and_the_register_keeps_both(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     given = {"line": "S5", "who": " Ada  Engineer ", "text": "Saturday 22:00,\nagreed"}
     assert page.post(session, "sign", do="sign", **given).status_code == 200
@@ -176,7 +176,7 @@ def test_a_line_is_signed_and_taken_back_and_the_register_keeps_both(
 
 
 def test_a_signature_that_says_too_little_is_refused_beside_the_form_which_keeps_what_was_typed(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     before = left_behind(shown)
     refused = page.post(session, "sign", line="S7", who=" ", text="told <b>everybody</b>")
@@ -197,7 +197,7 @@ def test_a_signature_that_says_too_little_is_refused_beside_the_form_which_keeps
     assert left_behind(shown) == before
 
 
-def test_two_people_sign_at_once_and_both_lines_stand(page: Page, shown: Clinic) -> None:
+def test_two_people_sign_at_once_and_both_lines_stand(page: ServedPage, shown: Clinic) -> None:
     people = {"S2": "A. Person", "S5": "B. Person", "S7": "C. Person"}
     sessions = {line: page.signed_in() for line in people}
 
@@ -221,7 +221,7 @@ def nothing_waits(shown: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("nothing_waits")
 def test_a_full_reimport_without_a_dry_run_is_refused(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     before = started(shown)
     given = {"name": "A", "reason": "B", "phrase": "DEV 1", "digest": "0" * 12}

@@ -9,19 +9,19 @@ import pytest
 import requests
 
 from support.clinic import Clinic
-from support.pages import PATH, TOKEN, Page, served, words
+from support.pages import PATH, TOKEN, ServedPage, served, words
 from support.proxies import COOKIE, HOST, USER, proxied
 
 
 @pytest.fixture(scope="module")
-def inner(shown: Clinic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def inner(shown: Clinic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPage]:
     folder: Path = tmp_path_factory.mktemp("behind") / "page"
     with served("sandbox-dev", shown.folder, folder, "--behind", HOST) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def outer(inner: Page) -> Iterator[str]:
+def outer(inner: ServedPage) -> Iterator[str]:
     with proxied(inner) as address:
         yield address + PATH
 
@@ -61,6 +61,6 @@ def test_the_log_comes_through_the_proxy_as_it_happens(outer: str) -> None:
         assert next(answer.iter_lines()) == b"event: state"
 
 
-def test_another_hosts_name_is_refused(inner: Page) -> None:
+def test_another_hosts_name_is_refused(inner: ServedPage) -> None:
     given = {"Host": "elsewhere.example", "Authorization": f"token {TOKEN}"}
     assert requests.get(inner.url, headers=given, timeout=60).status_code == 403

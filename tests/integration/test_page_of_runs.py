@@ -20,12 +20,12 @@ from nexus_reimport.runner.lab import prepare
 from nexus_reimport.settings import FOLDER_VARIABLE
 from nexus_sandbox import process
 from support.clinic import Clinic
-from support.pages import PATH, TOKEN, Page, said, settings_of, words
+from support.pages import PATH, TOKEN, ServedPage, said, settings_of, words
 from support.running import until
 
 
 def test_an_archived_page_is_shown_as_it_lies_there_and_can_do_nothing(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     """Also one into which somebody has put a script."""
     assert shown.executed_once is not None
@@ -60,7 +60,7 @@ def test_an_archived_page_is_shown_as_it_lies_there_and_can_do_nothing(
 
 
 def test_of_a_large_file_of_a_record_a_piece_is_in_memory(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     """The whole of it was: the lists of a large clinic have hundreds of megabytes."""
     assert shown.executed_once is not None
@@ -86,7 +86,7 @@ def test_of_a_large_file_of_a_record_a_piece_is_in_memory(
 
 
 def test_the_page_of_a_run_tells_it_whole(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     assert shown.executed_once is not None
     run = shown.executed_once().run
@@ -104,7 +104,7 @@ def test_the_page_of_a_run_tells_it_whole(
 
 
 def test_the_runs_can_be_read_a_table_at_a_time(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     runs = [run.id for run in record.every(settings_of(shown))]
     every = session.get(f"{page.url}/runs", timeout=60)
@@ -121,7 +121,7 @@ def test_the_runs_can_be_read_a_table_at_a_time(
 
 
 def test_the_page_of_a_run_whose_record_is_damaged_says_so_and_stands(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     """One value that was changed made an error of the whole page; an empty journal was told as a
     run that was given up, with nothing written."""
@@ -154,7 +154,7 @@ def test_the_page_of_a_run_whose_record_is_damaged_says_so_and_stands(
 
 
 def test_a_run_that_is_committed_and_not_verified_takes_the_top_of_the_page(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     run = record.create(settings_of(shown))
     try:
@@ -174,7 +174,7 @@ def test_a_run_that_is_committed_and_not_verified_takes_the_top_of_the_page(
 
 
 def test_a_run_to_be_finished_stays_at_the_top_after_a_rollback_that_was_killed(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     """The page said "Start a dry run", which would be refused, and had no button to finish it."""
     settings = settings_of(shown)

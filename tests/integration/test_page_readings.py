@@ -15,10 +15,10 @@ from nexus_reimport.model import Snapshot
 from nexus_reimport.runbook import connections
 from nexus_sandbox import process
 from support.clinic import ROLE, Clinic
-from support.pages import Page, said, settings_of, words
+from support.pages import ServedPage, said, settings_of, words
 
 
-def settled(page: Page, session: requests.Session, action: str, part: str) -> str:
+def settled(page: ServedPage, session: requests.Session, action: str, part: str) -> str:
     """What the page says once a reading that was asked for has ended."""
     page.post(session, action)
     for _ in range(600):
@@ -30,7 +30,7 @@ def settled(page: Page, session: requests.Session, action: str, part: str) -> st
 
 
 def test_the_page_shows_what_nexus_holds_and_what_it_lacks(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     text = settled(page, session, "read-again", "Current data as of")
     patients = shown.value("SELECT count(*) FROM patients")
@@ -53,7 +53,7 @@ def test_the_page_shows_what_nexus_holds_and_what_it_lacks(
 
 
 def test_the_page_shows_the_change_since_the_last_run(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     ((note, *_),) = shown.rows("SELECT id FROM notes ORDER BY id LIMIT 1")
     with shown.connect() as connection, connection.transaction(force_rollback=False):
@@ -70,7 +70,7 @@ def test_the_page_shows_the_change_since_the_last_run(
 
 
 def test_no_value_of_a_patient_is_on_the_page(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     text = session.get(page.url, timeout=30).text
     names = {n for row in shown.rows("SELECT last_name, health_number FROM patients") for n in row}
@@ -78,7 +78,7 @@ def test_no_value_of_a_patient_is_on_the_page(
 
 
 def test_the_page_shows_each_connection_and_the_last_sync(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     text = settled(page, session, "test-again", "Connections as of")
     assert "FileMaker, Data API connected" in text
@@ -105,7 +105,7 @@ def test_of_a_bucket_that_does_not_answer_nothing_older_is_told(shown: Clinic) -
 
 
 def test_the_page_says_of_which_day_it_is(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     """On paper "as of 04:11" and "1 minute ago" are of any day."""
     zone = settings_of(shown).zone
@@ -116,7 +116,7 @@ def test_the_page_says_of_which_day_it_is(
 
 
 def test_a_run_that_the_database_does_not_know_is_no_last_sync(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     """Restored from before that run, Nexus holds what FileMaker had earlier, or never had."""
     before = settled(page, session, "read-again", "Last sync from FileMaker: 2")
@@ -134,7 +134,7 @@ def test_a_run_that_the_database_does_not_know_is_no_last_sync(
 
 
 def test_a_filemaker_that_does_not_answer_is_told_and_the_rest_stands(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     secrets = shown.folder / ".env.sandbox-dev"
     kept = secrets.read_text()
@@ -150,7 +150,7 @@ def test_a_filemaker_that_does_not_answer_is_told_and_the_rest_stands(
 
 
 def test_a_database_that_does_not_answer_is_told_with_the_time_since_when(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     secrets = shown.folder / ".env.sandbox-dev"
     kept = secrets.read_text()
@@ -165,7 +165,7 @@ def test_a_database_that_does_not_answer_is_told_with_the_time_since_when(
 
 
 def test_a_right_that_is_missing_is_told_with_the_statement_that_gives_it(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     name = sql.Identifier(ROLE)
     with psycopg.connect(shown.server.dsn(shown.databases["dev"]), autocommit=True) as connection:
@@ -179,7 +179,7 @@ def test_a_right_that_is_missing_is_told_with_the_statement_that_gives_it(
 
 
 def test_reading_for_the_page_lets_go_of_whoever_waits(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     with shown.connect() as connection, connection.transaction():
         connection.execute("LOCK TABLE notes")
@@ -191,7 +191,7 @@ def test_reading_for_the_page_lets_go_of_whoever_waits(
 
 
 def test_an_environment_that_is_broken_is_told_in_four_lines(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     path = shown.folder / "sandbox-dev.toml"
     kept = path.read_text()

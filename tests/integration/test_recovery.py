@@ -183,7 +183,9 @@ def test_a_run_that_re_linked_alone_is_taken_back_like_any_other(
 # ---------------------------------------------------------------- the decision tree, walked
 
 
-def spoilt_after_commit(clinic: Clinic, rehearsed: Path) -> tuple[runbook.Runbook, runner.Outcome]:
+def spoilt_after_commit(
+    clinic: Clinic, rehearsed: Path
+) -> tuple[runbook.Runbook, runner.CommandOutcome]:
     """Exit code 4: a note was changed between COMMIT and verification."""
     book = executed(clinic, rehearsed, verified=False)
     clinic.do(

@@ -18,7 +18,7 @@ from nexus_reimport.record import Run, Verdict, closing, signatures
 from nexus_reimport.record.search import harmless, personal
 from nexus_reimport.record.search.identifiers import Identifiers
 from nexus_reimport.runbook import Runbook
-from nexus_reimport.runner.outcome import Outcome
+from nexus_reimport.runner.outcome import CommandOutcome
 from nexus_reimport.settings import Settings
 from support.clinic import Clinic
 from support.values import change, shared
@@ -76,7 +76,7 @@ def test_an_approval_that_names_a_patient_is_refused_before_anything_is_written(
     closing.require_clean(book.settings, book.run)  # who is called like a patient may approve
 
 
-def told(given: Approval | list[Outcome]) -> None:
+def told(given: Approval | list[CommandOutcome]) -> None:
     """The error of an approval: the runner gives it as an outcome."""
     if isinstance(given, list):
         assert given[0].exit_code == SettingsError.exit_code

@@ -57,7 +57,7 @@ class Places:
     run: Run
     facts: dict[str, str]
     screen: first_screen.FirstScreen
-    outcome: outcome.Outcome
+    outcome: outcome.RunOutcome
     past: history.Past
     front: front.Front
 

@@ -19,7 +19,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from support.pages import TOKEN, Page
+from support.pages import TOKEN, ServedPage
 
 T = TypeVar("T")
 LONG = 300.0  # seconds: a whole run, on a machine that has other things to do
@@ -63,7 +63,7 @@ def started(folder: Path, *more: str, scripts: bool = True) -> Iterator[webdrive
         driver.quit()
 
 
-def sign_in(browser: webdriver.Chrome, page: Page, token: str = TOKEN) -> None:
+def sign_in(browser: webdriver.Chrome, page: ServedPage, token: str = TOKEN) -> None:
     """Go to the page, be led to the login, type the token."""
     browser.get(page.url)
     old = browser.find_element(By.TAG_NAME, "html")
@@ -130,7 +130,7 @@ def wait_for(browser: webdriver.Chrome, place: str, words: str, seconds: float =
         raise AssertionError(f"{place} did not say {words!r}; the page says: {main}") from None
 
 
-def at_rest(browser: webdriver.Chrome, page: Page) -> None:
+def at_rest(browser: webdriver.Chrome, page: ServedPage) -> None:
     """Show the page anew when nothing is being read any more: it stays as it is from then on."""
 
     def quiet() -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from nexus_reimport.filemaker import Field, Page, Product, ReadRequest, Source
+from nexus_reimport.filemaker import Field, Product, ReadRequest, RecordPage, Source
 from nexus_reimport.filemaker.cleaning import REPETITION
 from nexus_reimport.filemaker.data_api import DataApi
 from nexus_reimport.filemaker.data_api import envelope as data_api
@@ -111,7 +111,7 @@ class Channel:
         pages = source.records(self.wanted(table), page=page)
         return [row for part in pages for row in self.rows(part, table)]
 
-    def rows(self, page: Page, table: FileTable) -> list[Row]:
+    def rows(self, page: RecordPage, table: FileTable) -> list[Row]:
         """The rows of ``page`` as ``truth`` has them."""
         hidden = {f.name for f in table.fields if self.left_out(f)}
         nothing = ("",) * len(page.rows)

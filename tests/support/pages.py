@@ -36,7 +36,7 @@ def words(text: str) -> str:
 
 
 @dataclass(slots=True)
-class Page:
+class ServedPage:
     """A running page."""
 
     environment: str
@@ -110,8 +110,10 @@ def gathered(environment: str) -> front.Front:
 
 
 @contextmanager
-def served(environment: str, environments: Path, folder: Path, *options: str) -> Iterator[Page]:
-    page = Page(environment, environments, folder, free_port(), options)
+def served(
+    environment: str, environments: Path, folder: Path, *options: str
+) -> Iterator[ServedPage]:
+    page = ServedPage(environment, environments, folder, free_port(), options)
     page.start()
     try:
         yield page
@@ -136,7 +138,7 @@ def left_behind(shown: Clinic) -> tuple[int, str, int]:
     return len(record.every(settings)), started(shown), register.size(place)
 
 
-def said(page: Page, session: requests.Session) -> str:
+def said(page: ServedPage, session: requests.Session) -> str:
     answer = session.get(page.url, timeout=30)
     assert answer.status_code == 200
     return words(answer.text)

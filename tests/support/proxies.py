@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from support.pages import PATH, TOKEN, Page
+from support.pages import PATH, TOKEN, ServedPage
 
 HOST = "nexus.clinic.example"
 COOKIE, USER = "sessionid=somebody-who-may", "Ada Engineer"
@@ -19,7 +19,7 @@ _NOT_PASSED_ON = {"host", "authorization", "x-remote-user", "x-forwarded-proto",
 
 
 @contextmanager
-def proxied(page: Page) -> Iterator[str]:
+def proxied(page: ServedPage) -> Iterator[str]:
     """A proxy in front of ``page``; gives its address."""
 
     class Proxy(BaseHTTPRequestHandler):

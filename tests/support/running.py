@@ -14,7 +14,7 @@ from typing import Any
 from nexus_reimport import record, runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.model import Proposal
-from nexus_reimport.runner import Outcome
+from nexus_reimport.runner import CommandOutcome
 
 DEV = "sandbox-dev"
 
@@ -48,8 +48,10 @@ def killed_after(events: int, work: Callable[[], object]) -> bool:
     return code == 9
 
 
-def in_background(call: Callable[[], list[Outcome]]) -> tuple[threading.Thread, list[Outcome]]:
-    outcomes: list[Outcome] = []
+def in_background(
+    call: Callable[[], list[CommandOutcome]],
+) -> tuple[threading.Thread, list[CommandOutcome]]:
+    outcomes: list[CommandOutcome] = []
     thread = threading.Thread(target=lambda: outcomes.extend(call()))
     thread.start()
     return thread, outcomes

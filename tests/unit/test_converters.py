@@ -15,7 +15,7 @@ from nexus_reimport.convert import Partial
 from nexus_reimport.convert.registry import CONVERTERS, Given, converter
 from nexus_reimport.errors import MappingError
 from nexus_reimport.files import rowfile
-from nexus_reimport.intake import Intake, Page
+from nexus_reimport.intake import Intake, Records
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import KEY, Snapshot, Survey
 from nexus_reimport.planning.feed import RecordConverter
@@ -105,7 +105,7 @@ def test_a_converter_that_a_test_declares_is_fed(tmp_path: Path) -> None:
     column = loaded.entities["people"].columns["name"]
     assert column.fields_used == ("name", "nick"), "a number is no field"
     records = RecordConverter(read(loaded, tmp_path), zone=ZoneInfo("UTC"), as_of=NOW)
-    record = Page({KEY: ["1"], "id": ["1"], "name": ["Anna"], "nick": ["an"]})
+    record = Records({KEY: ["1"], "id": ["1"], "name": ["Anna"], "nick": ["an"]})
     assert records.convert("people", record, {}).values["name"] == ["ANNA AN! ANNA AN!"]
 
 

@@ -32,7 +32,7 @@ from nexus_reimport.nexus.connection import pg_tools
 from nexus_reimport.planning.manual import writing
 from nexus_reimport.record import Run, State, closing, create, journal
 from nexus_reimport.record.sealed import archived, index
-from nexus_reimport.runner import Outcome, ending, notebook
+from nexus_reimport.runner import CommandOutcome, ending, notebook
 from nexus_reimport.settings import Settings
 from nexus_reimport.show import kernel
 from support.records import committed
@@ -271,7 +271,7 @@ def test_of_a_run_whose_record_has_gone_nobody_says_that_nothing_was_written(
     """An empty journal is one of a run that has left the database as it was."""
     run: list[Run] = []
 
-    def work() -> Outcome:
+    def work() -> CommandOutcome:
         run.append(committed(known))
         known.folders.runs.rename(known.folders.runs.with_name("unmounted"))
         raise ends

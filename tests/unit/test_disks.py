@@ -39,7 +39,7 @@ from nexus_reimport.planning.manual import writing
 from nexus_reimport.record import create, journal, signatures
 from nexus_reimport.record.sealed import archived, bag, chain, check, index, register
 from nexus_reimport.runbook import opening
-from nexus_reimport.runner import Outcome, ending, notebook
+from nexus_reimport.runner import CommandOutcome, ending, notebook
 from nexus_reimport.settings import ApplicationAccess, Postgres, Settings
 from nexus_reimport.settings.values import FromEnvironment
 from nexus_reimport.show import kernel
@@ -78,7 +78,7 @@ def test_it_is_never_unforeseen_and_names_the_file(number: int) -> None:
 def test_a_command_a_page_and_a_cell_say_what_is_left(known: Settings, number: int) -> None:
     run = create(known)
 
-    def work() -> Outcome:
+    def work() -> CommandOutcome:
         committed(known)
         raise error(number)
 
@@ -251,7 +251,7 @@ def test_a_limit_of_the_system_is_told_as_one_with_what_to_raise(
     wrong, what, fix = LIMITS[limit]
     run = create(known)
 
-    def work() -> Outcome:
+    def work() -> CommandOutcome:
         committed(known)
         raise wrong
 

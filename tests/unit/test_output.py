@@ -17,7 +17,7 @@ from nexus_reimport.cli import fitting, output
 from nexus_reimport.cli.output import give_error, give_outcomes
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.record import Verdict
-from nexus_reimport.runner import Outcome
+from nexus_reimport.runner import CommandOutcome
 
 FULL = Path("/dev/full")  # each write to it fails as on a full disk
 LOST = "the result could not be written: No space left on device"
@@ -84,7 +84,9 @@ def test_a_letter_that_the_encoding_lacks_is_no_failure(tmp_path: Path) -> None:
 def test_an_outcome_that_has_no_room_keeps_the_code_of_what_the_database_holds(
     code: int, left_with: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    outcome = Outcome("dev", "r", Verdict.COMPLETE, code, True, "", "", "the advice", "the result")
+    outcome = CommandOutcome(
+        "dev", "r", Verdict.COMPLETE, code, True, "", "", "the advice", "the result"
+    )
     monkeypatch.setattr(output.VOLUME, "result_begun", False)
     with FULL.open("w") as full, monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", full)

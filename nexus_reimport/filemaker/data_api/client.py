@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from nexus_reimport.filemaker import Field, Page, Product, ReadRequest, codes
+from nexus_reimport.filemaker import Field, Product, ReadRequest, RecordPage, codes
 from nexus_reimport.filemaker.answer import (
     count_in,
     hidden_records,
@@ -127,7 +127,7 @@ class DataApi(Server):
 
     # A page has no limit but the server's memory and time: 500 to 1,000 records of a narrow layout
     # are good ones.
-    def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[Page]:
+    def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[RecordPage]:
         """Every record of a table in the order of its key, page by page, with every field.
 
         Each page after the first begins with the last record of the page before. This shows a
@@ -176,7 +176,9 @@ class DataApi(Server):
         """The version of every record; they come with all fields, as the layout has them."""
         return (part.versions for part in self.records(request, page=page))
 
-    def find(self, table: str, query: Query, *, sort: str, page: int = 1000) -> Iterator[Page]:
+    def find(
+        self, table: str, query: Query, *, sort: str, page: int = 1000
+    ) -> Iterator[RecordPage]:
         """The records that ``query`` matches, as ``records`` gives them; finding none is no error.
 
         A record matches if it meets all criteria of at least one of the mappings in ``query``.
@@ -206,7 +208,7 @@ class DataApi(Server):
         self._session.give_back()
         super().close()
 
-    def _pages(self, table: str, fetch: Fetch, size: int) -> Iterator[Page]:
+    def _pages(self, table: str, fetch: Fetch, size: int) -> Iterator[RecordPage]:
         def paced(offset: int, limit: int) -> Envelope:
             self._wire.pace()
             return fetch(offset, limit)

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, TypeGuard
 
 from nexus_reimport import wording
-from nexus_reimport.filemaker import NO_VALUE, Page, Remark, codes, jsontext, version
+from nexus_reimport.filemaker import NO_VALUE, RecordPage, Remark, codes, jsontext, version
 from nexus_reimport.filemaker.answer import (
     FEW_TRIES,
     RUN_AGAIN_LATER,
@@ -121,7 +121,7 @@ def opened(answer: Answer, where: str) -> Envelope:
     return envelope
 
 
-def page_of(answer: Envelope, *, offset: int, skip: int = 0) -> Page:
+def page_of(answer: Envelope, *, offset: int, skip: int = 0) -> RecordPage:
     """The rows of ``answer``, which begins at ``offset``, without the first ``skip`` rows.
 
     No rows if the code says that no record was found.
@@ -132,7 +132,7 @@ def page_of(answer: Envelope, *, offset: int, skip: int = 0) -> Page:
     known = None not in changes and "" not in changes
     # Before ``rows_of_text``, which makes them empty.
     lost = tuple(jsontext.not_computed(rows)) if answer.repaired else ()
-    return Page(
+    return RecordPage(
         offset=offset + skip,
         rows=jsontext.rows_of_text(rows, answer.where),
         record_ids=ids,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from nexus_reimport.filemaker import Page, codes
+from nexus_reimport.filemaker import RecordPage, codes
 from nexus_reimport.filemaker.answer import inconsistent_read
 from nexus_reimport.filemaker.data_api.envelope import Envelope, page_of
 
@@ -12,7 +12,7 @@ Fetch = Callable[[int, int], Envelope]
 """Takes an offset from 1 and a limit; gives an answer with a new row, or with no record."""
 
 
-def whole(table: str, fetch: Fetch, size: int, where: str) -> Iterator[Page]:
+def whole(table: str, fetch: Fetch, size: int, where: str) -> Iterator[RecordPage]:
     """Pages until the found count is reached: a short page need not be the last one.
 
     Each page after the first is requested with the last record of the page before, which is then

@@ -33,9 +33,9 @@ from nexus_reimport.errors import AGAIN, ExportError, SettingsError, SourceError
 from nexus_reimport.filemaker import (
     Field,
     Origin,
-    Page,
     Product,
     ReadRequest,
+    RecordPage,
     Remark,
     Usage,
     suggest,
@@ -203,7 +203,7 @@ class ExportedFiles:
         stamps = self._typed(file, HowRead({field: TIMESTAMP}, file.forms))
         return max((forms.stamp(row.texts[0]) for row in stamps.rows()), default="")
 
-    def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[Page]:
+    def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[RecordPage]:
         """Every row of a file in the order of its key, page by page, with the wanted fields.
 
         Raises:
@@ -215,7 +215,7 @@ class ExportedFiles:
         with _readable(self._where(request.table)):
             yield from self._pages(request, page)
 
-    def _pages(self, request: ReadRequest, page: int) -> Iterator[Page]:
+    def _pages(self, request: ReadRequest, page: int) -> Iterator[RecordPage]:
         file = self._file(request.table, rows=True)
         types = dict.fromkeys(request.keys, "text") | dict(request.types)
         rows = self._typed(file, HowRead(types, file.forms, {*request.keys, *request.ids}))
@@ -389,8 +389,8 @@ def _named(names: tuple[str, ...], row: Row) -> dict[str, str]:
     return dict(zip(names, row.texts, strict=True))
 
 
-def _page(rows: list[Row], names: tuple[str, ...], *, offset: int, separated: bool) -> Page:
-    return Page(
+def _page(rows: list[Row], names: tuple[str, ...], *, offset: int, separated: bool) -> RecordPage:
+    return RecordPage(
         offset=offset,
         rows=tuple(_named(names, row) for row in rows),
         remarks=tuple(Remark(n, *what) for n, row in enumerate(rows) for what in row.remarks),

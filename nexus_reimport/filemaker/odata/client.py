@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from nexus_reimport.errors import MappingError
-from nexus_reimport.filemaker import Field, Page, Product, ReadRequest, codes
+from nexus_reimport.filemaker import Field, Product, ReadRequest, RecordPage, codes
 from nexus_reimport.filemaker.answer import (
     FEW_TRIES,
     RUN_AGAIN_LATER,
@@ -103,7 +103,7 @@ class OData(Server):
         rows = shape.rows(self._expect(answer, table))
         return rows[0][field] if rows else ""
 
-    def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[Page]:
+    def records(self, request: ReadRequest, *, page: int = 1000) -> Iterator[RecordPage]:
         """Every record of a table in the order of its key, page by page.
 
         With only the fields of ``request.types``, or every field if that is empty. At the end the
@@ -129,7 +129,7 @@ class OData(Server):
             if keys.add(request.keys_of(rows)):
                 keys.expect_twice(self._keys(request, max(page, MOST)))
             if rows:
-                yield Page(offset, rows, versions=versions(part), remarks=remarks)
+                yield RecordPage(offset, rows, versions=versions(part), remarks=remarks)
             offset += len(rows)
         # Keys are short: FileMaker's largest page is asked for.
         keys.expect(self._keys(request, max(page, MOST)))

@@ -52,7 +52,7 @@ _LINK = re.compile(r"\[([^\]]+)\]\((?:\.\./)+[^)]*\)")  # to a file beside the r
 _MADE_HERE = (
     "# Where the run stood when this page came into the record; no cell of the page made it"
 )
-Page = Any  # nbformat's node
+Notebook = Any  # nbformat's node
 
 
 def free_name(folder: Path, apart: Path, page: str) -> str:
@@ -82,7 +82,7 @@ def is_in(folder: Path, page: str) -> bool:
 
 
 def put(
-    folder: Path, apart: Path, name: str, page: Page, withheld: Counter[str], **facts: object
+    folder: Path, apart: Path, name: str, page: Notebook, withheld: Counter[str], **facts: object
 ) -> None:
     """Put a clean page and its HTML into the record, and say so in the journal.
 
@@ -129,7 +129,7 @@ def _first_screen(folder: Path, apart: Path) -> Any:
     )
 
 
-def _without_first_screen(page: Page) -> Iterator[Any]:
+def _without_first_screen(page: Notebook) -> Iterator[Any]:
     """The cells of a page but the one that an earlier ``put`` has made."""
     return (cell for cell in page.cells if not rendering.is_first_screen(cell))
 
@@ -193,7 +193,7 @@ def _pages_in(folder: Path, names: str = "**/*") -> Iterator[Path]:
     return (path for path in folder.glob(names) if path.suffix[1:].lower() in _SUFFIXES)
 
 
-def read(path: Path) -> Page:
+def read(path: Path) -> Notebook:
     """A notebook as nbformat has it.
 
     Raises:
@@ -226,7 +226,7 @@ def empty() -> str:
 # ---------------------------------------------------------------- what stays
 
 
-def clean(apart: Path, page: Page) -> Counter[str]:
+def clean(apart: Path, page: Notebook) -> Counter[str]:
     """Take out of ``page`` what our display functions have not made for this run; what that was."""
     withheld: Counter[str] = Counter()
     page.metadata = _allowed(page.metadata, _NOTEBOOK)
@@ -239,7 +239,7 @@ def clean(apart: Path, page: Page) -> Counter[str]:
     return withheld
 
 
-def redact(apart: Path, page: Page, is_bad: Callable[[str], bool]) -> Counter[str]:
+def redact(apart: Path, page: Notebook, is_bad: Callable[[str], bool]) -> Counter[str]:
     """Take out of a clean ``page`` each output, and each text, that ``is_bad``; what that was."""
     withheld: Counter[str] = Counter()
     for held in (page, *page.cells):
@@ -258,7 +258,7 @@ def redact(apart: Path, page: Page, is_bad: Callable[[str], bool]) -> Counter[st
     return withheld
 
 
-def stop_of(apart: Path, page: Page) -> dict[str, Any]:
+def stop_of(apart: Path, page: Notebook) -> dict[str, Any]:
     """What the last error of ours in a page says, in the words of a journal; empty if none."""
     last: dict[str, Any] = {}
     for cell in page.cells:

@@ -43,10 +43,10 @@ _FRAME = """\
 </body>
 </html>
 """
-Page = Any  # nbformat's node
+Notebook = Any  # nbformat's node
 
 
-def html(page: Page, name: str) -> str:
+def html(page: Notebook, name: str) -> str:
     """The notebook as one HTML file, titled ``name``."""
     first = [cell for cell in page.cells if is_first_screen(cell)]
     top = "\n".join("".join(_outputs(cell)) for cell in first)
