@@ -44,7 +44,7 @@ def test_an_id_of_xero_that_differs_is_counted_and_listed_and_stops_nothing(
         for number, what in (
             (0, f"xero_contact_id = '{links[1][1]}'"),
             (1, f"xero_contact_id = '{links[0][1]}'"),
-            (2, "xero_contact_id = 'elsewhere'"),
+            (2, "xero_contact_id = 'another-made-up-id'"),
             (4, "is_active = false"),
             (5, "xero_contact_id = upper(xero_contact_id)"),
         ):
@@ -64,10 +64,13 @@ def test_an_id_of_xero_that_differs_is_counted_and_listed_and_stops_nothing(
         empty: "no id in FileMaker",
     }
     assert upper not in lines
-    assert (lines[other]["in_filemaker"], lines[other]["in_nexus"]) == (links[2][1], "elsewhere")
+    assert (lines[other]["in_filemaker"], lines[other]["in_nexus"]) == (
+        links[2][1],
+        "another-made-up-id",
+    )
     told = result(report)
     assert (told.offending, told.looked_at) == (6, was.looked_at)
     assert "no id in Nexus: 2" in told.note
     assert "external_ids.csv in the private folder names them" in told.note
     public = "".join(path.read_text() for path in book.run.folder.glob("*.json"))
-    assert "elsewhere" not in public
+    assert "another-made-up-id" not in public
