@@ -220,7 +220,8 @@ def _is_kept(client: Any, copy: _Copy, kept: Archived) -> bool:
     try:
         client.head_object(Bucket=kept.bucket, Key=kept.key, VersionId=kept.version)
     except ClientError as error:
-        if storage.http_status(error) == HTTPStatus.NOT_FOUND:
+        # Without s3:ListBucket S3 refuses what is not there. To put it there tells which it is.
+        if storage.http_status(error) in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN):
             return False
         raise copy.failed(*_refused(error)) from None
     except (BotoCoreError, HTTPError, OSError) as error:
