@@ -63,13 +63,15 @@ def _external_ids(plan: Plan, intake: Intake) -> None:
     """Who has another id of another system in FileMaker than in Nexus, and which."""
     path = intake.folder / EXTERNAL_IDS
     path.unlink(missing_ok=True)  # of an earlier plan of the same run
+    # A run that only re-links has read no records of an entity.
+    planned = [n for n, s in intake.mapping.external_ids.items() if s.entity in plan.entities]
     lines = (
         (name, one.what, one.filemaker_id, one.nexus_id, one.in_filemaker, " | ".join(one.in_nexus))
-        for name in intake.mapping.external_ids
+        for name in planned
         for one in external_ids.compared(plan, intake, name)
         if one.what
     )
-    if intake.mapping.external_ids:
+    if planned:
         header = ("name", "what", "filemaker_id", "nexus_id", "in_filemaker", "in_nexus")
         rowfile.write_csv(path, header, lines)
 
