@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 from nexus_reimport.record import Run, Verdict
 
 UNVERIFIED = """\
@@ -96,6 +98,5 @@ def _with_names(text: str, run: Run) -> str:
         "PRIVATE": str(run.private),
         "RECORD": str(run.bag),
     }
-    for placeholder, name in names.items():
-        text = text.replace(placeholder, name)
-    return text
+    # All at once: a folder's own name may have one of these words in it.
+    return re.sub("|".join(names), lambda placeholder: names[placeholder[0]], text)

@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import stat
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from nexus_reimport.record.notebooks import marks
 from nexus_reimport.record.values import NAMES
 from nexus_reimport.record.verdict import EXIT_CODES, judge
 from nexus_reimport.runbook import steps
+from nexus_reimport.runner import advice
 from support.running import killed_after
 
 
@@ -393,3 +395,38 @@ def test_under_the_runner_a_first_page_is_begun_again_by_the_command(
     )
     run.journal(Event.COMMITTED)
     assert run.as_told(StopError("x", next=fix)).next == fix
+
+
+COMMITTED, SENT = Event.COMMITTED, Event.COMMITTING
+
+
+@pytest.mark.parametrize(
+    ("kind", "event", "is_open", "is_sealed"),
+    [
+        ("reimport", COMMITTED, advice.UNVERIFIED, advice.CLOSED),
+        ("relink", COMMITTED, advice.UNVERIFIED, advice.CLOSED),
+        ("rollback", COMMITTED, advice.ROLLBACK_UNVERIFIED, advice.ROLLBACK_CLOSED),
+        ("reimport", SENT, advice.IN_DOUBT, ""),
+        ("rollback", SENT, advice.IN_DOUBT, ""),
+        ("reimport", Event.OPENED, "", ""),
+    ],
+)
+def test_what_a_person_must_decide_names_the_run_and_its_folders_as_they_are(
+    environment_files: Path, kind: str, event: Event, is_open: str, is_sealed: str
+) -> None:
+    """In a folder called RECORDS, the word RECORD was replaced once more."""
+    path = environment_files / "sandbox-dev.toml"
+    text = path.read_text().replace("../../private", "ENV/RUN/RECORDS")
+    path.write_text(text.replace("../../", ""))
+    known = settings.load("sandbox-dev", environment_files)
+    undoes = "a-run" if kind == "rollback" else ""
+    run = record.create(known, kind, undoes=undoes)
+    run.journal(event)
+    ids = {"reimport": run.id, "relink": run.id, "rollback": undoes}
+    asked = advice.advice(run.verdict(), run)
+    assert asked.splitlines()[:1] == is_open.splitlines()[:1]
+    places = {f"restore {ids[kind]} --into": "RUN --into", f"{run.private}/nexus.dump": "PRIVATE"}
+    for place, of in places.items():
+        assert (place in asked) is (of in is_open)
+    run.seal()
+    assert advice.advice(run.verdict(), run).splitlines()[:1] == is_sealed.splitlines()[:1]
