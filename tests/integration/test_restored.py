@@ -178,6 +178,10 @@ def test_records_that_came_back_meanwhile_are_not_said_to_be_lost(clinic: Clinic
     place = environments.load(DEV).records_folder
     place.rename(place.with_name("unmounted"))
     seen = lost_records.runs(DEV)
+    with pytest.raises(StopError, match="not the runs any more"):
+        lost_records.acknowledge(DEV, (*seen, "one that came back"), "the disk broke")
+    assert register.lost(place) == frozenset()
+    place.rename(place.with_name("without"))
     place.with_name("unmounted").rename(place)
     with pytest.raises(StopError, match="no record is missing"):
         lost_records.acknowledge(DEV, seen, "the disk broke")

@@ -414,16 +414,25 @@ def test_a_batch_of_nobody_gets_the_only_person_that_filemaker_names(
 def test_without_a_reimport_the_row_that_carries_an_id_counts_and_then_the_noted_one(
     tmp_path: Path,
 ) -> None:
-    owners = {"P1": "1", "p2": "2", "P3": "3", "P7": None, "P8": None, "P9": None, "": None}
+    owners = {
+        "P1": "1",
+        "p2": "2",
+        "P3": "3",
+        "p4": "4",
+        "P7": None,
+        "P8": None,
+        "P9": None,
+        "": None,
+    }
     images = [{"id": f"I{n}", "of": of, "recid": ""} for n, of in enumerate(owners)]
     rows = [{"fid": f"I{n}", "path": "", "object": None} for n in range(len(owners))]
-    carried = {"1": "p1", "2": "P2", "3": None, "4": "P9", "5": "p9"}
+    carried = {"0": "P9", "00": "p9", "1": "p1", "2": "P2", "3": None, "4": "P4"}
     noted = [
-        ("P3", "3"),
         ("P7", "2"),  # that row carries another id by now
         ("P2", "1"),  # another row carries that id by now
         ("P8", "99"),  # deleted since
-        ("P9", "5"),  # two rows carry it
+        ("P9", "00"),  # two rows carry it
+        ("P3", "3"),
     ]
     clinic = with_images(
         tmp_path,
@@ -439,6 +448,7 @@ def test_without_a_reimport_the_row_that_carries_an_id_counts_and_then_the_noted
     assert made.lines(made.plan.id_map) == [
         ("people", "P2", "2"),
         ("people", "P3", "3"),
+        ("people", "P4", "4"),
         ("people", "p1", "1"),
     ]
     assert (made.plan.entities, made.plan.by_hand) == ({}, ())

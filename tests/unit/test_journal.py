@@ -136,6 +136,7 @@ def test_lines_after_a_broken_one_can_still_make_a_verdict_worse(
     failed = forged(signed, "failed")[0].replace(b'"apply"', b'"sign_off"')
     rewritten(signed, [*lines_of(signed), failed])
     assert signed.verdict() is record.Verdict.COMMITTED_UNVERIFIED
+    assert f"{signed.events()[-1].at:%Y-%m-%d}" == "2026-03-01", "every reader needs a time"
 
 
 def test_a_line_taken_out_of_a_journal_is_told(known: settings.Settings) -> None:

@@ -387,6 +387,26 @@ def test_a_whole_json_column_is_filled_or_stays(
     assert merged(made, {"data": held}, {"data": fed})["data"] == after
 
 
+@pytest.mark.parametrize(
+    ("held", "is_same"),
+    [
+        ('[{"a": 1, "b": [2, 3]}]', True),
+        ('[{"b": [2, 3], "a": 1.0}]', False),  # as PostgreSQL prints them, they are two numbers
+        ('[{"b": [2,3], "a": 1}]', True),
+        ('[{"a": 1, "b": [3, 2]}]', False),
+        ('[{"a": true, "b": [2, 3]}]', False),
+        ('[{"a": 1, "b": [2, 3]}, null]', False),
+        ('{"a": 1, "b": [2, 3]}', False),
+    ],
+)
+def test_a_json_column_that_says_the_same_stays_as_it_is_written(held: str, is_same: bool) -> None:
+    made = merger({"data": {"from": "n"}}, **{"*": "filemaker"})
+    after = merged(made, {"data": held}, {"data": [{"a": 1, "b": [2, 3]}]})["data"]
+    assert (after == held) is is_same
+    assert (of(made, "data").same, of(made, "data").different) == (is_same, not is_same)
+    assert bool(made.differences) is not is_same
+
+
 @pytest.mark.parametrize("held", ["0", "false", '"text"', '["own"]', '{"own": 0}'])
 def test_whatever_a_json_column_holds_is_counted_where_it_goes(held: str) -> None:
     made = merger({"data": {"from": "n"}}, **{"*": "filemaker"})

@@ -55,6 +55,7 @@ def test_an_exact_name_wins_and_names_that_are_spelt_alike_all_come() -> None:
     live = ["Health Number", "health_number", "Other"]
     assert find("Health Number", live) == ("Health Number",)
     assert find("HealthNumber", live) == ("Health Number", "health_number")
+    assert find("HealthNumber", live[:2]) == ("Health Number", "health_number")
     assert find("Number", live) == ()
 
 
