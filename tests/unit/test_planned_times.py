@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nexus_reimport.planning.misfits import STAYS
 from support.small_plan import COLUMNS, ONE, decided, declared, told, visit
 
 KEY = "00000000-0000-4000-8000-000000000001"
@@ -71,6 +72,13 @@ OCTOBER = {"day": "2025-04-06", "time": "02:30:00"}  # the clock shows this half
             (),
             AT_SIX_HERE,
         ),
+        (
+            {"time": "", "end": "09:00:00"},
+            (START, None),
+            (START, "2025-07-01 00:15:00+00"),
+            (("until", "an end before the start: set to 30 minutes after the start"),),
+            {},
+        ),
         # Nexus's is the second of the two, or another time.
         (
             OCTOBER,
@@ -102,6 +110,13 @@ def test_what_filemaker_does_not_say_of_a_time_is_nexus_s_and_else_told(
     assert made.misfits == [told(*one, "V1", "derived", "visits") for one in derived]
 
 
+def test_an_end_that_cannot_be_read_says_nothing_of_the_start(tmp_path: Path) -> None:
+    made = planned(tmp_path, UNTIL, {"time": "06:00:00", "end": "half past"}, (START, END), {})
+    row = made.rows("visits")[KEY]
+    assert (row["starts"], row["until"]) == (AT_SIX, END)
+    assert made.misfits == [told("until", "not a time", "V1", STAYS, "visits")]
+
+
 def test_an_end_that_is_to_be_cleared_where_filemaker_has_none_is_filemakers_alone(
     tmp_path: Path,
 ) -> None:
@@ -110,19 +125,18 @@ def test_an_end_that_is_to_be_cleared_where_filemaker_has_none_is_filemakers_alo
     assert made.rows("visits")[KEY]["until"] == HALF_PAST_SIX
 
 
-@pytest.mark.parametrize("other", [("start_date", "end_day"), ("start_time", "end")])
+@pytest.mark.parametrize(
+    ("named", "other"),
+    [
+        ('start_date = "day"', 'start_date = "end_day"'),
+        ('start_time = "time"', 'start_time = "end"'),
+    ],
+)
 def test_an_end_is_that_of_the_start_whose_two_fields_it_names(
-    tmp_path: Path, other: tuple[str, str]
+    tmp_path: Path, named: str, other: str
 ) -> None:
-    name, field = other
-    line = UNTIL.replace(f'{name} = "{dict(start_date="day", start_time="time")[name]}"', "%s")
-    made = planned(
-        tmp_path,
-        line % f'{name} = "{field}"',
-        {"time": "06:00:00", "end_day": "2025-07-01"},
-        (START, END),
-        {},
-    )
+    fed = {"time": "06:00:00", "end_day": "2025-07-01"}
+    made = planned(tmp_path, UNTIL.replace(named, other), fed, (START, END), {})
     # No column has that start: how long it lasts in Nexus, from another one, says nothing.
     assert made.rows("visits")[KEY]["until"] not in (END, DAWN)
 
