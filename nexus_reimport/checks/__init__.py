@@ -231,7 +231,7 @@ def _waiver_of(declared: Check, waivers: Sequence[Waiver]) -> Waiver | None:
     """The waiver that names the check, else the one that names its twin."""
     if not declared.waivable:
         return None
-    names = [declared.name, *sorted(twins(declared.name) - {declared.name})]
+    names = [declared.name, *sorted(twins(declared.name))]  # its own first
     return next((w for name in names for w in waivers if w.check == name), None)
 
 

@@ -14,7 +14,7 @@ from nexus_reimport.checks import CannotLook, Finding, check, memo, one_by_one
 from nexus_reimport.model import Level, Report, Result
 from nexus_reimport.settings import Waiver
 
-TODAY = date(2026, 3, 1)
+TODAY, OVER = date(2026, 3, 1), date(2026, 2, 28)
 PROOF = "the table was read to its end"
 
 
@@ -70,29 +70,38 @@ TWO = Finding(5, ["b", "a"])
 
 
 @pytest.mark.parametrize(
-    ("finding", "waivers", "passed"),
+    ("finding", "waivers", "passed", "says"),
     [
-        (Finding(5), [], True),
-        (Finding(0), [], False),  # it looked at nothing
-        (Finding(0), [ours(9)], False),
-        (Finding(0, empty=PROOF), [], True),
-        (Finding(0, ["a"], empty=PROOF), [], False),
-        (Finding(5, count=0), [], True),
-        (TWO, [], False),
-        (TWO, [ours(2)], True),
-        (TWO, [ours(1)], False),
-        (TWO, [ours(2, date(2026, 2, 28))], False),  # it was over yesterday
-        (TWO, [waiver("another", 2)], False),
-        (replace(TWO, count=7), [ours(6)], False),  # more than its keys
-        (replace(TWO, count=7), [ours(7)], True),
+        (Finding(5), [], True, ""),
+        (Finding(0), [], False, ""),  # it looked at nothing
+        (Finding(0), [ours(9)], False, "{up} to 9 {until}: no longer needed"),
+        (Finding(0, empty=PROOF), [], True, ""),
+        (Finding(0, ["a"], empty=PROOF), [], False, ""),
+        (Finding(5, count=0), [], True, ""),
+        (Finding(5), [ours(2, OVER)], True, "EXPIRED: {up} to 2 {over}: no longer needed"),
+        (TWO, [], False, ""),
+        (TWO, [ours(2)], True, "{up} to 2 {until}: by hand"),
+        (TWO, [ours(1)], False, "NOT ENOUGH: {up} to 1 {until}: 2 offend, 1 more"),
+        (TWO, [ours(2, OVER)], False, "EXPIRED: {up} to 2 {over}: 2 offend"),
+        (TWO, [waiver("another", 2)], False, ""),
+        (
+            replace(TWO, count=7),
+            [ours(6)],
+            False,
+            "NOT ENOUGH: {up} to 6 {until}: 7 offend, 1 more",
+        ),
+        (replace(TWO, count=7), [ours(7)], True, "{up} to 7 {until}: by hand"),
     ],
 )
 @pytest.mark.parametrize("level", Level)
 def test_a_check_passes_if_it_looked_and_no_more_offend_than_are_waived(
-    level: Level, finding: Finding, waivers: list[Waiver], passed: bool
+    level: Level, finding: Finding, waivers: list[Waiver], passed: bool, says: str
 ) -> None:
     check(Subject, level)(the_claim_holds)
     report = asked(Subject(finding), *waivers)
+    by = "by A. Person until"
+    said = says.format(up="waived up", until=f"{by} {TODAY}", over=f"{by} {OVER}")
+    assert (only(report).waiver, report.stage) == (said, "subject")
     assert only(report).passed is passed
     assert report.passed is (passed or level is not Level.STOP)
     assert (only(report).claim, only(report).level) == ("The claim holds.", level)
@@ -107,7 +116,7 @@ def test_a_proof_that_nothing_is_there_is_said_only_where_nothing_was_looked_at(
 
 def test_of_many_keys_the_first_five_are_shown_and_all_are_counted() -> None:
     check(Subject, Level.STOP)(the_claim_holds)
-    result = only(asked(Subject(Finding(9, [*"gfedcba"]))))
+    result = only(asked(Subject(Finding(9, [*"gbfdaec"]))))
     assert (result.sample, result.keys, result.offending) == (tuple("abcde"), 7, 7)
 
 
@@ -121,23 +130,36 @@ def test_no_waiver_is_for_a_check_that_cannot_be_waived() -> None:
 @pytest.mark.parametrize(
     ("waivers", "passed"),
     [
-        ([waiver("the_twin", 2)], True),
-        ([waiver("the_twin", 9), ours(1)], False),  # its own counts first
-        ([waiver("the_twin", 1), ours(9)], True),
+        ([waiver("a_twin", 2)], True),
+        ([waiver("a_twin", 9), ours(1)], False),  # its own counts first
+        ([waiver("a_twin", 1), ours(9)], True),
+        ([ours(2)], True),
         ([waiver("neither", 9)], False),
+        ([waiver("nor_its_twin", 9)], False),
     ],
 )
 def test_a_waiver_counts_for_both_twins_and_a_checks_own_first(
     named_by: str, waivers: list[Waiver], passed: bool
 ) -> None:
-    def the_twin(_: Other) -> Finding:
+    def a_twin(_: Other) -> Finding:
         """It asks the same at another stage."""
         raise AssertionError("of another stage")
 
+    def neither(_: Other) -> Finding:
+        """It has a twin of its own."""
+        raise AssertionError("of another stage")
+
+    check(Other, Level.STOP, twin="nor_its_twin")(neither)
     is_ours = named_by == "itself"
-    check(Subject, Level.STOP, twin="the_twin" if is_ours else "")(the_claim_holds)
-    check(Other, Level.STOP, twin="" if is_ours else "the_claim_holds")(the_twin)
-    assert only(asked(Subject(TWO), *waivers)).passed is passed
+    check(Subject, Level.STOP, twin="a_twin" if is_ours else "")(the_claim_holds)
+    check(Other, Level.STOP, twin="" if is_ours else "the_claim_holds")(a_twin)
+    both = {"a_twin", "the_claim_holds"}
+    assert checks.twins("a_twin") == checks.twins("the_claim_holds") == both
+    assert checks.twins("alone") == {"alone"}
+    result = only(asked(Subject(TWO), *waivers))
+    assert result.passed is passed
+    is_of_twin = "given for a_twin" in result.waiver
+    assert is_of_twin is ([w.check for w in waivers] == ["a_twin"])
 
 
 @pytest.mark.parametrize("level", Level)
@@ -145,7 +167,7 @@ def test_a_check_that_cannot_look_stops_whatever_its_level_and_its_waiver(level:
     check(Subject, level)(the_claim_holds)
     report = asked(Subject(CannotLook("the table is gone")), ours(9))
     assert not report.passed
-    assert only(report).sample == ("the table is gone",)
+    assert (only(report).sample, only(report).looked_at) == (("the table is gone",), 0)
     wrong = Subject(ValueError("the value of a patient"))
     told = only(asked(wrong, ours(9), goes_on=True))
     assert told.blocks
@@ -174,7 +196,7 @@ def test_what_relinks_alone_is_asked_only_about_links() -> None:
         ({"a": Finding(0, empty=PROOF), "b": Finding(0, empty=PROOF)}, 0, 0, (), True),
         ({"a": Finding(0, empty=PROOF), "b": Finding(0)}, 0, 0, (), False),
         ({"a": Finding(0), "b": Finding(0, empty=PROOF)}, 0, 0, (), False),
-        ({"a": Finding(2), "b": Finding(3, ["x"])}, 5, 1, ("x",), False),
+        ({"a": Finding(2, note="n"), "b": Finding(3, ["x"], note="m")}, 5, 1, ("x",), False),
         ({"a": Finding(2, ["y"], count=4), "b": Finding(3, ["x"])}, 5, 5, ("x", "y"), False),
     ],
 )
@@ -191,6 +213,9 @@ def test_what_is_found_of_several_things_is_added_up(
     result = only(asked(Subject(parts)))
     assert (result.looked_at, result.offending, result.sample) == (looked, offending, sample)
     assert (result.passed, result.is_empty) == (passed, passed)
+    notes = dict.fromkeys(part.note for part in parts.values() if part.note)
+    proofs = {part.empty for part in parts.values()} or {checks.NOTHING_OF_THIS_KIND}
+    assert result.note == "; ".join([*notes, *(proofs if passed else ())])
 
 
 # ---------------------------------------------------------------- what was found before
@@ -243,6 +268,21 @@ def test_a_check_is_asked_again_where_what_it_looked_at_is_another(
     assert known.of(noting, replace(first, **another)) != found
     assert len(asked_of) == 2
     assert known.of(noting, first) == found, "the first is kept"
+
+
+def test_a_check_that_is_asked_again_finds_what_it_has_found_of_the_same() -> None:
+    looked = []
+
+    @check(State, Level.STOP)
+    def the_name_is_right(state: State) -> Finding:
+        """The name is right."""
+        looked.append(state.name)
+        return Finding(1, [] if state.name == "one" else ["a"])
+
+    known = memo.Memo()
+    states = (State(), State({}), State(name="two"))
+    passed = [checks.run(one, today=TODAY, memo=known).passed for one in states]
+    assert (passed, looked) == ([True, True, False], ["one", "two"])
 
 
 def test_of_each_thing_that_a_check_is_asked_about_it_is_known_by_itself() -> None:
