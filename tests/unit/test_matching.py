@@ -101,9 +101,11 @@ def test_of_two_remembered_spellings_the_exact_one_comes_first() -> None:
 
 def test_two_rows_with_one_id_are_told_and_never_merged() -> None:
     held = str(uuid.uuid4())
-    rows = {key: {"meta": f'{{"id": "{held}"}}'} for key in ("n2", "n1")}
-    found = matched(PEOPLE, {held: {}}, rows)
-    assert found.ambiguous == {held}
+    stored = {"n2": held, "n1": held, "n3": "other", "n5": "gone", "n4": "Gone", "n7": "last"}
+    rows: dict[str, Any] = {key: {"meta": f'{{"id": "{one}"}}'} for key, one in stored.items()}
+    rows |= {"n0": {"meta": None}, "n6": {"meta": None}}  # that carry none claim none
+    found = matched(PEOPLE, {held.upper(): {}, "other": {}, "last": {}}, rows)
+    assert found.ambiguous == {held.upper(), "Gone"}, "as FileMaker writes it, if it has it"
 
 
 def test_a_note_is_found_by_its_text_with_blanks_folded() -> None:

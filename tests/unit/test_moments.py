@@ -97,3 +97,24 @@ def test_a_zone_that_skips_midnight_moves_a_bare_date_forward_and_tells_both() -
     assert made == Partial("2018-11-04 03:00:00+00", derived=(NO_TIME, SKIPPED))
     made = convert.dated("2018-11-04", "", ZoneInfo("America/Sao_Paulo"))
     assert made == Partial("2018-11-04 03:00:00+00", derived=(NO_TIME, SKIPPED))
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("1889-12-31", "a date out of range"),
+        ("1890-01-01", ""),
+        ("2199-12-31", ""),
+        ("2200-01-01", "a date out of range"),
+        ("2025-06-30 09:59", ""),
+        ("2025-06-30 09:60", "not a time"),
+        ("2025-06-30 09:00:59", ""),
+        ("2025-06-30 09:00:60", "not a time"),
+    ],
+)
+def test_what_is_just_beyond_a_limit_does_not_fit(value: str, why: str) -> None:
+    if why:
+        with pytest.raises(ConversionError, match=why):
+            wall_clock(value)
+    else:
+        assert str(wall_clock(value)).startswith(value)
