@@ -67,3 +67,60 @@ def test_a_dev_run_that_was_taken_back_stands_for_dev_and_the_gate_says_so(
     gate = approval.gates(prod, proposal, MAPPING, dev)[0]
     assert gate.refusal is None
     assert gate.claim.endswith(f"({dev.run}; taken back since)") is taken_back
+
+
+@pytest.mark.parametrize(
+    ("package", "mapping", "schema", "named"),
+    [
+        ("old", MAPPING, (), "package"),
+        ("now", "old", (), "mapping"),
+        ("now", MAPPING, ("patients: a column is gone",), "schema"),
+        ("old", "old", ("patients: a column is gone",), "package and mapping and schema"),
+    ],
+)
+def test_a_dev_run_stands_only_for_its_own_package_mapping_and_schema(
+    prod: Settings, package: str, mapping: str, schema: tuple[str, ...], named: str
+) -> None:
+    now = approval.code_digest()
+    proposal = Proposal("sandbox-prod", "", MAPPING, now, "", "", "", {}, {}, digest="1" * 64)
+    dev = DevRun("a-run", now if package == "now" else "0" * 64, mapping, schema)
+    refusal = approval.gates(prod, proposal, MAPPING, dev)[0].refusal
+    assert refusal is not None
+    assert f"was run with a different {named} (a-run)" in refusal.what
+    assert all(line in refusal.what for line in schema)
+
+
+def test_an_approval_is_bound_to_every_decision_and_waiver_and_to_what_is_read(
+    prod: Settings,
+) -> None:
+    changed: list[dict[str, object]] = [
+        {
+            "decisions": prod.decisions
+            | {name: one.model_copy(update={"when_different": {"x": "y"}})}
+        }
+        for name, one in prod.decisions.items()
+    ]
+    changed += [
+        {"decisions": {n: d for n, d in prod.decisions.items() if n != name}}
+        for name in prod.decisions
+    ]
+    waivers = list(prod.waivers)
+    for number, one in enumerate(waivers):
+        more = one.model_copy(update={"at_most": one.at_most + 1})
+        changed.append({"waivers": [*waivers[:number], more, *waivers[number + 1 :]]})
+        changed.append({"waivers": waivers[:number] + waivers[number + 1 :]})
+    changed.append({"filemaker": prod.filemaker.model_copy(update={"database": "another"})})
+    changed.append({"s3": prod.s3.model_copy(update={"bucket": "another"})})
+    changed.append({"s3": prod.s3.model_copy(update={"endpoint": "https://s3.example.org"})})
+    digests = [
+        approval.decisions_digest(one)
+        for one in (prod, *(prod.model_copy(update=update) for update in changed))
+    ]
+    assert len(waivers) > 1
+    assert len(prod.decisions) > 1
+    assert len(set(digests)) == len(digests)
+    # In another order they say the same; and a server of the sandbox can get another port.
+    same: list[dict[str, object]] = [{"decisions": dict(reversed(prod.decisions.items()))}]
+    same.append({"s3": prod.s3.model_copy(update={"endpoint": "http://127.0.0.1:9"})})
+    for update in same:
+        assert approval.decisions_digest(prod.model_copy(update=update)) == digests[0]
