@@ -300,13 +300,18 @@ def http_status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def code_of(error: ClientError) -> str:
+    """S3's code of its refusal; "" where it has none."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
 def refused(
     error: ClientError, place: settings.S3, what_for: str = "to list the bucket"
 ) -> StorageError:
     """The error for S3's refusal. Of its answer only the code is shown."""
     reply: dict[str, Any] = dict(error.response.get("Error", {}))
     status = http_status(error)
-    code = reply.get("Code", "")
+    code = code_of(error)
     if code not in _CAUSES:
         code = _OF_STATUS.get(status, "") or code
     what, todo = _CAUSES.get(code, ("an unknown code", "look it up in S3's list of error codes"))
@@ -318,7 +323,7 @@ def refused(
         and region
     ):
         what = f"{what}: {region[:40]}"
-    name = code if code.isalnum() else "?"
+    name = code if code.replace(".", "").isalnum() else "?"
     error_of_s3 = StorageError(
         f"S3 refused {what_for} ({name}, HTTP {status}): {what}",
         where=where(place),

@@ -118,6 +118,10 @@ class Census:
     file: RowFile
 
 
+# In a sample in the place of the bytes' hash: its storage class lets nobody read the object.
+ARCHIVED = "archived"
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """Objects that were read in full: key, size, etag, version, type, hash of headers, of bytes."""

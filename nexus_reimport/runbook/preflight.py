@@ -154,7 +154,9 @@ class Preflight(Gated):
         # Seeded by the plan's digest: the same plan reads the same objects again.
         named, seed = bucket.named(intake, counted), self.run.load(Plan).digest
         chosen = sample.choose(counted, self.folder, named, seed, place.sample)
-        return sample.take(place, chosen, self.folder)
+        taken = sample.take(place, chosen, self.folder)
+        sample.require_read(place, taken, self.folder)
+        return taken
 
     def _before(self) -> before.Before:
         load, earlier = self.run.load, self._earlier()

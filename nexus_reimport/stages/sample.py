@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -19,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nexus_reimport import progress, settings, storage
+from nexus_reimport import progress, settings, storage, wording
 from nexus_reimport.errors import StorageError, is_forbidden
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.model import Census, Sample
+from nexus_reimport.model.snapshot import ARCHIVED
 from nexus_reimport.nexus.reading import questions
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ _HEADERS = (
     "Metadata",
 )
 GONE, REFUSED = "gone", "refused"  # in the place of the size
+_OF_ITS_CLASS, _OF_ITS_KEY = "InvalidObjectState", "KMS."
 _CHUNK = 1 << 20  # bytes of a file in memory at a time
 _READERS = 4
 
@@ -61,7 +64,8 @@ def take(
 ) -> Sample:
     """Each object of ``keys`` read in full: size, etag, version, type, hashes of headers and bytes.
 
-    One that is not there, or that this account may not read, has no hash.
+    One that is not there, or that this account may not read, has no hash. Of one whose storage
+    class is an archive everything but the bytes is asked for.
 
     Raises:
         StorageError: S3 could not be reached, the reading was cut off, or this account may read
@@ -77,11 +81,30 @@ def take(
         raise StorageError(
             f"this account may not read the bucket's objects: all of {len(rows):,} were refused",
             where=storage.where(place),
-            next="give it s3:GetObject on them, or write sample = 0 under [s3]: then no file is"
-            " read, and verification rests on what the listing says",
+            next=_GIVE,
         )
-    read = sum(int(row[1]) for row in rows if row[1].isdecimal())
+    read = sum(int(row[1]) for row in rows if row[1].isdecimal() and row[-1] != ARCHIVED)
     return Sample(len(rows), read, rowfile.write(folder / f"{name}.parquet", COLUMNS, rows))
+
+
+def require_read(place: settings.S3, taken: Sample, folder: Path) -> None:
+    """Stop where an object could not be read: verification would find that after COMMIT.
+
+    Raises:
+        StorageError: objects were refused to this account, or are gone since S3 was listed.
+    """
+    counted = Counter(row["size"] for row in rowfile.read_dicts(folder, taken.file))
+    refused, gone = counted[REFUSED], counted[GONE]
+    if not refused and not gone:
+        return
+    whys = {"refused to this account": refused, "gone since S3 was listed": gone}
+    parts = ", ".join(f"{count:,} {why}" for why, count in whys.items() if count)
+    raise StorageError(
+        f"{wording.part(refused + gone, taken.objects)} files that verification reads could not be"
+        f" read: {parts}",
+        where=f"{storage.where(place)}; their keys: {taken.file.name} in the private folder",
+        next=_GIVE if refused else "find out who deletes files, then run 01_preflight again",
+    )
 
 
 def may_read(place: settings.S3, key: str) -> bool:
@@ -113,6 +136,13 @@ def _in_our_words(place: settings.S3) -> Iterator[None]:
         raise storage.unreached(error, place) from None
 
 
+_GIVE = (
+    "give it s3:GetObject on every file, and kms:Decrypt on the keys that they are encrypted with;"
+    " or write sample = 0 under [s3]: then no file is read, and verification rests on what the"
+    " listing says"
+)
+
+
 def keys_of(sample: Sample, folder: Path) -> Iterator[str]:
     """The objects of a sample, to be read again."""
     return (row[0] or "" for row in rowfile.read(folder, sample.file))
@@ -120,19 +150,33 @@ def keys_of(sample: Sample, folder: Path) -> Iterator[str]:
 
 def _read(client: Any, bucket: str, key: str) -> tuple[str, ...]:
     try:
-        answer = client.get_object(Bucket=bucket, Key=key)
+        return _in_full(client, bucket, key)
     except ClientError as error:
         status = storage.http_status(error)
         # A result, not an error: the check says which object is gone or refused.
-        if status in (403, 404):
-            return key, GONE if status == 404 else REFUSED, *[""] * (len(COLUMNS) - 2)
-        raise
+        if status not in (403, 404) and not storage.code_of(error).startswith(_OF_ITS_KEY):
+            raise
+        return key, GONE if status == 404 else REFUSED, *[""] * (len(COLUMNS) - 2)
+
+
+def _in_full(client: Any, bucket: str, key: str) -> tuple[str, ...]:
+    try:
+        answer = client.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if storage.code_of(error) != _OF_ITS_CLASS:
+            raise
+        answer = client.head_object(Bucket=bucket, Key=key)
+        return _row(key, answer, answer["ContentLength"], ARCHIVED)
     hashed, size = hashlib.sha256(), 0
     # A body that is not closed keeps its connection from the next request.
     with closing(answer["Body"]) as body:
         for chunk in body.iter_chunks(_CHUNK):
             hashed.update(chunk)
             size += len(chunk)
+    return _row(key, answer, size, hashed.hexdigest())
+
+
+def _row(key: str, answer: dict[str, Any], size: int, of_bytes: str) -> tuple[str, ...]:
     return (
         key,
         str(size),
@@ -140,7 +184,7 @@ def _read(client: Any, bucket: str, key: str) -> tuple[str, ...]:
         answer.get("VersionId", ""),
         answer.get("ContentType", ""),
         _digest({name: answer[name] for name in _HEADERS if answer.get(name)}),
-        hashed.hexdigest(),
+        of_bytes,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nexus_reimport import wording
@@ -11,6 +12,7 @@ from nexus_reimport.checks.after.subject import After
 from nexus_reimport.files import columns, rowfile, side_by_side
 from nexus_reimport.files.rowfile import Dict, by
 from nexus_reimport.model import Level
+from nexus_reimport.model.snapshot import ARCHIVED
 from nexus_reimport.planning import attachments
 
 
@@ -44,30 +46,42 @@ def a_sample_of_the_files_is_unchanged(after: After) -> Finding:
     """Some of the files, chosen by the plan's digest, hold the same bytes as before the run.
 
     Each is read in full and hashed, before and after; so are its version, its type and its other
-    headers compared, where S3 tells them. How many is `sample` of [s3].
+    headers compared, where S3 tells them. How many is `sample` of [s3]. The bytes of one in an
+    archive's storage class can be read by nobody, before or after.
     """
     if not after.sample.objects:
         empty = "no row names a file" if not len(after.named) else ""
         return Finding(0 if empty else 1, note="" if empty else _NONE, empty=empty)
-    off = []
+    off: list[str] = []
+    archived = 0
     was = rowfile.read_dicts(after.folder, after.sample.file)
     now = rowfile.read_dicts(after.folder, after.sample_now.file)
     for _, then, row in rowfile.paired(was, now, by("key")):
-        if then is None or row is None:
-            off.append("not read again")
-            continue
-        if not then["sha256"]:
-            off.append("could not be read before the run")
-            continue
-        differ = [column for column in then if row[column] != then[column]]
-        off += [f"other {', '.join(differ)}"] if differ else []
+        off += _differences(then, row)
+        archived += any(one is not None and one["sha256"] == ARCHIVED for one in (then, row))
     counted = Counter(off)
     note = (
         f"{after.sample.objects:,} of {wording.amount(after.census.objects, 'object')},"
         f" {wording.amount(after.sample.bytes_read, 'byte')}, read in full before and after"
     )
+    if archived:
+        kept = wording.amount(archived, "is archived", "are archived")
+        note += f"; {kept} in S3, and compared without {'its' if archived == 1 else 'their'} bytes"
     lines = [f"{difference}: {count:,}" for difference, count in counted.items()]
     return Finding(after.sample.objects, lines, count=len(off), note=note)
+
+
+def _differences(then: Dict | None, now: Dict | None) -> Iterator[str]:
+    """What is wrong with one object of the sample, if anything is."""
+    if then is None or now is None:
+        yield "not read again"
+    elif not then["sha256"]:
+        yield "could not be read before the run"
+    else:
+        bytes_apart = {"sha256"} if ARCHIVED in (then["sha256"], now["sha256"]) else set()
+        compared = (column for column in then if column not in bytes_apart)
+        if differ := [column for column in compared if now[column] != then[column]]:
+            yield f"other {', '.join(differ)}"
 
 
 _NONE = "no object was read: sample = 0 in [s3]"
