@@ -84,6 +84,27 @@ def test_what_is_wrong_in_the_file_is_told(
         assert dump_is_told(target, tmp_path) == f"pg_dump: {error.what}"
 
 
+def test_a_library_that_the_server_cannot_load_is_no_socket(clinic: Clinic, tmp_path: Path) -> None:
+    """It was told that the server's socket does not exist, of a server that had answered."""
+    with clinic.superuser() as admin:
+        admin.execute(f"ALTER ROLE {ROLE} SET session_preload_libraries = 'no_such_library'")
+    try:
+        error = told_by(place())
+        assert dump_is_told(place(), tmp_path) == f"pg_dump: {error.what}"
+    finally:
+        with clinic.superuser() as admin:
+            admin.execute(f"ALTER ROLE {ROLE} RESET session_preload_libraries")
+    assert "cannot load a library" in error.what
+    assert "session_preload_libraries" in error.next
+
+
+def test_what_a_server_says_behind_a_socket_is_not_that_there_is_none(clinic: Clinic) -> None:
+    socket_of = 'connection to server on socket "/run/.s.PGSQL.5432" failed: '
+    assert "socket" in refusal.why(f"{socket_of}No such file or directory", place()).what
+    unknown = refusal.why(f"{socket_of}FATAL:  something new", place())
+    assert unknown.what == "the server refused the connection"
+
+
 def test_a_pg_dump_without_tls_is_told_as_that(clinic: Clinic, tmp_path: Path) -> None:
     target = place().model_copy(update={"sslmode": "require"})
     assert "was built without TLS" in dump_is_told(target, tmp_path)

@@ -226,8 +226,15 @@ _SHAPES = (
     ),
     (re.compile(r"connection refused", re.IGNORECASE), _NOT_LISTENING),
     _why(
-        # The name of PostgreSQL's socket file, which ends with the port.
-        r"\.s\.PGSQL\.|No such file or directory|Permission denied",
+        r"FATAL:.*(could not access file|could not load library|incompatible library)",
+        "the server cannot load a library that it is told to load for each session",
+        "have an administrator correct session_preload_libraries and local_preload_libraries, of"
+        " the server, the database or the role, or install the library",
+    ),
+    _why(
+        # The name of PostgreSQL's socket file, which ends with the port. A server that refuses us
+        # behind it was reached.
+        r"\A(?!.*FATAL:).*(\.s\.PGSQL\.|No such file or directory|Permission denied)",
         "the server's socket does not exist, or this account may not use it",
         "check [postgres] host, which is the socket's folder, and that PostgreSQL is running",
     ),
