@@ -111,6 +111,9 @@ def test_a_clean_run_passes_every_check_but_those_of_the_clinics_known_problems(
     assert report.passed
     assert failed(report).keys() <= {"no_more_files_are_missing"}
     assert {r.looked_at > 0 for r in report.results} == {True}
+    notes = {r.check: r.note for r in report.results}
+    assert "1 table is volatile as a whole" in notes["protected_tables_are_as_they_were"]
+    assert "; letters: " in notes["every_other_record_of_filemaker_is_there"], "which they are"
 
 
 def test_a_row_that_was_added_to_a_linking_table_is_for_review(

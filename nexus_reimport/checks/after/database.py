@@ -42,7 +42,8 @@ def protected_tables_are_as_they_were(after: After) -> Finding:
     ]
     count -= sum(fewer.values())
     counted = sum(not f.digest for f in before.values())
-    note = f"{counted} tables are volatile as a whole and only counted" if counted else ""
+    those = wording.amount(counted, "table is", "tables are")
+    note = f"{those} volatile as a whole and only counted" if counted else ""
     return Finding(len(before), lines, count=max(count, len(lines)), note=note)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nexus_reimport import convert, strict_json
+from nexus_reimport import convert, naming, strict_json
 from nexus_reimport.checks import NOTHING_OF_THIS_KIND, Finding, check, one_by_one
 from nexus_reimport.checks.after.subject import After, had
 from nexus_reimport.files import columns, rowfile, side_by_side
@@ -80,7 +80,8 @@ def _others(after: After) -> Iterable[str]:
 @one_by_one(_others)
 def every_other_record_of_filemaker_is_there(after: After, entity: str) -> Finding:
     """The notes, messages, letters and reminders that FileMaker has are in Nexus."""
-    return _filemaker_ids(after, entity)
+    found = _filemaker_ids(after, entity)
+    return replace(found, note=f"{naming.rows(entity)}: {found.note}")
 
 
 @check(After, Level.STOP, serves=("D1", "D2", "D3", "D4", "D5", "D6"))
