@@ -196,7 +196,13 @@ def test_a_second_connection_is_another_session_with_the_same_settings(clinic: C
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("session_replication_role", "replica"), ("track_counts", "off")]
+    ("setting", "value"),
+    [
+        ("session_replication_role", "replica"),
+        ("track_counts", "off"),
+        ("zero_damaged_pages", "on"),
+        ("ignore_checksum_failure", "on"),
+    ],
 )
 def test_a_setting_that_our_role_may_not_set_is_refused_by_name(
     clinic: Clinic, setting: str, value: str

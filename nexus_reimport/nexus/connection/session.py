@@ -67,6 +67,9 @@ ALLOWED = {
     "session_replication_role": ("origin",),
     # Without it the server does not count the rows that a transaction writes, of which checks ask.
     "track_counts": ("on",),
+    # Set in a rescue and forgotten, they leave out rows of damaged pages, or damaged rows pass.
+    "zero_damaged_pages": ("off",),
+    "ignore_checksum_failure": ("off",),
     # A role's or a database's default of these would end a run in the middle.
     "transaction_timeout": ("0",),
     "idle_session_timeout": ("0",),
