@@ -17,6 +17,7 @@ from nexus_reimport import runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, TargetError
 from nexus_reimport.events import Event, null_journal
+from nexus_reimport.model import Backup
 from nexus_reimport.nexus.connection import pg_tools, session
 from nexus_reimport.nexus.connection.postgres import connected, scalar
 from nexus_reimport.nexus.writing import transaction
@@ -24,7 +25,7 @@ from nexus_reimport.runner.watch import watching
 from nexus_reimport.settings import Postgres
 from nexus_sandbox.postgres.access import SUPERUSER
 from nexus_sandbox.postgres.server import binaries
-from support.clinic import ROLE, Clinic
+from support.clinic import ROLE, Clinic, surveyed
 from support.interlock import secret
 from support.poolers import TransactionPool, dropping_options, listening
 from support.running import until
@@ -138,6 +139,7 @@ def test_a_program_is_told_nothing_else_either(
     name = clinic.databases["dev"]
     with administrator(clinic) as admin:
         admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        admin.execute(f"ALTER DATABASE {name} SET client_encoding = 'LATIN1'")
     for variable, value in {
         "PGTZ": "Australia/Sydney",
         "PGHOSTADDR": "192.0.2.1",
@@ -150,6 +152,7 @@ def test_a_program_is_told_nothing_else_either(
         ("timezone", "UTC"),
         ("datestyle", "ISO, MDY"),
         ("default_transaction_read_only", "off"),
+        ("client_encoding", "UTF8"),
     ):
         command: list[str | Path] = [binaries() / "psql", "-XAtc", f"SHOW {setting}"]
         assert pg_tools.run(command, place(), tmp_path / "log").strip() == value
@@ -183,6 +186,17 @@ def test_what_role_and_database_have_as_their_own_does_not_count(clinic: Clinic)
         for name, value in ODD.items():
             admin.execute(f"ALTER DATABASE {clinic.databases['dev']} SET {name} = '{value}'")
     as_told(settings_of(place()))
+
+
+def test_a_clinic_is_dumped_whatever_letters_its_role_would_be_sent(clinic: Clinic) -> None:
+    """pg_dump failed at the first letter that the role's own encoding does not have."""
+    clinic.do("UPDATE clinics SET name = name || ' 診療所'")
+    clinic.do(f"ALTER ROLE {ROLE} SET client_encoding = 'LATIN1'", role=SUPERUSER)
+    try:
+        book = surveyed()
+    finally:
+        clinic.do(f"ALTER ROLE {ROLE} RESET client_encoding", role=SUPERUSER)
+    assert book.run.load(Backup, "backup").tables_in_dump > 0
 
 
 def test_a_second_connection_is_another_session_with_the_same_settings(clinic: Clinic) -> None:

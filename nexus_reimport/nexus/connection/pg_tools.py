@@ -203,7 +203,8 @@ def _ended(
 
 # As of our sessions; the rest it sets itself.
 _OPTIONS = " ".join(
-    f"-c {name}={session.SESSION[name]}" for name in ("default_transaction_read_only", "jit")
+    f"-c {name}={session.SESSION[name]}"
+    for name in ("default_transaction_read_only", "jit", "client_encoding")
 )
 
 
