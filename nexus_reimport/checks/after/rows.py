@@ -80,8 +80,8 @@ def _others(after: After) -> Iterable[str]:
 @one_by_one(_others)
 def every_other_record_of_filemaker_is_there(after: After, entity: str) -> Finding:
     """The notes, messages, letters and reminders that FileMaker has are in Nexus."""
-    found = _filemaker_ids(after, entity)
-    return replace(found, note=f"{naming.rows(entity)}: {found.note}")
+    finding = _filemaker_ids(after, entity)
+    return replace(finding, note=f"{naming.rows(entity)}: {finding.note}")
 
 
 @check(After, Level.STOP, serves=("D1", "D2", "D3", "D4", "D5", "D6"))
