@@ -95,8 +95,8 @@ _OF_THE_SERVER = {
 }
 # A HEAD request has no body, so no code: only its status is left.
 _OF_STATUS = {
-    301: "PermanentRedirect",
-    307: "PermanentRedirect",
+    # 302 is of a proxy that wants a login, or of a console.
+    **dict.fromkeys((301, 302, 307, 308), "PermanentRedirect"),
     400: "",
     401: "InvalidAccessKeyId",
     403: "AccessDenied",

@@ -245,8 +245,9 @@ def test_each_refusal_has_its_cause_and_its_advice(code: str, tmp_path: Path) ->
 def test_a_refusal_without_a_word_is_told_by_its_status(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"\(AccessDenied, HTTP 403\)"):
         taken(lambda _: Reply("<html>Forbidden</html>", 403), tmp_path)
-    with pytest.raises(StorageError, match=r"\(PermanentRedirect, HTTP 301\)"):
-        taken(lambda _: Reply("", 301, {"Location": "http://127.0.0.1:9/"}), tmp_path)
+    for status in (301, 302, 307, 308):
+        with pytest.raises(StorageError, match=rf"\(PermanentRedirect, HTTP {status}\)"):
+            taken(lambda _, s=status: Reply("", s, {"Location": "http://127.0.0.1:9/"}), tmp_path)
 
 
 @pytest.mark.parametrize(
