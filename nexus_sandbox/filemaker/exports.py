@@ -25,8 +25,8 @@ DateForm = Literal["d/m/y", "m/d/y", "y-m-d"]
 REPETITIONS, PARAGRAPH = "\x1d", "\x0b"
 _MARKS = {"utf-8": codecs.BOM_UTF8, "utf-16-le": codecs.BOM_UTF16_LE}
 _LINE_END = re.compile(r"\r\n|\r|\n")
-# XML 1.0 allows no other control characters than tab, line feed and CR.
-_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+# XML 1.0 allows no other control characters than tab, line feed and CR, and no half ones.
+_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 # Excel has no number for an earlier date: it is written as text.
 _FIRST_YEAR_OF_EXCEL = 1900
 

@@ -80,6 +80,7 @@ def test_a_strict_workbook_is_read_like_any_other(tmp_path):
 
 
 HEADERS = '<row r="1"><c r="A1" t="str"><v>id</v></c><c r="B1" t="str"><v>a</v></c></row>'
+ONE_TEXT = '<row r="2"><c r="A2"><v>1</v></c><c r="B2" t="s"><v>0</v></c></row>'
 
 
 @pytest.mark.parametrize(
@@ -122,9 +123,24 @@ def test_rows_and_cells_may_have_no_places_of_their_own(tmp_path):
         ("_x005F_x005F_ and _x005F_x0041_", "_x005F_ and _x0041_"),
         ("a boxx005F_x005F", "a boxx005F_x005F"),
         ("_x005f_x000a_", "_x000a_"),
+        ("_x005F_xFFFE_ and _x005F_xD83D_", "_xFFFE_ and _xD83D_"),
     ],
 )
 def test_a_text_that_looks_like_an_escape_stays_in_the_table_of_texts_too(stored, text, tmp_path):
-    rows = '<row r="2"><c r="A2"><v>1</v></c><c r="B2" t="s"><v>0</v></c></row>'
-    raw_workbook(tmp_path, HEADERS + rows, [f"<t>{stored}</t>"])
+    raw_workbook(tmp_path, HEADERS + ONE_TEXT, [f"<t>{stored}</t>"])
+    assert read(files(tmp_path), "t.xlsx", a="text") == [{"id": "1", "a": text}]
+
+
+@pytest.mark.parametrize(
+    ("stored", "text"),
+    [
+        ("a_xFFFE_b_xffff_", "a\ufffeb\uffff"),
+        ("cut _xD83D_", "cut \ud83d"),
+        ("_xd83d__xDE00_", "\ud83d\ude00"),
+        ("file_xE000_ and _xFFFD_", "file_xE000_ and _xFFFD_"),  # XML can hold these
+    ],
+)
+def test_every_character_that_xml_cannot_hold_is_read_from_its_escape(stored, text, tmp_path):
+    """They were read as the seven signs, and an invisible text counted as a value."""
+    raw_workbook(tmp_path, HEADERS + ONE_TEXT, [f"<t>{stored}</t>"])
     assert read(files(tmp_path), "t.xlsx", a="text") == [{"id": "1", "a": text}]
