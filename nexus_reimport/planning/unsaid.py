@@ -7,7 +7,7 @@ not become one at midnight for 30 minutes because FileMaker's fields of its time
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, Self
@@ -35,22 +35,25 @@ class Unsaid:
     takes: Callable[[str], bool]
     starts: Mapping[str, str]  # column of an end -> that of its start
     minutes: Mapping[str, timedelta]  # column of an end -> how long what has none is taken to last
+    cleared: Set[str]  # columns in which nothing of Nexus's stays where FileMaker is empty
 
     @classmethod
     def of(cls, spec: Entity, zone: ZoneInfo, takes: Callable[[str], bool]) -> Self:
         """Those of ``spec``."""
+        cleared = {name for name, one in spec.columns.items() if one.when_empty == "clear"}
         ends = {
             name: (start, timedelta(minutes=int(column.with_["minutes"])))
             for name, column in spec.columns.items()
-            if (start := _start_of(spec, column)) and column.when_empty != "clear"
+            if (start := _start_of(spec, column)) and name not in cleared
         }
         starts = {name: start for name, (start, _) in ends.items()}
-        return cls(zone, takes, starts, {name: lasts for name, (_, lasts) in ends.items()})
+        minutes = {name: lasts for name, (_, lasts) in ends.items()}
+        return cls(zone, takes, starts, minutes, cleared)
 
     def settled(self, was: Row, record: ConvertedRecord) -> ConvertedRecord:
         """``record`` for the row ``was``, without what was only assumed and the row knows."""
         if record.derived:
-            record = _times(was, record, self.zone)
+            record = _times(was, record, self.zone, self.cleared)
         for name, start in self.starts.items():
             takes = self.takes(start) or not was.get(start)
             begins = record.values[start] if takes else was.get(start)
@@ -71,15 +74,17 @@ class Unsaid:
         return ""
 
 
-def _times(was: Row, record: ConvertedRecord, zone: ZoneInfo) -> ConvertedRecord:
-    """With Nexus's time of day, where FileMaker has its date alone."""
+def _times(was: Row, record: ConvertedRecord, zone: ZoneInfo, cleared: Set[str]) -> ConvertedRecord:
+    """With Nexus's time of day, where FileMaker has its date alone; with its letter's pages."""
     stays: dict[str, str | None] = {
         name: held
         for name, reason in record.derived
         if (held := was.get(name)) and _says_the_same(held, record.values[name], reason, zone)
     }
     without = [
-        name for name, why in record.derived if why == texts.NO_BODY and _has_text(was, name)
+        name
+        for name, why in record.derived
+        if why == texts.NO_BODY and name not in cleared and _has_text(was, name)
     ]
     stays |= dict.fromkeys(without)  # no value of FileMaker's, so that Nexus's pages are kept
     if not stays:

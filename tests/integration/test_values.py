@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nexus_reimport import show, wording
+from nexus_reimport import CHECKOUT, show, wording
 from nexus_reimport.files import rowfile
 from nexus_sandbox.filemaker.file import Record
 from support.clinic import ROLE, Clinic, planned
@@ -545,10 +545,19 @@ def test_a_note_beside_a_time_that_cannot_be_read_keeps_its_time_of_that_day(
     assert not any(line[3] == str(empty.values["id"]).lower() for line in told)
 
 
+@pytest.mark.parametrize("when_empty", ["keep", "clear"])
 def test_a_letter_without_a_text_keeps_its_pages_and_a_new_one_has_its_opening(
-    clinic: Clinic,
+    clinic: Clinic, when_empty: str
 ) -> None:
-    """A page with the opening alone came into the place of Nexus's letter."""
+    """A page with the opening alone came into the place of Nexus's letter.
+
+    Where the mapping clears them, they went in one run, and the opening came in the next.
+    """
+    feeds = 'with = { opening = "Dear" }'
+    text = (CHECKOUT / "nexus_reimport" / "mappings" / "nexus.toml").read_text()
+    changed = text.replace(feeds, f'{feeds}, when_empty = "{when_empty}"')
+    (clinic.folder / "clinic.toml").write_text(changed)
+    clinic.edit(DEV, 'mapping = "nexus"', 'mapping = "clinic.toml"')
     patient, key = clinic.rows(
         "SELECT filemaker_metadata->>'filemaker_id', p.id::text FROM patients p"
         " WHERE filemaker_metadata ? 'filemaker_id' ORDER BY p.id LIMIT 1"
@@ -574,7 +583,9 @@ def test_a_letter_without_a_text_keeps_its_pages_and_a_new_one_has_its_opening(
             letters.records.append(Record(9_990 + number, 0, values))
     book = planned()
     pages = {row["subject"]: row["pages"] for row in rows(book, "letters").values()}
-    assert json.loads(pages["held"] or "") == json.loads(held)
+    kept = when_empty == "keep"
+    assert json.loads(pages["held"] or "") == (json.loads(held) if kept else ["<p>Dear Ann,</p>"])
     assert json.loads(pages["new"] or "") == ["<p>Dear Ann,</p>"]
     told = misfits(book, "letters")["pages", "no text: the opening alone"]
-    assert (told.derived, told.sample) == (1, ("0a0b0c0d-1111-4222-8333-444455557771",))
+    ids = [f"0a0b0c0d-1111-4222-8333-44445555777{number}" for number in range(2)]
+    assert (told.derived, told.sample) == (len(ids[kept:]), tuple(ids[kept:]))
