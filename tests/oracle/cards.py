@@ -113,7 +113,7 @@ def problems(expected: Expected) -> Iterator[str]:
     )
     of_records = of_filemaker(expected)
     listed = {(d["nexus_id"], d["column"].split(" ")[0]) for d in expected.seen.differences}
-    nexus_is_right = expected.decided("patients", "when_different") == "nexus"
+    columns = expected.seen.entities["patients"]["columns"]
     for name, row_id in expected.ids["patients"].items():
         if row_id not in after:
             continue
@@ -121,7 +121,8 @@ def problems(expected: Expected) -> Iterator[str]:
         had = of_nexus(before[row_id]) if row_id in before else Card()
         for part, column in _COLUMN.items():
             want, now, was = (getattr(card, part) for card in (wanted, has, had))
-            right = want or was
+            right = want or (Counter() if columns[column].get("when_empty") == "clear" else was)
+            nexus_is_right = expected.nexus_is_right("patients", f"{column}.{part}", column)
             if want and was and want.keys() != was.keys() and nexus_is_right:
                 continue
             if right.keys() != now.keys():

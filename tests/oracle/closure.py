@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
 
 from oracle.matching import at
-from oracle.seen import ENTITIES, MAPPING, TABLE, Row, Seen
+from oracle.seen import ENTITIES, MAPPING, TABLE, Nexus, Row, Seen
 from oracle.texts import ident
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def purged(expected: Expected) -> tuple[Counter[tuple[str, str]], Rows]:
             causes[entity, why] += 1
             if _may_go(expected, entity, row_id, why):
                 going.add((entity, row_id))
-    while held := going & set(_held_by_rows(expected, going)):
+    while held := going & _held_by_rows(expected, going):
         going -= held
     return causes, going
 
@@ -51,55 +50,49 @@ def _cause(expected: Expected, entity: str, row_id: str) -> str:
     return "left_out_by_rule" if name in expected.left_out[entity] else "not_in_filemaker"
 
 
-def _content_types(seen: Seen) -> dict[Any, str]:
-    """Id of a content type -> the entity that it names."""
-    models = {spec["model"]: entity for entity, spec in ENTITIES.items() if "model" in spec}
-    named = {
-        row["id"]: f"{row['app_label']}.{row['model']}"
-        for row in seen.before.tables["django_content_type"]
-    }
-    return {number: models[name] for number, name in named.items() if name in models}
+class References:
+    """Which columns point at the rows of entities: by foreign keys, and by the mapping's word."""
+
+    def __init__(self, nexus: Nexus) -> None:
+        entities = {table: entity for entity, table in TABLE.items()}
+        models = {spec["model"]: entity for entity, spec in ENTITIES.items() if "model" in spec}
+        self._types = {
+            row["id"]: models.get(f"{row['app_label']}.{row['model']}", "")
+            for row in nexus.tables["django_content_type"]
+        }
+        # Table -> column of the id, and what it points at, or the column that says so.
+        self._of: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+        for key in nexus.foreign_keys:
+            if key["target"] in entities:
+                self._of[key["of"]].append((key["name"], entities[key["target"]], ""))
+        for loose in MAPPING["references"]:
+            for entity in loose.get("entities", ("",)):
+                named = (loose["object"], entity, loose.get("content_type", ""))
+                self._of[loose["table"]].append(named)
+
+    def aims(self, table: str, row: Row) -> Rows:
+        """What a row points at."""
+        return {
+            (self._types[row[kind]] if kind and row[kind] else entity, str(row[column]).lower())
+            for column, entity, kind in self._of[table]
+        }
 
 
 def pointed_at(seen: Seen) -> Rows:
     """What rows point at that are not wiped, as they are before the run."""
-    types, tables = _content_types(seen), seen.before.tables
-    entities = {table: entity for entity, table in TABLE.items()}
-    rows: Rows = set()
-    for key in seen.before.foreign_keys:
-        if key["target"] in entities and key["of"] not in entities:
-            rows |= _named(tables[key["of"]], key["name"], entities[key["target"]])
-    for loose in MAPPING["references"]:
-        if loose["table"] not in entities:
-            for entity in loose.get("entities", ()):
-                rows |= _named(tables[loose["table"]], loose["object"], entity)
-            if "content_type" in loose:
-                rows |= {
-                    (types.get(row[loose["content_type"]], ""), str(row[loose["object"]]))
-                    for row in tables[loose["table"]]
-                }
-    return rows
+    references = References(seen.before)
+    tables = seen.before.tables.items()
+    others = [(table, rows) for table, rows in tables if table not in TABLE.values()]
+    return {aim for table, rows in others for row in rows for aim in references.aims(table, row)}
 
 
-def _named(rows: Sequence[Row], column: str, entity: str) -> Rows:
-    return {(entity, str(row[column])) for row in rows}
-
-
-def _held_by_rows(expected: Expected, going: Rows) -> Iterator[tuple[str, str]]:
+def _held_by_rows(expected: Expected, going: Rows) -> Rows:
     """What the rows of entities point at that stay."""
-    entities = {table: entity for entity, table in TABLE.items()}
-    pointing = [
-        (entities[key["of"]], key["name"], entities[key["target"]])
-        for key in expected.seen.before.foreign_keys
-        if key["of"] in entities and key["target"] in entities
-    ]
-    pointing += [
-        (entities[loose["table"]], loose["object"], target)
-        for loose in MAPPING["references"]
-        for target in loose.get("entities", ())
-        if loose["table"] in entities
-    ]
-    for entity, column, target in pointing:
-        for row_id, row in expected.rows[entity].items():
-            if (entity, row_id) not in going:
-                yield target, str(row[column])
+    references = References(expected.seen.before)
+    return {
+        aim
+        for entity, rows in expected.rows.items()
+        for row_id, row in rows.items()
+        if (entity, row_id) not in going
+        for aim in references.aims(TABLE[entity], row)
+    }

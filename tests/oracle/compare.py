@@ -11,7 +11,7 @@ from oracle.expected import Expected, is_empty
 from oracle.seen import ATTACHMENTS, CARDS, ENTITIES, SOURCES, TABLE, Row, Seen
 from oracle.texts import ident, is_uuid
 
-CHANGES = ("filled", "different", "kept", "same")
+CHANGES = ("filled", "different", "cleared", "kept", "same")
 
 
 def problems(seen: Seen) -> list[str]:

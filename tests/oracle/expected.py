@@ -12,7 +12,7 @@ from typing import Any
 
 from oracle import closure, links, matching
 from oracle.matching import at, carried
-from oracle.seen import ENTITIES, SOURCES, TABLE, ZONE, Mapped, Row, Seen
+from oracle.seen import SOURCES, TABLE, ZONE, Mapped, Row, Seen
 from oracle.texts import clean, fold_blanks, ident, is_uuid
 from oracle.unsaid import LostTimes, Reasons, UnsaidTimes
 from oracle.values import NO_ROW, Converters, Misfit, stamp
@@ -69,7 +69,7 @@ class Expected:
         self.before: dict[str, dict[str, Row]] = {}  # the rows as they were, by id
         self.loaded_as: dict[str, dict[str, str]] = {}  # Nexus id -> FileMaker id of a run before
         self.pointed_at = closure.pointed_at(seen)
-        for entity in ENTITIES:
+        for entity in seen.entities:
             self._add(entity)
         self.owners = links.owners(seen, self.converters.ids["patients"])
         self.causes, self.purged = closure.purged(self)
@@ -77,12 +77,19 @@ class Expected:
             del self.rows[entity][row_id]
 
     def decided(self, entity: str, what: str) -> str:
-        """What was decided; of a difference that FileMaker is right, else to keep."""
-        default = "filemaker" if what == "when_different" else "keep"
-        return self.seen.decisions.get(entity, {}).get(what, default)
+        """What was decided; to keep, where nothing was."""
+        decision: str = self.seen.decisions.get(entity, {}).get(what, "keep")
+        return decision
+
+    def nexus_is_right(self, entity: str, *names: str) -> bool:
+        """Whether Nexus's value stays where FileMaker has another one; the narrowest name first."""
+        spec: Mapped = self.seen.entities[entity]["columns"].get(names[-1], {})
+        decided = self.seen.decisions.get(entity, {}).get("when_different", {})
+        decision = (decided[name] for name in (*names, "*") if name in decided)
+        return spec.get("when_different", next(decision, "filemaker")) == "nexus"
 
     def _add(self, entity: str) -> None:
-        spec, seen = ENTITIES[entity], self.seen
+        spec, seen = self.seen.entities[entity], self.seen
         rows = self.before[entity] = seen.before.by_id(entity)
         records = {
             ident(record.get(SOURCES[spec["source"]]["key"], "")): record
@@ -127,9 +134,9 @@ class Expected:
         for name, row_id in self.ids[entity].items():
             old, given, why = rows.get(row_id), values[name], reasons[name]
             if old is not None:
-                times = UnsaidTimes(self.converters, ENTITIES[entity], old)
-                takes = not self._nexus_is_right(entity, {})
-                given, why = times.settled(given, why, takes=takes)
+                takes = {column: not self.nexus_is_right(entity, column) for column in given}
+                times = UnsaidTimes(self.converters, spec, old, takes)
+                given, why = times.settled(given, why)
             self.derived |= {(entity, column, name) for column, each in why.items() if each}
             self.rows[entity][row_id] = self._merged(
                 entity, name, row_id, old, given, records[name]
@@ -143,7 +150,7 @@ class Expected:
         values: Row = {}
         misfits: dict[str, str] = {}
         reasons: Reasons = {}
-        for column, spec in _fed(entity):
+        for column, spec in self._fed(entity):
             values[column] = None
             try:
                 value = self.converters.of(spec, record)
@@ -151,12 +158,14 @@ class Expected:
                 if most and isinstance(value.value, str) and len(value.value) > most:
                     raise Misfit("too long")
                 values[column], reasons[column] = value.value, value.derived
+                if value.has_misfit:
+                    misfits[column] = "in part"
             except Misfit as misfit:
                 misfits[column] = str(misfit)
-        for rule in ENTITIES[entity]["left_out"]:
-            if _leaves_out(rule, record, misfits):
+        for rule in self.seen.entities[entity]["left_out"]:
+            if _leaves_out(rule, name, record, misfits):
                 return values, reasons, rule["name"]
-        for column, spec in _fed(entity):
+        for column, spec in self._fed(entity):
             first = values.get(spec.get("not_before"))
             if first is not None and values[column] is not None and values[column] < first:
                 values[column], misfits[column] = None, "before"
@@ -169,12 +178,12 @@ class Expected:
         self, entity: str, name: str, row_id: str, old: Row | None, values: Row, record: Row
     ) -> Row:
         row = copy.deepcopy(old) if old else self._empty(entity, row_id)
-        for column, spec in _fed(entity):
+        for column, spec in self._fed(entity):
             put = self._put_key if "." in column else self._put
             what = put(entity, row, column, spec, values[column], is_new=old is None)
             if what == "blocked":
                 self.misfits.add((entity, column, name))
-            if what in ("different", "blocked"):
+            if what in ("different", "blocked", "cleared"):
                 self.differences.add((entity, row_id, column))
             if what and old is not None:
                 self.changes[entity, column, what] += 1
@@ -182,25 +191,27 @@ class Expected:
                 self.derived.add((entity, column, name))
         if old is None:
             self._add_new(entity, name, row, values, record)
-        for rule in ENTITIES[entity].get("overrides", ()):
+        for rule in self.seen.entities[entity].get("overrides", ()):
             if row[rule["column"]] == rule["was"] and self._overrides(entity, rule, row):
                 row[rule["column"]] = rule["becomes"]
         return row
+
+    def _fed(self, entity: str) -> Iterator[tuple[str, Mapped]]:
+        """The columns that fields feed; cards are gathered from other records: ``cards``."""
+        for column, spec in self.seen.entities[entity]["columns"].items():
+            if "gather" not in spec:
+                yield column, spec
 
     def _empty(self, entity: str, row_id: str) -> Row:
         columns = self.seen.before.columns[TABLE[entity]]
         row = dict.fromkeys(columns)
         row["id"] = uuid.UUID(row_id)
-        for column, value in ENTITIES[entity]["new"].items():
+        for column, value in self.seen.entities[entity]["new"].items():
             if isinstance(value, str):
                 is_json = columns[column]["is_json"]
                 number = int(value) if value.isdigit() else value
                 row[column] = json.loads(value) if is_json else _WORDS.get(value, number)
         return row
-
-    def _nexus_is_right(self, entity: str, spec: Mapped) -> bool:
-        decided = self.decided(entity, "when_different")
-        return spec.get("when_different", decided) == "nexus"
 
     def _put(
         self, entity: str, row: Row, column: str, spec: Mapped, value: Any, *, is_new: bool
@@ -208,10 +219,13 @@ class Expected:
         """Put a value into its column; gives what happened to what the column had."""
         was = None if is_new else row[column]
         if value is None:
-            return "" if is_empty(was) else "kept"
+            if is_empty(was) or spec.get("when_empty") != "clear":
+                return "" if is_empty(was) else "kept"
+            row[column] = type(was)() if isinstance(was, dict | list) else None
+            return "cleared"
         folded = bool(spec.get("folded"))
         same = is_same(was, value, folded=folded)
-        stays = not is_empty(was) and self._nexus_is_right(entity, spec) and not (folded and same)
+        stays = not is_empty(was) and self.nexus_is_right(entity, column) and not (folded and same)
         if not stays:
             row[column] = value
         return "filled" if is_empty(was) else "same" if same else "different"
@@ -227,11 +241,14 @@ class Expected:
                 return "blocked" if value is not None else "kept"
             was = was.get(key) if isinstance(was, dict) else None
         if value is None:
-            return "" if is_empty(was) else "kept"
+            if is_empty(was) or spec.get("when_empty") != "clear":
+                return "" if is_empty(was) else "kept"
+            del at(row, ".".join((column, *path[:-1])))[path[-1]]
+            return "cleared"
         if isinstance(value, date):
             value = value.isoformat()
         same = not is_empty(was) and is_same(was, str(value))
-        nexus_stays = self._nexus_is_right(entity, spec) or (same and not isinstance(was, str))
+        nexus_stays = self.nexus_is_right(entity, place) or (same and not isinstance(was, str))
         if is_empty(was) or not nexus_stays:
             document = row[column] = row[column] if isinstance(row[column], dict) else {}
             for key in path[:-1]:
@@ -243,7 +260,7 @@ class Expected:
 
     def _add_new(self, entity: str, name: str, row: Row, values: Row, record: Row) -> None:
         """Fill the columns of a new row that no field feeds."""
-        for column, rule in ENTITIES[entity]["new"].items():
+        for column, rule in self.seen.entities[entity]["new"].items():
             if not isinstance(rule, str) and values.get(column) is None:
                 row[column], is_derived = self._by_rule(rule, row, record)
                 if is_derived:
@@ -258,8 +275,8 @@ class Expected:
                 wall = stamp(record.get(rule["from"], ""))
             except Misfit:
                 wall = None
-            at = self.converters.at(wall)
-            return at.value or as_of, at.value is None or bool(at.derived)
+            given = self.converters.at(wall)
+            return given.value or as_of, given.value is None or bool(given.derived)
         when = row[rule["column"]]
         if rule["rule"] == "sent_if":
             return rule["future" if when is None else "past"], False
@@ -272,14 +289,8 @@ class Expected:
             return row[rule["filled"]] is not None
         end = row[rule["past"]]
         is_past = end is not None and end < self.seen.plan.as_of
-        return is_past and self.decided(entity, rule["name"]) == rule["becomes"]
-
-
-def _fed(entity: str) -> Iterator[tuple[str, Mapped]]:
-    """The columns that fields feed; cards are gathered from records of their own: ``cards``."""
-    for column, spec in ENTITIES[entity]["columns"].items():
-        if "gather" not in spec:
-            yield column, spec
+        is_asked = rule.get("asks", False)
+        return is_past and (not is_asked or self.decided(entity, rule["name"]) == rule["becomes"])
 
 
 def _is_before(spec: Mapped, old: Row, row: Row, column: str) -> bool:
@@ -289,7 +300,11 @@ def _is_before(spec: Mapped, old: Row, row: Row, column: str) -> bool:
     return bool(first and all(now) and str(now[0]) < str(now[1]) and was != now)
 
 
-def _leaves_out(rule: Mapped, record: Row, misfits: dict[str, str]) -> bool:
+def _leaves_out(rule: Mapped, name: str, record: Row, misfits: dict[str, str]) -> bool:
     if "empty" in rule:
-        return not any(clean(record.get(name, "")).strip() for name in rule["empty"])
+        return not any(clean(record.get(field, "")).strip() for field in rule["empty"])
+    if "records" in rule:
+        return name in map(ident, rule["records"])
+    if "misfit" in rule:
+        return rule["misfit"] in misfits
     return misfits.get(rule["unresolved"]) == NO_ROW

@@ -102,7 +102,10 @@ EDITS: dict[str, tuple[int, dict[str, Choice]]] = {
             "NDIS Coordinator Email": _ODD,
             "NDIS Coordinator Phone": _either(_ODD, _phone),
             "NDIS notes": _ODD,
-            "CYS_ID": _one_of(1, 0, -3, 1.5, 123456789012345, "", "about 5", 0.1),
+            "CYS_ID": _one_of(
+                *(1, 0, -3, 1.5, 123456789012345, "", "about 5", 0.1, 0.5),
+                *(12345678901234567, 10**20, 1e-7, "12 or 13", "007"),
+            ),
             "Diabetes": _one_of(0, 1, "", 2, "yes"),
             "Area": _one_of("", "South", "SOUTH", " South ", "?", "x" * 300),
             "contactType": _one_of("", "Patient", "?", "x" * 300),
@@ -150,7 +153,7 @@ EDITS: dict[str, tuple[int, dict[str, Choice]]] = {
         {
             "startTime": _TIME,
             "endTime": _TIME,
-            "startDate": _one_of(*filter(None, spellings.DAYS)),
+            "startDate": _one_of(*(d for d in spellings.DAYS if "1890" <= d < "2200")),
             "endDate": _DAY,
             "id_Contact": _patient,
             "idCal": _either(_lower, _of_another, _one_of("", "nothing")),

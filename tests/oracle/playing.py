@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import tomllib
+from contextlib import suppress
 from random import Random
 
+from nexus_reimport import runbook
+from nexus_reimport.errors import StopError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Plan
-from nexus_sandbox.filemaker.file import FileTable
-from oracle import filemaker_edits, nexus_edits, seen
-from oracle.seen import SOURCES, Row, Seen
+from oracle import channels, filemaker_edits, nexus_edits, seen, variations, way_back
+from oracle.channels import Ways
+from oracle.seen import Mapped, Seen
 from support import clinic as clinics
+from support import rollbacks
 from support.clinic import ROLE, Clinic
 
-Decisions = dict[str, dict[str, str]]
-_CHOICES = {
-    "when_different": ("filemaker", "nexus"),
-    "past_scheduled": ("keep", "completed"),
-    **dict.fromkeys(("not_in_filemaker", "left_out_by_rule", "no_filemaker_id"), ("keep", "purge")),
-}
+ENVIRONMENT = "sandbox-dev"
+_MAPPING = "loose.toml"
+_WRITES = ("differences", "all")
+_CLEARABLE = """
+SELECT table_name, column_name FROM information_schema.columns
+WHERE table_schema = 'public' AND (is_nullable = 'YES' OR data_type = 'jsonb')
+"""
 _BUDGETS = {
     r"\bat_most = [0-9.]+": "at_most = 1.0",
     r"(matched|resolves|covers)_at_least = [0-9.]+": r"\1_at_least = 0.0",
@@ -40,40 +45,32 @@ until = "2099-12-31"
 """
 
 
-def open_budgets(clinic: Clinic) -> None:
-    """Let any number of values be odd: it is not the budgets that are tried here."""
+def prepare(clinic: Clinic, random: Random) -> None:
+    """Other options in the mapping, and no budgets: it is not they that are tried here."""
     text = seen.MAPPING_FILE.read_text(encoding="utf-8")
+    clearable = {(table, column) for table, column in clinic.rows(_CLEARABLE)}
+    text = variations.vary(random, text, clearable)
     for pattern, replacement in _BUDGETS.items():
         text = re.sub(pattern, replacement, text)
-    (clinic.folder / "loose.toml").write_text(text, encoding="utf-8")
-    clinic.edit("sandbox-dev", 'mapping = "nexus"', 'mapping = "loose.toml"')
-    clinic.edit("sandbox-dev", "counts_may_differ = 0.1", "counts_may_differ = 1.0")
-    with (clinic.folder / "sandbox-dev.toml").open("a", encoding="utf-8") as file:
+    (clinic.folder / _MAPPING).write_text(text, encoding="utf-8")
+    clinic.edit(ENVIRONMENT, 'mapping = "nexus"', f'mapping = "{_MAPPING}"')
+    clinic.edit(ENVIRONMENT, "counts_may_differ = 0.1", "counts_may_differ = 1.0")
+    with (clinic.folder / f"{ENVIRONMENT}.toml").open("a", encoding="utf-8") as file:
         file.write(_WAIVER)
 
 
-def decide(clinic: Clinic, random: Random) -> Decisions:
-    """Decide at random what becomes of rows that FileMaker does not bring, and who is right."""
-    path = clinic.folder / "sandbox-dev.toml"
-    decisions: Decisions = {}
-    entity = ""
+def decide(clinic: Clinic, random: Random) -> None:
+    """Another decision about everything that is decided, and another way to write and to read."""
+    path = clinic.folder / f"{ENVIRONMENT}.toml"
+    text = variations.write(path.read_text(), variations.decide(random, _entities(clinic)))
+    text = re.sub(r'(?m)^write = "\w+"', f'write = "{random.choice(_WRITES)}"', text)
+    path.write_text(text)
 
-    def decided(text: str) -> str:
-        nonlocal entity
-        if text.startswith("["):
-            head = re.match(r"\[decisions\.(\w+)\]", text)
-            entity = head[1] if head else ""
-        name = text.partition(" =")[0]
-        if not entity or name not in _CHOICES:
-            return text
-        choice = random.choice(_CHOICES[name])
-        decisions.setdefault(entity, {})[name] = choice
-        if name == "when_different":
-            return f'{name} = {{ "*" = "{choice}" }}'
-        return f'{name} = "{choice}"'
 
-    path.write_text("\n".join(decided(line) for line in path.read_text().split("\n")))
-    return decisions
+def _entities(clinic: Clinic) -> Mapped:
+    mapping = tomllib.loads((clinic.folder / _MAPPING).read_text(encoding="utf-8"))
+    entities: Mapped = mapping["entities"]
+    return entities
 
 
 def edit(clinic: Clinic, random: Random) -> None:
@@ -94,13 +91,11 @@ def edit(clinic: Clinic, random: Random) -> None:
         )
 
 
-def play(clinic: Clinic, decisions: Decisions) -> Seen:
-    """A whole run, committed and verified."""
-    filemaker = dict(_records(clinic.simulator.tables))
+def play(clinic: Clinic, ways: Ways) -> Seen:
+    """A whole run, committed and verified, in which each source is read in its way."""
+    book = _approved(clinic, ways)
+    filemaker = channels.arrived(clinic.simulator.tables, ways)
     before = _nexus(clinic)
-    book = clinics.planned()
-    book = clinics.approved(book, book.check_before(), dry_on=clinic.server)
-    clinics.as_tested(book)
     book.apply()
     report = book.verify()
     assert not report.blocking, report.blocking
@@ -111,14 +106,57 @@ def play(clinic: Clinic, decisions: Decisions) -> Seen:
         name: list(rowfile.read_dicts(book.folder, getattr(plan, name)))
         for name in ("ledger", "misfits", "differences")
     }
-    return Seen(filemaker, before, _nexus(clinic), plan, decisions, **lists)
-
-
-def _records(tables: dict[str, FileTable]) -> Iterator[tuple[str, list[Row]]]:
-    for source in SOURCES.values():
-        yield source["table"], [dict(record.values) for record in tables[source["table"]].records]
+    decisions = tomllib.loads((clinic.folder / f"{ENVIRONMENT}.toml").read_text())["decisions"]
+    after, entities = _nexus(clinic), _entities(clinic)
+    return Seen(filemaker, before, after, plan, entities, decisions, **lists)
 
 
 def _nexus(clinic: Clinic) -> seen.Nexus:
     with clinic.connect() as application, clinic.connect(role=ROLE) as ours:
         return seen.nexus(application, ours)
+
+
+def play_again(clinic: Clinic, ways: Ways, others: Ways) -> list[str]:
+    """A run after which nothing was edited, read in another way, must write nothing."""
+    tables = clinic.simulator.tables
+    is_alike = channels.arrived(tables, others) == channels.arrived(tables, ways)
+    before = clinic.state()
+    play(clinic, others if is_alike else ways)
+    after = clinic.state()
+    return [
+        f"{table}: a second run has changed it" for table in after if after[table] != before[table]
+    ]
+
+
+def write_meanwhile(clinic: Clinic, random: Random, ways: Ways) -> list[str]:
+    """Let people write in Nexus once a run is approved; what is wrong if it is executed then."""
+    book = _approved(clinic, ways)
+    as_planned = clinic.state()
+    with clinic.connect() as connection:
+        nexus_edits.edit(connection, random, 2)
+    edited = clinic.state()
+    if edited != as_planned:
+        with suppress(StopError):
+            book.apply()
+            return ["the run was executed, although people had written since its preflight"]
+    book.seal()
+    return [] if clinic.state() == edited else ["a run that was refused has written"]
+
+
+def _approved(clinic: Clinic, ways: Ways) -> runbook.Runbook:
+    channels.read(clinic, ways)
+    book = clinics.planned()
+    book = clinics.approved(book, book.check_before(), dry_on=clinic.server)
+    clinics.as_tested(book)
+    return book
+
+
+def take_back(clinic: Clinic, random: Random, run: Seen) -> list[str]:
+    """Take the run back, after people have written or not; what is wrong then."""
+    with clinic.connect() as connection:
+        nexus_edits.edit(connection, random, random.choice((0, 15)))
+    edited = _nexus(clinic)
+    newer = random.choice(("keep", "discard"))
+    rollbacks.taken_back(newer)
+    back = _nexus(clinic)
+    return list(way_back.problems(run.before, run.after, edited, back, keeps=newer == "keep"))

@@ -63,7 +63,8 @@ class Seen:
     before: Nexus
     after: Nexus
     plan: Plan
-    decisions: Mapping[str, Mapping[str, str]]  # entity -> what is decided -> how
+    entities: Mapping[str, Mapped]  # of the mapping that the run had
+    decisions: Mapping[str, Mapping[str, Any]]  # entity -> what is decided -> how
     ledger: Sequence[Row]
     misfits: Sequence[Row]
     differences: Sequence[Row]

@@ -1,6 +1,8 @@
 """The package beside the oracle: random edits in FileMaker and Nexus, two runs for each seed.
 
-``make oracle SEEDS=20 FIRST=100`` plays as many seeds, from the first on.
+A seed also says how the mapping differs from the shipped one, what was decided for each run, and by
+which channels it reads. ``make oracle SEEDS=20 FIRST=100`` plays as many seeds, from the first on;
+some of their runs are taken back, or played again, or refused since somebody has written.
 """
 
 from __future__ import annotations
@@ -9,29 +11,44 @@ import ast
 import copy
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from oracle import compare, playing
-from oracle.seen import CARDS, SOURCES, Row, Seen
+from oracle import channels, compare, playing, way_back
+from oracle.seen import CARDS, SOURCES, TABLE, Row, Seen
 from support.clinic import Clinic
 
 FIRST, SEEDS = (int(os.environ.get(f"ORACLE_{name}") or 1) for name in ("FIRST", "SEEDS"))
+
+
+MORE = "ORACLE_SEEDS" in os.environ  # else one seed alone, in as little time as two runs take
 
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
 def test_two_runs_leave_what_the_oracle_says(clinic: Clinic, seed: int) -> None:
     random = Random(seed)
-    playing.open_budgets(clinic)
+    playing.prepare(clinic, random)
     for _ in range(2):
         playing.edit(clinic, random)
-        decisions = playing.decide(clinic, random)
-        seen = playing.play(clinic, decisions)
-        problems = compare.problems(seen)
-        assert not problems, "\n".join(problems)
+        playing.decide(clinic, random)
+        ways = channels.choose(random)
+        if MORE and random.random() < 0.2:
+            _none(playing.write_meanwhile(clinic, random, ways))
+        seen = playing.play(clinic, ways)
+        _none(compare.problems(seen))
+        what_else = random.random() if MORE else 1
+        if what_else < 0.3:
+            _none(playing.take_back(clinic, random, seen))
+        elif what_else < 0.5:
+            _none(playing.play_again(clinic, ways, channels.choose(random)))
+
+
+def _none(problems: list[str]) -> None:
+    assert not problems, "\n".join(problems)
 
 
 def test_the_oracle_shares_no_code_with_what_it_judges() -> None:
@@ -113,9 +130,10 @@ CORRUPTIONS = {
 
 
 def test_the_oracle_sees_every_corruption(clinic: Clinic) -> None:
-    playing.open_budgets(clinic)
-    playing.edit(clinic, Random(0))
-    seen = playing.play(clinic, {})
+    random = Random(0)
+    playing.prepare(clinic, random)
+    playing.edit(clinic, random)
+    seen = playing.play(clinic, channels.choose(random))
     assert not compare.problems(seen)
     unseen = []
     for name, corrupt in CORRUPTIONS.items():
@@ -124,3 +142,13 @@ def test_the_oracle_sees_every_corruption(clinic: Clinic) -> None:
         if not compare.problems(corrupted):
             unseen.append(name)
     assert not unseen
+    _sees_what_a_rollback_leaves_wrong(seen)
+
+
+def _sees_what_a_rollback_leaves_wrong(seen: Seen) -> None:
+    """As if the run had been taken back, and with each table of before as it is after the run."""
+    before, after = seen.before, seen.after
+    assert not list(way_back.problems(before, after, after, before, keeps=True))
+    for table in (*TABLE.values(), "documents_document"):
+        back = replace(before, tables={**before.tables, table: after.tables[table]})
+        assert list(way_back.problems(before, after, after, back, keeps=True)), table

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 from typing import Any
 
 UNSEEN = frozenset(map(chr, (0xAD, 0x180E, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F))))
-UNSEEN |= frozenset(map(chr, (*range(0x2060, 0x2065), *range(0x2066, 0x206A))))
-_KEPT = "\t\n\r\x0b\x85"
+UNSEEN |= frozenset(map(chr, (*range(0x2060, 0x2065), *range(0x2066, 0x206A), 0x3164)))
+_KEPT, _REFUSED = "\t\n\r\x0b\x0c", "\ufffe\uffff"  # of controls; by XML
 _UUID = re.compile(r"\{?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\}?", re.I)
 
 
@@ -20,11 +21,13 @@ def clean(value: Any) -> str:
         return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
     if not isinstance(value, str):
         return str(int(value))
+    if value.isascii() and value.isprintable():  # as nearly all are
+        return value if value.strip() else ""
     text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     text = "".join(
         "\n" if c == "\x0c" else c
         for c in text
-        if c in _KEPT or c == "\x0c" or unicodedata.category(c) != "Cc"
+        if c not in _REFUSED and not (c < " " and c not in _KEPT)
     )
     return "" if all(c.isspace() or c in UNSEEN for c in text) else text
 
@@ -44,6 +47,7 @@ def _lines(value: Any) -> str:
     return re.sub("\r\n|\r|\x0b", "\n", clean(value))
 
 
+@cache  # each is asked for many times
 def ident(value: Any) -> str:
     """An id as it compares: 12.0 as 12, letters of any case as one."""
     text = clean(value).strip().casefold()

@@ -40,19 +40,24 @@ class UnsaidTimes:
     converters: Converters
     spec: Mapped
     old: Row
+    takes: Mapping[str, bool]  # column -> whether FileMaker's value counts
 
-    def settled(self, values: Row, reasons: Reasons, *, takes: bool) -> tuple[Row, Reasons]:
-        """What the row gets, and what is still derived; ``takes`` if FileMaker's start counts."""
+    def settled(self, values: Row, reasons: Reasons) -> tuple[Row, Reasons]:
+        """What the row gets, and what is still derived."""
         values, reasons = dict(values), dict(reasons)
         for column, why in reasons.items():
             if self._knows(column, values[column], why):
                 values[column], reasons[column] = self.old[column], why & {NO_CLOCK}
-            elif NO_TEXT in why and self.old[column]:
+            elif NO_TEXT in why and self.old[column] and not self._clears(column):
                 values[column], reasons[column] = None, frozenset()
         for column, spec in self.spec["columns"].items():
-            if spec.get("convert") == "end_moment":
-                self._end(column, spec, values, reasons, takes=takes)
+            if spec.get("convert") == "end_moment" and not self._clears(column):
+                self._end(column, spec, values, reasons)
         return values, reasons
+
+    def _clears(self, column: str) -> bool:
+        """Whether nothing of the row stays where FileMaker is empty."""
+        return bool(self.spec["columns"][column].get("when_empty") == "clear")
 
     def _knows(self, column: str, value: object, why: frozenset[str]) -> bool:
         """Whether the row has a time that FileMaker's can mean: of its day, or on its clock."""
@@ -67,8 +72,6 @@ class UnsaidTimes:
         spec: Mapped,
         values: Row,
         reasons: dict[str, frozenset[str]],
-        *,
-        takes: bool,
     ) -> None:
         start = next(
             name
@@ -76,7 +79,7 @@ class UnsaidTimes:
             if other.get("convert") == "moment" and other["from"] == spec["with"]["start_date"]
         )
         had, ended = self.old[start], self.old[column]
-        begins = values[start] if takes or not had else had
+        begins = values[start] if self.takes[start] or not had else had
         why = reasons.get(column, frozenset()) & {NO_END, EARLY}
         if begins and values[column] and values[column] < begins:
             why = frozenset({EARLY})

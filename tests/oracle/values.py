@@ -37,6 +37,7 @@ class Value:
 
     value: Any
     derived: frozenset[str] = frozenset()
+    has_misfit: bool = False  # a part of it does not fit; the other parts are the value
 
 
 def day(value: Any) -> date | None:
@@ -266,14 +267,22 @@ class Converters:
         is_opening = page and not clean(value).strip()
         return Value([page] if page else None, frozenset({NO_TEXT} if is_opening else ()))
 
-    def _sentence(self, _: Any, spec: Spec, record: Record) -> str | None:
-        sentences = []
-        for sentence in re.findall(r"[^.]*\.?", spec["with"]["text"]):
-            names = re.findall(r"\{([^}]*)\}", sentence)
-            texts = {name: line(record.get(name, "")) for name in names}
-            for name in names:
-                if name.endswith("_Date"):
-                    day(record.get(name, ""))
-            if sentence.strip() and None not in texts.values():
-                sentences.append(sentence.strip().format(**texts))
-        return " ".join(sentences) or None
+    def _sentence(self, _: Any, spec: Spec, record: Record) -> Value:
+        sentences = re.findall(r"[^.]+\.?", spec["with"]["text"])
+        named = {sentence: re.findall(r"\{([^}]*)\}", sentence) for sentence in sentences}
+        texts = {n: line(record.get(n, "")) for names in named.values() for n in names}
+        odd = {name for name, text in texts.items() if name.endswith("_Date") and not _is_day(text)}
+        texts |= dict.fromkeys(odd)
+        said = [sentence for sentence, names in named.items() if all(texts[n] for n in names)]
+        unsaid = {n for n in texts if texts[n]} - {n for sentence in said for n in named[sentence]}
+        text = " ".join(sentence.strip().format(**texts) for sentence in said) or None
+        derived = frozenset({OTHERWISE} if unsaid and text else ())
+        return Value(text, derived, has_misfit=bool(odd or (unsaid and not text)))
+
+
+def _is_day(text: str | None) -> bool:
+    try:
+        day(text)
+    except Misfit:
+        return False
+    return True
