@@ -72,6 +72,7 @@ def _text(at: _Place) -> Any:
 
 _ODD, _NAME = _one_of(*spellings.TEXTS), _one_of(*spellings.NAMES)
 _DAY, _TIME, _STAMP = (_one_of(*v) for v in (spellings.DAYS, spellings.TIMES, spellings.STAMPS))
+_DAYS_THAT_FIT = tuple(day for day in spellings.DAYS if "1890" <= day < "2200")
 _LONG = _one_of("x" * 101, "x" * 100, "", " padded ")
 
 # Source -> how often it is edited, and its fields with what each may become.
@@ -153,8 +154,9 @@ EDITS: dict[str, tuple[int, dict[str, Choice]]] = {
         {
             "startTime": _TIME,
             "endTime": _TIME,
-            "startDate": _one_of(*(d for d in spellings.DAYS if "1890" <= d < "2200")),
-            "endDate": _DAY,
+            # An appointment must have a start and an end, or the preflight stops.
+            "startDate": _one_of(*_DAYS_THAT_FIT),
+            "endDate": _one_of("", *_DAYS_THAT_FIT),
             "id_Contact": _patient,
             "idCal": _either(_lower, _of_another, _one_of("", "nothing")),
             "note": _ODD,

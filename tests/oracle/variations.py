@@ -11,11 +11,11 @@ from oracle.seen import ENTITIES, Mapped
 Decisions = dict[str, dict[str, dict[str, str] | str]]
 _SIDES = ("filemaker", "nexus")
 _CAUSES = ("not_in_filemaker", "left_out_by_rule", "no_filemaker_id")
-# Nothing but the order of the rules for rows may depend on what a row is found by.
+# The id by which a row is found comes from FileMaker, and is never cleared.
 _FOUND_BY = {"filemaker_metadata.filemaker_id", "filemaker_event_id"}
 _LINE = re.compile(r'"?(?P<name>[\w.]+)"? = \{ (?P<what>(?:from|gather) = .*) \}')
 
-# Whole lines of the mapping, and what may stand there instead: the same otherwise said or decided.
+# Parts of the mapping, and what may stand there instead.
 _LINES: dict[str, tuple[str, ...]] = {
     'content = { from = "Note", convert = "paragraphs", folded = true }': (
         'content = { from = "Note", convert = "paragraphs" }',
@@ -73,7 +73,7 @@ def vary(random: Random, text: str, clearable: Set[tuple[str, str]]) -> str:
 
 
 def _varied(random: Random, line: str, *, can_be_cleared: bool) -> str:
-    """A column with other options; what identifies a row is FileMaker's."""
+    """The line of a column, with other options."""
     if can_be_cleared and random.random() < 0.3:
         line = f'{line[:-2]}, when_empty = "clear" }}'
     if random.random() < 0.2:
