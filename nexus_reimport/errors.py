@@ -217,7 +217,7 @@ WAS_KILLED = (
     " who ended it"
 )
 _AGAIN = re.compile(r"(?:, then|; then|\. Then) run (?:this(?: step)? )?again$")
-_THE_STEP = re.compile(r"\brun (?:this step|this|03_verify) again\b")
+_THE_STEP = re.compile(r"\brun (?:this step |this |03_verify )?again\b")
 _THE_FIRST_PAGE = re.compile(r"\brun (?:01_preflight|90_rollback) again\b(?! \()")
 
 

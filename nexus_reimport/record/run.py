@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from nexus_reimport import model, naming, wording
 from nexus_reimport.errors import (
+    NOT_BY_THIS_STEP,
+    NOTHING_WRITTEN,
     Busy,
     RecordError,
     RecordGone,
@@ -30,6 +32,11 @@ from nexus_reimport.record.verdict import State, Verdict
 from nexus_reimport.settings import Settings, Signing
 
 T = TypeVar("T")
+_LEFT = {
+    State.AS_IT_WAS: "as it was",
+    State.UNKNOWN: "as it was, or holds everything that was approved: not known yet",
+    State.TAKEN_BACK: "as before the run, which was taken back",
+}
 
 
 def of(settings: Settings, run_id: str) -> Run:
@@ -206,6 +213,23 @@ class Run:
     def again(self) -> str:
         """The command that begins such a run again, as a new one."""
         return journal.again(self.kind, self.undoes, self.environment)
+
+    def left(self) -> str:
+        """What it has left in the database, as its journal knows it."""
+        if self.state() is not State.COMMITTED:
+            return _LEFT[self.state()]
+        done = f"as it was before run {self.undoes}" if self.undoes else "reimported"
+        is_verified = self.verdict() is Verdict.COMPLETE  # its record may not be sealed yet
+        return f"{done}, and {'verified' if is_verified else 'not verified yet'}"
+
+    def stated(self, state: str) -> str:
+        """The state that an error tells, as it is true of the run: another step may have written.
+
+        True of the step that failed is a mapping's "nothing was written"; of the run it is not.
+        """
+        if state not in (NOTHING_WRITTEN, NOT_BY_THIS_STEP) or self.state() is State.AS_IT_WAS:
+            return state
+        return f"the database is {self.left()}; this step wrote nothing"
 
     def as_told(self, error: ReimportError) -> ReimportError:
         """The error as it is told of this run: under the runner nobody runs a page, or a step."""

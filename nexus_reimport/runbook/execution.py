@@ -32,6 +32,7 @@ class Execution(Gated):
 
     def drift(self) -> Drift:
         """What was done in FileMaker since the snapshot, and what is over since the plan."""
+        self.require_as_read()
         snapshot = self.run.load(Snapshot)
         with self.stage("drift"), self._channels() as channels:
             value = drift.since(snapshot, self.folder, channels, self.mapping)
@@ -56,6 +57,7 @@ class Execution(Gated):
             SettingsError: name or reason cannot stand in a record. Nothing was written.
             StorageError, ApplicationError: verification could not read. Nothing was written.
         """
+        self.require_as_read()
         statements.refuse_unfit(self.settings, name, reason)
         require_verifiable(self.settings)
         proposal = self.run.load(Proposal)

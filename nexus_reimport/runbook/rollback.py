@@ -225,6 +225,7 @@ class Rollback:
             StopError: it is not, or nobody has decided about newer rows. Nothing was written.
             SettingsError: name or reason cannot stand in a record. Nothing was written.
         """
+        self.book.require_as_read()
         statements.refuse_unfit(self.book.settings, name, reason)
         return self.book.step(
             "approval",
@@ -278,6 +279,7 @@ class Rollback:
                 "this rollback has committed nothing, so there is nothing to verify",
                 next="run 90_rollback from the top",
             )
+        book.require_as_read()
         state = "the run was undone; this step wrote nothing"
         require_ready(book.settings, book.mapping, Task.FINISH, state)
 
@@ -308,6 +310,7 @@ class Rollback:
         Raises:
             StopError: a check failed. The rollback is committed, and a person must decide about it.
         """
+        self.book.require_as_read()  # a waiver that was written since counts
         report = self.run.load(Report, "checks_rollback")
         with maintenance.left_on_error(self.book.settings), self.book.stage("sign_off"):
             checks.require(

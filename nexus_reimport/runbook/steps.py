@@ -21,6 +21,7 @@ from nexus_reimport.errors import (
     InDoubt,
     OnlySealed,
     ReimportError,
+    SettingsError,
     StopError,
     StorageError,
     TargetError,
@@ -130,6 +131,19 @@ class Steps:
         """The run's private folder, with row files, dump and CSVs."""
         return self.run.private
 
+    def require_as_read(self) -> None:
+        """Stop where the page would use what a file said before somebody changed it.
+
+        Raises:
+            SettingsError: names what was changed. Nothing was written by this step.
+        """
+        try:
+            require_as_read(self.settings, self.mapping)
+        except SettingsError as error:
+            if self.run.undoes and self.run.is_committed():  # the top would begin another one
+                error.next = f"nexus-reimport finish {self.run.environment} reads it again"
+            raise
+
     @contextmanager
     def _explained(self, place: Postgres, plan: Plan, state: str) -> Iterator[None]:
         """If PostgreSQL refuses rows inside the block, the error names them by FileMaker's ids."""
@@ -173,6 +187,7 @@ class Steps:
                 state="committed by this run; nothing was written a second time",
                 next=f"nexus-reimport finish {self.settings.name} verifies and seals it",
             )
+        self.require_as_read()
         if redaction.values_redacted(self.run):
             raise StopError(
                 "values of this run were redacted: they are not what was approved",
@@ -278,7 +293,8 @@ class Steps:
         with self.run.one_step():
             if name in order:
                 self._refuse_executed()
-                require_as_read(self.settings, self.mapping)
+            self.require_as_read()
+            if name in order:
                 # An approval for an earlier plan must not let a new one pass.
                 self._void(order[order.index(name) + 1 :], by=name)
             yield

@@ -34,6 +34,7 @@ class Verification(Steps):
                 "this run has committed nothing, so there is nothing to verify",
                 next="run 02_execute first",
             )
+        self.require_as_read()
         require_ready(self.settings, self.mapping, Task.FINISH, COMMITTED_BEFORE)
         return self.step(
             "checks_after",
@@ -74,6 +75,7 @@ class Verification(Steps):
         Raises:
             StopError: a check blocks. The data is committed, and a person must decide about it.
         """
+        self.require_as_read()  # a waiver that was written since counts
         report = self.run.load(Report, "checks_after")
         with maintenance.left_on_error(self.settings):
             with self.stage("sign_off"):

@@ -22,8 +22,6 @@ from nexus_reimport import CHECKOUT, environ, naming
 from nexus_reimport.disks import MEMORY
 from nexus_reimport.errors import (
     LINES,
-    NOT_BY_THIS_STEP,
-    NOTHING_WRITTEN,
     WAS_KILLED,
     ReimportError,
     SettingsError,
@@ -47,11 +45,6 @@ STARTS = 3
 _DIED_AT_ITS_START = "Kernel died before replying to kernel_info"  # jupyter_client's own words
 _SILENT = re.compile(r"Kernel didn't respond in (\d+) seconds")  # likewise
 Parameters = Mapping[str, str | bool]
-_STATES = {
-    State.AS_IT_WAS: "as it was",
-    State.UNKNOWN: "as it was, or holds everything that was approved: not known yet",
-    State.TAKEN_BACK: "as before the run, which was taken back",
-}
 
 
 def check(page: str, parameters: Parameters, folder: Path = FOLDER) -> None:
@@ -133,17 +126,8 @@ def told_of(run: Run, what: str, fix: str = "", file: str = "") -> str:
     todo = f"{fix}; {_next(run)}" if fix else _next(run)
     places = (f"environment {run.environment}", f"run {run.id}", file)
     lines = {"where": ", ".join(filter(None, places))}
-    lines |= {"state": f"the database is {_left(run)}", "next": todo}
+    lines |= {"state": f"the database is {run.left()}", "next": todo}
     return str(ReimportError(what, **lines))
-
-
-def _left(run: Run) -> str:
-    """What the run has left in the database, as its journal knows it."""
-    if run.state() is not State.COMMITTED:
-        return _STATES[run.state()]
-    done = f"as it was before run {run.undoes}" if run.undoes else "reimported"
-    is_verified = run.verdict() is Verdict.COMPLETE  # its record may not be sealed yet
-    return f"{done}, and {'verified' if is_verified else 'not verified yet'}"
 
 
 def _next(run: Run) -> str:
@@ -186,10 +170,7 @@ def last_error(run: Run) -> str:
         rest = (str(error.get(name, "")) for name in ("next", "where"))
         return told_of(run, str(error["what"]), *rest)
     lines = {name: str(error.get(name, "")) for name in LINES}
-    of_the_step = lines["state"] in (NOTHING_WRITTEN, NOT_BY_THIS_STEP)
-    if of_the_step and run.state() is not State.AS_IT_WAS:
-        # True of the step that failed, as of a mapping that cannot be read, and not of the run.
-        lines["state"] = f"the database is {_left(run)}; this step wrote nothing"
+    lines["state"] = run.stated(lines["state"])
     return str(ReimportError(str(error["what"]), **lines))
 
 

@@ -83,7 +83,10 @@ def _told(shell: Any, error: BaseException) -> ReimportError | None:
 
 def _as_told(shell: Any, error: ReimportError) -> ReimportError:
     run = _run(shell) or _executed()
-    return run.as_told(error) if run else error
+    if run is None:
+        return error
+    error.state = run.stated(error.state)
+    return run.as_told(error)
 
 
 def _run(shell: Any) -> Run | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from support.leaking import leaks
 from support.running import DEV
 
 BEGIN = f"from nexus_reimport import runbook, show\nbook = runbook.begin('{DEV}')"
+RESUME = f"from nexus_reimport import runbook, show\nbook = runbook.resume('{DEV}')"
+WRONG_SECRET = re.compile("(NEXUS_SANDBOX_S3_SECRET_KEY)=.*")
 MADE_UP = "those of a made-up clinic"
 SHOWN = "show.Page('One page', ())"
 
@@ -207,6 +210,46 @@ def test_a_step_does_not_use_a_file_that_was_changed_since_the_page_read_it(
     assert "changed since this page read it: filemaker, decisions, the mapping" in decided
     session.run(BEGIN, "book.census()", "book.snapshot()")
     assert "changed since" not in str(session.page.cells[-2:])
+
+
+def test_a_step_after_commit_says_what_stands_and_goes_on_with_what_was_corrected(
+    clinic: Clinic, rehearsed: Path, session: Session
+) -> None:
+    """Else 03 says "nothing was written", and tries a secret that was corrected as it was."""
+    clinic.approved(rehearsed)
+    secrets = clinic.folder / f".env.{DEV}"
+    right = secrets.read_text()
+    session.run(RESUME, "show.applied(book.apply())")
+    secrets.write_text(WRONG_SECRET.sub(r"\1=revoked", right))
+    session.run(RESUME, "show.report(book.verify())")
+    secrets.write_text(right)
+    session.run("show.report(book.verify())", RESUME, "show.report(book.verify())")
+    clinic.edit(DEV, 'past_scheduled = "keep"', 'past_scheduled = "completed"')
+    session.run("book.sign_off()")
+    _, committed, _, refused, corrected, _, verified, not_signed_off = [
+        str(cell.outputs) for cell in session.page.cells
+    ]
+    assert "Committed" in committed
+    assert "the secret key is wrong" in refused
+    left = "state: the database is reimported, and not verified yet; this step wrote nothing"
+    assert left in refused
+    assert "changed since this page read it: s3" in corrected
+    assert left in corrected
+    assert "Checks after" in verified
+    assert "changed since this page read it: decisions" in not_signed_off
+
+
+@pytest.mark.parametrize("step", ["drift()", "approve('0')", "apply()"])
+def test_no_step_uses_what_was_changed_since_the_page_read_it(
+    clinic: Clinic, rehearsed: Path, session: Session, step: str
+) -> None:
+    clinic.approved(rehearsed)
+    session.run(RESUME)
+    clinic.edit(DEV, 'past_scheduled = "keep"', 'past_scheduled = "completed"')
+    before = clinic.rows("SELECT count(*), max(updated_at) FROM patients")
+    session.run(f"book.{step}")
+    assert "changed since this page read it: decisions" in str(session.page.cells[-1].outputs)
+    assert clinic.rows("SELECT count(*), max(updated_at) FROM patients") == before
 
 
 def test_a_run_that_is_sealed_without_a_page_says_so(clinic: Clinic) -> None:
