@@ -9,6 +9,7 @@ What is waited for is told beside that, by whatever thread waits: a thread is he
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -39,7 +40,9 @@ def tell(done: int, total: int, step: str = "") -> None:
     _LISTENER.get()(done, total, step)
 
 
+_SLOW = 10.0  # seconds after which an answer that is still missing is told
 _WAITS: dict[object, str] = {}
+_ANSWERS: dict[object, tuple[str, float]] = {}
 
 
 @contextmanager
@@ -53,9 +56,30 @@ def waiting(what: str) -> Iterator[None]:
         del _WAITS[own]
 
 
+@contextmanager
+def answering(server: str) -> Iterator[None]:
+    """While the block waits for an answer of ``server``, ``waits`` tells it if that takes long."""
+    own = object()
+    _ANSWERS[own] = server, time.monotonic()
+    try:
+        yield
+    finally:
+        del _ANSWERS[own]
+
+
 def waits() -> str:
     """What this process waits for, in whatever thread; "" while nothing is."""
-    return "; ".join(dict.fromkeys(tuple(_WAITS.values())))
+    return "; ".join(dict.fromkeys((*_missing_answers(), *tuple(_WAITS.values()))))
+
+
+def _missing_answers() -> Iterator[str]:
+    """Each server that owes an answer for long, with the time of the oldest, in tens of seconds."""
+    first: dict[str, float] = {}
+    for server, since in tuple(_ANSWERS.values()):
+        first[server] = min(since, first.get(server, since))
+    for server, since in first.items():
+        if (seconds := time.monotonic() - since) >= _SLOW:
+            yield f"{server} has not answered for {seconds // 10 * 10:,.0f} s"
 
 
 def listener() -> Listener:

@@ -14,7 +14,7 @@ from typing import Any
 import requests
 import tenacity
 
-from nexus_reimport import disks, wording
+from nexus_reimport import disks, progress, wording
 from nexus_reimport.errors import (
     ApplicationError,
     ApplicationRefused,
@@ -104,13 +104,14 @@ class Api:
             raise self.error(path, what, _REACH) from None
 
     def _once(self, method: str, path: str, more: Mapping[str, Any]) -> requests.Response:
-        answer = self._session.request(
-            method,
-            f"{self._access.url}{path}",
-            timeout=(_CONNECT, self._access.timeout),
-            allow_redirects=False,
-            **more,
-        )
+        with progress.answering("Nexus's API"):
+            answer = self._session.request(
+                method,
+                f"{self._access.url}{path}",
+                timeout=(_CONNECT, self._access.timeout),
+                allow_redirects=False,
+                **more,
+            )
         # Of a proxy before the application, which is restarting or overloaded.
         if answer.status_code in (502, 503, 504):
             raise _Passing(str(answer.status_code))

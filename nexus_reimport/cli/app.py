@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(_fail(given, 1, _unanswered()))
     except Exception as error:
         if hasattr(error, "format_message"):  # a mistake in the command line
-            sys.exit(_fail(given, 2, _usage(error)))
+            sys.exit(_fail(given, 2, _usage(error, given)))
         known = unforeseen(error, endings.of(given)[0])
         sys.exit(_fail(given, known.exit_code, known, [*_way_to(error), *_notes(error)]))
 
@@ -149,14 +149,26 @@ def _in_order(given: Sequence[str]) -> list[str]:
     return [*first, *others, *(["--json"] if "--json" in given else [])]
 
 
-def _usage(error: Any) -> SettingsError:
-    command = error.ctx.command_path if getattr(error, "ctx", None) else PROGRAM
+def _usage(error: Any, given: Sequence[str]) -> SettingsError:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else _named(given)
     message = error.format_message()
     if near := getattr(error, "possibilities", None):
         from nexus_reimport import wording
 
         message = f"there is no option {error.option_name}{wording.did_you_mean(near[0])}"
     return _misused(command, message)
+
+
+def _named(given: Sequence[str]) -> str:
+    """The command that these words name: of an option without its value the parser does not say."""
+    group: Any = typer.main.get_command(app)
+    named = [PROGRAM]
+    for word in (word for word in given if not word.startswith("-")):
+        if (group := getattr(group, "commands", {}).get(word)) is None:
+            break
+        named.append(word)
+    return " ".join(named)
 
 
 def _misused(command: str, what: str = "") -> SettingsError:

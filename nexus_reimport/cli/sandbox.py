@@ -38,7 +38,7 @@ Scale = Annotated[
     ),
 ]
 HERE = Path(".sandbox")
-_COMMAND = re.compile(r"nexus-reimport sandbox (up|reset|down)\b")
+_COMMAND = re.compile(r"nexus-reimport sandbox (up|reset|down)\b(?! --folder)")
 
 
 @contextlib.contextmanager

@@ -261,13 +261,14 @@ class Wire:
             prepared = self._session().prepare_request(request)
             # Set after preparing, which would encode the path again.
             prepared.url = self.origin + path
-            response = self._session().send(
-                prepared,
-                timeout=(self._retries.connect, self._retries.read),
-                verify=self._verify,
-                allow_redirects=False,
-                stream=True,
-            )
+            with progress.answering("FileMaker"):
+                response = self._session().send(
+                    prepared,
+                    timeout=(self._retries.connect, self._retries.read),
+                    verify=self._verify,
+                    allow_redirects=False,
+                    stream=True,
+                )
             return response, self._content(response)
         except requests.exceptions.SSLError as error:
             return _InVain(*distrusted(str(error), "FileMaker", "[filemaker]"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from nexus_reimport.settings import ENVIRONMENT_VARIABLE
 
 HERE = Path(__file__).parent
 LOOPBACK = "127.0.0.1"
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 LARGEST_FORM = 1 << 20  # bytes of a request: whoever is not let in could fill the memory with more
 
 
@@ -111,6 +113,7 @@ def serve(environment: str, port: int, behind: str, say: Callable[[str], None]) 
         SettingsError: the environment cannot be loaded, or the port is taken. Nothing was started.
     """
     settings = environments.load(environment)
+    _refuse_no_host(behind)
     _refuse_taken(port)
     DataManagement.say = say
     given = {
@@ -128,6 +131,16 @@ def serve(environment: str, port: int, behind: str, say: Callable[[str], None]) 
         given |= {"ServerApp.trust_xheaders": True}
     argv = [f"--{name}={value}" for name, value in given.items()]
     DataManagement.launch_instance(argv=argv)  # type: ignore[no-untyped-call]
+
+
+def _refuse_no_host(behind: str) -> None:
+    """An address in the place of a name would be no browser's host: the page answered nobody."""
+    if behind and not _HOST.fullmatch(behind):
+        raise SettingsError(
+            "--behind is not the name of a host",
+            state="nothing was started",
+            next="write the name alone, without https://, port and path: nexus.clinic.example",
+        )
 
 
 def _refuse_taken(port: int) -> None:

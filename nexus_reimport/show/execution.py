@@ -245,4 +245,5 @@ def _written(rows: int) -> str:
     differed = wording.amount(rows, "row")
     if not rows:
         return "All rows were already as imported afresh: none was written."
-    return f"All rows are as imported afresh; {differed} differed, and only these were written."
+    only = "this one was" if rows == 1 else "these were"
+    return f"All rows are as imported afresh; {differed} differed, and only {only} written."

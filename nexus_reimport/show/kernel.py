@@ -113,7 +113,7 @@ def interrupted(run: Run | None) -> ReimportError:
     return StopError(
         "this cell was interrupted",
         where=run.where,
-        state=f"the database: {run.state()}",
+        state=f"the database is {run.left()}",
         next=_NEXT[run.state()].replace("ENV", run.environment),
     )
 
@@ -122,7 +122,7 @@ def disk_failed(error: Exception, disk: DiskFailure, run: Run | None) -> Reimpor
     """What a disk has left that failed, by the journal of the run that the cell was at work on."""
     known = unforeseen(error)
     if run is not None:
-        known.state = f"the database: {run.state()}"
+        known.state = f"the database is {run.left()}"
         if run.state() is not State.AS_IT_WAS:
             known.next = f"{disk.fix}; {_NEXT[run.state()].replace('ENV', run.environment)}"
     return known

@@ -102,7 +102,8 @@ def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, S
     asked: set[tuple[tuple[str, str], ...]] = set()
     while True:
         asked.add(tuple(follow.items()))
-        page = client.list_objects_v2(Bucket=place.bucket, Prefix=prefix, **follow)
+        with progress.answering("S3"):
+            page = client.list_objects_v2(Bucket=place.bucket, Prefix=prefix, **follow)
         if not {"IsTruncated", "KeyCount", "Contents", "Name"} & page.keys():
             raise _no_listing(place)
         objects = _objects(page, place)

@@ -161,7 +161,8 @@ def _read(client: Any, bucket: str, key: str) -> tuple[str, ...]:
 
 def _in_full(client: Any, bucket: str, key: str) -> tuple[str, ...]:
     try:
-        answer = client.get_object(Bucket=bucket, Key=key)
+        with progress.answering("S3"):
+            answer = client.get_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if storage.code_of(error) != _OF_ITS_CLASS:
             raise

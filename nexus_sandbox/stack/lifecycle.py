@@ -243,7 +243,8 @@ def _refuse_second(folder: Path, environments: Path | None) -> None:
         where=f"folder={other}",
         state="nothing was started",
         next=f"nexus-reimport sandbox down --folder {other}; or set NEXUS_REIMPORT_ENVIRONMENTS to"
-        " a folder with copies of sandbox-dev.toml and sandbox-prod.toml",
+        " a folder with copies of sandbox-dev.toml and sandbox-prod.toml, whose [folders] are"
+        " others",
     )
 
 

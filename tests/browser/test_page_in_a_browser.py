@@ -287,7 +287,7 @@ def test_without_scripts_the_page_reloads_itself_and_a_gate_closes_when_somebody
         clinic.do("UPDATE notes SET content = content || '.' WHERE id = %s", "dev", note)
         before = clinic.state()
         press(browser, "Read again")
-        said = wait_for(browser, "reimport", "Closed: 1 of")
+        said = wait_for(browser, "reimport", "gates is not open")
         assert "notes: " in said
         assert "start another dry run" in said
         assert not buttons(browser)["Reimport DEV"]

@@ -175,6 +175,21 @@ def test_a_pause_before_the_next_try_is_told_with_its_reason(simulator, code, tr
     assert progress.waits() == ""
 
 
+def test_a_server_that_accepts_and_does_not_answer_is_told_while_it_is_waited_for(
+    wire, simulator, monkeypatch
+):
+    monkeypatch.setattr(progress, "_SLOW", 0.2)
+    simulator.faults.append(Fault(path="productInfo", delay=1.5))
+    seen = set()
+    asked = threading.Thread(target=wire.send, args=("GET", PRODUCT), kwargs={"where": "here"})
+    asked.start()
+    while asked.is_alive():
+        seen.add(progress.waits())
+        time.sleep(0.05)
+    assert seen == {"", "FileMaker has not answered for 0 s"}
+    assert progress.waits() == ""
+
+
 def test_an_interrupt_is_never_swallowed_by_patience(wire):
     def interrupted():
         raise KeyboardInterrupt

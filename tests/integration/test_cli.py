@@ -30,6 +30,26 @@ def as_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, d
     return code, json.loads(out)
 
 
+def test_an_option_without_its_value_leads_to_the_help_of_its_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for given in (["run", "sandbox-dev", "--approve"], ["record", "show", "x", "--run"]):
+        code, _, told = command(capsys, *given)
+        words = "record show" if given[0] == "record" else "run"
+        assert code == 2
+        assert f"next:  nexus-reimport {words} --help shows" in told
+
+
+@pytest.mark.parametrize("address", ["https://nexus.example/", "nexus.example:443", "x', 'y", "*"])
+def test_a_page_behind_what_is_no_host_is_not_served(
+    capsys: pytest.CaptureFixture[str], clinic: Clinic, address: str
+) -> None:
+    """It was served, and every request that came through the proxy was refused."""
+    code, _, told = command(capsys, "page", DEV, "--behind", address)
+    assert code == 2
+    assert "--behind is not the name of a host" in told
+
+
 @pytest.mark.parametrize(
     "wrong",
     [["run"], ["run", "--nope", "x"], ["nothing"], ["sandbox", "up", "--scale", "2"]],

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from nexus_reimport import CHECKOUT, application, mapping, record, settings
+from nexus_reimport.cli import sandbox as commands
 from nexus_reimport.errors import Busy, SandboxError, SandboxRefused
 from nexus_reimport.nexus import rights
 from nexus_reimport.settings import ApplicationAccess
@@ -466,6 +467,9 @@ def test_a_second_clinic_does_not_take_the_environments_of_a_running_one(
     with pytest.raises(SandboxRefused, match="of another folder is running") as told:
         lifecycle.up(other, scale=SCALE, environments=environments)
     assert f"sandbox down --folder {sandbox.folder}" in told.value.next
+    with pytest.raises(SandboxRefused) as shown, commands._of(other):
+        raise told.value
+    assert shown.value.next.count("--folder") == 1, "the other clinic's, and not this one's too"
     assert not other.exists()
 
 

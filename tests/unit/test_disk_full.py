@@ -182,7 +182,7 @@ def test_an_undone_run_is_not_told_as_reimported(known: Settings) -> None:
 def test_a_cell_says_what_a_full_disk_has_left(known: Settings) -> None:
     before = kernel.disk_failed(NO_ROOM, NO_SPACE, create(known))
     assert (before.what, before.where) == (DISK_FULL, "/records/plan.json")
-    assert before.state == "the database: as it was: nothing was written"
+    assert before.state == "the database is as it was"
     after = kernel.disk_failed(NO_ROOM, NO_SPACE, committed(known))
     assert "nothing was written" not in after.state
     assert after.next.endswith(f"; nexus-reimport finish {known.name} verifies and seals it")

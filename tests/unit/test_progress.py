@@ -109,6 +109,23 @@ def test_what_any_thread_waits_for_is_shown_beside_the_step_as_long_as_it_waits(
         until(lambda: heard[-1] == (5, 90, "notes"))
 
 
+def test_an_answer_that_is_missing_for_long_is_told_and_a_quick_one_is_not(
+    tmp_path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that hung was waited for in silence, for two minutes before each further try."""
+    with progress.answering("FileMaker"):
+        assert progress.waits() == ""
+    monkeypatch.setattr(progress, "_SLOW", 0.5)
+    with (
+        current_step.shown(tmp_path, "snapshot", hearing(heard)),
+        progress.answering("FileMaker"),
+        progress.answering("FileMaker"),
+    ):
+        tell(5, 90, "notes")
+        until(lambda: heard and heard[-1] == (5, 90, "notes; FileMaker has not answered for 0 s"))
+    assert progress.waits() == ""
+
+
 def test_what_passes_at_once_costs_no_write(tmp_path: Path, heard: Heard) -> None:
     with current_step.shown(tmp_path, "checks", hearing(heard)):
         for number in range(10_000):

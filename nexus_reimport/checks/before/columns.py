@@ -85,7 +85,7 @@ def filemaker_names_a_clinic_for_every_patient(before: Before) -> Finding:
 
 @check(Before, Level.REVIEW, serves=("P6", "F4", "X4"))
 def filemaker_names_clinic_clinician_and_type(before: Before) -> Finding:
-    """In FileMaker every appointment has clinic, clinician and type."""
+    """In FileMaker every appointment has clinic, clinician and type; each is counted by itself."""
     calendar = before.mapping.application.calendar
     named = filter(None, (calendar.clinic, calendar.clinician, calendar.type))
     return merged(_fed_by(before, calendar.entity, column) for column in named)
