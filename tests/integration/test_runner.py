@@ -83,6 +83,10 @@ def test_a_run_waits_for_the_digest_and_goes_on_when_it_is_given(clinic: Clinic)
     ):
         assert word.strip() in front
         assert word.strip() in listed
+    lines = Path(done.record, "data", "ledger.csv").read_text(encoding="utf-8").splitlines()
+    left_out = sum(line.split(",")[2] == "left out" for line in lines)
+    assert f"Deleted for good: nothing. Left out by a rule: {left_out:,} records of" in front
+    assert "Each by its id: data/ledger.csv, data/misfits.csv." in front
     assert record.every(environments.load(DEV))[-1].problems() == []
     assert "waited" in done.summary
 

@@ -47,6 +47,7 @@ class Front:
     approval: Approval | None
     failure: str  # the first line of what stopped it
     changed: str  # what was done to the database, as a sentence
+    lost: str  # what FileMaker or Nexus had and Nexus has not; "" where nothing was committed
     waited: float | None  # seconds, of those who wrote meanwhile
     pages: tuple[str, ...]  # by their paths in the bag
     undid: str  # the run that it has taken back; "" for none
@@ -76,6 +77,7 @@ def read(folder: Path) -> Front:
         approval=value(Approval, payload),
         failure="" if judged is Verdict.COMPLETE else journal.ended_by(entries),
         changed=_changed(payload, done, verdict.state(entries, judged)),
+        lost=_lost(payload, done),
         waited=done.writers_waited if done else None,
         pages=_pages(payload),
         undid=journal.undoes(entries) if verdict.is_committed(entries) else "",
@@ -95,6 +97,7 @@ def readme(front: Front) -> str:
         f"{_name(front)}, {when(front)}: {front.verdict}{front.of_pages}: {front.meaning}.",
         approved(front),
         _happened(front),
+        *filter(None, (front.lost,)),
         f"To read it, open: {', '.join(front.pages) or 'data/journal.jsonl; it has no pages'}.",
         f"To check it: sha256sum -c {bag.TAG_MANIFEST} {bag.MANIFEST}",
         f"Then compare the seal (sha256sum {bag.TAG_MANIFEST}) with the one in the database.",
@@ -204,3 +207,18 @@ def _changed(payload: Path, done: Applied | Undone | None, state: State) -> str:
     what = wording.reimporting(done.rows_written)
     rows = wording.reimported(loaded, done.rows_written)
     return f"{what[:1].upper()}{what[1:]}: {rows}. {links}.{undone}"
+
+
+def _lost(payload: Path, done: Applied | Undone | None) -> str:
+    plan = value(Plan, payload)
+    if not isinstance(done, Applied) or plan is None or plan.scope is Scope.RELINK:
+        return ""
+    entities = plan.entities.values()
+    purged = naming.counted({e.entity: e.purged for e in entities}, "nothing")
+    left_out = sum(sum(account.left_out.values()) for account in plan.accounts)
+    misfits = sum(m.not_stored for e in entities for m in e.misfits)
+    return (
+        f"Deleted for good: {purged}. Left out by a rule: {wording.amount(left_out, 'record')} of"
+        f" FileMaker. Did not fit their column: {wording.amount(misfits, 'value')}. Each by its id:"
+        " data/ledger.csv, data/misfits.csv. What was decided or waived: data/environment.json."
+    )
