@@ -152,10 +152,19 @@ def init(
     give(
         {"environment": environment, "files": [str(p) for p in written]},
         "\n".join([f"written: {p}" for p in written])
+        + _not_written(draft)
         + f"\nnext: {before}nexus-reimport doctor {environment},"
         f" then nexus-reimport adopt {environment}",
         as_json=as_json,
     )
+
+
+def _not_written(draft: Draft) -> str:
+    """The secrets that stay in variables: another terminal has them not."""
+    names = re.findall(r'^[^#\n]*\{ env = "(\w+)" \}', _text(draft), re.MULTILINE)
+    if not (exported := [name for name in names if name not in draft.secrets]):
+        return ""
+    return f"\nnot written: {', '.join(exported)}; each terminal must export them"
 
 
 def _is_shipped(draft: Draft) -> bool:
@@ -348,7 +357,7 @@ def _text(draft: Draft) -> str:
             state=NOTHING_WRITTEN,
             next="run from a checkout: the templates are not part of the installed package",
         ) from None
-    return template.filled(text, draft.name, draft.values)
+    return template.headed(template.filled(text, draft.name, draft.values), draft.name)
 
 
 def _checked(draft: Draft, path: Path) -> None:

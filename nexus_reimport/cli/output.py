@@ -174,7 +174,8 @@ progress = Progress()
 
 def say_left_out(name: str, error: SettingsError) -> None:
     """Name on stderr an environment that cannot be loaded."""
-    write(f"{name} is left out: {error.what.splitlines()[0]}", err=True)
+    first = error.what.splitlines()[0]
+    write(f"{name} is left out: {first}; nexus-reimport doctor {name} tells it", err=True)
 
 
 def give(value: dict[str, Any], text: str, *, as_json: bool) -> None:

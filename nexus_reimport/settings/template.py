@@ -5,8 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import dropwhile
 
 Values = Mapping[tuple[str, ...], str | int | None]  # None: the line becomes a comment
+_HEAD = """\
+# The environment {name}, as nexus-reimport init {name} was told. The secrets that it names are in
+# .env.{name} beside it (mode 0600), one NAME=value a line, or exported in each terminal. A value
+# that begins or ends with a blank, or holds " #", stands in quotes.
+"""
 _SECTION = re.compile(r"\[([\w.]+)\]\s*(?:#.*)?")
 _KEY = re.compile(r"(\w+) = ")
 _STRING = re.compile(r'"(?:\\.|[^"\\])*"')
@@ -51,6 +57,12 @@ def _uncommented(lines: Iterable[str], values: Values) -> Iterator[str]:
         else:
             key = _KEY.match(text)
             yield text if key and (*section, key[1]) in values and section else line
+
+
+def headed(text: str, name: str) -> str:
+    """``text`` with what is to be known of the file ``name`` where it told how to fill it in."""
+    lines = dropwhile(lambda line: line.startswith("#"), text.splitlines(keepends=True))
+    return _HEAD.format(name=name) + "".join(lines)
 
 
 def variable(name: str) -> str:

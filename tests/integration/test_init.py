@@ -183,6 +183,10 @@ def test_a_script_gives_a_file_of_answers_and_exports_the_secrets(
     code, out, told = command(capsys, *asked)
     assert code == 0, told
     assert str(clinic.folder / "scripted.toml") in out
+    names = ", ".join(f"NEXUS_SCRIPTED_{name}" for name in SECRETS)
+    assert f"not written: {names}; each terminal must export them" in out
+    first = (clinic.folder / "scripted.toml").read_text().splitlines()[0]
+    assert first.startswith("# The environment scripted, as nexus-reimport init scripted was told.")
     assert not (clinic.folder / ".env.scripted").exists(), "exported secrets stay where they are"
     found = environments.load("scripted").postgres.password.get_secret_value()
     assert found == known["PG_PASSWORD"]
