@@ -42,6 +42,11 @@ class Past:
     undone_by: str
     pages: tuple[str, ...]  # paths in its record
 
+    @property
+    def meaning(self) -> str:
+        """What its verdict means: a word in capitals explains nothing."""
+        return self.headline.partition(": ")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Table:

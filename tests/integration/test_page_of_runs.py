@@ -120,6 +120,17 @@ def test_the_runs_can_be_read_a_table_at_a_time(
         assert answer.status_code == 404, wrong
 
 
+def test_each_run_in_the_table_says_what_its_verdict_means(
+    page: Page, session: requests.Session, shown: Clinic
+) -> None:
+    """PARTIAL, in capitals, told a practice manager nothing."""
+    assert shown.executed_once is not None
+    run = record.find(settings_of(shown), shown.executed_once().run)
+    text = words(session.get(f"{page.url}/runs", timeout=60).text)
+    verdict, _, meaning = run.headline().partition(": ")
+    assert f"{verdict} {meaning}" in text[text.index("became of it") :]
+
+
 def test_the_page_of_a_run_whose_record_is_damaged_says_so_and_stands(
     page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
