@@ -170,6 +170,7 @@ def redact(environment: str, run: str, *, yes: bool, as_json: bool) -> None:
         done = redaction.redact(settings, chosen)
     lines = [f"redacted: {hit}" for hit in done.redacted]
     lines += [f"left, {_what_next(chosen, hit)}: {hit}" for hit in done.left]
+    lines = lines or [f"nothing to redact was found in the record of {chosen.id}"]
     command = f"nexus-reimport seal {environment} --run {chosen.id}"
     lines += [f"next: {command}"] if not done.left else []
     give(asdict(done), "\n".join(lines), as_json=as_json)

@@ -41,6 +41,11 @@ class Refusal:
     what: str
     next: str
 
+    @property
+    def needs_preflight(self) -> bool:
+        """Whether only a new preflight helps: the digest stands for what is no longer so."""
+        return self.next.startswith("run 01_preflight again")
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:

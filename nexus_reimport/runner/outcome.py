@@ -90,9 +90,12 @@ def _how_to_approve(run: Run) -> str:
     steps = f"read {notebook.latest(run, PREFLIGHT)}, then:"
     command = f"nexus-reimport {word} {run.environment} --approve {digest}"
     command += approval.with_name(environments.load(run.environment))
-    refused = [f"  {r.what}: {r.next}" for r in runbook.reopen(run.environment, run.id).refusals()]
+    refusals = runbook.reopen(run.environment, run.id).refusals()
+    refused = [f"  {r.what}: {r.next}" for r in refusals]
     if not refused:
         return f"{steps} {command}"
+    if any(r.needs_preflight for r in refusals):
+        return "\n".join([f"{digest} can no longer be approved:", *refused])
     return "\n".join(
         ["an approval is refused until this is fixed:", *refused, steps, f"  {command}"]
     )

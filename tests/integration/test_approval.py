@@ -143,3 +143,14 @@ def test_a_page_that_was_executed_is_the_one_that_is_named(clinic: Clinic) -> No
     for name in ("01_preflight", "01_preflight-2"):
         (run.folder / f"{name}.html").touch()
     assert notebook.latest(run, "01_preflight").endswith("01_preflight-2.html")
+
+
+def test_a_digest_that_needs_a_new_preflight_is_not_given_to_be_approved(clinic: Clinic) -> None:
+    """It was listed as refused, and below that stood the command that approves it."""
+    digest = clinic.proposed().run.load(Proposal).digest[:12]
+    assert f"--approve {digest}" in runner.settle(DEV).advice
+    clinic.edit(DEV, 'past_scheduled = "keep"', 'past_scheduled = "completed"')
+    advice = runner.settle(DEV).advice
+    assert f"{digest} can no longer be approved:" in advice
+    assert "run 01_preflight again" in advice
+    assert "--approve" not in advice
