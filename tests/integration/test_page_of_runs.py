@@ -121,7 +121,7 @@ def test_the_runs_can_be_read_a_table_at_a_time(
 
 
 def test_each_run_in_the_table_says_what_its_verdict_means(
-    page: Page, session: requests.Session, shown: Clinic
+    page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     """PARTIAL, in capitals, told a practice manager nothing."""
     assert shown.executed_once is not None

@@ -13,7 +13,7 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.model import Plan
 from oracle import channels, filemaker_edits, nexus_edits, seen, variations, way_back
 from oracle.channels import Ways
-from oracle.seen import Mapped, Seen
+from oracle.seen import SOURCES, Mapped, Seen
 from support import clinic as clinics
 from support import rollbacks
 from support.clinic import ROLE, Clinic
