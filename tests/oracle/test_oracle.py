@@ -18,7 +18,7 @@ from random import Random
 import pytest
 
 from oracle import channels, compare, playing, way_back
-from oracle.seen import CARDS, SOURCES, TABLE, Row, Seen
+from oracle.seen import CARDS, SOURCES, Row, Seen
 from support.clinic import Clinic
 
 FIRST, SEEDS = (int(os.environ.get(f"ORACLE_{name}") or 1) for name in ("FIRST", "SEEDS"))
@@ -146,9 +146,9 @@ def test_the_oracle_sees_every_corruption(clinic: Clinic) -> None:
 
 
 def _sees_what_a_rollback_leaves_wrong(seen: Seen) -> None:
-    """As if the run had been taken back, and with each table of before as it is after the run."""
+    """As if the run had been taken back, but for one table, which is as after the run."""
     before, after = seen.before, seen.after
     assert not list(way_back.problems(before, after, after, before, keeps=True))
-    for table in (*TABLE.values(), "documents_document"):
+    for table in ("patients", "appointments", "notes", "documents_document"):
         back = replace(before, tables={**before.tables, table: after.tables[table]})
         assert list(way_back.problems(before, after, after, back, keeps=True)), table
