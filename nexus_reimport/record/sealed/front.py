@@ -102,8 +102,7 @@ def readme(front: Front) -> str:
         f"To check it: sha256sum -c {bag.TAG_MANIFEST} {bag.MANIFEST}",
         f"Then compare the seal (sha256sum {bag.TAG_MANIFEST}) with the one in the database.",
         "Every BagIt tool (RFC 8493) can check it too. nexus-reimport record check does it all.",
-        "It holds counts, ids and names of columns: no patient's name, number or note.",
-        "What the words mean: docs/glossary.md of nexus_reimport.",
+        "It has no patient's name, number or note. The words: docs/glossary.md of nexus_reimport.",
     ]
     return "".join(f"{line}\n" for line in lines)
 
