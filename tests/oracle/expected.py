@@ -286,7 +286,7 @@ class Expected:
 
     def _overrides(self, entity: str, rule: Mapped, row: Row) -> bool:
         if "filled" in rule:
-            return row[rule["filled"]] is not None
+            return not is_empty(row[rule["filled"]])
         end = row[rule["past"]]
         is_past = end is not None and end < self.seen.plan.as_of
         is_asked = rule.get("asks", False)

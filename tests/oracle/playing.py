@@ -77,7 +77,8 @@ def edit(clinic: Clinic, random: Random) -> None:
     """Let people work in both systems."""
     with clinic.simulator.edit() as tables:
         filemaker_edits.edit(tables, random, 60)
-        events = random.sample(tables[SOURCES["events"]["table"]].records, 12)
+        events = tables[SOURCES["events"]["table"]].records
+        events = random.sample(events, min(12, len(events)))
         for event in events:
             event.values["startTime"] = ""
     with clinic.connect() as connection:

@@ -93,7 +93,8 @@ def decide(random: Random, entities: Mapped) -> Decisions:
         for rule in spec.get("overrides", ()):
             if rule.get("asks"):
                 of[rule["name"]] = random.choice(("keep", rule["becomes"]))
-        names = random.sample(list(_decided(spec)), k=random.choice((0, 0, 3)))
+        decided = list(_decided(spec))
+        names = random.sample(decided, k=min(len(decided), random.choice((0, 0, 3))))
         of["when_different"] = {n: random.choice(_SIDES) for n in ("*", *names)}
         decisions[entity] = of
     return decisions
