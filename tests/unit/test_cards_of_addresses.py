@@ -189,6 +189,16 @@ def test_of_two_addresses_each_needs_an_entry_that_says_it_in_its_places() -> No
     assert made.merger.differences == []
 
 
+def test_one_address_in_the_place_of_the_list_is_one_and_objects_by_any_name_are_several() -> None:
+    street = {"line1": "1 Made Up St", "suburb": "Perth"}
+    fed = [address("1 Made Up St", "Perth")]
+    held = {"addresses": {**street, "map": {"zoom": 9}}}
+    one = Side(held, fed, {"*": "filemaker"})
+    assert (one.of("addresses").same, one.card) == (1, held)
+    two = Side({"addresses": {"home": street, "work": {"line1": "2 Other St"}}}, fed)
+    assert (two.of("addresses").different, two.listed("addresses")) == (1, ["2 Other St"])
+
+
 def test_an_address_of_which_filemaker_has_the_country_alone_stays() -> None:
     held = {"addresses": [{"line1": "1 Made Up St", "country": "Fiji", "label": ""}]}
     made = Side(held, [address("", country="Australia")])

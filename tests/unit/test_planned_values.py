@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from nexus_reimport.model import ColumnFit, Misfits
-from nexus_reimport.planning.misfits import BESIDE, BLOCKED, DERIVED, EMPTY, STAYS, sums
+from nexus_reimport.planning.misfits import (
+    BESIDE,
+    BLOCKED,
+    DERIVED,
+    EMPTY,
+    OTHER_PARTS,
+    STAYS,
+    sums,
+)
 from support.small_plan import (
     COLUMNS,
     NO_SEEN,
@@ -270,9 +278,9 @@ def test_a_place_that_a_text_takes_in_nexus_is_told(tmp_path: Path) -> None:
 def test_misfits_are_summed_up_by_column_and_reason_with_the_first_ids() -> None:
     lines = [("b", "why", f"P{n}", STAYS) for n in (7, 3, 5, 1, 6, 2, 4)]
     lines += [("b", "why", "P1", DERIVED), ("a", "why", "P9", EMPTY), ("b", "else", "P9", EMPTY)]
-    lines += [("a", "why", "P9", BESIDE)]
+    lines += [("a", "why", "P9", BESIDE), ("a", "why", "P8", OTHER_PARTS)]
     assert [*sums(lines)] == [
-        Misfits("a", "why", 1, 1, 0, ("P9",)),
+        Misfits("a", "why", 2, 1, 0, ("P8", "P9")),
         Misfits("b", "else", 0, 1, 0, ("P9",)),
         Misfits("b", "why", 7, 0, 1, ("P1", "P2", "P3", "P4", "P5")),
     ]
