@@ -338,6 +338,12 @@ class RecordError(ReimportError):
     title = "The record cannot be used"
 
 
+class NotNow(RecordError):
+    """The run that is meant is not there, is not that far, or is over."""
+
+    title = "That cannot be done now"
+
+
 class OnlySealed(RecordError):
     """A record is sealed and whole, and could not be signed or archived as it should be."""
 

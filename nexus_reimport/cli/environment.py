@@ -36,7 +36,7 @@ def adopt(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Record in a database which environment owns it; every other command requires this."""
+    """Record in a database which environment owns it; runs and rollbacks require this."""
     from nexus_reimport.runbook import adoption
 
     candidate = adoption.candidate(environment, this_is_a_copy=this_is_a_copy)

@@ -14,6 +14,7 @@ from nexus_reimport.errors import (
     NOT_BY_THIS_STEP,
     NOTHING_WRITTEN,
     Busy,
+    NotNow,
     RecordError,
     RecordGone,
     ReimportError,
@@ -298,7 +299,8 @@ class Run:
         """A stage's value; ``name`` where its type has several files.
 
         Raises:
-            RecordError: the stage has not been run, or its value was changed.
+            NotNow: the stage has not been run.
+            RecordError: its value was changed.
         """
         file = values.file_name(kind, name)
         try:
@@ -307,7 +309,7 @@ class Run:
             value = Path(file).stem
             page = values.page_of(value, self.kind)
             is_this = page == marks.page_in_session()  # after it, this page is not run once more
-            raise RecordError(
+            raise NotNow(
                 f"run {self.id} has no {naming.words(value)} yet",
                 where=f"environment {self.environment}",
                 next="run this page from the top, which gives it"
@@ -469,9 +471,9 @@ class Run:
         return not (self.is_sealed or self.lost_its_seal)
 
     def require_open(self) -> None:
-        """Raise RecordError if the record is sealed, or was."""
+        """Raise NotNow if the record is sealed, or was."""
         if not self.is_open:
-            raise RecordError(
+            raise NotNow(
                 f"run {self.id} is sealed; a sealed record is never written to",
                 where=f"environment {self.environment}",
                 next="start a new run with 01_preflight",

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nexus_reimport import naming, wording
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import NotClean, OnlySealed, RecordError
+from nexus_reimport.errors import NotClean, NotNow, OnlySealed
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.record import access, closing, lock, run
@@ -48,8 +48,8 @@ def create(settings: Settings, kind: str = "reimport", *, undoes: str = "", name
     may begin while the run that it ``undoes`` is unverified.
 
     Raises:
-        RecordError: an earlier run is committed but unverified, or in doubt: finish that first; or
-            other users can read what lies in the environment's folders.
+        NotNow: an earlier run is committed but unverified, or in doubt: finish that first.
+        RecordError: other users can read what lies in the environment's folders.
         Busy: another run of this environment is at work.
     """
     lock.refuse_second(settings)
@@ -113,7 +113,7 @@ def _begin(
 def _refuse_former(settings: Settings) -> None:
     """One that another version has left open may have been committed: nothing starts beside it."""
     if unsealed := [folder.name for folder, is_sealed in former(settings) if not is_sealed]:
-        raise RecordError(
+        raise NotNow(
             f"run {unsealed[0]} was begun by a former version of this package, and is still open",
             where=f"environment {settings.name}",
             state="nothing new was started",
@@ -126,7 +126,7 @@ def refuse_unfinished(settings: Settings, undoes: str = "") -> None:
     """Stop while a run is in doubt, or is committed and not verified; ``undoes`` may be the latter.
 
     Raises:
-        RecordError: one is. Nothing was started.
+        NotNow: one is. Nothing was started.
         Busy: a process is at work on one that is open.
     """
     for earlier in open_runs(settings):
@@ -135,7 +135,7 @@ def refuse_unfinished(settings: Settings, undoes: str = "") -> None:
         if verdict is Verdict.COMMITTED_UNVERIFIED and earlier.id == undoes:
             continue
         if verdict in UNFINISHED:
-            raise RecordError(
+            raise NotNow(
                 f"run {earlier.id} is {verdict}",
                 where=f"environment {settings.name}",
                 state="nothing new was started",
@@ -194,7 +194,7 @@ def find(settings: Settings, run_id: str = "") -> Run:
     """The run ``run_id``; an empty one means the one that must be finished, else the one open run.
 
     Raises:
-        RecordError: there is no such run; or none is open, or several of which none must be
+        NotNow: there is no such run; or none is open, or several of which none must be
             finished.
         Busy: another run of this environment is at work.
     """
@@ -203,7 +203,7 @@ def find(settings: Settings, run_id: str = "") -> Run:
     if run_id:
         named = run.of(settings, run_id)
         if Path(run_id).name != run_id or not (named.folder / JOURNAL).is_file():
-            raise RecordError(
+            raise NotNow(
                 f"no run {run_id} of {settings.name}", next="see nexus-reimport record list"
             )
         return named
@@ -215,17 +215,17 @@ def find(settings: Settings, run_id: str = "") -> Run:
     return candidates[0]
 
 
-def _not_one(settings: Settings, open_runs: list[str]) -> RecordError:
+def _not_one(settings: Settings, open_runs: list[str]) -> NotNow:
     environment, where = settings.name, str(settings.records_folder)
     listing = f"nexus-reimport record list {environment} shows what became of each run"
     if not open_runs:
-        return RecordError(
+        return NotNow(
             f"{environment} has no open run",
             where=where,
             next=f"01_preflight opens a new one; {listing}, and nexus-reimport status {environment}"
             " what comes next",
         )
-    return RecordError(
+    return NotNow(
         f"{environment} has {wording.amount(len(open_runs), 'open run')}:"
         f" {wording.some(open_runs)}",
         where=where,

@@ -17,8 +17,8 @@ from nexus_reimport.errors import (
     NOT_BY_THIS_STEP,
     NOTHING_WRITTEN,
     NotClean,
+    NotNow,
     OnlySealed,
-    RecordError,
     ReimportError,
     StopError,
     StorageError,
@@ -71,7 +71,7 @@ def begin(
     ``undo_run`` is the run to undo, empty for the latest; ``newer`` is keep or discard.
 
     Raises:
-        RecordError: ``run_id`` is not a rollback.
+        NotNow: ``run_id`` is not a rollback.
         StopError: the run cannot be undone. In both cases nothing was written.
     """
     settings = environments.load(environment)
@@ -85,7 +85,7 @@ def begin(
         run = record.find(settings, run_id)
         undoes = run.undoes
         if not undoes:
-            raise RecordError(
+            raise NotNow(
                 f"run {run.id} is not a rollback",
                 where=f"environment {settings.name}",
                 next="give the id of a rollback as run_id; see nexus-reimport record list",
@@ -107,7 +107,7 @@ def preview(
     one deletes them.
 
     Raises:
-        RecordError: another run is unfinished, so that no rollback would begin.
+        NotNow: another run is unfinished, so that no rollback would begin.
     """
     if run:  # a digest that would be refused is not shown
         record.refuse_unfinished(settings, run)
@@ -154,7 +154,7 @@ def _refuse_unfinished_rollback(settings: Settings) -> None:
     """Stop while one is committed and unverified: what it undid cannot be looked for once more.
 
     Raises:
-        RecordError: says how to finish it. Nothing was written by this step.
+        NotNow: says how to finish it. Nothing was written by this step.
     """
     last = record.unfinished(settings)
     if last and last.undoes:

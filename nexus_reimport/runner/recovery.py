@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from nexus_reimport import mapping as mappings
 from nexus_reimport import record, show
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import RecordError, SettingsError, StopError
+from nexus_reimport.errors import NotNow, RecordError, SettingsError, StopError
 from nexus_reimport.files import private
 from nexus_reimport.model import Backup, NewerDecision, RollbackPreview, RollbackProposal
 from nexus_reimport.model.approval import short
@@ -95,7 +95,7 @@ def restore_into(run: str, name: str, say: Say | None = None) -> restore.Restore
         )
     kept = next((n for n in ("backup", "rollback_backup") if source.has(Backup, n)), "")
     if not kept:
-        raise RecordError(
+        raise NotNow(
             f"run {run} has no dump: it stopped before it had made one",
             where=f"environment {settings.name}",
             next=f"restore that of another run: nexus-reimport record list {settings.name}",

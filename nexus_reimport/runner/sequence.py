@@ -8,6 +8,7 @@ says how a person can.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -81,6 +82,12 @@ def run(
 
 
 def _refuse(chosen: Sequence[Settings], consent: Consent) -> None:
+    doubled = sorted(n for n, times in Counter(s.name for s in chosen).items() if times > 1)
+    if doubled:
+        raise SettingsError(
+            f"{', '.join(doubled)} would be run more than once",
+            next="name each environment once",
+        )
     if consent.typed and len(chosen) != 1:
         raise SettingsError(
             f"one digest cannot approve {wording.amount(len(chosen), 'environment')}",

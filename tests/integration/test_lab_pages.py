@@ -135,7 +135,7 @@ def test_what_ends_a_cell_is_four_lines_and_no_traceback(clinic: Clinic, session
     early, _, ours, interrupted, foreign = [cell.outputs for cell in session.page.cells]
     assert [kind(o) for o in early] == ["Stopped"]
     assert "run the cell at the top first" in early[0].data["text/plain"]
-    assert [kind(o) for o in ours] == ["The record cannot be used"]
+    assert [kind(o) for o in ours] == ["That cannot be done now"]
     assert [kind(o) for o in interrupted] == ["Stopped"]
     assert f"run {only_run().id}" in interrupted[0].data["text/plain"]
     assert "state: the database is as it was" in str(interrupted[0].data)

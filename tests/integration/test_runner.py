@@ -146,6 +146,12 @@ def test_one_digest_is_not_taken_for_two_environments(clinic: Clinic) -> None:
         runner.run([DEV, "sandbox-prod"], approve="0123456789ab")
 
 
+def test_an_environment_that_is_named_twice_is_not_run_at_all(clinic: Clinic) -> None:
+    with pytest.raises(SettingsError, match="sandbox-prod would be run more than once"):
+        runner.run(["sandbox-prod", DEV, "sandbox-prod"], approve_rehearsed=True)
+    assert not record.every(environments.load(DEV))
+
+
 def test_what_was_rehearsed_is_not_enough_for_a_real_prod(clinic: Clinic) -> None:
     clinic.edit("sandbox-prod", "sandbox = true", "sandbox = false")
     with pytest.raises(SettingsError, match="is prod"):

@@ -20,7 +20,7 @@ import pytest
 
 from nexus_reimport import model, record, settings
 from nexus_reimport.cli import main
-from nexus_reimport.errors import RecordError
+from nexus_reimport.errors import NotNow
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Approval, LineState, Proposal, SheetLine, Signature, SignOff
@@ -77,7 +77,7 @@ def test_those_who_seal_one_run_at_once_leave_a_whole_record(
     run.journal(Event.VERIFIED)
     with ThreadPoolExecutor() as pool:
         seals = [pool.submit(closing.close, known, run) for _ in range(4)]
-    assert [type(e) for e in (seal.exception() for seal in seals) if e] == [RecordError] * 3
+    assert [type(e) for e in (seal.exception() for seal in seals) if e] == [NotNow] * 3
     assert wrong(checked(known, [row(run)])) == {}
     assert tool.check(run.bag.parent, None, None, silent)
 

@@ -179,10 +179,10 @@ def test_a_record_that_was_changed_is_told_so_in_the_list_of_records(
     assert text.count("CHANGED AFTER THE SEAL") == 2
 
 
-def test_the_readme_says_in_ten_lines_what_happened(known: settings.Settings) -> None:
+def test_the_readme_says_in_at_most_ten_lines_what_happened(known: settings.Settings) -> None:
     run = sealed(known)
     lines = (run.bag / "README.txt").read_text().splitlines()
-    assert len(lines) == 10
+    assert len(lines) <= 10
     assert f"Run {run.id} (reimport) of sandbox-dev, number 1" in lines[1]
     assert "PARTIAL" in lines[1]
 

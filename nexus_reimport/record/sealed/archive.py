@@ -29,7 +29,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from nexus_reimport import disks, storage, wording
-from nexus_reimport.errors import OnlySealed, RecordError, StorageError, refused
+from nexus_reimport.errors import NotNow, OnlySealed, StorageError, refused
 from nexus_reimport.files import private
 from nexus_reimport.record.sealed import archived, bag, chain, index
 from nexus_reimport.record.sealed.archived import Archived
@@ -105,7 +105,7 @@ def put(folder: Path, place: Archive) -> Archived:
     """Archive the sealed record in ``folder``; one that is there already is compared.
 
     Raises:
-        RecordError: the record is not sealed. Nothing was sent.
+        NotNow: the record is not sealed. Nothing was sent.
         OnlySealed: it is not as it was sealed, or another file lies there under its key.
         StorageError: it is not in the archive, or not as it must be. The record is unchanged.
     """
@@ -118,9 +118,7 @@ def _put(folder: Path, place: Archive) -> Archived:
     """As ``put``; the page of all records does not tell it yet."""
     seal = bag.digest(folder)
     if not seal:
-        raise RecordError(
-            f"run {folder.name} is not sealed", next="only a sealed record is archived"
-        )
+        raise NotNow(f"run {folder.name} is not sealed", next="only a sealed record is archived")
     copy = _Copy(place, folder.parent.name, folder.name, seal)
     if wrong := bag.problems(folder):
         raise copy.damaged(wrong[0])
