@@ -74,7 +74,7 @@ def _path(settings: Settings) -> Path:
 
 def _busy(settings: Settings) -> Busy:
     return Busy(
-        f"another run of {settings.name} is at work",
+        f"another command is at work in {settings.name}",
         state="nothing new was started",
         next=f"wait until it has ended; nexus-reimport record list {settings.name} shows it",
     )
