@@ -94,8 +94,8 @@ def _in_our_words(place: settings.S3) -> Iterator[None]:
 def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, Stored]]:
     """The objects under ``prefix``, page by page.
 
-    A server that knows only version 1 of the listing sends no token; then the next page is asked
-    for by the last key.
+    Where a server announces more and sends no token, the next page is asked for by the last key.
+    One that knows only version 1 of the listing gives the first page again: the read stops.
     """
     seen: set[int] = set()  # hashes: of a million keys they take a third of the memory
     follow: dict[str, str] = {}
