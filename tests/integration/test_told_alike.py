@@ -203,7 +203,7 @@ def the_same_everywhere(places: Places) -> None:
 def nothing_is_said_twice(places: Places) -> None:
     """`Reimported and verified. Wiped and reimported: …` stood in the list of records."""
     told = index._became(places.front) if places.run.is_sealed else ""  # else it is not listed
-    for word in ("reimported", "undone", "linked anew", "to be written", "nothing was written"):
+    for word in ("reimported", "was undone", "linked anew", "to be written", "nothing was written"):
         assert told.lower().count(word) <= 1, told
 
 
