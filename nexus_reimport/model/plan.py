@@ -208,6 +208,11 @@ class EntityPlan:
         """The number of rows after the run."""
         return self.replaced + self.new + self.kept
 
+    @property
+    def not_stored(self) -> int:
+        """The number of values of FileMaker that did not fit their column."""
+        return sum(one.not_stored for one in self.misfits)
+
 
 @dataclass(frozen=True, slots=True)
 class LinkPlan:

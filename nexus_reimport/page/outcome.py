@@ -217,7 +217,7 @@ def _kind(entity: EntityPlan) -> Kind:
         changed=changed(entity),
         kept=entity.kept,
         purged=entity.purged,
-        misfits=sum(m.not_stored for m in entity.misfits),
+        misfits=entity.not_stored,
         there_before=entity.rows_before,
         there_after=entity.rows_after,
         fields=tuple(Field(c.column, c.filled_before, c.filled_after) for c in entity.changes),

@@ -52,8 +52,9 @@ def pair(
     undecided: dict[int, str] = {}
     for rule in spec.identity:
         timed = _timed(spec, rule)
-        if timed and (of_records := _records(_Compared(rule, timed, zone), records, matches)):
-            of_rows = _rows(_Compared(rule, timed, zone), rows, matches)
+        compared = _Compared(rule, timed, zone)
+        if timed and (of_records := _records(compared, records, matches)):
+            of_rows = _rows(compared, rows, matches)
             both = [(those, of_rows[key]) for key, those in of_records.items() if key in of_rows]
             if is_first:
                 unique = ((a[0], b[0]) for a, b in both if len(a) == len(b) == 1)

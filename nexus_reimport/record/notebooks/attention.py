@@ -127,7 +127,7 @@ def _fails(report: Report | None, check: str) -> bool:
 
 
 def _misfits(entities: Iterable[EntityPlan]) -> Iterator[str]:
-    if misfits := sum(m.not_stored for e in entities for m in e.misfits):
+    if misfits := sum(entity.not_stored for entity in entities):
         yield f"{wording.amount(misfits, 'value')} of FileMaker did not fit"
 
 

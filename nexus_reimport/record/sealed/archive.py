@@ -187,10 +187,16 @@ def put_missing(runs: Path, place: Archive | None, *, looks: bool = False) -> li
 
 def missing(runs: Path) -> list[Path]:
     """The sealed records that are not in the list, by their numbers."""
-    in_archive = {(one.run, one.seal) for one in archived.noted(runs)}
-    sealed = ((folder, bag.digest(folder)) for folder in chain.records(runs))
-    lacking = (folder for folder, seal in sealed if seal and (folder.name, seal) not in in_archive)
+    lacking = (folder for folder, _, kept in _sealed(runs) if kept is None)
     return sorted(lacking, key=chain.number)
+
+
+def _sealed(runs: Path) -> Iterator[tuple[Path, str, Archived | None]]:
+    """Each sealed record, its seal, and what the list has of it."""
+    noted = {(one.run, one.seal): one for one in archived.noted(runs)}
+    for folder in chain.records(runs):
+        if seal := bag.digest(folder):
+            yield folder, seal, noted.get((folder.name, seal))
 
 
 def gone(runs: Path, place: Archive) -> list[Path]:
@@ -201,11 +207,8 @@ def gone(runs: Path, place: Archive) -> list[Path]:
     Raises:
         StorageError: the archive does not say.
     """
-    noted = {(one.run, one.seal): one for one in archived.noted(runs)}
     client, lacking = storage.opened(place, lists_only=False), list[Path]()
-    for folder in chain.records(runs):
-        seal = bag.digest(folder)
-        kept = noted.get((folder.name, seal))
+    for folder, seal, kept in _sealed(runs):
         if kept and kept.bucket == place.bucket:
             copy = _Copy(place, folder.parent.name, folder.name, seal)
             if not _is_kept(client, copy, kept):

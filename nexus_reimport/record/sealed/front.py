@@ -215,7 +215,7 @@ def _lost(payload: Path, done: Applied | Undone | None) -> str:
     entities = plan.entities.values()
     purged = naming.counted({e.entity: e.purged for e in entities}, "nothing")
     left_out = sum(sum(account.left_out.values()) for account in plan.accounts)
-    misfits = sum(m.not_stored for e in entities for m in e.misfits)
+    misfits = sum(entity.not_stored for entity in entities)
     return (
         f"Deleted for good: {purged}. Left out by a rule: {wording.amount(left_out, 'record')} of"
         f" FileMaker. Did not fit their column: {wording.amount(misfits, 'value')}. Each by its id:"
