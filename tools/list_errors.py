@@ -72,26 +72,13 @@ def _modules() -> dict[str, ast.Module]:
 @cache
 def kinds() -> dict[str, int]:
     """Every class of error by its name, with its exit code."""
-    classes = [n for tree in _modules().values() for n in tree.body if isinstance(n, ast.ClassDef)]
-    found = {ReimportError.__name__: ReimportError.exit_code}
-    while True:
-        more = {
-            one.name: _exit_code(one, found[base.id])
-            for one in classes
-            for base in one.bases
-            if isinstance(base, ast.Name) and base.id in found and one.name not in found
-        }
-        if not more:
-            return found
-        found |= more
-
-
-def _exit_code(kind: ast.ClassDef, of_its_base: int) -> int:
-    for line in kind.body:
-        match line:
-            case ast.Assign([ast.Name("exit_code")], ast.Constant(int() as code)):
-                return code
-    return of_its_base
+    pending = [ReimportError]
+    found = {}
+    while pending:
+        kind = pending.pop()
+        found[kind.__name__] = kind.exit_code
+        pending += kind.__subclasses__()
+    return found
 
 
 @cache
@@ -116,7 +103,7 @@ def _of_call(node: ast.Call, module: str) -> Iterator[Message]:
     todos = {_tidy(text): None for text in _texts(todo, known)} if todo else {}
     for words in _texts(node.args[0], known):
         first = words.partition("\n")[0]
-        yield Message(module, kind, _tidy(first), " or ".join(filter(_has_words, todos)))
+        yield Message(module, kind, _tidy(first), " · or: ".join(filter(_has_words, todos)))
 
 
 def _remedy(node: ast.Call, name: str) -> ast.expr | None:

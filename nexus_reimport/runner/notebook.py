@@ -63,9 +63,10 @@ def check(page: str, parameters: Parameters, folder: Path = FOLDER) -> None:
     own = parameters_of(path)
     unknown, missing = sorted(parameters.keys() - own), sorted(own - parameters.keys())
     if unknown or missing:
+        off = [f"{name} is none of its own" for name in unknown]
+        off += [f"{name} is missing" for name in missing]
         raise SettingsError(
-            f"{page} was given {', '.join(unknown) or 'nothing'} that it does not know,"
-            f" and not given {', '.join(missing) or 'nothing'} that it asks for",
+            f"the parameters given to {page} do not fit: {', '.join(off)}",
             where=f"{page}.ipynb, the cell tagged parameters",
             next="name the parameters in the notebook as the runner gives them",
         )

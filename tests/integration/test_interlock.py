@@ -198,7 +198,7 @@ def test_a_mistyped_parameter_is_refused_wherever_it_is_typed(
     with untouched(clinic, "dev"):
         given = {"enviroment": DEV, "run_id": ""}
         told = refusal(lambda: notebook.check("01_preflight", given), SettingsError, 2)
-        assert "given enviroment that it does not know" in told
+        assert "do not fit: enviroment is none of its own, environment is missing" in told
         told = refusal(lambda: runbook.begin("sandbox-dve"), SettingsError, 2)
         assert "known environments: sandbox-dev, sandbox-prod" in told
         for arguments in (["run", DEV, "--aprove-rehearsed"], ["adopt", DEV, "--this-is-copy"]):

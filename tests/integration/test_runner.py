@@ -254,8 +254,7 @@ def test_parameters_are_compared_with_the_pages_own_before_a_kernel_starts(tmp_p
     page_that(tmp_path, "1 / 0")
     with pytest.raises(SettingsError) as error:
         notebook.check("page", {"run": "x"}, tmp_path)
-    assert "given run that it does not know" in str(error.value)
-    assert "not given run_id that it asks for" in str(error.value)
+    assert "do not fit: run is none of its own, run_id is missing" in str(error.value)
 
 
 def test_the_text_of_a_foreign_error_stays_out_of_the_record(clinic: Clinic) -> None:
