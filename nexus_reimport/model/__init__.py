@@ -19,6 +19,7 @@ from nexus_reimport.model.plan import (
     Outcome,
     OverriddenRows,
     Plan,
+    Question,
     Scope,
     UnmatchedRows,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "Plan",
     "Pointer",
     "Proposal",
+    "Question",
     "Refusal",
     "Rehearsal",
     "Report",

@@ -177,6 +177,36 @@ class UnmatchedRows:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """One decision of a person: where it stands in the environment's file, and for how many rows.
+
+    ``key`` is a cause, a rule, or a column of ``when_different``.
+    """
+
+    entity: str
+    key: str
+    choices: str  # keep or purge
+    rows: int
+    answer: str | None
+    is_of_column: bool = False
+
+    @property
+    def place(self) -> str:
+        """The table of the environment's file that holds it."""
+        return f"decisions.{self.entity}" + (".when_different" if self.is_of_column else "")
+
+    @property
+    def name(self) -> str:
+        """Its key there, as TOML has it."""
+        return f'"{self.key}"' if self.is_of_column else self.key
+
+    @property
+    def amount(self) -> str:
+        """How many rows it decides about."""
+        return wording.amount(self.rows, "row")
+
+
+@dataclass(frozen=True, slots=True)
 class EntityPlan:
     """One entity: the sums of both sides, and the planned rows."""
 
@@ -212,6 +242,20 @@ class EntityPlan:
     def not_stored(self) -> int:
         """The number of values of FileMaker that did not fit their column."""
         return sum(one.not_stored for one in self.misfits)
+
+    def questions(self) -> Iterator[Question]:
+        """Every decision that a person has to make, including those already made."""
+        for u in self.unmatched:
+            yield Question(self.entity, u.cause, "keep or purge", u.count, u.decision)
+        for o in self.overridden:
+            if o.asks and o.rows:
+                yield Question(self.entity, o.rule, f"keep or {o.becomes}", o.rows, o.decision)
+        for c in self.changes:
+            if c.different:
+                choices = "filemaker or nexus"
+                yield Question(
+                    self.entity, c.column, choices, c.different, c.decision, is_of_column=True
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,28 +308,13 @@ class Plan:
 
     def undecided(self) -> tuple[str, ...]:
         """The decisions that a person must still make, as lines for the environment's file."""
-        return tuple(line for line, answer in self._questions() if answer is None)
+        return tuple(
+            f"{q.place}: {q.name} = {q.choices} ({q.amount})"
+            for q in self.questions
+            if q.answer is None
+        )
 
     @property
-    def questions(self) -> int:
-        """How many decisions a person has to make, including those already made."""
-        return sum(1 for _ in self._questions())
-
-    def _questions(self) -> Iterator[tuple[str, str | None]]:
-        """Each decision, as a line for the environment's file, and what was decided."""
-        for e in self.entities.values():
-            for u in e.unmatched:
-                rows = wording.amount(u.count, "row")
-                yield f"decisions.{e.entity}: {u.cause} = keep or purge ({rows})", u.decision
-        for e in self.entities.values():
-            for c in e.changes:
-                rows = wording.amount(c.different, "row")
-                if c.different:
-                    place = f"decisions.{e.entity}.when_different"
-                    yield f'{place}: "{c.column}" = filemaker or nexus ({rows})', c.decision
-        for e in self.entities.values():
-            for s in e.overridden:
-                rows = wording.amount(s.rows, "row")
-                if s.asks and s.rows:
-                    place = f"decisions.{e.entity}: {s.rule}"
-                    yield f"{place} = keep or {s.becomes} ({rows})", s.decision
+    def questions(self) -> tuple[Question, ...]:
+        """Every decision that a person has to make, including those already made."""
+        return tuple(question for e in self.entities.values() for question in e.questions())

@@ -13,6 +13,7 @@ from nexus_reimport.page import (
     signing,
     standing,
     status,
+    to_decide,
     way_back,
     words,
     work,
@@ -67,6 +68,7 @@ class Front:
     last_sync: LastSync | None
     work: Work | None
     outcome: RunOutcome | None  # of the run to be finished, else the last; None while at work
+    to_decide: str  # what that run lacks in the environment's file
     waiting: Run | None
     patients_after: int
     sheet: SignOff
@@ -296,6 +298,7 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
         last_sync=connections.last_sync(settings, seen.counts.committed if seen else None),
         work=at_work,
         outcome=shown,
+        to_decide=to_decide.lines(shown.run, settings) if shown else "",
         waiting=waiting,
         patients_after=outcome.patients_after(waiting, settings) if waiting else 0,
         sheet=signing.read(settings),

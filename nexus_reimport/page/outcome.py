@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from nexus_reimport import checks, naming, wording
 from nexus_reimport import mapping as mappings
+from nexus_reimport import naming, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import (
@@ -89,7 +88,6 @@ class RunOutcome:
     left_out: dict[str, dict[str, int]] = field(default_factory=dict)  # whose records, rule -> some
     looks: tuple[str, ...] = ()  # what a person should look at
     failed: tuple[Result, ...] = ()
-    paste: str = ""  # lines for the environment's file
     error: str = ""  # four lines
     decision: Decision | None = None  # that a person must make
     refusals: tuple[Refusal, ...] = ()
@@ -144,7 +142,6 @@ def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> RunOutcome:
         left_out=left_out(plan) if plan else {},
         looks=tuple(_looks(run, plan, before)) if plan else (),
         failed=before.blocking if before else (),
-        paste="\n".join(_paste(plan, before)),
         error="" if verdict is Verdict.COMPLETE or stopped_by_checks else notebook.last_error(run),
         decision=decision.of(advised) if (advised := advice(verdict, run)) else None,
         refusals=refusals,
@@ -260,44 +257,3 @@ def _looks(run: Run, plan: Plan, before: Report | None) -> list[str]:
         *attention.of_plan(plan, before, with_missing=False, is_committed=run.is_committed()),
         *attention.of_checks(before),
     ]
-
-
-# ---------------------------------------------------------------- lines to paste
-
-
-def _paste(plan: Plan | None, before: Report | None) -> Iterator[str]:
-    """What is missing in the environment's file: decisions and waivers, to fill in."""
-    for entity in plan.entities.values() if plan else ():
-        open_ones = [
-            *(
-                f'{u.cause} = ""  # keep or purge: {wording.amount(u.count, "row")}'
-                for u in entity.unmatched
-                if u.decision is None
-            ),
-            *(
-                f'{o.rule} = ""  # keep or {o.becomes}: {wording.amount(o.rows, "row")}'
-                for o in entity.overridden
-                if o.asks and o.rows and o.decision is None
-            ),
-        ]
-        different = [c for c in entity.changes if c.different and c.decision is None]
-        if open_ones:
-            yield from (f"[decisions.{entity.entity}]", *open_ones, "")
-        if different:
-            yield f"[decisions.{entity.entity}.when_different]"
-            for c in different:
-                rows = wording.amount(c.different, "row")
-                yield f'"{c.column}" = ""  # filemaker or nexus: {rows}'
-            yield ""
-    waivable = {c.name for c in checks.REGISTRY if c.waivable}
-    for result in before.blocking if before else ():
-        if result.check in waivable and result.looked_at:
-            yield from (
-                "[[waivers]]",
-                f'check = "{result.check}"',
-                f"at_most = {result.offending}",
-                'reason = ""',
-                'who = ""',
-                'until = ""  # a day',
-                "",
-            )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
-import tomllib
 from pathlib import Path
 
 import pytest
 import requests
 
-from nexus_reimport import record
+from nexus_reimport import record, settings
 from nexus_reimport.events import Event
 from nexus_reimport.model import Plan
-from nexus_reimport.page import outcome
+from nexus_reimport.page import outcome, to_decide
 from nexus_reimport.record import Verdict
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.runner.lab import prepare
@@ -234,27 +234,43 @@ def answers(address: str) -> bool:
         return False
 
 
-def test_what_must_be_decided_is_told_as_lines_for_the_environments_file(clinic: Clinic) -> None:
+def test_what_must_be_decided_is_told_as_lines_with_their_place_in_the_file(
+    clinic: Clinic,
+) -> None:
+    """Put where they say, they make a file that decides all; a table stands there only once."""
+    waiver = 'check = "every_planned_patient_has_a_clinic"\nat_most = 86'
     clinic.edit("sandbox-dev", 'when_different = { "*" = "filemaker" }\n', "")
     clinic.edit("sandbox-dev", 'past_scheduled = "keep"\n', "")
-    clinic.edit(
-        "sandbox-dev",
-        'check = "every_planned_patient_has_a_clinic"\nat_most = 86',
-        'check = "every_planned_patient_has_a_clinic"\nat_most = 0',
-    )
+    clinic.edit("sandbox-dev", waiver, waiver.replace("86", "0"))
+    clinic.edit("sandbox-dev", "at_most = 432\n", "at_most = 0\n")
+    waived = settings.load("sandbox-dev").waivers
     book = clinic.planned_anew()
     book.check_before()
-    found = outcome.of(book.run)
-    lines = tomllib.loads(found.paste)
-    decisions = lines["decisions"]
-    answers_given = [
-        answer
-        for entity in decisions.values()
-        for name, given in entity.items()
-        for answer in (given.values() if name == "when_different" else [given])
-    ]
-    assert set(answers_given) == {""}
-    assert len(answers_given) == len(book.run.load(Plan).undecided()) > 1
-    assert decisions["appointments"]["past_scheduled"] == ""
-    assert "every_planned_patient_has_a_clinic" in {waiver["check"] for waiver in lines["waivers"]}
-    assert "everything_is_decided" in {result.check for result in found.failed}
+    assert "everything_is_decided" in {r.check for r in outcome.of(book.run).failed}
+    file = settings.folder() / "sandbox-dev.toml"
+    asked = to_decide.lines(book.run, settings.load("sandbox-dev"))
+    file.write_text(put(asked, file.read_text()))
+    decided = settings.load("sandbox-dev")
+    assert decided.decisions["appointments"].past_scheduled == "keep"
+    assert {w.check for w in decided.waivers} == {w.check for w in waived}
+    book = clinic.planned_anew()
+    assert not book.run.load(Plan).undecided()
+    assert book.check_before().passed
+    assert not to_decide.lines(book.run, decided)
+
+
+def put(lines: str, file: str) -> str:
+    """The file with the lines where each part says that it belongs, filled in."""
+    for part in filter(None, lines.split("\n\n")):
+        filled = re.sub(r'"" +# (\w+) or .*', r'"\1"', part)
+        first, _, rest = filled.partition("\n")
+        if first.startswith("# under"):
+            header = first.split("[")[1].split("]")[0]
+            file = file.replace(f"[{header}]\n", f"[{header}]\n{rest}\n")
+        elif first.startswith("# in the waiver"):
+            check = first.split()[5].rstrip(",")
+            file = re.sub(rf'(check = "{check}"\n)at_most = \d+', rf"\1{rest}", file)
+        else:
+            assert first.startswith("[decisions.")
+            file = f"{file}\n{filled}\n"
+    return file

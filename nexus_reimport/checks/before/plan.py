@@ -14,7 +14,7 @@ from nexus_reimport.model import KEY, OF_NEXUS_ALONE, Level, Outcome
 def everything_is_decided(before: Before) -> Finding:
     """A person has decided about every kind of row and value that FileMaker does not settle."""
     # a plan without open questions must still have looked at something
-    looked = max(len(before.plan.entities), before.plan.questions)
+    looked = max(len(before.plan.entities), len(before.plan.questions))
     return Finding(looked, before.plan.undecided())
 
 
