@@ -9,9 +9,9 @@ environment.
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import dataclass
 
+from nexus_reimport import program
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
 from nexus_reimport.nexus.connection.postgres import Connection, scalar, statement
 from nexus_reimport.nexus.registry import marker as markers
@@ -95,7 +95,7 @@ def adopt(connection: Connection, environment: str, *, this_is_a_copy: bool = Fa
     if not must_be_written(here, environment, this_is_a_copy=this_is_a_copy):
         return False
     with connection.transaction():
-        markers.write(connection, environment, here.identity, getpass.getuser())
+        markers.write(connection, environment, here.identity, program.account())
     return True
 
 

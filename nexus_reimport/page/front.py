@@ -47,13 +47,9 @@ class Form:
     """What a person has typed, and what is wrong with it."""
 
     given: Confirmation = field(default_factory=Confirmation)
-    problems: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)  # name of its input -> what is wrong
     signing: Signing = field(default_factory=Signing)
-
-    @property
-    def is_of_the_sign_off(self) -> bool:
-        """Whether it is the one that signs a line."""
-        return any(name.startswith("sign-") for name in self.problems)
+    prefix: str = ""  # of its inputs' names: "back-" of the way back, "sign-" of the sign-off
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,15 +150,17 @@ class Starts(PageHandler):
         await asyncio.to_thread(commands.refuse_second, self.desk.settings)
 
     def confirmation(self) -> Confirmation:
-        """The form as it was sent."""
+        """The form as it was sent; whoever is signed in by name is who confirms it."""
         names = ("name", "reason", "phrase", "digest")
-        return Confirmation.of({name: self.get_body_argument(name, "") for name in names})
+        sent = {name: self.get_body_argument(name, "") for name in names}
+        return Confirmation.of(sent | ({"name": self.user_name} if self.user_name else {}))
 
     async def another(self, given: Confirmation, waiting: Run) -> dict[str, str]:
         """That the one who approves is not the one who began the dry run, where two are needed."""
         book = await asyncio.to_thread(runbook.reopen, waiting.environment, waiting.id)
-        refused = await asyncio.to_thread(book.refusals, given.name)
-        return {"name": refused[0].what} if refused else {}
+        gates = await asyncio.to_thread(book.second_person, given.name)
+        refused = [gate.refusal.what for gate in gates if gate.refusal]
+        return {"name": refused[0]} if refused else {}
 
     async def unfit(self, given: Confirmation) -> dict[str, str]:
         """Field -> why its words cannot stand in a record, by what the newest run has read."""
@@ -273,11 +275,12 @@ class Sign(PageHandler):
     async def post(self) -> None:
         """Write it, lead back; or show the form again with what is wrong."""
         names = ("line", "who", "text", "do", "seen")
-        given = Signing.of({name: self.get_body_argument(name, "") for name in names})
+        sent = {name: self.get_body_argument(name, "") for name in names}
+        given = Signing.of(sent | ({"who": self.user_name} if self.user_name else {}))
         problems = await asyncio.to_thread(signing.sign, self.desk.settings, given)
         if problems:
             self.set_status(422)
-            await self.show(Form(problems=problems, signing=given))
+            await self.show(Form(problems=problems, signing=given, prefix="sign-"))
             return
         self.back(signing.PLACE)
 
@@ -315,7 +318,8 @@ class RollBack(Starts):
         given, word = self.confirmation(), self.desk.head(self.desk.settings, "").word
         if problems := given.problems(word, look.patients, look.digest) or await self.unfit(given):
             self.set_status(422)
-            await self.show(Form(given, {f"back-{name}": why for name, why in problems.items()}))
+            of_inputs = {f"back-{name}": why for name, why in problems.items()}
+            await self.show(Form(given, of_inputs, prefix="back-"))
             return
         environment = self.desk.environment
         words = way_back.arguments(look, environment, given.name, given.reason)

@@ -1,12 +1,14 @@
 """Who is signed in: by token or password as ``jupyter_server`` has them, by name behind a proxy.
 
 A proxy that lets only Nexus's own users through adds the token to each request, and may add the
-name of the user. The name is a label on the page: what lets a request in is the token alone.
+name of the user. What lets a request in is the token alone; the name is who confirms and signs.
 """
 
 from __future__ import annotations
 
 import re
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from typing import Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
@@ -31,6 +33,18 @@ def name_of(user: Any) -> str:
     return "" if is_made_up else str(getattr(user, "name", ""))
 
 
+def _decoded(header: str) -> str:
+    """A name as its bearer writes it, whichever way a header brings letters beyond Latin-1.
+
+    Django encodes them as e-mail does (RFC 2047); others send them as UTF-8, which tornado reads
+    as Latin-1.
+    """
+    try:
+        return str(make_header(decode_header(header.encode("latin-1").decode())))
+    except (UnicodeError, LookupError, HeaderParseError):
+        return header
+
+
 class Identity(PasswordIdentityProvider):
     """jupyter_server's own, with a login that ends, its own page, and the proxy's user."""
 
@@ -51,7 +65,7 @@ class Identity(PasswordIdentityProvider):
     async def _get_user(self, handler: web.RequestHandler) -> User | None:
         """As jupyter_server finds the user; with the token, by the name that came with it."""
         user = await super()._get_user(handler)
-        given = handler.request.headers.get(USER_HEADER, "")
+        given = _decoded(handler.request.headers.get(USER_HEADER, ""))
         name = "".join(c for c in given if c.isprintable()).strip()[:LONGEST_NAME]
         by_token = getattr(handler, "_token_authenticated", False)  # as the base class marks it
         if user is not None and name and by_token:

@@ -15,8 +15,9 @@ _PAGE_WORDS = {
     "run 90_rollback again": "look again",
     "the preflight": "the dry run",
     "the package": "this program",
-    "the mapping": "the mapping (which FileMaker field feeds what)",
 }
+_MAPPING = re.compile(r"\bthe mapping\b(?!')")
+_EXPLAINED = "the mapping (which FileMaker field feeds what)"
 _BEGIN_AGAIN = re.compile(r"\bbegin again \(nexus-reimport (run|relink|rollback) [^)]*\)")
 _NEW_RUN = re.compile(  # the page has the run's own beside what is told of it
     r"\bnexus-reimport (run|relink|rollback) \S+ begins a new run; nexus-reimport record show [^;]*"
@@ -117,6 +118,7 @@ def in_page_words(text: str) -> str:
         text = command.sub(lambda match: _BUTTONS.get(match[1], match[0]), text)
     for runbook_word, page_word in _PAGE_WORDS.items():
         text = text.replace(runbook_word, page_word)
+    text = _MAPPING.sub(_EXPLAINED, text)
     return _COMMAND.sub("", _DECIDE.sub("decide by the list at the top of Data management", text))
 
 

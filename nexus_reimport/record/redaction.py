@@ -8,7 +8,6 @@ were redacted is never executed. All files as they were stay in the run's privat
 
 from __future__ import annotations
 
-import getpass
 import json
 import platform
 import shutil
@@ -18,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from nexus_reimport import program
 from nexus_reimport.errors import is_of_system
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
@@ -160,7 +160,7 @@ def _redact_journal(run: Run, sweep: Sweep, hits: tuple[Hit, ...], aside: Path) 
         run.folder,
         lambda number, raw: _without_hits(sweep, raw) if number in lines else raw,
         Event.REDACTED,
-        who=getpass.getuser(),
+        who=program.account(),
         host=platform.node(),
         places=_places(hits),
         found=len(hits),

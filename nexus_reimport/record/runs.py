@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import platform
 import secrets
@@ -15,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nexus_reimport import naming, wording
+from nexus_reimport import naming, program, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import NotClean, NotNow, OnlySealed
 from nexus_reimport.events import Event
@@ -96,7 +95,7 @@ def _begin(
     # A journal may lose its first lines: that the run is a rollback must not be lost with them.
     noted = {"undoes": undoes} if undoes else {}
     seal.write_json(new_run.folder / bag.ENVIRONMENT, settings.public() | noted)
-    where = {"host": platform.node(), "python": platform.python_version()}
+    where = {"host": platform.node(), "libraries": program.libraries()}
     names = {"run": new_run.id, "environment": new_run.environment}
     file = environments.folder() / f"{new_run.environment}.toml"
     names["environment_file"] = private.sha256_of(file) if file.is_file() else ""
@@ -104,7 +103,7 @@ def _begin(
     names["after"] = str(last.sequence if last else 0)
     turns = (_opened(earlier.bag).turn for earlier in open_runs(settings))
     names["turn"] = str(max(turns, default=0) + 1)
-    facts = {**names, "kind": kind, "who": getpass.getuser(), "name": name, "closed": closed}
+    facts = {**names, "kind": kind, "who": program.account(), "name": name, "closed": closed}
     new_run.journal(Event.OPENED, **facts, **where)
     if undoes:
         new_run.journal(Event.ROLLBACK, undoes=undoes)

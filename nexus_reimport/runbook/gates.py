@@ -47,9 +47,13 @@ class Gated(Steps):
 
     def refusals(self, name: str | None = None) -> tuple[Refusal, ...]:
         """The reasons for which the gate would refuse an approval now, if ``name`` gave it."""
-        consent = None if name is None else approval.Consent(name=name)
-        by_person = approval.second_person(self.settings, self.begun_by(), consent)
+        by_person = () if name is None else self.second_person(name)
         return tuple(dict.fromkeys(approval.refusals([*self.gates(), *by_person])))
+
+    def second_person(self, name: str) -> tuple[Gate, ...]:
+        """That ``name`` is not who began this run, where a second person is asked for."""
+        consent = approval.Consent(name=name)
+        return tuple(approval.second_person(self.settings, self.begun_by(), consent))
 
     def gates(self) -> tuple[Gate, ...]:
         """What must hold for an approval of this run to pass, each with whether it does now."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 import secrets
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from nexus_reimport import record
+from nexus_reimport import program, record
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Event
@@ -81,7 +80,7 @@ def acknowledge(environment: str, runs: list[Checked], why: str) -> Restore:
     statements.refuse_patient(settings, "the reason", "", why)
     now, name = datetime.now(UTC), secrets.token_hex(8)
     covered = tuple((one.run, one.seal) for one in runs)
-    restore = Restore(name, getpass.getuser(), statements.tidy(why), now, covered)
+    restore = Restore(name, program.account(), statements.tidy(why), now, covered)
     with record.at_work(settings), connected(settings.postgres, _STATE) as connection:
         here = deployment.read(connection)
         deployment.require(connection, settings.name)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from nexus_reimport import PACKAGE, wording
+from nexus_reimport import PACKAGE, program, wording
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import (
     Approval,
@@ -32,6 +31,7 @@ from nexus_reimport.text import name_key
 
 SCHEMA_LINES = 20  # differences between two schemas that a message lists
 _SECOND = "have somebody else approve it, with their name: --who; begin a run with your own"
+_PROGRAM = "the package, with its libraries,"
 _DECIDED = "what the environment's file decides, waives and reads from"
 
 
@@ -110,15 +110,18 @@ class Consent:
 
     def given_to(self, digest: str) -> Approval:
         """The approval of the proposal that has this digest."""
-        user, now = getpass.getuser(), datetime.now(UTC)
+        user, now = program.account(), datetime.now(UTC)
         return Approval(digest, user, self.how, now, self.name.strip(), self.reason.strip())
 
 
 def code_digest() -> str:
-    """The digest of the package's files: a version number would not show an edited file."""
+    """The digest of the package's files and of its libraries' versions.
+
+    The files themselves: a version number would not show an edited one.
+    """
     # the shipped mapping and the statements decide about rows as much as the code does
     files = sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".sql", ".toml"))
-    hashed = hashlib.sha256()
+    hashed = hashlib.sha256(repr(program.libraries()).encode())
     for path in files:
         hashed.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
     return hashed.hexdigest()
@@ -219,14 +222,14 @@ def gates(
 def unchanged(settings: Settings, proposal: Proposal, mapping_digest: str) -> Iterator[Gate]:
     """That what a proposal was made with is what it would be executed with."""
     yield _unchanged("the mapping", proposal.mapping, mapping_digest, settings.name)
-    yield _unchanged("the package", proposal.code, code_digest(), settings.name)
+    yield _unchanged(_PROGRAM, proposal.code, code_digest(), settings.name)
     # A person who decides otherwise after the preflight expects that it is done otherwise.
     yield _unchanged(_DECIDED, proposal.decisions, decisions_digest(settings), settings.name)
 
 
 def unchanged_since_preview(proposal: RollbackProposal) -> Iterator[Gate]:
     """That a rollback would be done by the package that has previewed it."""
-    yield _unchanged("the package", proposal.code, code_digest())
+    yield _unchanged(_PROGRAM, proposal.code, code_digest())
 
 
 def window(settings: Settings, rehearsed: Rehearsal) -> Iterator[Gate]:
@@ -277,7 +280,7 @@ def second_person(
     if not settings.approval.second_person:
         return
     claim = f"somebody else approves than {begun_by.name or begun_by.account}, who began the run"
-    account = getpass.getuser()
+    account = program.account()
     if consent is None:
         why = begun_by.refuses_all_of(account)
     else:
@@ -435,7 +438,7 @@ def _tried_on_dev(
     differ = [
         name
         for name, then, now in (
-            ("package", dev_run.code, code_digest()),
+            ("package or library", dev_run.code, code_digest()),
             ("mapping", dev_run.mapping, mapping_digest),
             ("schema", dev_run.schema, ()),
         )
@@ -444,7 +447,7 @@ def _tried_on_dev(
     if differ:
         listed = "".join(f"\n    {line}" for line in dev_run.schema[:SCHEMA_LINES])
         return Refusal(
-            f"{dev} was run with a different {' and '.join(differ)} ({dev_run.run}){listed}",
+            f"{dev} was run with a different {', '.join(differ)} ({dev_run.run}){listed}",
             f"run `nexus-reimport run {dev}` again",
         )
     if dev_run.untested:

@@ -47,7 +47,7 @@ def test_what_was_changed_since_the_approval_is_not_executed(
     with monkeypatch.context() as upgraded:
         upgraded.setattr(approval, "code_digest", lambda: "of another package")
         told = refused(book.apply)
-    assert told.what == "the package was changed since the preflight"
+    assert told.what == "the package, with its libraries, was changed since the preflight"
     assert told.state == "nothing was written"
     assert told.next.startswith(f"run 01_preflight again (nexus-reimport run {DEV})")
     clinic.edit(DEV, 'past_scheduled = "keep"', 'past_scheduled = "completed"')
@@ -84,7 +84,7 @@ def test_a_package_that_was_changed_since_the_approval_takes_nothing_back(
     with monkeypatch.context() as upgraded:
         upgraded.setattr(approval, "code_digest", lambda: "of another package")
         told = refused(book.undo)
-    assert told.what == "the package was changed since the preview"
+    assert told.what == "the package, with its libraries, was changed since the preview"
     assert told.next == "run 90_rollback again and read it again"
     assert clinic.state() == before
     assert book.undo().exact

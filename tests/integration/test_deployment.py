@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import pty
@@ -15,7 +14,7 @@ import psycopg
 import pytest
 
 from crash.proxy import PostgresProxy, Side, _PostgresPair
-from nexus_reimport import runbook
+from nexus_reimport import program, runbook
 from nexus_reimport.errors import Busy, TargetError
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.connection.session import APPLICATION
@@ -56,7 +55,7 @@ def test_a_database_is_adopted_once_and_then_it_says_so(
         code, out, told = command(capsys, "adopt", DEV, "--yes")
     place = f"postgres 127.0.0.1:{clinic.server.port}/{clinic.databases['dev']}"
     assert (code, told) == (0, "")
-    who = getpass.getuser()
+    who = program.account()
     assert out.startswith(f"{place} is now sandbox-dev: sandbox-dev, written by {who} on 2")
     assert clinic.rows(MARKER, role=ROLE) == [
         (DEV, clinic.databases["dev"], oid(clinic, "dev"), who)
@@ -92,7 +91,7 @@ def test_the_answer_can_be_read_by_a_program(
             "database": clinic.databases["dev"],
             "oid": oid(clinic, "dev"),
             "marker": DEV,
-            "adopted_by": getpass.getuser(),
+            "adopted_by": program.account(),
         },
     )
     code, out, _ = command(capsys, "adopt", DEV, "--json")
@@ -228,7 +227,7 @@ def test_on_a_terminal_the_database_is_shown_and_its_name_is_typed(clinic: Clini
         f"  database     {database} (oid {oid(clinic, 'dev')})",
         f"  PostgreSQL   {clinic.value('SHOW server_version')}",
         told.splitlines()[5],
-        f"  its marker   sandbox-prod, written by {getpass.getuser()} on {when} UTC",
+        f"  its marker   sandbox-prod, written by {program.account()} on {when} UTC",
     ]
     shown = float(told.splitlines()[5].removeprefix("  size         ").removesuffix(" MB"))
     assert abs(shown - size) < 1

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
+from nexus_reimport.record import signatures
 from support.clinic import Clinic
-from support.pages import PATH, TOKEN, ServedPage, served, words
+from support.pages import PATH, TOKEN, ServedPage, served, settings_of, words
 from support.proxies import COOKIE, HOST, USER, proxied
 
 
@@ -51,6 +53,18 @@ def test_a_form_works_through_the_proxy_and_a_forged_one_does_not(outer: str) ->
     assert (done.status_code, done.headers["Location"]) == (303, f"{PATH}#status")
     forged = requests.post(f"{outer}/read-again", {"_xsrf": "x"}, headers=cookie, timeout=30)
     assert forged.status_code == 403
+
+
+def test_whoever_is_signed_in_signs_and_nobody_else(outer: str, shown: Clinic) -> None:
+    """One account has typed the name of a second person, and so was two."""
+    page = requests.get(outer, headers={"Cookie": COOKIE}, timeout=30)
+    assert re.search(f'id="sign-who"[^>]* value="{USER}"[^>]* readonly', page.text)
+    token = page.cookies["_xsrf"]
+    cookie = {"Cookie": f"{COOKIE}; _xsrf={token}", "Origin": f"https://{HOST}"}
+    given = {"_xsrf": token, "line": "S3", "who": "Somebody Else", "text": "agreed", "do": "sign"}
+    done = requests.post(f"{outer}/sign", given, headers=cookie, timeout=60, allow_redirects=False)
+    assert done.status_code == 303
+    assert signatures.standing(settings_of(shown))["S3"].who == USER
 
 
 def test_the_log_comes_through_the_proxy_as_it_happens(outer: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from nexus_reimport import runbook, runner, show
+from nexus_reimport import program, runbook, runner, show
 from nexus_reimport.errors import SettingsError, StopError
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Approval, LineState, Proposal, SignOff, Snapshot
@@ -267,7 +266,7 @@ def test_the_one_who_began_a_run_does_not_approve_it_where_two_are_asked_for(
 ) -> None:
     book = reopened("[approval]\nsecond_person = true")
     assert "a second person must approve, and no name was given" in refused(book)
-    account = getpass.getuser()
+    account = program.account()
     assert f"begun without a name, from the same account ({account})" in refused(book, "B. Person")
     shut = [gate.claim for gate in book.gates() if gate.refusal]
     assert f"somebody else approves than {account}, who began the run" in shut

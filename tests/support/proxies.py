@@ -9,12 +9,13 @@ import http.client
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.header import Header
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from support.pages import PATH, TOKEN, ServedPage
 
 HOST = "nexus.clinic.example"
-COOKIE, USER = "sessionid=somebody-who-may", "Ada Engineer"
+COOKIE, USER = "sessionid=somebody-who-may", "Łukasz Nowak"
 _NOT_PASSED_ON = {"host", "authorization", "x-remote-user", "x-forwarded-proto", "connection"}
 
 
@@ -41,7 +42,11 @@ def proxied(page: ServedPage) -> Iterator[str]:
 
         def _pass_on(self, user: str) -> None:
             given = {n: v for n, v in self.headers.items() if n.lower() not in _NOT_PASSED_ON}
-            given |= {"Host": HOST, "X-Forwarded-Proto": "https", "X-Remote-User": user}
+            given |= {
+                "Host": HOST,
+                "X-Forwarded-Proto": "https",
+                "X-Remote-User": Header(user, "utf-8").encode(),
+            }  # as Django sends it
             given |= {"Authorization": f"token {TOKEN}"}
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             asked = http.client.HTTPConnection("127.0.0.1", page.port, timeout=60)

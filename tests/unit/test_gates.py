@@ -40,13 +40,13 @@ def test_an_upgrade_after_the_preflight_of_prod_sends_a_person_to_dev_first(
     prod: Settings,
 ) -> None:
     dev, preflight = refused(prod, "old", "old")
-    assert "was run with a different package" in dev.what
-    assert preflight.what == "the package was changed since the preflight"
+    assert "was run with a different package or library" in dev.what
+    assert preflight.what == "the package, with its libraries, was changed since the preflight"
 
 
 def test_a_dev_that_was_run_again_since_the_upgrade_need_not_be_run_again(prod: Settings) -> None:
     (only,) = refused(prod, "old", "now")
-    assert only.what == "the package was changed since the preflight"
+    assert only.what == "the package, with its libraries, was changed since the preflight"
 
 
 def test_the_mapping_of_dev_is_compared_with_the_one_there_is_now(prod: Settings) -> None:
@@ -72,10 +72,10 @@ def test_a_dev_run_that_was_taken_back_stands_for_dev_and_the_gate_says_so(
 @pytest.mark.parametrize(
     ("package", "mapping", "schema", "named"),
     [
-        ("old", MAPPING, (), "package"),
+        ("old", MAPPING, (), "package or library"),
         ("now", "old", (), "mapping"),
         ("now", MAPPING, ("patients: a column is gone",), "schema"),
-        ("old", "old", ("patients: a column is gone",), "package and mapping and schema"),
+        ("old", "old", ("patients: a column is gone",), "package or library, mapping, schema"),
     ],
 )
 def test_a_dev_run_stands_only_for_its_own_package_mapping_and_schema(

@@ -80,6 +80,11 @@ def test_what_a_gate_says_of_notebooks_is_said_of_the_page() -> None:
     assert words.in_page_words("the package was changed since the preflight") == (
         "this program was changed since the dry run"
     )
+    explained = "the mapping (which FileMaker field feeds what) was changed"
+    assert words.in_page_words("the mapping was changed") == explained
+    assert (
+        words.in_page_words("the mapping's budget is used up") == "the mapping's budget is used up"
+    )
     said = words.in_page_words("run 01_preflight again (nexus-reimport run dev) and read it again")
     assert said == "start another dry run and read it again"
     begin = "fix it, then begin again (nexus-reimport {})"

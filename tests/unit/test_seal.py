@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import itertools
 import json
 import re
@@ -16,7 +15,7 @@ import bagit
 import pytest
 from rocrate.rocrate import ROCrate
 
-from nexus_reimport import __version__, record, settings
+from nexus_reimport import __version__, program, record, settings
 from nexus_reimport.errors import Busy, RecordError, unforeseen
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
@@ -194,7 +193,7 @@ def test_a_record_is_described_for_other_software(known: settings.Settings) -> N
     assert described.root_dataset["conformsTo"].id == crate.PROFILE
     actions = {action.id: action for action in described.root_dataset["mentions"]}
     whole = actions["#run"]
-    assert whole["agent"]["name"] == getpass.getuser()
+    assert whole["agent"]["name"] == program.account()
     assert (whole["instrument"]["name"], whole["instrument"]["version"]) == (
         "nexus_reimport",
         __version__,

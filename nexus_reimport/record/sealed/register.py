@@ -15,7 +15,6 @@ first that it was found so, and the register counts from there on.
 
 from __future__ import annotations
 
-import getpass
 import json
 import platform
 import re
@@ -25,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from nexus_reimport import wording
+from nexus_reimport import program, wording
 from nexus_reimport.errors import RecordError, is_of_system
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
@@ -57,7 +56,7 @@ def note(runs: Path, event: Event, /, **facts: Any) -> Entry:
             f" then run again. nexus-reimport record check {runs.name} tells what is missing",
         )
     folder = private.make_folder(runs / FOLDER)
-    who = {"who": getpass.getuser(), "host": platform.node()}
+    who = {"who": program.account(), "host": platform.node()}
     with private.locked_folder(folder):
         if why := contradiction(runs):
             was = _Noted.of(_note_of(folder)) or _Noted()  # a kill must not hide what was found
