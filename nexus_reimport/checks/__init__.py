@@ -23,7 +23,7 @@ from typing import Any
 from nexus_reimport import naming, progress, wording
 from nexus_reimport.checks.memo import Memo
 from nexus_reimport.errors import NOTHING_WRITTEN, SettingsError, StopError
-from nexus_reimport.model import Level, Report, Result
+from nexus_reimport.model import Level, Report, Result, WaiverState
 from nexus_reimport.nexus.connection.readings import NOT_AS_IT_WAS
 from nexus_reimport.settings import Waiver
 
@@ -270,7 +270,8 @@ def _result(declared: Check, finding: Finding, waiver: Waiver | None, today: dat
     # A waiver holds to the end of its last day.
     in_force = waiver is not None and waiver.until >= today
     waived = waiver.at_most if waiver is not None and in_force else 0
-    effect = _effect(declared, waiver, offending, in_force=in_force) if waiver else ""
+    state = _state(waiver, offending, in_force=in_force) if waiver else None
+    effect = _effect(declared, waiver, state, offending) if waiver and state else ""
     notes = (finding.note, finding.empty if is_empty else "", effect)
     return Result(
         check=declared.name,
@@ -285,22 +286,32 @@ def _result(declared: Check, finding: Finding, waiver: Waiver | None, today: dat
         is_empty=is_empty,
         keys=len(finding.offending),
         waiver=effect,
+        waiver_state=state,
     )
 
 
-def _effect(declared: Check, waiver: Waiver, offending: int, *, in_force: bool) -> str:
+def _state(waiver: Waiver, offending: int, *, in_force: bool) -> WaiverState:
+    if not in_force:
+        return WaiverState.EXPIRED
+    if not offending:
+        return WaiverState.NOT_NEEDED
+    return WaiverState.NOT_ENOUGH if offending > waiver.at_most else WaiverState.IN_USE
+
+
+def _effect(declared: Check, waiver: Waiver, state: WaiverState, offending: int) -> str:
     """What the waiver does for this result, as people read it."""
     of_twin = "" if waiver.check == declared.name else f", given for {waiver.check}"
     terms = f"waived up to {waiver.at_most:,} by {waiver.who} until {waiver.until}{of_twin}"
     offend = wording.amount(offending, "offends", "offend")
-    if not in_force:
-        need = offend if offending else "no longer needed"
-        return f"EXPIRED: {terms}: {need}"
-    if not offending:
-        return f"{terms}: no longer needed"
-    if offending > waiver.at_most:
-        return f"NOT ENOUGH: {terms}: {offend}, {offending - waiver.at_most:,} more"
-    return f"{terms}: {waiver.reason}"
+    match state:
+        case WaiverState.EXPIRED:
+            return f"EXPIRED: {terms}: {offend if offending else WaiverState.NOT_NEEDED}"
+        case WaiverState.NOT_NEEDED:
+            return f"{terms}: {state}"
+        case WaiverState.NOT_ENOUGH:
+            return f"NOT ENOUGH: {terms}: {offend}, {offending - waiver.at_most:,} more"
+        case WaiverState.IN_USE:
+            return f"{terms}: {waiver.reason}"
 
 
 def require(

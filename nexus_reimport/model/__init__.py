@@ -5,7 +5,7 @@ saved as JSON, and every field is checked when it is read back.
 """
 
 from nexus_reimport.model.approval import Applied, Approval, Gate, Outlook, Proposal, Refusal
-from nexus_reimport.model.checks import Level, Report, Result
+from nexus_reimport.model.checks import Level, Report, Result, WaiverState
 from nexus_reimport.model.committed import after_commit, run_row
 from nexus_reimport.model.plan import (
     OF_NEXUS_ALONE,
@@ -92,6 +92,7 @@ __all__ = [
     "Trial",
     "Undone",
     "UnmatchedRows",
+    "WaiverState",
     "after_commit",
     "digest",
     "is_unedited",

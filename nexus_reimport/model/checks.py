@@ -16,6 +16,15 @@ class Level(StrEnum):
     INFO = "INFO"
 
 
+class WaiverState(StrEnum):
+    """What a waiver is to the check that it names."""
+
+    IN_USE = "in use"
+    EXPIRED = "expired"
+    NOT_ENOUGH = "not enough"
+    NOT_NEEDED = "no longer needed"
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """One check's outcome: counts, and at most five keys (ids, never values)."""
@@ -32,6 +41,7 @@ class Result:
     is_empty: bool = False  # there is really nothing to look at; the note gives the proof
     keys: int = 0  # how many keys offend; ``sample`` has the first of them
     waiver: str = ""  # whether its waiver holds, and why; "" if it has none
+    waiver_state: WaiverState | None = None
 
     @property
     def found(self) -> str:

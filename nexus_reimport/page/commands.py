@@ -245,7 +245,7 @@ def _stamp(folder: Path, now: datetime) -> str:
 def _spawn(log: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     """The process; it holds the lock of its log from before it begins."""
     with private.create(log) as out:
-        fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(out, fcntl.LOCK_EX)  # who only asks whether it is held, holds it
         return subprocess.Popen(
             [sys.executable, "-m", "nexus_reimport.cli", *arguments],
             stdin=subprocess.DEVNULL,

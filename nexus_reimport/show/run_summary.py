@@ -29,6 +29,7 @@ from nexus_reimport.model import (
     Snapshot,
     Survey,
     Undone,
+    WaiverState,
 )
 from nexus_reimport.record import Run, State, Verdict, journal
 from nexus_reimport.record.headline import Tense
@@ -298,14 +299,8 @@ def _waivers(run: Run) -> Iterator[Fact]:
     for name in ("checks_before", "checks_rehearsal", "checks_after"):
         report = run.loaded(Report, name)
         for result in report.results if report else ():
-            for mark, text in (
-                ("EXPIRED", "expired"),
-                ("NOT ENOUGH", "not enough"),
-                ("", "no longer needed"),
-            ):
-                if result.waiver.startswith(mark) and (mark or result.waiver.endswith(text)):
-                    waivers[result.check] = text
-                    break
+            if result.waiver_state not in (None, WaiverState.IN_USE):
+                waivers[result.check] = str(result.waiver_state)
     if waivers:
         yield "waivers", ", ".join(f"{name}: {text}" for name, text in waivers.items())
 

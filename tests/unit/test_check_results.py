@@ -107,6 +107,25 @@ def test_a_check_passes_if_it_looked_and_no_more_offend_than_are_waived(
     assert (only(report).claim, only(report).level) == ("The claim holds.", level)
 
 
+@pytest.mark.parametrize(
+    ("finding", "given", "state"),
+    [
+        (TWO, ours(2), "in use"),
+        (TWO, ours(1), "not enough"),
+        (TWO, ours(2, OVER), "expired"),
+        (Finding(5), ours(2), "no longer needed"),
+        (Finding(5), ours(2, OVER), "expired"),
+    ],
+)
+def test_what_a_waiver_is_to_its_check_is_not_read_off_the_words_of_its_reason(
+    finding: Finding, given: Waiver, state: str
+) -> None:
+    check(Subject, Level.STOP)(the_claim_holds)
+    for reason in ("by hand", "EXPIRED", "the form is no longer needed"):
+        worded = given.model_copy(update={"reason": reason})
+        assert only(asked(Subject(finding), worded)).waiver_state == state
+
+
 def test_a_proof_that_nothing_is_there_is_said_only_where_nothing_was_looked_at() -> None:
     check(Subject, Level.STOP)(the_claim_holds)
     for looked, said in ((0, True), (1, False)):
