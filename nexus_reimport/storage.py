@@ -120,7 +120,7 @@ _OWN_ENDPOINT: dict[str, Any] = {"ignore_configured_endpoint_urls": True}  # not
 RETRIES = 4  # of a request that was not answered, each after up to 30 s
 
 
-def opened(place: settings.S3, *, lists_only: bool = True, retries: int = RETRIES) -> Any:
+def opened(place: settings.Bucket, *, lists_only: bool = True, retries: int = RETRIES) -> Any:
     """A client of S3 at ``place``; ``lists_only``: any answer that is no listing is an error.
 
     Raises:
@@ -133,7 +133,7 @@ def opened(place: settings.S3, *, lists_only: bool = True, retries: int = RETRIE
         raise unreached(error, place) from None
 
 
-def _client(place: settings.S3, retries: int) -> Any:
+def _client(place: settings.Bucket, retries: int) -> Any:
     config = Config(
         connect_timeout=5,  # seconds; the defaults of 60 hide a wrong address for minutes
         read_timeout=30,
@@ -217,7 +217,7 @@ def _name(element: ElementTree.Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
-def _credentials(place: settings.S3) -> dict[str, Any]:
+def _credentials(place: settings.Bucket) -> dict[str, Any]:
     """The keys that sign; none if the profile's are used."""
     given = {
         "aws_access_key_id": place.access_key,
@@ -289,7 +289,7 @@ def _loader() -> Loader:
     return Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
 
 
-def where(place: settings.S3) -> str:
+def where(place: settings.Bucket) -> str:
     """The ``where`` of an error."""
     at = place.endpoint or f"region {place.region}"
     return f"bucket {place.bucket}, {at}"
@@ -306,7 +306,7 @@ def code_of(error: ClientError) -> str:
 
 
 def refused(
-    error: ClientError, place: settings.S3, what_for: str = "to list the bucket"
+    error: ClientError, place: settings.Bucket, what_for: str = "to list the bucket"
 ) -> StorageError:
     """The error for S3's refusal. Of its answer only the code is shown."""
     reply: dict[str, Any] = dict(error.response.get("Error", {}))
@@ -327,21 +327,26 @@ def refused(
     error_of_s3 = StorageError(
         f"S3 refused {what_for} ({name}, HTTP {status}): {what}",
         where=where(place),
-        next=todo if todo == _LATER else f"{todo}; then run again",
+        next=_there(place, todo if todo == _LATER else f"{todo}; then run again"),
     )
     is_refused = code in _CAUSES.keys() - _OF_THE_SERVER
     return as_kind(error_of_s3, StorageRefused) if is_refused else error_of_s3
 
 
-def unreached(error: Exception, place: settings.S3) -> StorageError:
+def unreached(error: Exception, place: settings.Bucket) -> StorageError:
     """The error if S3 did not answer. The library's text may hold an address and is dropped."""
     if disk := disks.behind(error):  # such as no more open files, with which nothing is reached
         return StorageError(disk.what, where=where(place), next=f"{disk.fix}, {AGAIN}")
     what, todo = next((what, todo) for kind, what, todo in _FAILURES if isinstance(error, kind))
     if isinstance(error, SSLError):
-        what, todo = distrusted(str(error), "S3", "[s3]")
-    error_of_s3 = StorageError(what, where=where(place), next=todo)
+        what, todo = distrusted(str(error), "S3", place.section)
+    error_of_s3 = StorageError(what, where=where(place), next=_there(place, todo))
     return as_kind(error_of_s3, StorageRefused) if todo == _PROFILE else error_of_s3
+
+
+def _there(place: settings.Bucket, todo: str) -> str:
+    """What to do, in the part of the environment's file that describes ``place``."""
+    return todo.replace(settings.S3.section, place.section)
 
 
 _PROFILE = "correct profile of [s3], or write access_key and secret_key; then run again"

@@ -21,6 +21,8 @@ from nexus_reimport.settings.variables import Secrets, dotted
 ENVIRONMENT_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENT"
 FOLDER_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENTS"
 _FIX = "fix the file, then start again"
+_OF_POSTGRES = ("sslrootcert", "sslcert", "sslkey", "binaries")
+_NO_PATHS = (None, "", "system")  # libpq: "system" is what this machine trusts
 
 
 def folder() -> Path:
@@ -213,7 +215,7 @@ def _absolute(raw: dict[str, Any], base: Path) -> dict[str, Any]:
     """``raw`` with absolute paths for its folders and files; a relative one starts at ``base``."""
 
     def absolute(path: Any) -> Any:
-        return (base / path).resolve() if isinstance(path, str) else path
+        return str((base / path).resolve()) if isinstance(path, str) else path
 
     folders, source = raw.get("folders"), raw.get("filemaker")
     if isinstance(folders, dict):
@@ -223,6 +225,9 @@ def _absolute(raw: dict[str, Any], base: Path) -> dict[str, Any]:
         raw = {**raw, "filemaker": {**source, "exports": exports}}
     for name in ("filemaker", "s3", "application"):
         raw = _with_paths(raw, name, ("ca_file",), absolute)
+    raw = _with_paths(raw, "postgres", _OF_POSTGRES, absolute)
+    if isinstance(rehearsing := raw.get("rehearsal"), dict):
+        raw = {**raw, "rehearsal": _with_paths(rehearsing, "server", _OF_POSTGRES, absolute)}
     if isinstance(recording := raw.get("record"), dict):
         recording = _with_paths(recording, "signature", ("key", "allowed_signers"), absolute)
         raw = {**raw, "record": _with_paths(recording, "archive", ("ca_file",), absolute)}
@@ -236,4 +241,5 @@ def _with_paths(
     given = raw.get(part)
     if not isinstance(given, dict):
         return raw
-    return {**raw, part: given | {name: absolute(given[name]) for name in names if name in given}}
+    paths = {name: given[name] for name in names if given.get(name) not in _NO_PATHS}
+    return {**raw, part: given | {name: absolute(path) for name, path in paths.items()}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -154,24 +154,23 @@ class FileMaker(Strict):
         return self.channels.get(source, self.channel)
 
 
-class S3(Strict):
-    """Where the files of documents and images are: listed, some of them read, never written.
+class Bucket(Strict):
+    """A bucket of S3, and who we are there.
 
     Requests are signed with keys (temporary ones need their ``session_token``), or with the
     credentials of a ``profile`` in this machine's AWS files.
     """
 
+    section: ClassVar[str]  # of the environment's file, as a message names it
+
     bucket: str
     region: str
     endpoint: Address = ""  # empty: the provider's own
-    prefixes: tuple[str, ...] = ("",)
     access_key: Secret | None = None
     secret_key: Secret | None = None
     session_token: Secret | None = None
     profile: str = ""
     ca_file: Authority | None = None  # of the authority that signed the endpoint's certificate
-    sample: int = Field(default=50, ge=0, le=100_000)  # objects read in full, before and after
-    shared_with: tuple[str, ...] = ()  # environments that really have the same bucket
 
     @property
     def is_local(self) -> bool:
@@ -184,7 +183,7 @@ class S3(Strict):
         return credentials.bucket(self.bucket, self.endpoint)
 
     @model_validator(mode="after")
-    def _signed_in_one_way(self) -> S3:
+    def _signed_in_one_way(self) -> Self:
         keys = (self.access_key, self.secret_key)
         if self.profile and any((*keys, self.session_token)):
             raise ValueError("give either profile, or access_key and secret_key, not both")
@@ -193,12 +192,24 @@ class S3(Strict):
         return self
 
 
-class Archive(S3):
+class S3(Bucket):
+    """Where the files of documents and images are: listed, some of them read, never written."""
+
+    section: ClassVar[str] = "[s3]"
+
+    prefixes: tuple[str, ...] = ("",)
+    sample: int = Field(default=50, ge=0, le=100_000)  # objects read in full, before and after
+    shared_with: tuple[str, ...] = ()  # environments that really have the same bucket
+
+
+class Archive(Bucket):
     """Where each sealed record is kept as one file that nobody can delete before its day.
 
     The bucket must have Object Lock. It is another one than that of documents and images, and its
     account may write there, read that back, and nothing else.
     """
+
+    section: ClassVar[str] = "[record.archive]"
 
     prefix: str = "nexus-reimport/"
     days: int = Field(ge=1, le=36_500)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import CHECKOUT, PACKAGE, mapping, settings
-from nexus_reimport.errors import MappingError, SettingsError
+from nexus_reimport import CHECKOUT, PACKAGE, mapping, settings, storage
+from nexus_reimport.errors import MappingError, SettingsError, StorageError
 from support import SUPPORT
 
 ENVIRONMENTS = CHECKOUT / "runbook" / "environments"
@@ -347,6 +347,24 @@ def test_no_record_is_archived_among_documents_and_images(environment_files: Pat
             assert "record.archive.bucket is the bucket of documents and images" in told
 
 
+def test_an_archive_has_its_own_settings_and_is_named_as_what_to_correct(
+    environment_files: Path,
+) -> None:
+    path = environment_files / "sandbox-dev.toml"
+    text = path.read_text()
+    more = (
+        '[record.archive]\nbucket = "records"\nregion = "us-east-1"\nprofile = "none"\ndays = 9\n'
+    )
+    path.write_text(text + more)
+    place = settings.load("sandbox-dev", environment_files).record.archive
+    assert place is not None
+    with pytest.raises(StorageError, match=r"correct profile of \[record.archive\]"):
+        storage.opened(place)
+    for name, value in (("sample", "9"), ("prefixes", '["a/"]'), ("shared_with", '["prod"]')):
+        path.write_text(f"{text}{more}{name} = {value}\n")
+        assert f"record.archive.{name}: is not a known name here" in refused(environment_files)
+
+
 def shared(environment_files: Path, name: str = "sandbox-dev") -> list[str]:
     own = settings.load(name, environment_files)
     return [str(one) for one in settings.shared.problems(own, environment_files)]
@@ -619,6 +637,24 @@ def test_the_file_of_an_authority_is_found_beside_the_environments_file(
     found = settings.load("sandbox-dev", environment_files)
     named = found.filemaker.ca_file if part == "filemaker" else found.s3.ca_file
     assert named == (environment_files / "clinic-ca.pem").resolve()
+
+
+def test_files_of_postgresql_are_seen_from_the_environments_file(environment_files: Path) -> None:
+    """A page and a watch process run in other folders, and would not find them."""
+    given = 'sslrootcert = "ca.pem"\nsslcert = "us.pem"\nsslkey = "us.key"\nbinaries = "pg/bin"\n'
+    change(environment_files, "[postgres]\n", f"[postgres]\n{given}")
+    server = (environment_files / "sandbox-dev.toml").read_text().partition("[postgres]")[2]
+    server = server.partition("[filemaker]")[0]
+    change(environment_files, "[folders]", f"[rehearsal.server]{server}[folders]")
+    found = settings.load("sandbox-dev", environment_files)
+    base = environment_files.resolve()
+    for place in (found.postgres, found.rehearsal_server):
+        seen = (place.sslrootcert, place.sslcert, place.sslkey, str(place.binaries))
+        assert seen == tuple(str(base / name) for name in ("ca.pem", "us.pem", "us.key", "pg/bin"))
+    for kept in ("", "system"):
+        change(environment_files, 'sslrootcert = "ca.pem"', f'sslrootcert = "{kept}"')
+        assert settings.load("sandbox-dev", environment_files).postgres.sslrootcert == kept
+        change(environment_files, f'sslrootcert = "{kept}"', 'sslrootcert = "ca.pem"')
 
 
 @pytest.mark.parametrize(
