@@ -243,13 +243,13 @@ def unlike(part: UndoTable, place: sql.Composable) -> sql.Composed:
 
 
 def _counted(transaction: Transaction, undo: UndoData, part: UndoPart) -> NewerRows:
-    rows = transaction.connection.execute(
-        sql.SQL("SELECT key::text, what FROM {} ORDER BY key::text").format(
-            temporary("newer", part)
-        )
-    ).fetchall()
-    counts = Counter(what for _, what in rows)
-    sample = tuple(f"{key} ({what})" for key, what in rows[:SAMPLE])
+    newer, ask = temporary("newer", part), transaction.connection.execute
+    each = sql.SQL("SELECT what, count(*) FROM {} GROUP BY what").format(newer)
+    counts = Counter(dict(ask(each).fetchall()))
+    first = sql.SQL("SELECT key::text, what FROM {} ORDER BY key::text LIMIT {}").format(
+        newer, SAMPLE
+    )
+    sample = tuple(f"{key} ({what})" for key, what in (ask(first) if counts else ()))
     fixed = None
     if isinstance(part, UndoLinks):
         links = newer_links(transaction, undo, part)

@@ -32,8 +32,7 @@ class OneRun(PageHandler):
     @web.authenticated
     async def get(self, run_id: str) -> None:
         """The page of the run."""
-        run = self.run_of(run_id)
-        self.write(await asyncio.to_thread(self._page, run))
+        self.write(await asyncio.to_thread(lambda: self._page(self.run_of(run_id))))
 
     def run_of(self, run_id: str) -> Run:
         """The run of that name."""
@@ -72,12 +71,12 @@ class Runs(OneRun):
     async def get(self) -> None:
         """The table from the ``newest`` run on that the address names, else of all."""
         newest = self.get_query_argument("newest", "")
-        if newest:
-            self.run_of(newest)
         self.write(await asyncio.to_thread(self._table, newest))
 
     def _table(self, newest: str) -> str:
         settings = self.desk.settings
+        if newest:
+            self.run_of(newest)
         at_work = work.now(settings)
         table = history.of(settings, at_work.run if at_work else None, newest)
         return self.page("all_runs.html", settings, table=table, newest=newest)
@@ -94,7 +93,7 @@ class OneFile(OneRun):
     @web.authenticated
     async def get(self, run_id: str, name: str) -> None:
         """The file."""
-        path = history.file(self.run_of(run_id), name)
+        path = await asyncio.to_thread(lambda: history.file(self.run_of(run_id), name))
         if path is None:
             raise web.HTTPError(404)
         self.set_header("Content-Type", _type(path))

@@ -210,11 +210,11 @@ def _in_its_place(connection: Connection, live: str, name: str) -> Iterator[Step
         whom = f"ROLE {_quoted(connection, role)} IN " if role else ""
         setting = f"{_quoted(connection, key)} = {_setting(connection, key, value)}"
         steps.append(f"ALTER {whom}DATABASE {copy} SET {setting};")
-    steps.append(f"{_CUT_OFF} WHERE datname IN ({both}) AND pid <> pg_backend_pid();")
-    # Both or neither: between the two the application has no database.
+    # Both or neither: between the two the application has no database. In one piece: only one
+    # without sessions can be renamed, and a pool of the application connects again within a moment.
     steps.append(
-        f"BEGIN; ALTER DATABASE {now} RENAME TO {aside}; ALTER DATABASE {copy} RENAME TO {now};"
-        " COMMIT;"
+        f"BEGIN; {_CUT_OFF} WHERE datname IN ({both}) AND pid <> pg_backend_pid();"
+        f" ALTER DATABASE {now} RENAME TO {aside}; ALTER DATABASE {copy} RENAME TO {now}; COMMIT;"
     )
     # From another database: nobody can rename the one that they are connected to.
     yield from (Step("postgres", text) for text in steps)

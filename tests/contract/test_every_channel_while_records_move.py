@@ -101,7 +101,7 @@ def test_a_record_edited_while_it_is_paged_is_read_as_it_was_or_as_it_is(
 def test_a_row_that_comes_twice_stops_though_the_count_is_right(channel, place, source):
     said = {
         "data_api": "API_Contacts: a record came twice among 57",
-        "odata": "API_Contacts: a record came twice among 20",
+        "odata": "API_Contacts: a record came twice among 57",
         "exports": "1 row has the key of an earlier row, in line 58",
     }
     channel.double(place)

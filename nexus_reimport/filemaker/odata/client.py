@@ -126,13 +126,14 @@ class OData(Server):
         for part in self._pages(request, names, page):
             rows, remarks = shape.rows(part), shape.remarks(part)
             self._wire.meter.add(repaired=len(remarks))
-            if keys.add(request.keys_of(rows)):
-                keys.expect_twice(self._keys(request, max(page, MOST)))
+            keys.add(request.keys_of(rows))
             if rows:
                 yield RecordPage(offset, rows, versions=versions(part), remarks=remarks)
             offset += len(rows)
         # Keys are short: FileMaker's largest page is asked for.
-        keys.expect(self._keys(request, max(page, MOST)))
+        again = self._keys(request, max(page, MOST))
+        keys.expect_twice(again)
+        keys.expect(again)
 
     def versions(self, request: ReadRequest, *, page: int = 1000) -> Iterator[tuple[str, ...]]:
         """The version of every record, which are short: FileMaker's largest page is asked for."""

@@ -53,15 +53,13 @@ class Keys:
         self._seen: set[str] = set()
         self._twice: set[str] = set()
 
-    def add(self, keys: list[str]) -> bool:
-        """Add the keys of one page; whether one of them came before. Empty keys do not count."""
-        twice = len(self._twice)
+    def add(self, keys: list[str]) -> None:
+        """Add the keys of one page. An empty one is none."""
         for key in filter(None, keys):
             if key in self._seen:
                 self._twice.add(key)
             self._seen.add(key)
         self._keys.extend(keys)
-        return len(self._twice) > twice
 
     def expect_twice(self, again: Keys) -> None:
         """Check that keys that came twice also come twice when they are read ``again``.
