@@ -5,6 +5,7 @@
     ├── MappingError     the mapping is wrong, or does not fit the schema or FileMaker
     ├── SourceError      FileMaker: unreachable, or read incompletely
     │   ├── SourceRefused      the account may not read something
+    │   ├── TransientError     it may be temporary, and was tried again (``filemaker.http``)
     │   └── ExportError  an exported file cannot be read as it is
     ├── TargetError      PostgreSQL
     │   ├── Busy         another run or another session holds a lock that we need
@@ -19,6 +20,7 @@
     ├── StopError        a check or a gate failed
     │   └── MissingRights      the role in PostgreSQL lacks rights: all of them at once
     ├── RecordError      a run's folder, journal or seal
+    │   ├── NotNow       the run that is meant is not there, is not that far, or is over
     │   ├── OnlySealed   a record is sealed and whole, and not signed or archived as it should be
     │   ├── NotClean     a record holds what identifies a person, or a secret: it is not sealed
     │   ├── RecordGone   a run's record is not there any more, and with it what is known of it

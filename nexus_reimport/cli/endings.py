@@ -12,7 +12,7 @@ from collections.abc import Sequence
 EXIT_CODES = {
     0: "done",
     1: "stopped: a check or a gate failed, or another run is at work",
-    2: "to correct: the command line, a file, a login, a name or a right",
+    2: "something to correct: the command line, a file, a login, a name or a right",
     3: "failed or interrupted (Ctrl-C); what was not committed was rolled back",
     4: "committed, not verified: nexus-reimport finish ENV",
     5: "in doubt, it is not known whether COMMIT happened: nexus-reimport settle ENV",

@@ -172,10 +172,10 @@ def find(
     return Since(tuple(newer), _pointed_at(transaction, undo, known, keep=keep))
 
 
-def is_pointed_at_anew(
+def keep_newly_pointed_at(
     transaction: Transaction, undo: UndoData, known: Sequence[Reference], *, keep: bool
 ) -> bool:
-    """Whether a row that would go is referenced now, and was not when ``find`` looked.
+    """Keep what would go and is referenced now, and was not when ``find`` looked; whether any is.
 
     The rows that reference it are protected, and not locked.
     """

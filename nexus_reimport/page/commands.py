@@ -180,8 +180,8 @@ def _busy(settings: Settings, known: Command | None) -> Busy:
     return Busy(
         f"a command of {settings.name} is at work already{what}",
         state="nothing new was started",
-        next="wait until it has ended: the page shows how far it is. If you have pressed the button"
-        " twice, it is what your first press has started",
+        next="wait until it has ended: the page shows how far it is. If you pressed the button"
+        " twice, this is what your first press started",
     )
 
 

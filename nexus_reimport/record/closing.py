@@ -142,7 +142,7 @@ def _mapping(settings: Settings) -> FieldMapping | None:
 
 def _not_saved(run: Run, missing: tuple[str, ...]) -> NotSaved:
     return NotSaved(
-        f"not saved as executed: {wording.some(missing)}",
+        f"executed again after it was last saved: {wording.some(missing)}",
         where=run.where,
         state="the record is open; this does not affect the run's result",
         next="save it in JupyterLab (Ctrl-S), then seal again; or take what is saved:"

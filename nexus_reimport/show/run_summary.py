@@ -178,11 +178,10 @@ def _applied(run: Run) -> Applied | None:
 
 
 def _wiped(entity: EntityPlan, done: Applied | None) -> int:
-    """Rows that are replaced or purged: with ``write = "all"`` those that stay are deleted too.
+    """Rows that are replaced or purged.
 
-    Without it rows that differ are updated; then a committed run tells what was written instead.
-
-    A row that is kept was not wiped: it is as it was, and stands under ``kept``.
+    With ``write = "all"`` rows that are kept are deleted and inserted too: they do not count, as
+    they stand under ``kept``.
     """
     if done is None or done.rows_written is not None:
         return entity.rows_before - entity.kept

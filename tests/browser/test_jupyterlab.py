@@ -162,7 +162,7 @@ def test_the_runbook_is_stepped_through_in_a_jupyterlab(
 
     asked = runner.seal(DEV)
     assert (asked.sealed, asked.exit_code) == (False, 2)
-    assert "not saved as executed: 03_verify" in asked.error
+    assert "executed again after it was last saved: 03_verify" in asked.error
     jupyterlab.does("docmanager:save")
     sealed = runner.seal(DEV)
     assert (sealed.sealed, sealed.exit_code, sealed.error) == (True, 0, "")

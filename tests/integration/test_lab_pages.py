@@ -154,7 +154,7 @@ def test_what_is_not_saved_is_asked_for_and_can_be_left(clinic: Clinic, session:
     session.run(SHOWN.replace("One", "Another"))
     asked = runner.seal(DEV)
     assert (asked.sealed, asked.exit_code) == (False, 1), "the exit code is that of the run"
-    assert "not saved as executed: page" in asked.error
+    assert "executed again after it was last saved: page" in asked.error
     assert "--as-saved" in asked.error
     session.save()
     assert lab_pages.unsaved(only_run()) == ()

@@ -124,7 +124,7 @@ def test_a_run_that_the_database_does_not_know_is_no_last_sync(
         connection.execute("ALTER TABLE nexus_reimport.runs RENAME TO runs_aside")
     try:
         text = settled(page, session, "read-again", "No run was committed in this database yet")
-        assert "Last sync from FileMaker: no run that is on record here has brought" in text
+        assert "Last sync from FileMaker: not known, since no record here is of a run" in text
     finally:
         with shown.connect(role=ROLE) as connection:
             connection.execute("ALTER TABLE nexus_reimport.runs_aside RENAME TO runs")

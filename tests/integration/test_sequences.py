@@ -201,7 +201,9 @@ def test_keys_that_were_given_out_since_the_preflight_stop_the_execution(
         book = found.approved(dry=True)
         assert found.rows("SELECT nextval('practice.person_nr')") == [(4,)]
         before = found.state()
-        with pytest.raises(StopError, match="keys were given out since the preflight: 1 ") as told:
+        with pytest.raises(
+            StopError, match="since the preflight Nexus has used 1 key that"
+        ) as told:
             book.apply()
         assert "practice.person_nr behind person.id" in told.value.where
         assert found.state() == before

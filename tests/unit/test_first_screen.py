@@ -272,7 +272,7 @@ def test_what_a_check_says_of_values_that_do_not_fit_is_not_said_of_the_plan_aga
     has(record, checks=Report("before", (fails,)))
     look = line(first_screen.read(record), "look at this")
     assert said not in look
-    assert "not so for 2 of 10: Every FileMaker value fits" in look
+    assert "2 of 10 fail: every FileMaker value fits" in look
 
 
 def test_what_is_too_much_for_the_screen_is_counted_on_a_line_of_its_own(record: Path) -> None:
@@ -442,5 +442,5 @@ def test_a_page_asks_nobody_for_anything_and_runs_nothing() -> None:
 
 
 def test_a_claim_that_does_not_hold_begins_with_that() -> None:
-    """Read from its first word, it seemed to hold: "Every value fits …: not so for 35 of 4,415"."""
-    assert attention.of_checks(REPORT) == ["not so for 2 of 10: Nobody minds"]
+    """Read from its first word, it seemed to hold: "Every value fits …: 35 of 4,415 fail"."""
+    assert attention.of_checks(REPORT) == ["2 of 10 fail: nobody minds"]

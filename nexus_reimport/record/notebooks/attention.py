@@ -209,8 +209,8 @@ def of_checks(report: Report | None) -> list[str]:
 
 
 def not_so(result: Result) -> str:
-    """For how many a claim does not hold, then the claim: what is read first seems to be so."""
+    """How many fail, then the claim: what is read first seems to be so."""
     claim = result.claim.rstrip(".")
     if result.looked_at or result.offending:
-        return f"not so for {result.found}: {claim}"
+        return f"{result.found} fail: {claim[:1].lower()}{claim[1:]}"
     return f"{claim}: {result.found}"

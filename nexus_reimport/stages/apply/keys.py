@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
+from nexus_reimport import wording
 from nexus_reimport.errors import ROLLED_BACK, StopError
 from nexus_reimport.nexus.connection.postgres import scalar, table_name
 from nexus_reimport.nexus.structure import sequences
@@ -36,8 +37,8 @@ def require_new(subject: Subject) -> None:
         if first is None or given_out is None or given_out < first:
             continue
         raise StopError(
-            f"keys were given out since the preflight: {given_out - first + 1:,} that the plan"
-            " gives to new rows",
+            f"since the preflight Nexus has used {wording.amount(given_out - first + 1, 'key')}"
+            " that the plan gives to new rows",
             where=sequence.what,
             state=ROLLED_BACK,
             next="run 01_preflight again: somebody added rows, or tried to, or this plan was"

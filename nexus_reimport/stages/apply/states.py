@@ -173,7 +173,7 @@ def foreign_keys_hold(subject: Subject) -> Iterator[None]:
         raise StopError(
             "a row that planned rows point at is gone"
             if error.diag.table_name in subject.wanted
-            else "a row that the plan deletes is pointed at since the preflight",
+            else "since the preflight another row refers to a row that the plan deletes",
             where=constraint_of(error),
             state=ROLLED_BACK,
             next="run 01_preflight again: the plan must include what people have changed since",

@@ -63,7 +63,7 @@ class Finder:
             len(same) == len(self._undo.parts)
             # Where something is referenced, that may have ended: asked afresh, as it is rare.
             and not findings.newer.pointed_at
-            and not changes.is_pointed_at_anew(
+            and not changes.keep_newly_pointed_at(
                 self._transaction, self._undo, self._known, keep=self._keep
             )
         )

@@ -241,8 +241,8 @@ class _Rollback:
         except (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation) as error:
             newer = "choose --discard-newer, or " if self._keep else ""
             raise StopError(
-                "a row from before the run cannot be put back: one that was written since, and"
-                " stays, has its value under a unique key",
+                "a row from before the run cannot be put back: a newer row, which"
+                " stays, has the same value under a unique key",
                 where=constraint_of(error),
                 state=ROLLED_BACK,
                 next=f"{newer}change that value of the newer row in Nexus; then preview again. Or"
