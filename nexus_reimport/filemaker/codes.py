@@ -23,7 +23,6 @@ OK = 0
 NO_RECORD = 101  # also an offset past the end, and an empty table
 NO_FIELD = 102
 NO_LAYOUT = 105
-NO_MATCH = 401
 NO_TABLE = -1020  # of OData: no such set, or the name of the set's type instead of the set's
 NO_MEANING = 8309  # of OData: no such name, or a name without quotes
 EXPIRED = frozenset({952, 112})  # 112 comes when the session was closed from outside
@@ -147,7 +146,7 @@ CODES = {
         "the schema is being changed", "run again when nobody is defining fields", tries=MANY
     ),
     400: Code("find criteria are empty", _BUG),
-    NO_MATCH: Code("no records match the request", _BUG),
+    401: Code("no records match the request", _BUG),
     500: Code("a date in the request is not valid", _BUG),
     501: Code("a time in the request is not valid", _BUG),
     502: Code("a number in the request is not valid", _BUG),

@@ -1,4 +1,4 @@
-"""What is the Data API's own: sessions, finds, layouts, and FileMaker's codes."""
+"""What is the Data API's own: sessions, layouts, and FileMaker's codes."""
 
 from __future__ import annotations
 
@@ -31,13 +31,12 @@ def read(source, table="API_Contacts", sort="id"):
 
 def test_only_reading_verbs_are_ever_sent(source, simulator):
     read(source)
-    list(source.find("API_event", [{"id": "==E1"}], sort="id"))
     source.product(), source.tables(), source.fields("API_event"), source.count("API_Replies")
     source.newest("API_event", "startDate")
     source.close()
     sent = {(verb, path.rpartition("/")[2]) for verb, path in simulator.requests}
     assert {verb for verb, _ in sent} == {"GET", "POST", "DELETE"}
-    assert {end for verb, end in sent if verb == "POST"} == {"sessions", "_find"}
+    assert {end for verb, end in sent if verb == "POST"} == {"sessions"}
     assert {end for verb, end in sent if verb == "DELETE"} == {"*"}
     assert simulator.requests["DELETE", f"{SESSIONS}/*"] == 1
     assert {t.name: t for t in tables()} == simulator.tables
@@ -63,26 +62,6 @@ def test_code_101_past_the_end_or_on_an_empty_table_means_no_rows(source, simula
     assert read(source, "API_Replies", sort="_kp_ReplyID") == []
     assert source.count("API_Replies") == 0
     assert source.newest("API_Replies", "Timestamp") == ""
-
-
-def test_code_401_on_a_find_is_an_empty_result_and_http_401_is_not(source, simulator):
-    def found(criterion):
-        query = [{"id": criterion}]
-        return [i for page in source.find("API_event", query, sort="id") for i in page.record_ids]
-
-    assert found("==E3") == ["103"]
-    assert found("*") == [str(number) for number in range(100, 106)]
-    assert found("==nothing like it") == []
-    simulator.expire_tokens()
-    assert found("==E3") == ["103"]
-    assert source.usage().renewals == 1
-
-
-def test_a_find_of_many_is_read_to_its_end(source):
-    query = [{"nameLast": "Quillfeather1"}, {"nameLast": "Quillfeather2"}]
-    pages = list(source.find("API_Contacts", query, sort="id", page=3))
-    assert sum(len(page.rows) for page in pages) == 16
-    assert len(pages) == 6
 
 
 def test_a_token_that_expires_is_renewed_once_by_one_of_four_threads(simulator):
@@ -224,14 +203,16 @@ def test_a_fraction_without_its_zero_and_control_characters_in_a_text_are_read(s
 
 
 def test_code_401_with_http_500_in_the_middle_is_no_end_of_the_data(source, simulator):
-    def found():
-        query = [{"nameLast": "Quillfeather*"}]
-        return sum(len(p.rows) for p in source.find("API_Contacts", query, sort="id", page=10))
+    simulator.faults.append(faults.code(RECORDS, 401, status=500, nth=3))
+    with pytest.raises(SourceError, match="code 401: no records match the request"):
+        read(source)
 
-    assert found() == 57
-    simulator.faults.append(faults.code("_find", 401, status=500, nth=3))
-    with pytest.raises(SourceError, match="57 in FileMaker at first, 0 at record 20"):
-        found()
+
+def test_http_401_is_an_expired_token_and_code_401_is_not(source, simulator):
+    rows = read(source)
+    simulator.expire_tokens()
+    assert read(source) == rows
+    assert source.usage().renewals == 1
 
 
 def test_containers_are_told_by_their_address_alone(source, simulator):

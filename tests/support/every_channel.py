@@ -297,7 +297,6 @@ DATA_API = ServerChannel(
     client=DataApi,
     product=Product("FileMaker Data API Engine", "20.3.2.205"),
     left_out=lambda f: f.type == "container",
-    methods=frozenset({"find"}),
     only_wanted=False,
     tells_ids=True,
     records="API_Contacts/records",

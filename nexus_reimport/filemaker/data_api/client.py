@@ -1,7 +1,7 @@
 """FileMaker's Data API, read only.
 
-The module sends GET, POST to ``sessions`` and ``_find``, and DELETE to ``sessions``: it cannot
-write a record. It always asks for dates in ISO 8601 (``dateformats=2``).
+The module sends GET, and POST and DELETE to ``sessions`` alone: it cannot write a record. It always
+asks for dates in ISO 8601 (``dateformats=2``).
 
 Source: Claris FileMaker Data API Guide.
 """
@@ -32,7 +32,6 @@ from nexus_reimport.filemaker.server import Server
 
 BASE = "/fmi/data/v1"  # differs from later versions only in portals, which are never asked for
 JSON = Mapping[str, Any]
-Query = Sequence[Mapping[str, str]]
 ENGINE = "FileMaker Data API Engine"
 TYPE_OF_RESULT = {"timeStamp": "timestamp"}  # the other types have the same name
 
@@ -74,7 +73,7 @@ class DataApi(Server):
 
     def tables(self) -> tuple[str, ...]:
         """The names of all layouts, those in folders too."""
-        answer = self._ask("GET", self._at("/layouts"), self._where())
+        answer = self._ask(self._at("/layouts"), self._where())
         layouts = answer.expect().response.get("layouts")
         if not isinstance(layouts, list):
             raise incomplete_answer("the list of layouts", self._where())
@@ -82,7 +81,7 @@ class DataApi(Server):
 
     def fields(self, table: str) -> dict[str, Field]:
         """The fields that are on the layout ``table``; no other field can be read."""
-        answer = self._ask("GET", self._at("/layouts/", table), self._where(table))
+        answer = self._ask(self._at("/layouts/", table), self._where(table))
         self._expect(answer, table)
         described = answer.response.get("fieldMetaData")
         if not isinstance(described, list) or not all(
@@ -107,7 +106,7 @@ class DataApi(Server):
         """
         given = hidden = 0
         for _ in range(2):
-            answer = self._ask("GET", self._records(table, {"_limit": 1}), self._where(table))
+            answer = self._ask(self._records(table, {"_limit": 1}), self._where(table))
             self._expect(answer, table, codes.NO_RECORD)
             if answer.code == codes.OK and answer.total:
                 given, hidden = answer.total, answer.hidden
@@ -120,7 +119,7 @@ class DataApi(Server):
     def newest(self, table: str, field: str) -> str:
         """The greatest value of ``field``; ``""`` if no record has one."""
         parameters = {"_limit": 1, "_sort": _order(field, descend=True), "dateformats": 2}
-        answer = self._ask("GET", self._records(table, parameters), self._where(table))
+        answer = self._ask(self._records(table, parameters), self._where(table))
         self._expect(answer, table, codes.NO_RECORD, field=field)
         page = page_of(answer, offset=1)
         return page.rows[0][field] if page.rows else ""
@@ -150,7 +149,7 @@ class DataApi(Server):
                 "dateformats": 2,
             }
             answer = self._ask(
-                "GET", self._records(table, parameters), self._where(table), rows_from=offset
+                self._records(table, parameters), self._where(table), rows_from=offset
             )
             return self._expect(answer, table, codes.NO_RECORD, field=request.key)
 
@@ -176,32 +175,6 @@ class DataApi(Server):
         """The version of every record; they come with all fields, as the layout has them."""
         return (part.versions for part in self.records(request, page=page))
 
-    def find(
-        self, table: str, query: Query, *, sort: str, page: int = 1000
-    ) -> Iterator[RecordPage]:
-        """The records that ``query`` matches, as ``records`` gives them; finding none is no error.
-
-        A record matches if it meets all criteria of at least one of the mappings in ``query``.
-        """
-
-        def fetch(offset: int, limit: int) -> Envelope:
-            body = {
-                "query": list(query),
-                "sort": json.loads(_order(sort)),
-                # `_find` wants these two without the underscore that they have in a GET.
-                "offset": str(offset),
-                "limit": str(limit),
-                "dateformats": 2,
-                # Not asked for, but a layout can have portals, whose rows would come with each
-                # record.
-                "portal": [],
-            }
-            path, where = self._at("/layouts/", table, "/_find"), self._where(table)
-            answer = self._ask("POST", path, where, body, rows_from=offset)
-            return self._expect(answer, table, codes.NO_MATCH, codes.NO_RECORD, field=sort)
-
-        return self._pages(table, fetch, page)
-
     def close(self) -> None:
         """Log out and close every connection. A server that does not answer is no error here."""
         # First, while there is still a connection to log out by.
@@ -217,29 +190,18 @@ class DataApi(Server):
             self._wire.meter.add(repaired=page.repaired)
             yield page
 
-    def _ask(
-        self,
-        verb: str,
-        path: str,
-        where: str,
-        body: JSON | None = None,
-        *,
-        rows_from: int = 0,
-    ) -> Envelope:
+    def _ask(self, path: str, where: str, *, rows_from: int = 0) -> Envelope:
         """FileMaker's answer. A session that has expired (after 15 idle minutes) is renewed once.
 
         With ``rows_from``, a page that has no new row before the end of the found set is requested
         again.
         """
-        content = None if body is None else json.dumps(body).encode()
 
         def once() -> Envelope:
             for _ in range(2):
                 token = self._session.current()
                 answer = opened(
-                    self._wire.send(
-                        verb, path, where=where, authorization=f"Bearer {token}", body=content
-                    ),
+                    self._wire.send("GET", path, where=where, authorization=f"Bearer {token}"),
                     where,
                 )
                 # A token lives 15 minutes after its last call; another try with a new one is no
