@@ -12,7 +12,6 @@ finding. Such a check stops the run, whatever its level, and no waiver applies t
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -207,12 +206,7 @@ def refuse_wrong_waivers(waivers: Iterable[Waiver], state: str = NOTHING_WRITTEN
     problems = []
     for name in dict.fromkeys(named):
         if name not in known:
-            nearest = difflib.get_close_matches(name, known, 2)
-            problems.append(
-                f"{name}: no check has this name; nearest: {', '.join(nearest)}"
-                if nearest
-                else f"{name}: no check has this name"
-            )
+            problems.append(f"{name}: no check has this name{wording.meant(name, known)}")
         elif not known[name].waivable:
             problems.append(f"{name}: this check cannot be waived")
         if named.count(name) > 1:

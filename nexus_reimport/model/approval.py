@@ -86,6 +86,11 @@ class Approval:
         """The name that was given, else the account."""
         return self.name or self.who
 
+    @property
+    def by_account(self) -> str:
+        """The name that was given, with the account from which."""
+        return f"{self.name} (as {self.who})" if self.name else self.who
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:

@@ -37,6 +37,7 @@ OF_THE_ROLLBACK = (
 )
 _MARKS = (Event.STARTED, Event.STEP, Event.FINISHED)
 _BETWEEN = 15.0  # seconds in which the kernel of the next page starts; after a kill it is hours
+_SELF_TEST = "self_test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +157,13 @@ def _worked(entries: Sequence[Entry], since: datetime, until: datetime) -> float
     return max(worked, 0.0)
 
 
-def at_once(entries: Sequence[Entry], stage: str) -> list[Entry]:
-    """The lines of a run as if it had taken no time over a stage."""
+def without_self_test(entries: Sequence[Entry]) -> list[Entry]:
+    """The lines of a run as if it had taken no time over the self-test."""
     began, less, shifted = None, timedelta(), []
     for entry in entries:
-        if entry.stage == stage and entry.event is Event.STARTED:
+        if entry.stage == _SELF_TEST and entry.event is Event.STARTED:
             began = entry.at
-        elif entry.stage == stage and began and entry.event in (Event.FINISHED, Event.FAILED):
+        elif entry.stage == _SELF_TEST and began and entry.event in (Event.FINISHED, Event.FAILED):
             less, began = less + timedelta(seconds=entry.after(began)), None
         at = (began or entry.at) - less
         shifted.append(replace(entry, line={**entry.line, "at": at.isoformat()}))

@@ -214,7 +214,7 @@ def _earlier(settings: Settings, run: Run, of: Sequence[str]) -> list[Entry]:
     """The journal of the last run of that kind that came to the end of the same phase."""
     earlier = _last_to_end(tuple(record.every(settings)), run, of[-1])
     entries = earlier.events() if earlier else []
-    return entries if settings.rehearsal.self_test else phases.at_once(entries, "self_test")
+    return entries if settings.rehearsal.self_test else phases.without_self_test(entries)
 
 
 @lru_cache(maxsize=4)  # asked each second of one that is at work: until it has ended, no other does

@@ -1,7 +1,8 @@
 """Plans one entity: its records are converted, matched with rows, and merged into them.
 
 Its rows and records are on the disk meanwhile (``spooled``), one of them in memory at a time; what
-stays in memory when it is planned are ids of what FileMaker does not bring back, and sums.
+stays in memory when it is planned are sums, ids of what FileMaker does not bring back, and the
+lines of two lists: values that did not fit, and values that a rule or a hand has set.
 """
 
 from __future__ import annotations

@@ -203,8 +203,8 @@ def _overtaken(value: Drift) -> Iterator[TextLine]:
 
 def approval(value: Approval) -> Page:
     """Which digest was approved, by whom, how and when, and why."""
-    by = f"{value.name} (as {value.who})" if value.name else value.who
-    text = f"{short(value.digest)} by {by}, {value.how}, {wording.moment(value.at)}"
+    given = f"{value.by_account}, {value.how}, {wording.moment(value.at)}"
+    text = f"{short(value.digest)} by {given}"
     why = (TextLine(f"Why: {value.reason}"),) if value.reason else ()
     return Page("Approved", (TextLine(text, Tone.GOOD), *why))
 

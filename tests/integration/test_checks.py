@@ -310,7 +310,9 @@ def test_waivers_that_can_never_be_of_use_are_refused_all_at_once(clinic: Clinic
     with pytest.raises(SettingsError, match="3 waivers cannot be used") as told:
         runbook.begin("sandbox-dev")
     text = str(told.value)
-    assert "every_pateint_has_a_clinic: no check has this name; nearest: every_patient_has" in text
+    assert (
+        "every_pateint_has_a_clinic: no check has this name; did you mean every_patient_has" in text
+    )
     assert "everything_is_decided: this check cannot be waived" in text
     assert "every_patient_has_a_clinic: has 2 waivers; only one is allowed" in text
     assert record.every(environments.load("sandbox-dev")) == []

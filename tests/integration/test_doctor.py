@@ -197,7 +197,7 @@ def test_a_waiver_that_can_never_apply_or_has_ended_is_told_before_a_run(clinic:
     assert ended.text == "1 waiver has ended: every_planned_patient_has_a_clinic (until 2026-01-31)"
     path.write_text(text.replace('check = "every_patient_has', 'check = "every_pateint_has', 1))
     (slipped,) = wrong(examined())
-    assert "every_pateint_has_a_clinic: no check has this name; nearest: every_" in slipped.text
+    assert "every_pateint_has_a_clinic: no check has this name; did you mean every_" in slipped.text
 
 
 def test_a_right_that_only_a_restore_needs_is_a_remark(no_createdb: Clinic) -> None:

@@ -250,7 +250,10 @@ def test_a_waiver_of_the_worst_night_that_can_never_apply_is_named(
     )
     slipped = runner.finish(DEV)
     assert (slipped.verdict, slipped.exit_code) == (Verdict.COMMITTED_UNVERIFIED, 4)
-    assert "every_row_is_as_plannd: no check has this name; nearest: every_row_is_" in slipped.error
+    assert (
+        "every_row_is_as_plannd: no check has this name; did you mean every_row_is_"
+        in slipped.error
+    )
     assert "state: committed, not verified yet" in slipped.error
     assert f"nexus-reimport finish {DEV}" in slipped.advice
 

@@ -132,7 +132,7 @@ def test_of_a_self_test_that_is_switched_off_no_time_is_left() -> None:
     )
     now = datetime.now(UTC)
     assert phases.progress([], earlier, phases.OF_THE_PREFLIGHT, now).left == 97
-    shorter = phases.at_once(earlier, "self_test")
+    shorter = phases.without_self_test(earlier)
     assert phases.progress([], shorter, phases.OF_THE_PREFLIGHT, now).left == 7
     assert [entry.after(START) for entry in shorter] == [0, 4, 4, 4, 4, 7]
 

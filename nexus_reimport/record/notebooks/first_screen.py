@@ -406,8 +406,7 @@ def _approved(seen: _Record) -> Line:
     given = seen.approval
     if given is None:
         return Line("approved by", "nobody yet")
-    by = f"{given.name} (as {given.who})" if given.name else given.who
-    return Line("approved by", f"{by}, {given.how}, {wording.moment(given.at)}")
+    return Line("approved by", f"{given.by_account}, {given.how}, {wording.moment(given.at)}")
 
 
 def _next(seen: _Record) -> Iterator[Line]:
