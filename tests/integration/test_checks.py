@@ -337,7 +337,7 @@ def test_no_result_says_more_than_there_is(clinic: Clinic, rehearsed: Path) -> N
         for r in checks.run(replace(subject, plan=undecided), today=TODAY).results
         if r.check == "everything_is_decided"
     )
-    assert result.found == f"{len(questions)} of {undecided.questions}"
+    assert result.found == f"{len(questions)} of {len(undecided.questions)}"
     assert result.offending <= result.looked_at
     assert result.listed.endswith(f" and {len(questions) - 5} more")
     with pytest.raises(StopError, match=rf"and {len(questions) - 5} more\)"):
