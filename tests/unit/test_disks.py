@@ -15,6 +15,7 @@ import pytest
 import requests
 from openpyxl import Workbook
 from pyarrow.lib import ArrowMemoryError
+from sqlalchemy import create_engine
 
 from nexus_reimport import disks
 from nexus_reimport import mapping as mappings
@@ -387,6 +388,7 @@ def test_a_record_that_a_disk_does_not_give_is_not_compared_and_nobody_is_accuse
 
 def test_a_server_that_is_not_reached_for_want_of_open_files_is_not_blamed() -> None:
     """It was told to look at the address and the network, after minutes of further tries."""
+    create_engine("postgresql+psycopg://")  # loads its modules, for which a file is needed
     with socket.socket() as server, requests.Session() as session:
         server.bind(("127.0.0.1", 0))
         server.listen()

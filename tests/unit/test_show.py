@@ -52,8 +52,8 @@ The plan
 As of 2026-03-01 02:00:00 UTC. What this run does once it is approved; making the plan wrote nothing.
 Decide this in the environment's file before the run can go on:
   decisions.patients: no_filemaker_id = keep or purge (25 rows)
-  decisions.patients.when_different: "dob" = filemaker or nexus (7 rows)
   decisions.patients: past_is_completed = keep or completed (4 rows)
+  decisions.patients.when_different: "dob" = filemaker or nexus (7 rows)
 Look: 2 values of FileMaker did not fit.
 Look: 84 rows need a value that only a person knows (84 clinics).
 Look: patients: rows that are purged as “not in FileMaker”: 12 of 12 stay, because a row references them.
