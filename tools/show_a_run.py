@@ -6,8 +6,8 @@
 The pictures need Chromium and its driver. A record holds the names of the machine, the account and
 the folder that it was made with: where they should not be shown, run it as
 
-    export TMPDIR=/srv/reimport LOGNAME=reimport
-    unshare --uts sh -c 'hostname sample; python tools/show_a_run.py record'
+    export TMPDIR=/srv/reimport    # and an account of that name, which may write there and here
+    unshare --uts sh -c 'hostname sample; runuser -u reimport -- python tools/show_a_run.py record'
 """
 
 from __future__ import annotations
