@@ -36,15 +36,14 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an approval would be refused now, and what a person does about it."""
+    """Why an approval would be refused now, and what a person does about it.
+
+    ``needs_preflight``: only a new preflight helps. The digest can no longer be approved.
+    """
 
     what: str
     next: str
-
-    @property
-    def needs_preflight(self) -> bool:
-        """Whether only a new preflight helps: the digest stands for what is no longer so."""
-        return self.next.startswith("run 01_preflight again")
+    needs_preflight: bool = False
 
 
 @dataclass(frozen=True, slots=True)

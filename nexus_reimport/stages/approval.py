@@ -306,6 +306,7 @@ def unedited(settings: Settings, drift: Drift | None) -> Iterator[Gate]:
             f"FileMaker was edited since it was read: {drift.edits}",
             f"run 01_preflight again (nexus-reimport run {settings.name}): its plan will have these"
             " edits",
+            needs_preflight=True,
         )
     yield Gate("FileMaker was not edited since it was read", refusal)
 
@@ -423,7 +424,8 @@ def _unchanged(what: str, then: str, now: str, environment: str = "") -> Gate:
     again = "run 90_rollback again and read it again"
     if environment:
         again = f"run 01_preflight again (nexus-reimport run {environment}) and read it again"
-    return Gate(claim, Refusal(f"{what} was changed since {since}", again))
+    refusal = Refusal(f"{what} was changed since {since}", again, needs_preflight=bool(environment))
+    return Gate(claim, refusal)
 
 
 def _tried_on_dev(

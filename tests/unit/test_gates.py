@@ -42,6 +42,7 @@ def test_an_upgrade_after_the_preflight_of_prod_sends_a_person_to_dev_first(
     dev, preflight = refused(prod, "old", "old")
     assert "was run with a different package or library" in dev.what
     assert preflight.what == "the package, with its libraries, was changed since the preflight"
+    assert (dev.needs_preflight, preflight.needs_preflight) == (False, True)
 
 
 def test_a_dev_that_was_run_again_since_the_upgrade_need_not_be_run_again(prod: Settings) -> None:

@@ -268,6 +268,7 @@ def test_what_a_dry_run_would_prove_and_what_no_word_can_replace_is_not_asked_of
     (refused, *_) = sign_off.gates(prod, sign_off.sheet(prod, failed, {}))
     assert refused.refusal is not None
     assert "run 01_preflight again" in refused.refusal.next
+    assert refused.refusal.needs_preflight
 
 
 # ---------------------------------------------------------------- the page
