@@ -34,7 +34,7 @@ from nexus_reimport.files import private
 
 JOURNAL = "journal.jsonl"
 LARGEST = 1 << 24  # bytes: a run of ours writes some ten thousands
-_LONGEST = 1 << 16  # characters of one text of an error
+_LONGEST = 1 << 16  # characters of one text of a line
 WRITING = frozenset({"apply", "undo"})  # the stages that end in a COMMIT
 _NO_TIME = "1970-01-01T00:00:00+00:00"
 # What readers of a line take from it, besides its time and what is "" where it is missing.
@@ -168,9 +168,18 @@ def _next(lines: Sequence[bytes], event: Event, facts: Mapping[str, Any]) -> byt
         "before": private.sha256(lines[-1]) if lines else "",
         "at": datetime.now(UTC).isoformat(),
         "event": event,
-        **facts,
+        **{name: _shortened(fact) if isinstance(fact, str) else fact for name, fact in facts.items()},
     }
     return json.dumps(line).encode()
+
+
+def _shortened(text: str) -> str:
+    """A text, as much of it as a line of a journal holds: all is read again and again.
+
+    One that lists thousands of things must not make a journal that no command reads any more.
+    """
+    rest = len(text) - _LONGEST
+    return f"{text[:_LONGEST]}… ({rest:,} more characters)" if rest > 0 else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,9 +325,8 @@ def failure(error: BaseException) -> dict[str, Any]:
     name = name_of(type(error))
     facts: dict[str, Any] = {"kind": name}
     if isinstance(error, ReimportError) and is_ours(error):
-        texts = {"what": error.what, "where": error.where, "state": error.state, "next": error.next}
-        facts |= {name: _shortened(text) for name, text in texts.items()}
-        facts |= {"exit_code": error.exit_code}
+        facts |= {"what": error.what, "where": error.where, "state": error.state}
+        facts |= {"next": error.next, "exit_code": error.exit_code}
     elif isinstance(error, KeyboardInterrupt | SystemExit):
         facts |= {"what": "interrupted", "killed": True, "exit_code": 3}
     elif disk := disks.failure(error):
@@ -328,15 +336,6 @@ def failure(error: BaseException) -> dict[str, Any]:
     else:
         facts |= unforeseen(name) | {"where": line_of(error)}
     return facts
-
-
-def _shortened(text: str) -> str:
-    """A text of an error, as much of it as a line of a journal holds: all is read again and again.
-
-    One that lists thousands of things must not make a journal that no command reads any more.
-    """
-    rest = len(text) - _LONGEST
-    return f"{text[:_LONGEST]}… ({rest:,} more characters)" if rest > 0 else text
 
 
 def unforeseen(name: str) -> dict[str, Any]:
