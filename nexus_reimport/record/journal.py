@@ -168,7 +168,10 @@ def _next(lines: Sequence[bytes], event: Event, facts: Mapping[str, Any]) -> byt
         "before": private.sha256(lines[-1]) if lines else "",
         "at": datetime.now(UTC).isoformat(),
         "event": event,
-        **{name: _shortened(fact) if isinstance(fact, str) else fact for name, fact in facts.items()},
+        **{
+            name: _shortened(fact) if isinstance(fact, str) else fact
+            for name, fact in facts.items()
+        },
     }
     return json.dumps(line).encode()
 

@@ -33,6 +33,8 @@ def test_what_the_database_does_not_have_is_told_at_once_and_before_filemaker_is
         ('clinician = "clinician_id", type', 'clinician = "clinician", type'),
         ('auth_user = ["last_login"]', 'auth_user = ["last_seen"]'),
         ('"filemaker_metadata.area" =', '"notes.area" ='),
+        ('active = "is_active"\nexported', 'active = "category"\nexported'),
+        ('_id"\nactive = "is_active"', '_id"\nactive = "last_synced_at"'),
         (
             'last_name = { from = "nameLast" }',
             'id = { from = "id" }\nlast_name = { from = "nameLast" }',
@@ -56,6 +58,15 @@ def test_what_the_database_does_not_have_is_told_at_once_and_before_filemaker_is
         ("entities.appointments.new.status.column", "appointments: no column ends"),
         ("attachments.images.file", "images_image: no column thumbnail"),
         ("attachments.documents.link.object", "documents_document: no column subject"),
+        (
+            "external_ids.xero_contacts.active",
+            "the type of xero_contact_links.last_synced_at is timestamp with time zone, and a"
+            " boolean column is needed",
+        ),
+        (
+            "attachments.documents.active",
+            "the type of documents_document.category is character varying(100)",
+        ),
         ("references.6.object", "no table xero_logs; did you mean xero_sync_logs?"),
         ("references.2.content_type", "contact_relationships: no column from_type"),
         (

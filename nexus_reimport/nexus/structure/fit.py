@@ -71,10 +71,29 @@ def _unfit(mapping: FieldMapping, catalog: Catalog) -> Iterator[Problem]:
             continue
         for path, text in (*_wrong_keys(entity, table), *_wrong_columns(entity, table)):
             yield ("entities", name, *path), text
+    yield from _no_booleans(mapping, catalog)
     for path, name in _named_by_one_column(mapping):
         table = catalog.tables.get(name)
         if table is not None and (text := _no_key(table)):
             yield path, text
+
+
+def _no_booleans(mapping: FieldMapping, catalog: Catalog) -> Iterator[Problem]:
+    """The columns that say whether the application uses a row, and can say neither yes nor no."""
+    parts = {"external_ids": mapping.external_ids, "attachments": mapping.attachments}
+    flags: list[tuple[Path, str, str]] = [
+        ((part, name, "active"), spec.table, spec.active)
+        for part, several in parts.items()
+        for name, spec in several.items()
+    ]
+    people = mapping.entities[mapping.people()].table
+    flags.append((("application", "archived"), people, mapping.application.archived))
+    for path, name, flag in flags:
+        table = catalog.tables.get(name)
+        column = table.column(flag) if table else None
+        if column and column.stored_as != "boolean":
+            what = f"the type of {name}.{flag} is {column.type}, and a boolean column is needed"
+            yield path, f"{what}: name one, or take `{path[-1]}` out, so that every row counts"
 
 
 def _named_by_one_column(mapping: FieldMapping) -> Iterator[tuple[Path, str]]:
