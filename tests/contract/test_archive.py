@@ -365,13 +365,22 @@ def test_a_copy_that_the_archive_has_lost_is_put_there_again(
     client.delete_object(
         Bucket=bucket, Key=first.key, VersionId=first.version, BypassGovernanceRetention=True
     )
-    assert archive.gone(known.records_folder, locked) == [runs[0].bag]
     (again,) = archive.put_missing(known.records_folder, locked, looks=True)
     assert (again.run, again.key) == (first.run, first.key)
     assert again.version != first.version
     assert archive.put_missing(known.records_folder, locked, looks=True) == []
     assert again.until[:10] in (known.records_folder / index.FILE).read_text()
     assert second.run == runs[1].id
+    # The file names another bucket now: what lies in the one before is asked for there.
+    other = locked.model_copy(update={"bucket": f"archive-{secrets.token_hex(4)}"})
+    client.create_bucket(Bucket=other.bucket, ObjectLockEnabledForBucket=True)
+    assert archive.put_missing(known.records_folder, other, looks=True) == []
+    client.delete_object(
+        Bucket=bucket, Key=second.key, VersionId=second.version, BypassGovernanceRetention=True
+    )
+    (moved,) = archive.put_missing(known.records_folder, other, looks=True)
+    assert (moved.run, moved.bucket) == (second.run, other.bucket)
+    assert archive.put_missing(known.records_folder, other, looks=True) == []
 
 
 def test_an_archive_that_does_not_answer_is_not_one_that_has_lost_its_copies(

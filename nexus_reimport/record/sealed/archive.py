@@ -149,8 +149,9 @@ def _show(runs: Path) -> None:
 def put_missing(runs: Path, place: Archive | None, *, looks: bool = False) -> list[Archived]:
     """Archive every sealed record of ``runs`` that is not in the list yet; those that were.
 
-    With ``looks`` the archive is asked for each one of the list too. What is wrong with one record
-    keeps none of the others from the archive.
+    With ``looks`` S3 is asked for each one of the list too, in the bucket that the list names: a
+    copy that is not there any more is put into this archive. What is wrong with one record keeps
+    none of the others from the archive.
 
     Raises:
         StorageError: the archive does not work, and records after the first were not tried.
@@ -160,7 +161,7 @@ def put_missing(runs: Path, place: Archive | None, *, looks: bool = False) -> li
         return []
     done: list[Archived] = []
     failed: list[StorageError | OnlySealed] = []
-    for folder in sorted((*missing(runs), *(gone(runs, place) if looks else ())), key=chain.number):
+    for folder in _lacking(runs, place if looks else None):
         try:
             done.append(_put(folder, place))
         except OnlySealed as error:
@@ -187,8 +188,7 @@ def put_missing(runs: Path, place: Archive | None, *, looks: bool = False) -> li
 
 def missing(runs: Path) -> list[Path]:
     """The sealed records that are not in the list, by their numbers."""
-    lacking = (folder for folder, _, kept in _sealed(runs) if kept is None)
-    return sorted(lacking, key=chain.number)
+    return _lacking(runs, None)
 
 
 def _sealed(runs: Path) -> Iterator[tuple[Path, str, Archived | None]]:
@@ -199,21 +199,21 @@ def _sealed(runs: Path) -> Iterator[tuple[Path, str, Archived | None]]:
             yield folder, seal, noted.get((folder.name, seal))
 
 
-def gone(runs: Path, place: Archive) -> list[Path]:
-    """The sealed records that are in the list, and that the archive does not have any more.
-
-    Those of another bucket are not looked for.
+def _lacking(runs: Path, asked: Archive | None) -> list[Path]:
+    """The same, and where an archive is ``asked`` those of the list that S3 does not have.
 
     Raises:
         StorageError: the archive does not say.
     """
-    client, lacking = storage.opened(place, lists_only=False), list[Path]()
+    client, lacking = storage.opened(asked, lists_only=False) if asked else None, list[Path]()
     for folder, seal, kept in _sealed(runs):
-        if kept and kept.bucket == place.bucket:
-            copy = _Copy(place, folder.parent.name, folder.name, seal)
-            if not _is_kept(client, copy, kept):
-                lacking.append(folder)
-    return lacking
+        if kept and asked:
+            is_kept = _is_kept(client, _Copy(asked, runs.name, folder.name, seal), kept)
+        else:
+            is_kept = kept is not None
+        if not is_kept:
+            lacking.append(folder)
+    return sorted(lacking, key=chain.number)
 
 
 def _is_kept(client: Any, copy: _Copy, kept: Archived) -> bool:
