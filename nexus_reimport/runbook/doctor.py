@@ -352,16 +352,20 @@ def _s3(settings: Settings) -> Iterator[Finding]:
     place = settings.s3
     try:
         _, key = census.ask(place)
-        readable = not (place.sample and key) or sample.may_read(place, key)
+        why = sample.why_unread(place, key) if place.sample and key else ""
     except StorageError as error:
         wrong = _refused(error)
         is_refused = isinstance(error, StorageRefused)
         yield replace(wrong, next=f"{error.next}\n{_policy(settings)}") if is_refused else wrong
         return
     yield _right(f"{storage.where(place)}: it can be listed")
-    if not readable:
-        text = f"this account may not read objects, and [s3] sample = {place.sample} asks for it"
+    asked = f"and [s3] sample = {place.sample} asks for it"
+    if why == sample.REFUSED:
+        text = f"this account may not read objects, {asked}"
         yield _wrong(text, f"or write sample = 0\n{_policy(settings)}")
+    elif why == sample.ENCRYPTED:
+        text = f"an object cannot be read, {asked}: it is {sample.NO_KEY}"
+        yield _wrong(text, sample.STORE_ANEW)
     elif place.sample and key:
         yield _right("its objects can be read")
 

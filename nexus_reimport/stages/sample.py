@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,11 @@ _HEADERS = (
     "ExpiresString",  # as it was sent, which need not be a date
     "Metadata",
 )
-GONE, REFUSED = "gone", "refused"  # in the place of the size
+# In the place of the size; ENCRYPTED: with a key that only whoever stored the object has (SSE-C).
+GONE, REFUSED, ENCRYPTED = "gone", "refused", "encrypted"
 _OF_ITS_CLASS, _OF_ITS_KEY = "InvalidObjectState", "KMS."
+# Of AWS and others, where an object is asked for by its name alone: only SSE-C needs more.
+_LACKS_ITS_KEY = frozenset({"InvalidRequest", "InvalidArgument"})
 _CHUNK = 1 << 20  # bytes of a file in memory at a time
 _READERS = 4
 
@@ -64,7 +68,7 @@ def take(
 ) -> Sample:
     """Each object of ``keys`` read in full: size, etag, version, type, hashes of headers and bytes.
 
-    One that is not there, or that this account may not read, has no hash. Of one whose storage
+    One that is not there, or that cannot be read, has no hash. Of one whose storage
     class is an archive everything but the bytes is asked for.
 
     Raises:
@@ -91,36 +95,42 @@ def require_read(place: settings.S3, taken: Sample, folder: Path) -> None:
     """Stop where an object could not be read: verification would find that after COMMIT.
 
     Raises:
-        StorageError: objects were refused to this account, or are gone since S3 was listed.
+        StorageError: objects were refused to this account, are encrypted with a key of somebody
+            else, or are gone since S3 was listed.
     """
     counted = Counter(row["size"] for row in rowfile.read_dicts(folder, taken.file))
-    refused, gone = counted[REFUSED], counted[GONE]
-    if not refused and not gone:
+    refused, encrypted, gone = counted[REFUSED], counted[ENCRYPTED], counted[GONE]
+    if not refused + encrypted + gone:
         return
-    whys = {"refused to this account": refused, "gone since S3 was listed": gone}
+    whys = {"refused to this account": refused, NO_KEY: encrypted, "gone since S3 was listed": gone}
     parts = ", ".join(f"{count:,} {why}" for why, count in whys.items() if count)
     raise StorageError(
-        f"{wording.part(refused + gone, taken.objects)} files that verification reads could not be"
-        f" read: {parts}",
+        f"{wording.part(refused + encrypted + gone, taken.objects)} files that verification reads"
+        f" could not be read: {parts}",
         where=f"{storage.where(place)}; their keys: {taken.file.name} in the private folder",
-        next=_GIVE if refused else "find out who deletes files, then run 01_preflight again",
+        next=_GIVE
+        if refused
+        else STORE_ANEW
+        if encrypted
+        else "find out who deletes files, then run 01_preflight again",
     )
 
 
-def may_read(place: settings.S3, key: str) -> bool:
-    """Whether this account may read the object ``key``; nothing of it is read.
+def why_unread(place: settings.S3, key: str) -> str:
+    """Why the object ``key`` cannot be read, as in the place of its size; "" where it can.
+
+    Nothing of it is read. To ask for its head alone would give no reason.
 
     Raises:
         StorageError: S3 could not be reached, or refused for another reason.
     """
     with _in_our_words(place):
         try:
-            storage.opened(place).head_object(Bucket=place.bucket, Key=key)
+            storage.opened(place).get_object(Bucket=place.bucket, Key=key)["Body"].close()
         except ClientError as error:
-            if storage.http_status(error) == 403:
-                return False
-            raise
-    return True
+            if storage.code_of(error) != _OF_ITS_CLASS:
+                return _why_not(error)
+    return ""
 
 
 @contextmanager
@@ -136,10 +146,18 @@ def _in_our_words(place: settings.S3) -> Iterator[None]:
         raise storage.unreached(error, place) from None
 
 
+_NONE = (
+    "write sample = 0 under [s3]: then no file is read, and verification rests on what the listing"
+    " says"
+)
 _GIVE = (
     "give it s3:GetObject on every file, and kms:Decrypt on the keys that they are encrypted with;"
-    " or write sample = 0 under [s3]: then no file is read, and verification rests on what the"
-    " listing says"
+    f" or {_NONE}"
+)
+NO_KEY = "encrypted with a key that S3 does not keep (SSE-C)"
+STORE_ANEW = (
+    f"have the encrypted files stored anew with SSE-S3 or SSE-KMS, since S3 gives them only to who"
+    f" sends their key; or {_NONE}"
 )
 
 
@@ -152,11 +170,24 @@ def _read(client: Any, bucket: str, key: str) -> tuple[str, ...]:
     try:
         return _in_full(client, bucket, key)
     except ClientError as error:
-        status = storage.http_status(error)
         # A result, not an error: the check says which object is gone or refused.
-        if status not in (403, 404) and not storage.code_of(error).startswith(_OF_ITS_KEY):
-            raise
-        return key, GONE if status == 404 else REFUSED, *[""] * (len(COLUMNS) - 2)
+        return key, _why_not(error), *[""] * (len(COLUMNS) - 2)
+
+
+def _why_not(error: ClientError) -> str:
+    """Why an object cannot be read, as in the place of its size.
+
+    Raises:
+        ClientError: S3 has refused for another reason.
+    """
+    status, code = storage.http_status(error), storage.code_of(error)
+    if status == HTTPStatus.NOT_FOUND:
+        return GONE
+    if status == HTTPStatus.FORBIDDEN or code.startswith(_OF_ITS_KEY):
+        return REFUSED
+    if status == HTTPStatus.BAD_REQUEST and code in _LACKS_ITS_KEY:
+        return ENCRYPTED
+    raise error
 
 
 def _in_full(client: Any, bucket: str, key: str) -> tuple[str, ...]:

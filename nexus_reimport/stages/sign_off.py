@@ -89,8 +89,11 @@ def _refusal(settings: Settings, line: SheetLine) -> Refusal:
     why = f": {line.text}" if line.text else " is not signed"
     again = f"correct that, then run 01_preflight again (nexus-reimport run {settings.name})"
     following = line.command(settings.name) if line.for_a_person else again
-    what = f"sign-off, {line.id} ({line.claim}){why}"
-    return Refusal(what, following, needs_preflight=not line.for_a_person)
+    return Refusal(
+        f"sign-off, {line.id} ({line.claim}){why}",
+        following,
+        needs_preflight=not line.for_a_person,
+    )
 
 
 def _line(
