@@ -10,7 +10,9 @@ SELECT k.conname, fn.nspname, f.relname,
           JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum),
        k.condeferrable,
        k.confdeltype <> 'a' OR k.confupdtype NOT IN ('a', 'r'),  -- it acts, or cannot be deferred
-       ARRAY[rn.nspname::text, r.relname::text], k.confmatchtype = 'f', k.convalidated
+       ARRAY[rn.nspname::text, r.relname::text], k.confmatchtype = 'f', k.convalidated,
+       -- By JSON, because the column exists only since PostgreSQL 18.
+       coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
 FROM pg_catalog.pg_constraint k
 JOIN pg_catalog.pg_class f ON f.oid = k.conrelid
 JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace

@@ -274,7 +274,7 @@ def _dangling(connection: Connection, catalog: Catalog, plan: Plan) -> Iterator[
     """The planned rows with a foreign key to a row that will not exist."""
     by_table = {e.table: e.entity for e in plan.entities.values()}
     for key in catalog.foreign_keys:
-        if key.table in by_table and key.schema == catalog.schema:
+        if key.enforced and key.table in by_table and key.schema == catalog.schema:
             for row in _without_target(connection, catalog, key, by_table):
                 yield Refused(by_table[key.table], row, f"foreign key {key.name}")
 

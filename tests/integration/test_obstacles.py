@@ -198,6 +198,9 @@ def test_each_printed_statement_takes_its_obstacle_away(odd: Altered, what: str)
         "CREATE PUBLICATION partly FOR TABLE practice.person (id, given) WHERE (id > 1)",
         "CREATE TABLE practice.x (p integer REFERENCES practice.person DEFERRABLE)",
         "CREATE TABLE practice.x (p integer REFERENCES practice.site ON DELETE CASCADE)",
+        "CREATE TABLE practice.x (p integer REFERENCES practice.person NOT ENFORCED)",
+        "CREATE TABLE practice.x (p integer REFERENCES practice.person ON DELETE CASCADE"
+        " NOT ENFORCED)",
         "CREATE VIEW practice.v AS SELECT * FROM practice.person",
         "ALTER TABLE practice.visit ADD CHECK (remark <> 'other') NOT VALID",
     ],

@@ -63,7 +63,8 @@ class Table:
 class ForeignKey:
     """One foreign key into the schema; ``acts`` if it has an ON DELETE or ON UPDATE action.
 
-    ``refers`` is the schema and table that it names, which may be a partition of ``target``.
+    ``refers`` is the schema and table that it names, which may be a partition of ``target``. One
+    that is not ``enforced`` says what its column means, and neither checks nor does anything.
     """
 
     name: str
@@ -77,6 +78,7 @@ class ForeignKey:
     refers: tuple[str, str]
     match_full: bool
     valid: bool
+    enforced: bool
 
 
 @dataclass(frozen=True, slots=True)

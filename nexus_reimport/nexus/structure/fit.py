@@ -80,14 +80,14 @@ def _unfit(mapping: FieldMapping, catalog: Catalog) -> Iterator[Problem]:
 
 def _no_booleans(mapping: FieldMapping, catalog: Catalog) -> Iterator[Problem]:
     """The columns that say whether the application uses a row, and can say neither yes nor no."""
-    parts = {"external_ids": mapping.external_ids, "attachments": mapping.attachments}
-    flags: list[tuple[Path, str, str]] = [
-        ((part, name, "active"), spec.table, spec.active)
-        for part, several in parts.items()
-        for name, spec in several.items()
-    ]
     people = mapping.entities[mapping.people()].table
-    flags.append((("application", "archived"), people, mapping.application.archived))
+    flags: list[tuple[Path, str, str]] = [
+        (("application", "archived"), people, mapping.application.archived)
+    ]
+    for name, held in mapping.external_ids.items():
+        flags.append((("external_ids", name, "active"), held.table, held.active))
+    for name, spec in mapping.attachments.items():
+        flags.append((("attachments", name, "active"), spec.table, spec.active))
     for path, name, flag in flags:
         table = catalog.tables.get(name)
         column = table.column(flag) if table else None

@@ -21,9 +21,10 @@ _KEY = "a key or a condition of a table"
 
 
 def _keys(scene: Scene, *, into: bool) -> list[ForeignKey]:
-    """Foreign keys into wiped tables; or from them to protected ones."""
+    """Foreign keys into wiped tables; or from them to protected ones. They are enforced."""
     wiped = {t.name for t in scene.wiped}
-    keys = [k for k in scene.database.catalog.foreign_keys if k.schema == scene.database.schema]
+    every = scene.database.catalog.foreign_keys
+    keys = [k for k in every if k.enforced and k.schema == scene.database.schema]
     return [
         k
         for k in keys
