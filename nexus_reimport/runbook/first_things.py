@@ -11,14 +11,18 @@ class FirstThing(StrEnum):
 
     LOST_RECORDS = "records of runs that the database knows are not here"
     UNFINISHED = "a run is unverified or in doubt"
+    NO_DATABASE = "the database is not adopted, or could not be asked"
 
 
-def of(away: Sequence[str], *, is_unfinished: bool) -> FirstThing | None:
-    """The first of both; None if a run can begin.
+def of(away: Sequence[str], *, is_unfinished: bool, no_database: bool = False) -> FirstThing | None:
+    """The first of all; None if a run can begin.
 
     ``away`` are the runs whose records are not here. They were committed after the one that is
-    unfinished here: to finish it would compare it with what they have left.
+    unfinished here: to finish it would compare it with what they have left. A run that is
+    unfinished goes before its database: to adopt another one would settle the run by that.
     """
     if away:
         return FirstThing.LOST_RECORDS
-    return FirstThing.UNFINISHED if is_unfinished else None
+    if is_unfinished:
+        return FirstThing.UNFINISHED
+    return FirstThing.NO_DATABASE if no_database else None

@@ -57,17 +57,21 @@ class Whereabouts:
     @property
     def next(self) -> str:
         """The one thing to do next."""
-        if self.adopted:
-            return self.to_adopt
         if self.is_busy:
             return (
                 f"wait until it has ended; nexus-reimport record show {self.environment} shows it"
             )
-        match first_things.of(self.apart.away, is_unfinished=self.unfinished is not None):
+        match first_things.of(
+            self.apart.away,
+            is_unfinished=self.unfinished is not None,
+            no_database=bool(self.adopted),
+        ):
             case FirstThing.LOST_RECORDS:
                 return lost_records.advice(self.environment, self.place)
             case FirstThing.UNFINISHED:
                 return f"nexus-reimport finish {self.environment}"
+            case FirstThing.NO_DATABASE:
+                return self.to_adopt
         if self.undecided:
             decisions = wording.amount(len(self.undecided), "decision")
             return f"make {decisions} in {self.environment}.toml, then: {self._run}"

@@ -194,6 +194,10 @@ def test_a_run_to_be_finished_comes_before_a_rollback_that_was_killed(clinic: Cl
     assert f"last run    {back.id}, rollback, KILLED" in text
     assert f"unfinished  {run.id}, reimport, COMMITTED_UNVERIFIED" in text
     assert f"nexus-reimport seal {DEV} --run {back.id} closes it" in text
+    clinic.do("DROP SCHEMA nexus_reimport CASCADE", role=ROLE)
+    clinic.grant()
+    assert "adopted     no: this database has not been adopted" in shown()
+    assert next_of() == f"nexus-reimport finish {DEV}", "as the page has it"
 
 
 def test_the_run_that_an_unverified_rollback_has_undone_is_closed_with_it(clinic: Clinic) -> None:
