@@ -20,6 +20,7 @@ from nexus_reimport.page import (
 )
 from nexus_reimport.page.commands import Command
 from nexus_reimport.page.confirmation import Confirmation
+from nexus_reimport.page.decision import Decision
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.page.gates import Gate, Gates, State
 from nexus_reimport.page.log import Line
@@ -99,6 +100,11 @@ class Front:
         if self.outcome is None or self.outcome.decision is None:
             return False
         return self.outcome.verdict in UNFINISHED
+
+    @property
+    def decision(self) -> Decision | None:
+        """What can be decided about that run; nothing while records of later runs are missing."""
+        return None if self.away or self.outcome is None else self.outcome.decision
 
     @property
     def away(self) -> tuple[str, ...]:

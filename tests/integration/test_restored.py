@@ -196,6 +196,7 @@ def test_what_is_first_is_the_same_on_the_page_and_in_status_where_records_are_m
     book.apply()
     assert whereabouts.of(environments.load(DEV)).next == f"nexus-reimport finish {DEV}"
     assert gathered(DEV).next.startswith("A person must decide")
+    assert gathered(DEV).decision is not None
     clinic.do(
         "INSERT INTO nexus_reimport.runs (run, environment, digest, approved_by, before, after,"
         " number)"
@@ -208,3 +209,4 @@ def test_what_is_first_is_the_same_on_the_page_and_in_status_where_records_are_m
     assert it.next.startswith("bring back what was in ")
     assert page.next == f"{it.next[:1].upper()}{it.next[1:]}."
     assert page.now.text == "Of 1 run that the database knows, no record is here"
+    assert page.decision is None, "its choices would be about what later runs have left"
