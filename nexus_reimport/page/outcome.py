@@ -196,7 +196,7 @@ def _headline(
 
 def _is_stopped_by_checks(run: Run, verdict: Verdict, before: Report | None) -> bool:
     """Whether it is the checks before the plan was proposed that have stopped it."""
-    failed = journal.last_failure(run.events())
+    failed = journal.cause(run.events())
     if failed is None or verdict is not Verdict.STOPPED or run.has(Proposal):
         return False
     named = before.blocking if before else ()

@@ -100,7 +100,7 @@ def _of_unverified(entries: Sequence[Entry]) -> str:
     """Of a run that was committed: what its verification has found so far."""
     commits = journal.only(entries, Event.COMMITTED, Event.SETTLED)
     since = entries[entries.index(commits[-1]) :] if commits else entries
-    if failed := journal.last_failure(since):
+    if failed := journal.cause(since):
         return f"{failed.headline}; {_DECIDE}"
     if journal.only(entries, Event.SEALED):
         return f"its record was closed before; {_DECIDE}"

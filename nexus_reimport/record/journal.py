@@ -16,12 +16,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import compress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from nexus_reimport import disks, naming, wording
 from nexus_reimport.errors import (
     REPORT,
+    NotNow,
     RecordError,
     ReimportError,
     file_failure,
@@ -36,6 +38,7 @@ JOURNAL = "journal.jsonl"
 LARGEST = 1 << 24  # bytes: a run of ours writes some ten thousands
 _LONGEST = 1 << 16  # characters of one text of a line
 WRITING = frozenset({"apply", "undo"})  # the stages that end in a COMMIT
+_LACKS = NotNow.__name__
 _NO_TIME = "1970-01-01T00:00:00+00:00"
 # What readers of a line take from it, besides its time and what is "" where it is missing.
 _MEMBERS: Mapping[str, set[str]] = {
@@ -412,6 +415,16 @@ def last_failure(entries: Sequence[Entry]) -> Entry | None:
     return last
 
 
+def cause(entries: Sequence[Entry]) -> Entry | None:
+    """The failure that is told: the last one, as ``last_failure`` has it.
+
+    Who steps through a page can go on after an error. A step that lacks a value then only follows
+    from what kept an earlier step from giving it.
+    """
+    is_told = (entry.event is not Event.FAILED or entry.text("kind") != _LACKS for entry in entries)
+    return last_failure([*compress(entries, is_told)]) or last_failure(entries)
+
+
 def broken_off(entries: Sequence[Entry]) -> list[str]:
     """The stages in which a kill has ended the run: no later line says how they ended, or why."""
     failures = [n for n, entry in enumerate(entries) if entry.event is Event.FAILED]
@@ -426,7 +439,7 @@ def ended_by(entries: Sequence[Entry]) -> str:
     if stages := broken_off(entries):
         names = wording.some(f"“{naming.stage(stage)}”" for stage in stages)
         return f"it was killed, or its machine stopped, during {names}"
-    failed = last_failure(entries)
+    failed = cause(entries)
     return failed.headline if failed else ""
 
 

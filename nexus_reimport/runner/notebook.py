@@ -157,7 +157,7 @@ def last_error(run: Run) -> str:
     has no line of its own in the journal: a stage without an end, on which nobody works, is one.
     """
     events = run.events()
-    failed, verdict = journal.last_failure(events), run.verdict()
+    failed, verdict = journal.cause(events), run.verdict()
     if journal.broken_off(events) and verdict is not Verdict.COMPLETE:
         return "" if run.workers() else told_of(run, journal.ended_by(events))
     if failed is None:

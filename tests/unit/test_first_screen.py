@@ -99,6 +99,15 @@ def test_before_anything_was_read_nothing_is_decided(record: Path) -> None:
     assert [found.name for found in screen.lines] == ["undo", "approved by"]
 
 
+def test_the_cause_is_told_and_not_what_a_later_step_lacks_by_it(record: Path) -> None:
+    """Who went on in JupyterLab after the error read "has no survey yet" first."""
+    failed(record, "survey", "PostgreSQL could not be reached", kind="TargetError", exit_code=3)
+    failed(record, "plan", "run 1 has no survey yet", kind="NotNow", exit_code=2)
+    assert "PostgreSQL could not be reached; " in first_screen.read(record).headline
+    journal.append(record, Event.FINISHED, stage="survey")
+    assert "has no survey yet; " in first_screen.read(record).headline
+
+
 def test_a_proposal_is_a_go_for_its_digest(record: Path) -> None:
     proposed(record)
     screen = first_screen.read(record)

@@ -162,7 +162,7 @@ class _Record:
     @property
     def failure(self) -> Entry | None:
         """What stopped the run, unless it was made good since."""
-        return journal.last_failure(self.entries)
+        return journal.cause(self.entries)
 
 
 # ---------------------------------------------------------------- the headline
