@@ -278,6 +278,11 @@ def _of_path(path: Path, run: str, signers: Path | None) -> list[Checked]:
         )
     here = path.resolve()
     one = (here / bag.PAYLOAD).is_dir() or bag.is_sealed(here)
+    if not (one or check.can_be_of_records(here)):
+        raise SettingsError(
+            f"{path} is no record and no folder of records: nothing in it is one",
+            next="name the folder of a record, or the one above",
+        )
     if one:
         records = [check.of_record(here, signers=signers)]
     else:

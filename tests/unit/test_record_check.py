@@ -30,6 +30,7 @@ from nexus_reimport.record import Run, closing, journal, signatures, values
 from nexus_reimport.record.sealed import bag, check
 from nexus_reimport.record.sealed.chain import Link
 from support.auditing import TOOL, silent
+from support.commands import command as asked
 from support.forgeries import Sealed, a_record_of_another_environment, all_records_deleted
 from support.records import approve, checked, committed, complete, row, stopped, wrong
 
@@ -318,6 +319,21 @@ def test_what_is_no_sealed_record_says_what_it_is(sealed: Sealed) -> None:
         empty: ("an empty folder",),
     }
     assert check.of_record(without_journal.bag).problems[0] == "a folder without a journal"
+
+
+def test_a_folder_of_something_else_is_told_in_one_sentence(
+    sealed: Sealed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of /etc it had a line for each file; of records that were deleted it goes on to say so."""
+    for path in (tmp_path / "etc" / "ssl" / "certs", tmp_path / "runs" / "dev"):
+        path.mkdir(parents=True)
+    (tmp_path / "etc" / "passwd").write_text("root")
+    assert asked(capsys, "record", "check", str(tmp_path / "etc"))[0] == 2
+    assert command(capsys, str(sealed.folder.parent))[0] == 1, "folders of records, one below"
+    for run in sealed.runs:
+        shutil.rmtree(run.bag)
+    code, out = command(capsys, str(sealed.folder))
+    assert (code, "is missing" in out) == (1, True)
 
 
 def test_a_line_that_a_kill_cut_is_told_of_an_open_run(known: settings.Settings) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nexus_reimport import wording
+from nexus_reimport import naming, wording
 from nexus_reimport.errors import RecordError, is_of_system, refused
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
@@ -232,6 +232,20 @@ def _holds_records(folder: Path) -> bool:
     """Whether it is a folder of records, such as that of one environment among several."""
     inside = (f"{bag.PAYLOAD}/{journal.JOURNAL}", bag.TAG_MANIFEST)
     return any((one / name).is_file() for one in folder.iterdir() for name in inside)
+
+
+def can_be_of_records(folder: Path) -> bool:
+    """Whether it is empty, or anything in it is a record or is ours beside records."""
+    try:
+        return not any(folder.iterdir()) or any(
+            path.name in (chain.LAST, archived.LIST, register.FOLDER)
+            or naming.RUN.fullmatch(path.name) is not None
+            or (path / journal.JOURNAL).is_file()
+            or (path.is_dir() and _holds_records(path))
+            for path in (folder, *folder.iterdir())
+        )
+    except OSError:  # what cannot be looked at may be one
+        return True
 
 
 def _of_names(
