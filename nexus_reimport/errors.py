@@ -26,7 +26,7 @@
     │   ├── RecordGone   a run's record is not there any more, and with it what is known of it
     │   └── NotSaved     a page was stepped through by hand and is not saved: nothing is sealed
     └── SandboxError     the made-up clinic
-        └── SandboxRefused     its folder is not the right one
+        └── SandboxRefused     its folder is not the right one, or it is not running
 
 Each says what happened, with numbers, where, which state is left, and what to do next. None ever
 holds a field's value, because it would end up in a saved notebook.
@@ -378,6 +378,6 @@ class SandboxError(ReimportError):
 
 
 class SandboxRefused(SandboxError):
-    """The made-up clinic's folder is not the right one."""
+    """The made-up clinic's folder is not the right one, or the clinic is not running."""
 
     exit_code = 2

@@ -62,6 +62,11 @@ def amount(count: int, singular: str, plural: str = "") -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
+def processes(pids: Collection[int]) -> str:
+    """``pid 7``, ``pids 7, 8``."""
+    return f"{'pid' if len(pids) == 1 else 'pids'} {some(map(str, pids))}"
+
+
 def moment(at: datetime) -> str:
     """``2026-11-29 14:05:09 UTC``; ``at`` has an offset, whichever."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

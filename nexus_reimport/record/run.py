@@ -275,7 +275,7 @@ class Run:
         """Raise Busy while a process is at work on the run: its record is not closed under it."""
         if pids := self.workers():
             raise Busy(
-                f"run {self.id} is at work: {wording.some([f'pid {pid}' for pid in pids])}",
+                f"run {self.id} is at work: {wording.processes(pids)}",
                 where=f"environment {self.environment}",
                 state="that run goes on; nothing new was started, and no record was closed",
                 next="wait until it has ended;"

@@ -182,8 +182,7 @@ def at_work(settings: Settings) -> str:
     """What is at work in the environment: its run and processes; "" if nothing is."""
     for run in record.open_runs(settings):
         if pids := run.workers():
-            listed = wording.some([f"pid {pid}" for pid in pids])
-            return f"run {run.id} of {settings.name} ({listed})"
+            return f"run {run.id} of {settings.name} ({wording.processes(pids)})"
     return f"a command of {settings.name}" if lock.is_taken(settings) else ""
 
 

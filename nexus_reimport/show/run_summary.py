@@ -102,7 +102,7 @@ def _state(run: Run) -> Iterator[Fact]:
     others = [] if marks.is_page_of(run.private) else _others(run)
     if others and not run.is_sealed:
         text = "the result is not known yet" if state is State.UNKNOWN else state
-        yield "state", f"running, {wording.some([f'pid {pid}' for pid in others])}; {text}"
+        yield "state", f"running, {wording.processes(others)}; {text}"
     elif state is not State.COMMITTED:
         yield "state", str(state)
     elif run.verdict() is not Verdict.COMPLETE:

@@ -162,16 +162,16 @@ def reset(folder: Path) -> None:
     Sessions that are connected to the databases are ended.
 
     Raises:
-        SandboxError: the clinic is not running. Nothing was changed.
+        SandboxRefused: the clinic is not running. Nothing was changed.
     """
     folder = state.ours(folder)
     _refuse_used(folder)
     if not state.is_ready(folder):
-        raise SandboxError(
-            "the sandbox is not running",
+        raise SandboxRefused(
+            "the made-up clinic is not running",
             where=f"folder={folder}",
             state="nothing was changed",
-            next="run nexus-reimport sandbox up first",
+            next="start it: nexus-reimport sandbox up; then run this again",
         )
     fill.reset_databases(Stack.at(folder))
     fill.refill_buckets(Stack.at(folder))

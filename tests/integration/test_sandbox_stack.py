@@ -307,8 +307,9 @@ def test_where_nothing_is_kept_status_says_so_down_does_nothing_and_reset_refuse
     assert not lifecycle.status(tmp_path / "none").made
     lifecycle.down(tmp_path / "none")
     assert not (tmp_path / "none").exists()
-    with pytest.raises(SandboxError, match="not running"):
+    with pytest.raises(SandboxError, match="not running") as told:
         lifecycle.reset(tmp_path / "none")
+    assert told.value.exit_code == 2, "nothing has failed: a person must start it"
 
 
 def test_a_second_up_keeps_ports_passwords_and_data_and_is_quick(sandbox: Stack) -> None:

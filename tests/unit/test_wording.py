@@ -115,3 +115,8 @@ def test_a_counted_plural_is_seen() -> None:
         'f"{len(runs)} runs: {n:,} more rows, {n:,} of {whole:,} days, {n:,} now, {n:,} right(s)"'
     )
     assert [noun for _, noun in counted_plurals(tree)] == ["runs", "rows", "days", "right(s)"]
+
+
+def test_processes_are_named_once() -> None:
+    assert wording.processes([7]) == "pid 7"
+    assert wording.processes([7, 8]) == "pids 7, 8"

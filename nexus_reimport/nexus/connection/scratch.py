@@ -264,7 +264,7 @@ def _end_creation(connection: Connection, server: Postgres, name: str) -> None:
             raise TargetError(
                 "a copy that was begun may still be made: the server's process does not end",
                 where=f"postgres {server.host}:{server.port}, database {name},"
-                f" {wording.some(f'pid {pid}' for pid, _, _ in rows)}",
+                f" {wording.processes([pid for pid, _, _ in rows])}",
                 next="it is dropped by the next command; if that says the same, end that process on"
                 " the server",
             )
