@@ -54,7 +54,9 @@ def _lines(entries: Sequence[Entry]) -> Iterator[Line]:
             case Event.STEP:
                 step = entry
             case Event.FINISHED:
-                yield Line(entry.at, stage, "finished", "", _since(began, entry))
+                note = entry.text("note")
+                tone = "attention" if note else ""
+                yield Line(entry.at, stage, note or "finished", tone, _since(began, entry))
             case Event.FAILED:
                 words = f"failed: {entry.headline}" if entry.headline else "failed"
                 yield Line(entry.at, stage, words, "bad", _since(began, entry))

@@ -186,9 +186,10 @@ class Run:
         return is_open and bool(self.journal_problems())
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> Iterator[dict[str, str]]:
         """Journals that a stage started, and that it finished or failed, whatever happens.
 
+        Gives what the line of its end says besides: ``note``, where it did not do what it is for.
         A seal that is just being made is waited for: else the stage would work on under it.
         """
         with ExitStack() as held:
@@ -196,14 +197,15 @@ class Run:
                 self.require_open()
                 held.enter_context(self.at_work())
             self.journal(Event.STARTED, stage=name, pid=os.getpid())
+            besides: dict[str, str] = {}
             try:
-                yield
+                yield besides
             except BaseException as error:
                 if isinstance(error, ReimportError):
                     self.as_told(error)
                 self._journal_failure(name, error)
                 raise
-            self.journal(Event.FINISHED, stage=name)
+            self.journal(Event.FINISHED, stage=name, **besides)
 
     def _journal_failure(self, stage: str, error: BaseException) -> None:
         """Journal that a stage failed. Without room for the line the run counts as killed."""

@@ -39,6 +39,7 @@ from nexus_reimport.model import (
     Report,
     Sample,
     Scope,
+    SelfTest,
     Snapshot,
     Survey,
 )
@@ -323,20 +324,22 @@ class Steps:
     def step(self, name: str, work: Callable[[], T], stage: str = "") -> T:
         """Run one step: journal it, save its value, and return it."""
         rights = naming_rights(self.settings, self.mapping, self.task)
-        with self._one_step(name), self.stage(stage or name), rights:
+        with self._one_step(name), self.stage(stage or name) as besides, rights:
             value = work()
             self.run.save(value, name)
+            if isinstance(value, SelfTest) and value.why_not:
+                besides["note"] = f"not tested: {value.why_not}"
         return value
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> Iterator[dict[str, str]]:
         """A stage of the run: journalled; where it is, step by step, is shown while it lasts."""
         with (
-            self.run.stage(name),
+            self.run.stage(name) as besides,
             current_step.shown(self.run.private, name, self.bar(naming.stage(name))),
             garbage.rarely_looked_for(),
         ):
-            yield
+            yield besides
 
     def _channels(self) -> Channels:
         return Channels(self.settings.filemaker, self.mapping)

@@ -89,7 +89,8 @@ class _Teller:
             case Event.FINISHED | Event.FAILED:
                 self._stage = ""
                 took = f" ({self._lasts(entry.stage):,.1f} s)" if self._is_begun(entry) else ""
-                self._say(f"{naming.stage(entry.stage)}: {entry.event}{took}")
+                end = entry.text("note") or entry.event
+                self._say(f"{naming.stage(entry.stage)}: {end}{took}")
             case Event.WAITING:
                 holder = f"pid {line['pid']} of the server, connected since {line['since']} UTC"
                 self._say(f"waiting for {line['of']}, held by {holder}")

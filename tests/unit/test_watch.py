@@ -8,6 +8,7 @@ import pytest
 
 from nexus_reimport import progress
 from nexus_reimport.events import Event
+from nexus_reimport.page import log
 from nexus_reimport.record import Run, current_step, journal
 from nexus_reimport.runner import watch
 from nexus_reimport.runner.watch import watching
@@ -27,10 +28,15 @@ def test_a_stage_is_told_when_it_begins_with_what_it_took_last_time(run: Run) ->
     with watching(run, said.append, {"rehearsal": 14.2, "plan": 0.3}):
         run.journal(Event.STARTED, stage="plan")
         run.journal(Event.FINISHED, stage="plan")
+        with run.stage("self_test") as besides:
+            besides["note"] = "not tested: it is switched off"
         run.journal(Event.STARTED, stage="rehearsal")
+    assert log.lines(run.events())[-2].words == "not tested: it is switched off"
     assert said == [
         "dev: plan: begins",
         "dev: plan: finished (0.0 s)",
+        "dev: test the verification on a copy: begins",
+        "dev: test the verification on a copy: not tested: it is switched off (0.0 s)",
         "dev: rehearsal: begins, about 14 s as in the run before",
     ]
 
