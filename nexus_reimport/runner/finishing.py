@@ -8,6 +8,7 @@ from nexus_reimport import checks, naming, runbook
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
     NotClean,
+    NotNow,
     NotSaved,
     OnlySealed,
     RecordError,
@@ -54,7 +55,7 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> CommandO
                 return outcome.of(chosen, unfit)
             executing.execute(chosen, VERIFY, progress)
         elif chosen.verdict() in (Verdict.WAITING, Verdict.PARTIAL) and chosen.has(Proposal):
-            raise StopError(
+            raise NotNow(
                 f"run {chosen.id} was not executed: there is nothing to finish",
                 where=f"environment {name}",
                 next=f"approve it: nexus-reimport status {name} says what that needs;"

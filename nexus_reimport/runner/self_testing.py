@@ -5,7 +5,7 @@ from __future__ import annotations
 from nexus_reimport import mapping as mappings
 from nexus_reimport import record, runbook
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import StopError
+from nexus_reimport.errors import NotNow
 from nexus_reimport.model import Backup, Plan, SelfTest
 from nexus_reimport.record import Run
 from nexus_reimport.runbook.opening import require_own_database
@@ -20,7 +20,8 @@ def self_test(name: str, run_id: str = "", say: Say | None = None) -> SelfTest:
     the run's record as long as that is open.
 
     Raises:
-        StopError: no run has a plan and its dump any more, or the copy does not pass verification.
+        NotNow: no run has a plan and its dump any more.
+        StopError: the copy does not pass verification.
             Nothing but the copy was written.
     """
     settings = environments.load(name)
@@ -38,7 +39,7 @@ def _chosen(settings: Settings, run_id: str) -> Run:
     runs = [record.find(settings, run_id)] if run_id else record.every(settings)[::-1]
     chosen = next((run for run in runs if _is_kept(run)), None)
     if chosen is None:
-        raise StopError(
+        raise NotNow(
             "no run still has both its plan and its dump",
             where=f"environment {settings.name}",
             next=f"nexus-reimport run {settings.name} makes one",

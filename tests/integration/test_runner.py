@@ -19,7 +19,7 @@ from ipykernel.iostream import OutStream
 
 from nexus_reimport import forked, record, runbook, runner
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import InDoubt, RecordError, SettingsError, StopError
+from nexus_reimport.errors import InDoubt, NotNow, RecordError, SettingsError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Approval, Proposal
 from nexus_reimport.record import Run, Verdict, anchor, journal, lock
@@ -223,7 +223,7 @@ def test_a_kernel_killed_in_the_transaction_leaves_the_database_as_it_was(clinic
 
 def test_a_committed_run_is_finished_later(clinic: Clinic) -> None:
     book = clinic.proposed()
-    with pytest.raises(StopError, match="nothing to finish"):
+    with pytest.raises(NotNow, match="nothing to finish"):
         runner.finish(DEV)
     book.approve(rehearsed=True)
     book.apply()
