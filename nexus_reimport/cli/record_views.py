@@ -23,6 +23,8 @@ from nexus_reimport.runbook import lost_records, restored_database
 from nexus_reimport.runner.notebook import last_error
 from nexus_reimport.settings import Settings
 
+PLACES = 50  # that are printed where something is found in a record; --json has all of them
+
 
 def list_runs(environment: str, *, as_json: bool) -> None:
     """Print all runs, oldest first."""
@@ -158,7 +160,8 @@ def redact(environment: str, run: str, *, yes: bool, as_json: bool) -> None:
         chosen = record.find(settings, run)
         findings = redaction.look(settings, chosen)
         if findings.redacted and not yes:
-            listed = "\n".join(f"  {hit}" for hit in findings.redacted)
+            places = list(map(str, findings.redacted))
+            listed = wording.lines(places, shown=PLACES, indent="  ", noun="place")
             write(f"This will be redacted in the record of {chosen.id}:\n{listed}", err=True)
             typed = str(typer.prompt(f"Then type {chosen.id}", default="", err=True))
             if typed.strip() != chosen.id:
@@ -168,12 +171,15 @@ def redact(environment: str, run: str, *, yes: bool, as_json: bool) -> None:
                     next="open each place; a word for something else is a label of the environment",
                 )
         done = redaction.redact(settings, chosen)
-    lines = [f"redacted: {hit}" for hit in done.redacted]
-    lines += [f"left, {_what_next(chosen, hit)}: {hit}" for hit in done.left]
-    lines = lines or [f"nothing to redact was found in the record of {chosen.id}"]
-    command = f"nexus-reimport seal {environment} --run {chosen.id}"
-    lines += [f"next: {command}"] if not done.left else []
-    give(asdict(done), "\n".join(lines), as_json=as_json)
+    redacted = [f"redacted: {hit}" for hit in done.redacted]
+    left = [f"left, {_what_next(chosen, hit)}: {hit}" for hit in done.left]
+    none = "" if redacted or left else f"nothing to redact was found in the record of {chosen.id}"
+    following = "" if left else f"next: nexus-reimport seal {environment} --run {chosen.id}"
+    listed = (
+        wording.lines(part, shown=PLACES, indent="", noun="place") for part in (redacted, left)
+    )
+    text = "\n".join(filter(None, [*listed, none, following]))
+    give(asdict(done), text, as_json=as_json)
     raise typer.Exit(1 if done.left else 0)
 
 

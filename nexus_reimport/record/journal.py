@@ -198,7 +198,7 @@ class Reading:
 
     def cut_note(self) -> str:
         """That lines were cut, for a person; "" where none was."""
-        listed = ", ".join(str(number) for number in self.cut_lines)
+        listed = wording.some(map(str, self.cut_lines))
         return f"{JOURNAL}: line {listed} was cut while it was written" if listed else ""
 
     def broken_note(self) -> str:

@@ -317,7 +317,9 @@ def test_other_files_are_left_for_a_person_and_a_sealed_record_is_not_touched(
     known: settings.Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = committed(known)
-    (run.folder / "note.txt").write_text(VALUE)
+    notes = [run.folder / "note.txt", *(run.folder / f"note_{n}.txt" for n in range(59))]
+    for note in notes:
+        note.write_text(VALUE)
     run.journal(Event.STEP, stage="plan", step=VALUE)
     arguments = ["record", "redact", "sandbox-dev", "--run", run.id, "--yes"]
     with pytest.raises(SystemExit) as end:
@@ -326,8 +328,10 @@ def test_other_files_are_left_for_a_person_and_a_sealed_record_is_not_touched(
     assert end.value.code == 1
     assert f"redacted: data/journal.jsonl, line {LINES + 1}: a secret" in told.out
     assert f"left, look at it, then move it to {run.private}: data/note.txt, line 1" in told.out
+    assert "\nand 10 more places" in told.out
     assert VALUE not in told.out + told.err
-    (run.folder / "note.txt").unlink()
+    for note in notes:
+        note.unlink()
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 0
