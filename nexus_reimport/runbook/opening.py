@@ -35,7 +35,7 @@ from nexus_reimport.errors import (
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Scope
 from nexus_reimport.nexus import deployment, rights
-from nexus_reimport.nexus.connection import scratch
+from nexus_reimport.nexus.connection import refusal, scratch
 from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.nexus.structure import catalog as catalogs
@@ -46,6 +46,7 @@ from nexus_reimport.settings import EnvironmentKind, Settings
 from nexus_reimport.stages import census
 
 _IMPORTING = (Task.RUN, Task.RELINK)
+_TRIES = 3
 Bar = Callable[[str], progress.Listener]
 
 
@@ -69,13 +70,21 @@ def clear_scratch(settings: Settings) -> tuple[str, ...]:
 def require_own_database(settings: Settings, state: str = NOTHING_WRITTEN) -> None:
     """Stop unless the database belongs to this environment.
 
-    Called before FileMaker is read and before anything is written.
+    Called before FileMaker is read and before anything is written, and first of all after a COMMIT,
+    by which a server can be kept busy: one that does not answer is asked again.
 
     Raises:
         StopError: it is not the database that this environment adopted. ``state`` is left.
+        TargetError: it could not be asked. ``state`` is left.
     """
-    with connected(settings.postgres, state) as connection:
-        deployment.require(connection, settings.name, state)
+    for left in reversed(range(_TRIES)):
+        try:
+            with connected(settings.postgres, state) as connection:
+                deployment.require(connection, settings.name, state)
+                return
+        except TargetError as error:
+            if not left or error.what != refusal.NO_ANSWER:
+                raise
 
 
 def require_ready(

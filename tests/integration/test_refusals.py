@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from pydantic import SecretStr
 from nexus_reimport import record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import TargetError
-from nexus_reimport.nexus.connection import pg_tools, refusal
+from nexus_reimport.nexus.connection import pg_tools, refusal, session
 from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.settings import Postgres
 from nexus_sandbox.postgres.server import binaries
@@ -247,6 +250,21 @@ def test_a_host_that_never_answers_is_told(clinic: Clinic) -> None:
     with listening(silent) as port:
         error = told_by(place().model_copy(update={"port": port}))
     assert error.what == "the host did not answer in time"
+
+
+def test_a_server_that_is_busy_after_the_commit_is_asked_again(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run ended with exit code 4, and people waited until somebody had finished it."""
+    monkeypatch.setattr(session, "CONNECT_TIMEOUT", 2)
+    runbook.begin(DEV)
+    os.kill(clinic.server.pid, signal.SIGSTOP)
+    goes_on = threading.Timer(3, os.kill, (clinic.server.pid, signal.SIGCONT))
+    goes_on.start()
+    try:
+        assert runbook.resume(DEV).settings.name == DEV
+    finally:
+        goes_on.join()
 
 
 def test_roles_and_databases_that_are_full_or_closed_are_told(clinic: Clinic) -> None:

@@ -23,6 +23,7 @@ from nexus_reimport.settings import Postgres
 
 _SSL_REQUEST = struct.pack("!II", 8, 80877103)  # PostgreSQL's SSLRequest: its length, its code
 _SECONDS = 10
+NO_ANSWER = "the host did not answer in time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,7 @@ _SHAPES = (
     _why(
         # The system's "timed out", and libpq's "timeout expired".
         r"time(d)? ?out|timeout expired",
-        "the host did not answer in time",
+        NO_ANSWER,
         "check [postgres] host and port; the cause may be a firewall that drops packets, or a"
         " server that is too busy",
     ),
