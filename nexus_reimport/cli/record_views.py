@@ -175,10 +175,8 @@ def redact(environment: str, run: str, *, yes: bool, as_json: bool) -> None:
     left = [f"left, {_what_next(chosen, hit)}: {hit}" for hit in done.left]
     none = "" if redacted or left else f"nothing to redact was found in the record of {chosen.id}"
     following = "" if left else f"next: nexus-reimport seal {environment} --run {chosen.id}"
-    listed = (
-        wording.lines(part, shown=PLACES, indent="", noun="place") for part in (redacted, left)
-    )
-    text = "\n".join(filter(None, [*listed, none, following]))
+    parts = [wording.lines(one, shown=PLACES, indent="", noun="place") for one in (redacted, left)]
+    text = "\n".join(filter(None, [*parts, none, following]))
     give(asdict(done), text, as_json=as_json)
     raise typer.Exit(1 if done.left else 0)
 
