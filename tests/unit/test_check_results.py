@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from nexus_reimport import checks
 from nexus_reimport.checks import CannotLook, Finding, check, memo, one_by_one
+from nexus_reimport.checks.before import rows
+from nexus_reimport.checks.before.subject import Before
+from nexus_reimport.files import columns
 from nexus_reimport.model import Level, Report, Result
 from nexus_reimport.settings import Waiver
 
@@ -313,3 +317,19 @@ def test_of_each_thing_that_a_check_is_asked_about_it_is_known_by_itself() -> No
         return int(state.rows[of])
 
     assert [known.of(look, State(), key) for key in ("a", "b", "a")] == [1, 2, 1]
+
+
+@pytest.mark.parametrize(("when_empty", "keeps"), [("clear", "2 rows keep"), ("keep", "")])
+def test_a_row_that_may_not_lose_what_the_mapping_clears_is_told_how_it_keeps_it(
+    when_empty: str, keeps: str
+) -> None:
+    """An end that does not fit took Nexus's away, and the only advice was to lose the record."""
+    column = SimpleNamespace(when_empty=when_empty)
+    visits = SimpleNamespace(columns={"ends": column})
+    held = SimpleNamespace(
+        mapping=SimpleNamespace(entities={"visits": visits}),
+        keys_now=lambda _: columns.of(["1", "2", "3"]),
+    )
+    empty = rows._Empty("visits", "ends", ["1", "3", "new"], {}, set())
+    told = "; ".join(rows._cleared(cast(Before, held), empty))
+    assert (keeps in told, bool(told)) == (True, bool(keeps))

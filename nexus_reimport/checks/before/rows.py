@@ -8,7 +8,7 @@ checks, foreign keys) is left to ``refused_rows``, which asks a restored copy.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from nexus_reimport import parts, wording
@@ -85,7 +85,7 @@ def no_needed_column_stays_empty(before: Before) -> Finding:
     lines = [
         f"{e.entity}.{e.column} would be empty: {rows_by_name(e.keys, e.records)}" for e in gaps
     ]
-    advice = [_advice(before, e) for e in gaps]
+    advice = [text for e in gaps for text in (*_cleared(before, e), _advice(before, e))]
     return Finding(max(1, looked), lines, count=count, note="; ".join(advice))
 
 
@@ -109,6 +109,7 @@ def every_planned_appointment_of_a_patient_has_an_end(before: Before) -> Finding
         advice = [_advice(before, empty)]  # one rule, and not a wall of ids
     else:
         advice = leaving_out(before, name, f"without_{calendar.end}", keys, records)
+    advice = [*_cleared(before, _Empty(name, calendar.end, keys, records, set())), *advice]
     if not all(map(records.get, keys)):
         advice.append("give an appointment that FileMaker does not have its end in Nexus")
     return Finding(max(1, file.rows), sorted(_named(keys, records)), note="; ".join(advice))
@@ -198,6 +199,18 @@ def rows_by_name(keys: Iterable[str], records: Mapping[str, str]) -> str:
 
 def _few(names: list[str]) -> str:
     return wording.some(sorted(names))
+
+
+def _cleared(before: Before, empty: _Empty) -> Iterator[str]:
+    """How the rows keep a value that Nexus has, where the mapping takes it away from them."""
+    fed = before.mapping.entities[empty.entity].columns.get(empty.column)
+    if fed is None or fed.when_empty != "clear":
+        return
+    if have := len(columns.numbers_among(columns.of(empty.keys), before.keys_now(empty.entity))):
+        yield (
+            f'take when_empty = "clear" out of {empty.entity}.{empty.column} in the mapping, and'
+            f" {wording.amount(have, 'row keeps', 'rows keep')} the value that Nexus has"
+        )
 
 
 def _advice(before: Before, empty: _Empty) -> str:
