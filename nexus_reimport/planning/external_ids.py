@@ -71,7 +71,7 @@ def compared(plan: Plan, intake: Intake, name: str) -> Iterator[Compared]:
     """Each record that becomes a row, if FileMaker or Nexus holds an id of it."""
     spec, held = intake.mapping.external_ids[name], _Held.read(intake, name)
     pairs = IdPairs.read(intake.folder, plan.id_map, spec.entity)
-    for page in intake.pages(intake.mapping.entities[spec.entity].source):
+    for page in intake.pages(intake.mapping.entities[spec.entity].source, spec.field):
         lines = zip(page[KEY], pairs.find(page.ids()), page.ids(spec.field), strict=True)
         for key, row, given in lines:
             if row is not None and (given or row in held.of_row):

@@ -182,7 +182,7 @@ class RecordConverter:
     def _joined(self, source: str, take: str) -> dict[Id, str]:
         return {
             record_id: value
-            for records in self._intake.pages(source)
+            for records in self._intake.pages(source, take)
             for record_id, value in zip(records.ids(), records[take], strict=True)
         }
 
