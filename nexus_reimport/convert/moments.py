@@ -27,6 +27,8 @@ REPEATED = "a time that a clock change repeats: taken as the first of the two"
 _AFTER_THE_START = "minutes after the start"
 EARLY = "an end before the start"
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python would also accept 20250630 and 2025-W27-1
+_CLOCK = re.compile(r" [0-9]{2}:[0-9:.]*(?:[+-][0-9:]*)?")  # of an instant, as PostgreSQL has it
+_ZONE = re.compile(r"(?<=[0-9])[+-][0-9:]+(?= BC$|$)")  # the same
 _OFFSET = re.compile(r"([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)(?:Z|[+-][0-9]{2}:?[0-9]{2})$")
 
 
@@ -154,21 +156,47 @@ def chronological(value: str) -> tuple[float, str]:
     """A key that sorts dates and instants by time, in PostgreSQL's print (UTC, ISO).
 
     PostgreSQL has years after 9999, ``BC`` and infinity, which Python's types cannot hold. A text
-    that is not a date sorts like infinity.
+    that is not a date sorts like infinity, times of day among each other.
     """
     year, _, rest = value.partition("-")
     if not year.isdecimal():
-        return -math.inf if value == "-infinity" else math.inf, ""
+        of_day = value if _DURATION.fullmatch(value) else ""
+        return -math.inf if value == "-infinity" else math.inf, of_day
     return (-int(year) if value.endswith(" BC") else int(year)), rest
 
 
+def is_before(value: str, other: str, zone: ZoneInfo) -> bool:
+    """Whether a date or a time is before another one, both in PostgreSQL's print.
+
+    Of a date and a time the days count. An instant is beside a date, or beside a time without a
+    zone, what the clock of ``zone`` shows.
+    """
+    both = [value, other]
+    if len({*map(_has_zone, both)}) > 1:
+        both = [_on_the_wall(one, zone) for one in both]
+    if len({":" in one for one in both}) > 1:
+        both = [_CLOCK.sub("", one) for one in both]
+    first, second = map(chronological, both)
+    return first < second
+
+
+def _has_zone(value: str) -> bool:
+    return ":" in value and _ZONE.search(value) is not None
+
+
+def _on_the_wall(value: str, zone: ZoneInfo) -> str:
+    """An instant as the clock of ``zone`` shows it; what is none stays as it is."""
+    if not _has_zone(value):
+        return value
+    try:
+        return _printed(datetime.fromisoformat(value).astimezone(zone).replace(tzinfo=None))
+    except (ValueError, OverflowError):  # a year that Python cannot hold
+        return _ZONE.sub("", value)
+
+
 def is_over(value: str | None, now: datetime, zone: ZoneInfo) -> bool:
-    """Whether an instant, or a date on the calendar of ``zone``, is before ``now``."""
-    if not value:
-        return False
-    # Only an instant has a colon; a date is compared with the clinic's own day.
-    limit = as_text(now) if ":" in value else now.astimezone(zone).date().isoformat()
-    return chronological(value) < chronological(limit)
+    """Whether a date or a time, on the calendar and the clock of ``zone``, is before ``now``."""
+    return bool(value) and is_before(value or "", as_text(now), zone)
 
 
 def on_the_clock(value: str, zone: ZoneInfo) -> str:

@@ -355,8 +355,9 @@ class EntityPlanner:
             before, after = (
                 [self._merger.value(one, column) for column in (name, other)] for one in (was, row)
             )
-            value, bound = map(convert.chronological, after)
-            if all(after) and value < bound and after != before:
+            value, bound = after
+            is_early = all(after) and convert.is_before(value, bound, self._converter.zone)
+            if is_early and after != before:
                 why = f"before {other}: one of the two is Nexus's value"
                 self._misfits.append((name, why, filemaker_id, DERIVED))
 

@@ -110,7 +110,7 @@ class RecordConverter:
             else:
                 converted.add(name, column.of_records(records, known))
         # Last, because it compares two converted columns.
-        _refuse_too_early(spec.columns, converted)
+        _refuse_too_early(spec.columns, converted, self.zone)
         return converted
 
     def _gathered_of(self, entity: str, records: Records) -> dict[str, list[list[Detail]]]:
@@ -220,15 +220,16 @@ def _entries(column: ColumnSpec, records: Records) -> Iterator[object]:
             yield None
 
 
-def _refuse_too_early(columns: Mapping[str, ColumnSpec], converted: Converted) -> None:
+def _refuse_too_early(
+    columns: Mapping[str, ColumnSpec], converted: Converted, zone: ZoneInfo
+) -> None:
     """Note a value as a misfit if it is before the value that it must follow."""
     for name, column in columns.items():
         if column.not_before not in converted.values:
             continue
         values = converted.values[name]
         both = zip(values, converted.values[column.not_before], strict=True)
-        # ISO texts within the years 1890 to 2200 compare as their dates do.
-        early = [n for n, (value, other) in enumerate(both) if value and other and value < other]
+        early = [n for n, (v, o) in enumerate(both) if v and o and convert.is_before(v, o, zone)]
         for number in early:
             converted.misfits[number].append((name, f"before {column.not_before}"))
             values[number] = None

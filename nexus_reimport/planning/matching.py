@@ -118,11 +118,10 @@ def match(
     for rule in spec.identity:
         if rule.by == "filemaker_id":
             continue
-        exact = (*rule.by, *rule.then)
-        matches.pair(rule.name, _equal(rule, exact, matches, records, rows))
+        matches.pair(rule.name, _equal(rule, rule.then, matches, records, rows))
         if rule.then and not len(id_map.keys):
             loosely = f"{rule.name}, other {' or '.join(rule.then)}"
-            matches.pair(loosely, _equal(rule, rule.by, matches, records, rows))
+            matches.pair(loosely, _equal(rule, (), matches, records, rows))
     return matches
 
 
@@ -164,12 +163,15 @@ def _derived(
 
 
 def _equal(
-    rule: Identity, names: tuple[str, ...], matches: Matches, records: Side, rows: Side
+    rule: Identity, beside: tuple[str, ...], matches: Matches, records: Side, rows: Side
 ) -> Iterator[tuple[int, int]]:
-    """Pairs whose columns ``names`` are equal; equal ones in the order of ``then`` and of ids."""
+    """Pairs that are equal in the rule's columns and in those ``beside`` them.
+
+    Equal ones are in the order of ``then`` and of ids.
+    """
     free = [number for number, is_free in enumerate(matches.free) if is_free]
-    some = _Grouped.of(matches.records, records, rule, names)
-    others = _Grouped.of(free, rows, rule, names)
+    some = _Grouped.of(matches.records, records, rule, beside)
+    others = _Grouped.of(free, rows, rule, beside)
     # Those that one side has more of stay unpaired.
     for ones, candidates in some.with_the_same_values(others, rule.then):
         yield from zip(ones, candidates, strict=False)
@@ -185,18 +187,21 @@ class _Grouped:
 
     @classmethod
     def of(
-        cls, numbers: Sequence[int], side: Side, rule: Identity, names: tuple[str, ...]
+        cls, numbers: Sequence[int], side: Side, rule: Identity, beside: tuple[str, ...]
     ) -> _Grouped:
-        """Those of which no value is empty: rows with an empty value are never equal."""
+        """Those that have a value in each column of the rule: nothing is found by an empty one.
+
+        Of the columns ``beside`` an empty one equals an empty one.
+        """
         import numpy as np
 
-        those, hashes = array("q"), bytearray()
+        those, hashes, names = array("q"), bytearray(), (*rule.by, *beside)
         for number, held in zip(numbers, side.values(numbers, names), strict=True):
-            compared = [held.get(name) for name in names]
-            if all(compared):
+            if all(held.get(name) for name in rule.by):
+                values = [str(held.get(name) or "") for name in names]
                 group = [
-                    folded(str(v)) if c in rule.folded else str(v)
-                    for c, v in zip(names, compared, strict=True)
+                    folded(value) if name in rule.folded else value
+                    for name, value in zip(names, values, strict=True)
                 ]
                 # No text of ours holds this character.
                 hashes += blake2b("\0".join(group).encode(), digest_size=_BYTES).digest()

@@ -81,6 +81,15 @@ def matched(spec: Entity, fed: Any, rows: Any, remembered: Any = None) -> Writte
     )
 
 
+def test_what_breaks_a_tie_is_the_same_where_both_sides_have_none() -> None:
+    by = {"patient": "p", "content": "Call", "by": None}
+    rule = NOTES.identity[0].model_copy(update={"then": ("by", "at")})
+    spec = NOTES.model_copy(update={"identity": (rule,)})
+    rows = {"n1": {**by, "at": "1"}, "n2": {**by, "at": "2"}}
+    for remembered in ({}, {"another": "n9"}):  # the first run, and a later one
+        assert matched(spec, {"r": {**by, "at": "2"}}, rows, remembered).pairs == {"r": "n2"}
+
+
 def test_an_id_in_a_json_column_matches_in_any_case() -> None:
     held = uuid.uuid4()
     rows = {"n1": {"meta": f'{{"id": "{str(held).upper()}"}}'}, "n2": {"meta": None}}

@@ -84,6 +84,36 @@ def test_a_day_that_is_not_over_on_the_clinics_calendar_is_not_over() -> None:
     assert convert.is_over("2026-02-27", at, ZoneInfo("America/New_York"))
 
 
+@pytest.mark.parametrize(
+    ("value", "other", "is_before"),
+    [
+        ("2025-07-01", "2025-07-01 05:00:00+00", False),  # the day at which it is 15:00 in Sydney
+        ("2025-07-01", "2025-07-01 15:00:00+00", True),  # there it is the 2nd
+        ("2025-07-01", "2025-07-01 09:00:00", False),
+        ("2025-06-30 20:00:00+00", "2025-07-01", False),
+        ("2025-06-30 13:00:00+00", "2025-07-01", True),
+        ("2025-07-01 14:59:00", "2025-07-01 05:00:00+00", True),
+        ("2025-07-01 15:00:00", "2025-07-01 05:00:00+00", False),
+        ("08:30:00", "09:00:00", True),
+        ("09:00:00", "08:30:00", False),
+        ("0044-03-15 10:00:00+00 BC", "2025-07-01", True),
+        ("2025-07-01", "9999-12-31 23:00:00+00", True),
+        ("infinity", "9999-12-31 23:00:00+00", False),
+        ("about 8: late", "2025-07-01", False),
+    ],
+)
+def test_what_is_before_another_is_told_on_the_clinics_clock_and_by_days_beside_a_date(
+    value: str, other: str, *, is_before: bool
+) -> None:
+    assert convert.is_before(value, other, SYDNEY) == is_before
+
+
+def test_a_time_without_a_zone_is_over_by_the_clinics_clock() -> None:
+    at = datetime(2026, 3, 1, 2, tzinfo=UTC)  # in Sydney it is 13:00
+    assert convert.is_over("2026-03-01 12:59:59", at, SYDNEY)
+    assert not convert.is_over("2026-03-01 13:00:00", at, SYDNEY)
+
+
 def test_an_instant_is_shown_on_the_clinics_clock_if_python_can_hold_it() -> None:
     assert convert.on_the_clock("2026-02-28 20:00:00+00", SYDNEY) == "2026-03-01 07:00"
     for value in ("infinity", "0044-03-15 10:00:00 BC", "9999-12-31 23:00:00+00"):

@@ -308,6 +308,20 @@ def test_a_value_that_stays_and_is_too_early_for_filemakers_is_told(
     assert (told("ends", reason, "P1", DERIVED) in made.misfits) is is_told
 
 
+def test_a_date_that_must_follow_a_time_may_be_of_the_same_day(tmp_path: Path) -> None:
+    due = 'told = { from = "remark", convert = "date", not_before = "starts" }'
+    rule = 'told = { rule = "sent_if", column = "remark", past = "yes", future = "no" }\n'
+    days = {1: "2025-06-30", 2: "2025-07-01"}
+    visits = [visit(n, time="15:00:00", remark=day) for n, day in days.items()]
+    records = {"people": [person(1)], "visits": visits}
+    made = declared(
+        tmp_path, ('clock = { from = "time" }', due), (rule, ""), records=records
+    ).planned()
+    rows = of_visits(made)
+    assert [rows[name]["told"] for name in ("V1", "V2")] == [None, "2025-07-01"]
+    assert told("told", "before starts", "V1", EMPTY, "visits") in made.misfits
+
+
 def test_a_key_that_stays_and_is_too_early_is_told_as_well(tmp_path: Path) -> None:
     keys = '"data.from" = { from = "from", convert = "date" }\n'
     keys += '"data.to" = { from = "to", convert = "date", not_before = "data.from" }\n'

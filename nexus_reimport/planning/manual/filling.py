@@ -62,7 +62,7 @@ def _refuse_unusable(
     for kind in kinds:
         rows.fetch(kind.spec.entity, {key for of, key, _ in given.cells if of == kind.name})
     shower = manual.Shower(intake, zone, rows.find)
-    manual.refuse_unusable(given, kinds, shower.line)
+    manual.refuse_unusable(given, kinds, shower.line, zone)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from nexus_reimport import convert, wording
 from nexus_reimport.errors import StopError, is_of_system
@@ -201,11 +202,14 @@ def _date(cell: Any) -> tuple[str, str]:
 
 
 def refuse_unusable(
-    given: Given, kinds: Sequence[ByHandSheet], find: Callable[[ByHandSheet, str], SheetRow | None]
+    given: Given,
+    kinds: Sequence[ByHandSheet],
+    find: Callable[[ByHandSheet, str], SheetRow | None],
+    zone: ZoneInfo,
 ) -> None:
     """Stop if a line's row does not exist, has changed since, or would end before it begins.
 
-    ``find`` gives the line of a planned row, by kind and key.
+    ``find`` gives the line of a planned row, by kind and key; ``zone`` is the clinic's.
 
     Raises:
         StopError: the cells, by sheet and line. Nothing was written.
@@ -216,41 +220,38 @@ def refuse_unusable(
         of_rows[known[name].spec.entity, key][column] = cell.value
     problems = []
     for (name, key, column), cell in given.cells.items():
-        kind = known[name]
-        if problem := _unusable(
-            kind, find(kind, key), column, cell, of_rows[kind.spec.entity, key]
-        ):
+        kind, line = known[name], find(known[name], key)
+        # One that we wrote was judged when it was given.
+        if cell.untouched or (line and line.row.get(column) == cell.value):
+            continue
+        problem = _unusable(line, column, cell)
+        if line and not problem:
+            row = {**of_rows[kind.spec.entity, key], **{c: v for c, v in line.row.items() if v}}
+            problem = _in_wrong_order(kind, column, row, zone)
+        if problem:
             problems.append(f"{cell.place}: {titles_asked(kind)[column]}: {problem}")
     if problems:
         raise refused(problems)
 
 
-def _unusable(
-    kind: ByHandSheet, line: SheetRow | None, column: str, cell: Cell, of_row: Mapping[str, str]
-) -> str:
-    """Why a value cannot be put into its row; ``of_row`` is all that is given for it.
-
-    One that we wrote was judged when it was given.
-    """
-    now = line.row.get(column) if line else None
-    if cell.untouched or now == cell.value:
-        return ""
+def _unusable(line: SheetRow | None, column: str, cell: Cell) -> str:
+    """Why a value cannot be put into its row."""
     if line is None:
         return "there is no such row"
     if line.mark != cell.mark:
         return "stale: the row shows different values now than when the sheet was written"
-    if now:
+    if line.row.get(column):
         return "the row holds a different value now; only an empty value is filled"
-    return _in_wrong_order(kind, column, {**of_row, **{c: v for c, v in line.row.items() if v}})
+    return ""
 
 
-def _in_wrong_order(kind: ByHandSheet, column: str, row: Mapping[str, str]) -> str:
+def _in_wrong_order(kind: ByHandSheet, column: str, row: Mapping[str, str], zone: ZoneInfo) -> str:
     """Why ``row`` would end before it begins; ``column`` is one of the two."""
     for late, early in kind.bounded.items():
         ends, begins = row.get(late), row.get(early)
         if column not in (late, early) or not ends or not begins:
             continue
-        if convert.chronological(ends) < convert.chronological(begins):
+        if convert.is_before(ends, begins, zone):
             where, other = ("before", early) if column == late else ("after", late)
             return f"is {where} {in_words(kind, other)}"
     return ""
