@@ -8,7 +8,13 @@ against the live schema in ``nexus.structure.fit``.
 from nexus_reimport.mapping.attachments import Attachment, AttachmentLink
 from nexus_reimport.mapping.by_hand import ByHand
 from nexus_reimport.mapping.columns import ColumnSpec
-from nexus_reimport.mapping.entities import DefaultRule, Entity, Identity, OverrideRule
+from nexus_reimport.mapping.entities import (
+    DefaultRule,
+    Entity,
+    ExclusionRule,
+    Identity,
+    OverrideRule,
+)
 from nexus_reimport.mapping.field_mapping import FieldMapping
 from nexus_reimport.mapping.loading import load, load_for, shipped
 from nexus_reimport.mapping.problems import Problem, refused
@@ -21,6 +27,7 @@ __all__ = [
     "ColumnSpec",
     "DefaultRule",
     "Entity",
+    "ExclusionRule",
     "FieldMapping",
     "Identity",
     "Link",

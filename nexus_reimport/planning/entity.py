@@ -8,9 +8,9 @@ lines of two lists: values that did not fit, and values that a rule or a hand ha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, groupby
+from itertools import count, groupby, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +20,7 @@ from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.files.spool import Spool
 from nexus_reimport.ids import Id
 from nexus_reimport.intake import IdPairs, Intake, Records, ids_of
-from nexus_reimport.mapping import DefaultRule, Entity, OverrideRule
+from nexus_reimport.mapping import DefaultRule, Entity, ExclusionRule, OverrideRule
 from nexus_reimport.model import ColumnFit, Misfits
 from nexus_reimport.planning import matching, merge, misfits, without_time
 from nexus_reimport.planning.column import Resolver
@@ -196,7 +196,7 @@ class EntityPlanner:
             merger=self._merger,
         )
         # FileMaker's own pairs come first: they win over what a kept row carries.
-        kept = ((i, key) for key, (_, i) in reversed(unmatched.items()) if i and key not in going)
+        kept = ((i, key) for key, (_, i) in unmatched.items() if i and key not in going)
         return merged, brought.and_then(IdPairs.of(kept))
 
     @property
@@ -208,17 +208,20 @@ class EntityPlanner:
         fed = SpooledRecords(self._spec.columns, fields, self._intake.folder)
         left_out: dict[Id, str] = {}
         held: Counter[str] = Counter()
+        # The first rule that applies counts. Those before one that looks at values need none.
+        rules = self._spec.left_out
+        first = [*takewhile(lambda rule: not (rule.unresolved or rule.misfit), rules)]
         for page in self._intake.pages(self._spec.source):
-            # By its own fields first: the misfits of a record that is left out do not count.
-            rules = _rules_of_fields(self._spec, page)
-            left_out.update(zip(page.only(rules).ids(), rules.values(), strict=True))
-            records = page.without(rules)
+            # The misfits of a record that is left out do not count.
+            those = _rules_of(first, page, Converted())
+            left_out.update(zip(page.only(those).ids(), those.values(), strict=True))
+            records = page.without(those)
             if not records.count:
                 continue
             converted = self._converter.convert(self._name, records, known)
-            rules = _rules_of_values(self._spec, converted)
-            left_out.update(zip(records.only(rules).ids(), rules.values(), strict=True))
-            records, converted = records.without(rules), converted.without(rules)
+            those = _rules_of(rules[len(first) :], records, converted)
+            left_out.update(zip(records.only(those).ids(), those.values(), strict=True))
+            records, converted = records.without(those), converted.without(those)
             held.update({name: sum(counts) for name, counts in converted.held.items()})
             fed.add(records, converted)
         return ConvertedRecords(fed, left_out, held)
@@ -380,10 +383,16 @@ class EntityPlanner:
     def _unmatched(
         self, matches: Matches, converted: ConvertedRecords, loaded: IdPairs
     ) -> Iterator[tuple[str, tuple[Cause, Id]]]:
-        """Why FileMaker does not bring a row back: each row that no record matches, in order."""
-        free = columns.whole(number for number, is_free in enumerate(matches.free) if is_free)
+        """Why FileMaker does not bring a row back: each row that no record matches.
+
+        Those that carry an id of FileMaker's come first: it is theirs, whatever a run has noted.
+        """
+        free = [number for number, is_free in enumerate(matches.free) if is_free]
+        written = columns.values(columns.at(self._before.written, columns.whole(free)))
+        ordered = sorted(zip(free, written, strict=True), key=lambda pair: not pair[1])
+        those = columns.whole(number for number, _ in ordered)
         missing, stored = (
-            columns.at(one, free) for one in (self._before.ids(), self._before.written)
+            columns.at(one, those) for one in (self._before.ids(), self._before.written)
         )
         # Notes carry no id of FileMaker's: what the last run noted stands for it.
         noted = columns.last(missing, loaded.keys, loaded.written)
@@ -435,23 +444,21 @@ def write_rows(
     return out.done()
 
 
-def _rules_of_fields(spec: Entity, records: Records) -> dict[int, str]:
-    """Number of a record -> the rule that leaves it out by its id or its empty fields."""
-    rules: dict[int, str] = {}
-    for rule in reversed(spec.left_out):  # the first that applies counts
+def _rules_of(
+    rules: Sequence[ExclusionRule], records: Records, converted: Converted
+) -> dict[int, str]:
+    """Number of a record -> the first of ``rules`` that leaves it out."""
+    named: dict[int, str] = {}
+    unresolved, misfits = converted.unresolved.items(), converted.misfits.items()
+    for rule in reversed(rules):
         if rule.named_ids:
-            rules |= {n: rule.name for n, i in enumerate(records.ids()) if i in rule.named_ids}
+            those = (n for n, i in enumerate(records.ids()) if i in rule.named_ids)
         elif rule.empty:
             texts = enumerate(records.rows(rule.empty))
-            rules |= {n: rule.name for n, several in texts if not any(map(str.strip, several))}
-    return rules
-
-
-def _rules_of_values(spec: Entity, converted: Converted) -> dict[int, str]:
-    """Number of a record -> the rule that leaves it out by its converted values."""
-    rules: dict[int, str] = {}
-    for rule in reversed(spec.left_out):
-        unresolved, misfits = converted.unresolved.items(), converted.misfits.items()
-        rules |= {n: rule.name for n, columns in unresolved if rule.unresolved in columns}
-        rules |= {n: rule.name for n, several in misfits if rule.misfit in dict(several)}
-    return rules
+            those = (n for n, several in texts if not any(map(str.strip, several)))
+        elif rule.unresolved:
+            those = (n for n, columns in unresolved if rule.unresolved in columns)
+        else:
+            those = (n for n, several in misfits if rule.misfit in dict(several))
+        named |= dict.fromkeys(those, rule.name)
+    return named

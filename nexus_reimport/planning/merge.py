@@ -223,9 +223,7 @@ class Merger:
         # The same value in another spelling is not a difference: nobody has to decide about it.
         if _same(old, new, spec):
             tally.same += 1
-            is_taken = spec.folded or (
-                column.decision != "nexus" and _differ_in_outer_blanks(old, new)
-            )
+            is_taken = spec.folded or (column.decision != "nexus" and _is_better_spelt(old, new))
             is_respelt = is_taken and new != old
             tally.respelt += is_respelt
             return new if is_respelt else old
@@ -416,9 +414,14 @@ def _same(old: Any, new: Any, column: ColumnSpec) -> bool:
     return convert.identifier(str(old)) == convert.identifier(str(new))
 
 
-def _differ_in_outer_blanks(old: Any, new: Any) -> bool:
-    """Whether two texts differ in the blanks and line ends around them, and in nothing else."""
-    return isinstance(old, str) and isinstance(new, str) and old.strip() == new.strip()
+def _is_better_spelt(old: Any, new: Any) -> bool:
+    """Whether ``new``, which says the same as ``old``, has other blanks and line ends around it.
+
+    Or whether it is a number, and ``old`` its digits as a text: to its readers "0" is filled.
+    """
+    if not isinstance(old, str):
+        return False
+    return isinstance(new, int | Decimal) or (isinstance(new, str) and old.strip() == new.strip())
 
 
 def _number(value: Any) -> Decimal | None:

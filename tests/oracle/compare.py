@@ -47,7 +47,7 @@ def _cells(what: str, wanted: Row, row: Row, without: Collection[str] = ()) -> I
 
 
 def _comparable(value: Any) -> Any:
-    """JSON by what its leaves say: a number of FileMaker is a text in it."""
+    """JSON by what its leaves say."""
     if isinstance(value, dict):
         return {key: _leaf(inner) for key, inner in value.items()}
     return value
@@ -56,7 +56,7 @@ def _comparable(value: Any) -> Any:
 def _leaf(value: Any) -> Any:
     if isinstance(value, dict):
         return _comparable(value)
-    return ident(value) if isinstance(value, str) and is_uuid(value) else str(value)
+    return ident(value) if isinstance(value, str) and is_uuid(value) else value
 
 
 def _sets(what: str, wanted: Set[Any], has: Set[Any]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from oracle.unsaid import LostTimes, Reasons, UnsaidTimes
 from oracle.values import NO_ROW, Converters, Misfit, stamp
 
 _WORDS = {"f": False, "t": True}
+_NUMBER = re.compile(r"(?!-0(\.0*)?$)-?(0|[1-9]\d*)(\.\d+)?")  # as JSON has one
 
 
 def is_empty(value: Any) -> bool:
@@ -162,13 +164,13 @@ class Expected:
                     misfits[column] = "in part"
             except Misfit as misfit:
                 misfits[column] = str(misfit)
-        for rule in self.seen.entities[entity]["left_out"]:
-            if _leaves_out(rule, name, record, misfits):
-                return values, reasons, rule["name"]
         for column, spec in self._fed(entity):
             first = values.get(spec.get("not_before"))
             if first is not None and values[column] is not None and values[column] < first:
                 values[column], misfits[column] = None, "before"
+        for rule in self.seen.entities[entity]["left_out"]:
+            if _leaves_out(rule, name, record, misfits):
+                return values, reasons, rule["name"]
         self.misfits |= {(entity, column, name) for column in misfits}
         return values, reasons, ""
 
@@ -247,6 +249,10 @@ class Expected:
             return "cleared"
         if isinstance(value, date):
             value = value.isoformat()
+        fed_by = SOURCES[self.seen.entities[entity]["source"]]["fields"][spec["from"]]
+        of_number = (fed_by if isinstance(fed_by, str) else fed_by["type"]) == "number"
+        if of_number and _NUMBER.fullmatch(str(value)):
+            value = json.loads(str(value))
         same = not is_empty(was) and is_same(was, str(value))
         nexus_stays = self.nexus_is_right(entity, place) or (same and not isinstance(was, str))
         if is_empty(was) or not nexus_stays:

@@ -114,7 +114,7 @@ def _by_rule(
 
 
 def _beside(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
-    return tuple(repr(row.get(column) or "") for column in columns)
+    return tuple(str(row.get(column) or "") for column in columns)
 
 
 def _grouped(rule: Mapped, rows: Mapping[str, Row]) -> dict[tuple[Any, ...], list[str]]:

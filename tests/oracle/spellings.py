@@ -49,7 +49,7 @@ _UNSEEN = (
 )
 _LINES = ("one \r two \r ", "\tone\ttwo\t", "\r\rone", "one\n\rtwo")
 _LINES += ("one\rtwo", "one\rtwo\r\rthree\r", "one\x0btwo", "one\r\ntwo", "one\ntwo", "\r")
-_MARKUP = ("<b>&amp;</b>", '{"a":1}', "\"q\", 'r'; s")
+_MARKUP = ("<b>&amp;</b>.", '{"a":1}', "\"q\", 'r'; s")
 
 NAMES = (*_BLANKS, *_CODES, *_LETTERS, *_UNSEEN, "one\rtwo", "x" * 101, "x" * 100, "é" * 100)
 TEXTS = (*_BLANKS, *_CODES, *_LETTERS, *_UNSEEN, *_LINES, *_MARKUP, "x" * 5000, "ü" * 32_000)

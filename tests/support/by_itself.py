@@ -56,7 +56,7 @@ class Written:
         path.write_text(self.mapping, encoding="utf-8")
         loaded = mapping.load("written.toml", self.folder)
         extracts = {
-            name: self._extract(name, tuple(source.fields), source.key[0])
+            name: self._extract(name, tuple(source.fields), source.key)
             for name, source in loaded.sources.items()
         }
         keys = {name: next(iter(columns)) for name, columns in self.columns.items()}
@@ -103,9 +103,9 @@ class Written:
     def _lookups(self) -> Iterable[tuple[str, list[tuple[str, str]]]]:
         return self.lookups.items()
 
-    def _extract(self, name: str, fields: tuple[str, ...], key: str) -> Extract:
+    def _extract(self, name: str, fields: tuple[str, ...], key: tuple[str, ...]) -> Extract:
         records = self.records.get(name, [])
-        lines = [(r[key], *(r.get(f, "") for f in fields)) for r in records]
+        lines = [("+".join(r[k] for k in key), *(r.get(f, "") for f in fields)) for r in records]
         file = self._file(f"extract {name}", (KEY, *fields), lines)
         count = len(lines)
         return Extract(

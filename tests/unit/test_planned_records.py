@@ -77,6 +77,21 @@ def test_each_record_has_its_line_and_its_sum(tmp_path: Path) -> None:
     assert (held["name"], held["born"], held["card"]) == (1, 1, 2)
 
 
+@pytest.mark.parametrize(("carries", "noted"), [("5", "6"), ("6", "5")])
+def test_a_link_leads_to_the_row_that_carries_the_id_and_not_to_the_one_that_had_it(
+    tmp_path: Path, carries: str, noted: str
+) -> None:
+    # P1 was loaded as one row; in Nexus its id was given to the other since. Now it has no name.
+    rows = [{"id": i, "fid": fid, "data": "{}"} for i, fid in ((carries, "P1"), (noted, None))]
+    made = written(
+        tmp_path,
+        records={"people": [{"id": "P1"}], "visits": [visit(1)]},
+        rows={"people": rows},
+        id_map=[("people", "P1", noted)],
+    ).planned()
+    assert [row["person_id"] for row in made.rows("visits").values()] == [carries]
+
+
 def test_a_record_that_is_only_looked_up_has_its_line_and_its_sum(tmp_path: Path) -> None:
     wards = [{"id": "W1", "site": "North"}, {"id": "W2", "site": ""}]
     made = written(tmp_path, records={"people": [ONE], "wards": wards}).planned()
@@ -110,11 +125,16 @@ def test_after_a_page_of_records_that_are_left_out_the_next_one_is_read(tmp_path
 def test_of_the_rules_that_leave_a_record_out_the_first_counts(tmp_path: Path) -> None:
     unknown = '  { name = "of somebody unknown", at_most = 0.5, unresolved = "person_id" },\n'
     odd = '  { name = "on no day", at_most = 0.5, misfit = "starts" },\n'
-    visits = [visit(1, "P7", day="9h (not d/m/y)"), visit(2, day="9h (not d/m/y)")]
+    bare = '  { name = "without a remark", at_most = 0.5, empty = ["remark"] },\n'
+    visits = [visit(1, "P7", day="9h (not d/m/y)"), visit(2, day="9h (not d/m/y)"), visit(3)]
     records = {"people": [ONE, {"id": "P9", "name": ""}], "visits": visits}
-    made = declared(tmp_path, (unknown, unknown + odd), records=records).planned()
+    made = declared(tmp_path, (unknown, unknown + odd + bare), records=records).planned()
     assert made.plan.entities["people"].left_out == {"nameless": 1}
-    assert made.plan.entities["visits"].left_out == {"of somebody unknown": 1, "on no day": 1}
+    assert {line[4]: line[3] for line in made.ledger if line[1] == "visits"} == {
+        "V1": "of somebody unknown",
+        "V2": "on no day",
+        "V3": "without a remark",
+    }
     assert made.misfits == []
 
 
