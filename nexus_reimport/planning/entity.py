@@ -14,7 +14,7 @@ from itertools import count, groupby, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from nexus_reimport import convert
+from nexus_reimport import convert, ids
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.files.spool import Spool
@@ -196,7 +196,7 @@ class EntityPlanner:
             merger=self._merger,
         )
         # FileMaker's own pairs come first: they win over what a kept row carries.
-        kept = ((i, key) for key, (_, i) in unmatched.items() if i and key not in going)
+        kept = ((i, key) for key, (_, i) in reversed(unmatched.items()) if i and key not in going)
         return merged, brought.and_then(IdPairs.of(kept))
 
     @property
@@ -238,8 +238,8 @@ class EntityPlanner:
         written = records.written
         free = columns.whole(matches.records)
         free = free[columns.ranks(columns.at(written, free))]
-        ids = columns.texts(columns.at(written, free))
-        derived = self._derived(ids) if first is None else map(str, count(first))
+        spelt = columns.texts(columns.at(written, free))
+        derived = self._derived(spelt) if first is None else map(str, count(first))
         for number, key in zip(free.tolist(), derived, strict=False):
             new[number] = key
         return columns.first(
@@ -383,21 +383,19 @@ class EntityPlanner:
     def _unmatched(
         self, matches: Matches, converted: ConvertedRecords, loaded: IdPairs
     ) -> Iterator[tuple[str, tuple[Cause, Id]]]:
-        """Why FileMaker does not bring a row back: each row that no record matches.
-
-        Those that carry an id of FileMaker's come first: it is theirs, whatever a run has noted.
-        """
-        free = [number for number, is_free in enumerate(matches.free) if is_free]
-        written = columns.values(columns.at(self._before.written, columns.whole(free)))
-        ordered = sorted(zip(free, written, strict=True), key=lambda pair: not pair[1])
-        those = columns.whole(number for number, _ in ordered)
+        """Why FileMaker does not bring a row back: each row that no record matches, in order."""
+        free = columns.whole(number for number, is_free in enumerate(matches.free) if is_free)
         missing, stored = (
-            columns.at(one, those) for one in (self._before.ids(), self._before.written)
+            columns.at(one, free) for one in (self._before.ids(), self._before.written)
         )
-        # Notes carry no id of FileMaker's: what the last run noted stands for it.
+        # Notes carry no id of FileMaker's: what the last run noted stands for it, if no other row
+        # carries that id by now.
         noted = columns.last(missing, loaded.keys, loaded.written)
-        filemaker_ids = ids_of(columns.texts(columns.first(stored, noted)))
-        for key, filemaker_id in zip(columns.texts(missing), filemaker_ids, strict=True):
+        compared = columns.of(one.compared or None for one in ids_of(columns.texts(noted)))
+        carried = columns.among(compared, self._before.compared)
+        each = map(columns.values, (missing, stored, noted, carried))
+        for key, own, of_last_run, is_carried in zip(*each, strict=True):
+            filemaker_id = ids.of(own or (not is_carried and of_last_run) or "")
             if not filemaker_id:
                 cause = Cause.NO_FILEMAKER_ID
             elif filemaker_id in converted.left_out:

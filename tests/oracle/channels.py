@@ -24,6 +24,7 @@ _CHANNELS = ("data_api", "odata", "exports")
 _SUFFIXES = (".xlsx", ".mer", ".csv", ".tab")
 _HALF = re.compile("[\ud800-\udfff]")  # of a character
 _ENCODINGS = {"utf-8": "utf-8", "utf-16-le": "utf-16"}
+_OF_A_BYTE = {"mac_roman": "macroman", "cp1252": "windows-1252"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,12 @@ def _way(random: Random, source: str, channel: str) -> Way:
     if channel != "exports":
         return Way(channel)
     suffix = random.choice((".xlsx", *_SUFFIXES))
+    encoding = random.choice((*_ENCODINGS, *_ENCODINGS, *_OF_A_BYTE))
     style = Style(
         headers=suffix in (".xlsx", ".mer") or random.random() < 0.5,
         dates=random.choice(("d/m/y", "m/d/y", "y-m-d")),
-        encoding=random.choice(tuple(_ENCODINGS)),
-        mark=True,
+        encoding=encoding,
+        mark=encoding in _ENCODINGS,
         line_end=random.choice(("\r", "\n", "\r\n")),
         separator=random.choice(",;") if suffix == ".mer" else ",",
         text_dates=random.random() < 0.3,
@@ -79,11 +81,11 @@ def read(clinic: Clinic, ways: Ways) -> None:
     more = [f'[filemaker.exports]\nfolder = "{folder}"'] if files else []
     for source, way in files.items():
         table = clinic.simulator.tables[SOURCES[source]["table"]]
-        written = table if way.suffix == ".xlsx" else _whole(table)
+        written = table if way.suffix == ".xlsx" else _encodable(table, way)
         exports.write(written, folder / way.file, way.style)
         more += [
             f'[filemaker.exports.files."{way.file}"]',
-            f'encoding = "{_ENCODINGS[way.style.encoding]}"',
+            f'encoding = "{(_ENCODINGS | _OF_A_BYTE)[way.style.encoding]}"',
             f'separator = "{way.style.separator}"',
             f'dates = "{way.style.dates}"',
         ]
@@ -95,15 +97,21 @@ def read(clinic: Clinic, ways: Ways) -> None:
     read_by(clinic, f"channels = {{ {channels} }}\ntables = {{ {tables} }}", "\n".join(more))
 
 
-def _whole(table: FileTable) -> FileTable:
-    """The table without halves of characters, which no encoding of a text file has."""
+def _encodable(table: FileTable, way: Way) -> FileTable:
+    """The table without what the encoding of a text file lacks, as halves of characters."""
     written = copy.deepcopy(table)
     for record in written.records:
         record.values = {
-            name: _HALF.sub("\ufffd", value) if isinstance(value, str) else value
+            name: _encoded(value, way) if isinstance(value, str) else value
             for name, value in record.values.items()
         }
     return written
+
+
+def _encoded(text: str, way: Way) -> str:
+    encoding = way.style.encoding
+    text = _HALF.sub("\ufffd", text)
+    return text.encode(encoding, "replace").decode(encoding) if encoding in _OF_A_BYTE else text
 
 
 def arrived(tables: Mapping[str, FileTable], ways: Ways) -> dict[str, list[Row]]:
@@ -125,6 +133,8 @@ def arrived(tables: Mapping[str, FileTable], ways: Ways) -> dict[str, list[Row]]
 def _value(way: Way, value: Any, *, is_number: bool) -> Any:
     if not isinstance(value, str):
         return value
+    if way.suffix and way.suffix != ".xlsx":
+        value = _encoded(value, way)
     if way.suffix == ".tab":
         return value.replace("\t", " ")
     if is_number and way.channel == "odata":

@@ -24,7 +24,7 @@ def problems(seen: Seen) -> list[str]:
         _sums,
         _changes,
         _lists,
-        _links,
+        _of_links,
         _protected,
         _accounts,
         cards.problems,
@@ -176,8 +176,14 @@ def _lists(expected: Expected) -> Iterator[str]:
     yield from _sets("differences", expected.differences, differ)
 
 
-def _links(expected: Expected) -> Iterator[str]:
-    seen = expected.seen
+def of_links_only(seen: Seen) -> list[str]:
+    """Every difference of a run that fixes the links of documents and images, and nothing else."""
+    owners = links.owners(seen, links.existing(seen))
+    same = seen.before.tables.keys() - owners.keys()
+    return [*_links(seen, owners), *_unchanged(seen, same)]
+
+
+def _links(seen: Seen, owners: links.Owners) -> Iterator[str]:
     content_type = next(
         row["id"]
         for row in seen.before.tables["django_content_type"]
@@ -191,16 +197,24 @@ def _links(expected: Expected) -> Iterator[str]:
         )
         for row in seen.before.tables[table]:
             wanted = dict(row)
-            if owner := expected.owners[table].get(row["id"]):
+            if owner := owners[table].get(row["id"]):
                 wanted |= {link["object"]: owner, link["content_type"]: content_type}
             if row["id"] in rows:
                 yield from _cells(f"{table} {row['id']}", wanted, rows[row["id"]])
 
 
+def _of_links(expected: Expected) -> Iterator[str]:
+    yield from _links(expected.seen, expected.owners)
+
+
 def _protected(expected: Expected) -> Iterator[str]:
     """Nothing else has changed."""
-    seen = expected.seen
-    for table in seen.before.tables.keys() - TABLE.values() - expected.owners.keys():
+    tables = expected.seen.before.tables.keys() - TABLE.values() - expected.owners.keys()
+    yield from _unchanged(expected.seen, tables)
+
+
+def _unchanged(seen: Seen, tables: Set[str]) -> Iterator[str]:
+    for table in tables:
         before, after = (sorted(map(repr, n.tables[table])) for n in (seen.before, seen.after))
         if before != after:
             yield f"{table}: a protected table has changed"

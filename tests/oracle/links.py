@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Set
 from typing import Any
 
+from oracle.matching import carried
 from oracle.seen import ATTACHMENTS, SOURCES, Mapped, Row, Seen
 from oracle.texts import clean, ident
 
@@ -31,6 +32,22 @@ def owners(seen: Seen, patients: Mapping[str, uuid.UUID]) -> Owners:
         table = spec["through"]["table"] if "through" in spec else spec["table"]
         found[table] = {key: next(iter(each)) for key, each in of_rows.items() if len(each) == 1}
     return found
+
+
+def existing(seen: Seen) -> dict[str, uuid.UUID]:
+    """FileMaker id -> the patient who is there: who carries it, else whom a run has loaded by it.
+
+    An id that two carry is nobody's.
+    """
+    rows = seen.before.by_id("patients")
+    by_id = carried(seen.entities["patients"], rows)
+    carrying = {row_id for ids in by_id.values() for row_id in ids}
+    found = {name: ids[0] for name, ids in by_id.items() if len(ids) == 1}
+    for (entity, name), row_id in seen.before.loaded.items():
+        is_there = entity == "patients" and row_id in rows
+        if is_there and row_id not in carrying and ident(name) not in by_id:
+            found[ident(name)] = row_id
+    return {name: uuid.UUID(row_id) for name, row_id in found.items()}
 
 
 def outcomes(seen: Seen, name: str, staying: Mapping[str, Any], gone: Set[str]) -> Counter[str]:

@@ -365,7 +365,9 @@ def _one_table(
 
 def _cause(table: Table, row_id: str, left_out: set[str]) -> tuple[str, str]:
     """Why no record brings a row, and its FileMaker id."""
-    noted = next((ident(i) for i, row in table.loaded.items() if row == row_id), "")
+    carried = {ident(row["fid"] or "") for row in table.rows.values()}
+    noted = (ident(i) for i, row in table.loaded.items() if row == row_id)
+    noted = next((one for one in noted if one not in carried), "")
     its_id = ident(table.rows[row_id]["fid"] or "") or noted
     if not its_id:
         return "no_filemaker_id", ""

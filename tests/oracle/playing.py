@@ -92,9 +92,9 @@ def edit(clinic: Clinic, random: Random) -> None:
         )
 
 
-def play(clinic: Clinic, ways: Ways) -> Seen:
+def play(clinic: Clinic, ways: Ways, *, links_only: bool = False) -> Seen:
     """A whole run, committed and verified, in which each source is read in its way."""
-    book = _approved(clinic, ways)
+    book = _approved(clinic, ways, links_only=links_only)
     filemaker = channels.arrived(clinic.simulator.tables, ways)
     before = _nexus(clinic)
     book.apply()
@@ -144,9 +144,9 @@ def write_meanwhile(clinic: Clinic, random: Random, ways: Ways) -> list[str]:
     return [] if clinic.state() == edited else ["a run that was refused has written"]
 
 
-def _approved(clinic: Clinic, ways: Ways) -> runbook.Runbook:
+def _approved(clinic: Clinic, ways: Ways, *, links_only: bool = False) -> runbook.Runbook:
     channels.read(clinic, ways)
-    book = clinics.planned()
+    book = clinics.planned(links_only=links_only)
     book = clinics.approved(book, book.check_before(), dry_on=clinic.server)
     clinics.as_tested(book)
     return book

@@ -90,6 +90,10 @@ def test_a_link_leads_to_the_row_that_carries_the_id_and_not_to_the_one_that_had
         id_map=[("people", "P1", noted)],
     ).planned()
     assert [row["person_id"] for row in made.rows("visits").values()] == [carries]
+    # Documents are linked by these.
+    assert [line for line in made.lines(made.plan.id_map) if line[1] == "P1"] == [
+        ("people", "P1", carries)
+    ]
 
 
 def test_a_record_that_is_only_looked_up_has_its_line_and_its_sum(tmp_path: Path) -> None:
