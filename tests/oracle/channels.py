@@ -70,8 +70,8 @@ def _way(random: Random, source: str, channel: str) -> Way:
     return Way(channel, f"{source}{suffix}", style)
 
 
-def read(clinic: Clinic, ways: Ways) -> None:
-    """Write the files that are exported, and let the environment read each source in its way."""
+def read(clinic: Clinic, ways: Ways, name: str) -> None:
+    """Write the files that are exported, and let an environment read each source in its way."""
     folder = clinic.folder.parent / "exported"
     folder.mkdir(exist_ok=True)
     for path in folder.iterdir():
@@ -94,7 +94,7 @@ def read(clinic: Clinic, ways: Ways) -> None:
             more.append(f"columns = [{names}]")
     channels = ", ".join(f'{source} = "{way.channel}"' for source, way in ways.items())
     tables = ", ".join(f'{source} = "{way.file}"' for source, way in files.items())
-    read_by(clinic, f"channels = {{ {channels} }}\ntables = {{ {tables} }}", "\n".join(more))
+    read_by(clinic, f"channels = {{ {channels} }}\ntables = {{ {tables} }}", "\n".join(more), name)
 
 
 def _encodable(table: FileTable, way: Way) -> FileTable:

@@ -18,7 +18,6 @@ from support import clinic as clinics
 from support import rollbacks
 from support.clinic import ROLE, Clinic
 
-ENVIRONMENT = "sandbox-dev"
 _MAPPING = "loose.toml"
 _WRITES = ("differences", "all")
 _CLEARABLE = """
@@ -53,15 +52,20 @@ def prepare(clinic: Clinic, random: Random) -> None:
     for pattern, replacement in _BUDGETS.items():
         text = re.sub(pattern, replacement, text)
     (clinic.folder / _MAPPING).write_text(text, encoding="utf-8")
-    clinic.edit(ENVIRONMENT, 'mapping = "nexus"', f'mapping = "{_MAPPING}"')
-    clinic.edit(ENVIRONMENT, "counts_may_differ = 0.1", "counts_may_differ = 1.0")
-    with (clinic.folder / f"{ENVIRONMENT}.toml").open("a", encoding="utf-8") as file:
-        file.write(_WAIVER)
+    for name in map(_named, clinic.databases):
+        clinic.edit(name, 'mapping = "nexus"', f'mapping = "{_MAPPING}"')
+        clinic.edit(name, "counts_may_differ = 0.1", "counts_may_differ = 1.0")
+        with (clinic.folder / f"{name}.toml").open("a", encoding="utf-8") as file:
+            file.write(_WAIVER)
 
 
-def decide(clinic: Clinic, random: Random) -> None:
+def _named(kind: str) -> str:
+    return f"sandbox-{kind}"
+
+
+def decide(clinic: Clinic, random: Random, kind: str = "dev") -> None:
     """Another decision about everything that is decided, and another way to write and to read."""
-    path = clinic.folder / f"{ENVIRONMENT}.toml"
+    path = clinic.folder / f"{_named(kind)}.toml"
     text = variations.write(path.read_text(), variations.decide(random, _entities(clinic)))
     text = re.sub(r'(?m)^write = "\w+"', f'write = "{random.choice(_WRITES)}"', text)
     path.write_text(text)
@@ -92,11 +96,11 @@ def edit(clinic: Clinic, random: Random) -> None:
         )
 
 
-def play(clinic: Clinic, ways: Ways, *, links_only: bool = False) -> Seen:
+def play(clinic: Clinic, ways: Ways, kind: str = "dev", *, links_only: bool = False) -> Seen:
     """A whole run, committed and verified, in which each source is read in its way."""
-    book = _approved(clinic, ways, links_only=links_only)
+    book = _approved(clinic, ways, kind, links_only=links_only)
     filemaker = channels.arrived(clinic.simulator.tables, ways)
-    before = _nexus(clinic)
+    before = _nexus(clinic, kind)
     book.apply()
     report = book.verify()
     assert not report.blocking, report.blocking
@@ -107,13 +111,34 @@ def play(clinic: Clinic, ways: Ways, *, links_only: bool = False) -> Seen:
         name: list(rowfile.read_dicts(book.folder, getattr(plan, name)))
         for name in ("ledger", "misfits", "differences")
     }
-    decisions = tomllib.loads((clinic.folder / f"{ENVIRONMENT}.toml").read_text())["decisions"]
-    after, entities = _nexus(clinic), _entities(clinic)
+    decisions = tomllib.loads((clinic.folder / f"{_named(kind)}.toml").read_text())["decisions"]
+    after, entities = _nexus(clinic, kind), _entities(clinic)
     return Seen(filemaker, before, after, plan, entities, decisions, **lists)
 
 
-def _nexus(clinic: Clinic) -> seen.Nexus:
-    with clinic.connect() as application, clinic.connect(role=ROLE) as ours:
+def play_in_prod(clinic: Clinic, random: Random, ways: Ways, dev: Seen) -> tuple[Seen, list[str]]:
+    """The same run on prod, where people have written other things; which new ids are others."""
+    clinic.add_prod()
+    with clinic.connect("prod") as connection:
+        nexus_edits.edit(connection, random, 30)
+    decide(clinic, random, "prod")
+    prod = play(clinic, ways, "prod")
+    in_dev, in_prod = _new(dev), _new(prod)
+    both = in_dev.keys() & in_prod.keys()
+    return prod, [f"{one} has two new ids" for one in both if in_dev[one] != in_prod[one]]
+
+
+def _new(run: Seen) -> dict[tuple[str, str], str]:
+    """Entity and FileMaker id -> the id of its new row."""
+    return {
+        (line["entity"], line["filemaker_id"]): line["nexus_id"]
+        for line in run.ledger
+        if line["outcome"] == "new"
+    }
+
+
+def _nexus(clinic: Clinic, kind: str = "dev") -> seen.Nexus:
+    with clinic.connect(kind) as application, clinic.connect(kind, ROLE) as ours:
         return seen.nexus(application, ours)
 
 
@@ -144,9 +169,12 @@ def write_meanwhile(clinic: Clinic, random: Random, ways: Ways) -> list[str]:
     return [] if clinic.state() == edited else ["a run that was refused has written"]
 
 
-def _approved(clinic: Clinic, ways: Ways, *, links_only: bool = False) -> runbook.Runbook:
-    channels.read(clinic, ways)
-    book = clinics.planned(links_only=links_only)
+def _approved(
+    clinic: Clinic, ways: Ways, kind: str = "dev", *, links_only: bool = False
+) -> runbook.Runbook:
+    name = _named(kind)
+    channels.read(clinic, ways, name)
+    book = clinics.planned(name, links_only=links_only)
     book = clinics.approved(book, book.check_before(), dry_on=clinic.server)
     clinics.as_tested(book)
     return book

@@ -45,7 +45,11 @@ def test_two_runs_leave_what_the_oracle_says(clinic: Clinic, seed: int) -> None:
             _none(playing.take_back(clinic, random, seen))
         elif what_else < 0.5:
             _none(playing.play_again(clinic, ways, channels.choose(random)))
-        elif what_else < 0.65:
+        elif what_else < 0.6:
+            in_prod, problems = playing.play_in_prod(clinic, random, ways, seen)
+            _none([*problems, *compare.problems(in_prod)])
+            break
+        elif what_else < 0.7:
             playing.edit(clinic, random)
             seen = playing.play(clinic, channels.choose(random), links_only=True)
             _none(compare.of_links_only(seen))

@@ -7,9 +7,9 @@ from support.clinic import Clinic
 DEV = "sandbox-dev"
 
 
-def read_by(clinic: Clinic, lines: str, more: str = "") -> None:
+def read_by(clinic: Clinic, lines: str, more: str = "", name: str = DEV) -> None:
     """Let the environment read FileMaker as ``lines`` of [filemaker] say."""
-    path = clinic.folder / f"{DEV}.toml"
+    path = clinic.folder / f"{name}.toml"
     text = path.read_text()
     start = text.index("\n", text.index("password", text.index("[filemaker]"))) + 1
     end = text.index("[s3]")
