@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -18,7 +19,8 @@ def clean(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+        is_whole = value == int(value) and abs(value) < 1e15
+        return str(int(value)) if is_whole else format(Decimal(repr(value)), "f")
     if not isinstance(value, str):
         return str(int(value))
     if value.isascii() and value.isprintable():  # as nearly all are
