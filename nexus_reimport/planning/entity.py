@@ -14,7 +14,7 @@ from itertools import count, groupby, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from nexus_reimport import convert, ids
+from nexus_reimport import convert
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.files.spool import Spool
@@ -393,9 +393,9 @@ class EntityPlanner:
         noted = columns.last(missing, loaded.keys, loaded.written)
         compared = columns.of(one.compared or None for one in ids_of(columns.texts(noted)))
         carried = columns.among(compared, self._before.compared)
-        each = map(columns.values, (missing, stored, noted, carried))
-        for key, own, of_last_run, is_carried in zip(*each, strict=True):
-            filemaker_id = ids.of(own or (not is_carried and of_last_run) or "")
+        each = zip(*map(columns.values, (stored, noted, carried)), strict=True)
+        texts = (own or (not is_carried and last) or "" for own, last, is_carried in each)
+        for key, filemaker_id in zip(columns.texts(missing), ids_of(texts), strict=True):
             if not filemaker_id:
                 cause = Cause.NO_FILEMAKER_ID
             elif filemaker_id in converted.left_out:

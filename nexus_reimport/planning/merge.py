@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from nexus_reimport import convert, strict_json, wording
-from nexus_reimport.mapping import ColumnSpec, Entity
+from nexus_reimport.mapping import ColumnSpec, DefaultRule, Entity
 from nexus_reimport.model import ColumnChange
 from nexus_reimport.planning import cards
 from nexus_reimport.planning.cards import Card, Entry, Keys
@@ -50,6 +50,7 @@ class _Decided:
     """What is decided for itself: a column, a key of a JSON column, or a part of a card.
 
     ``keys`` lead to the key inside of the JSON column; of a part of a card they hold its entries.
+    ``new`` is what a new row has there, where FileMaker is empty: a value, or a rule.
     """
 
     name: str
@@ -57,6 +58,7 @@ class _Decided:
     keys: tuple[str, ...]
     spec: ColumnSpec
     decision: Different | None
+    new: Any
     tally: Tally
 
 
@@ -75,7 +77,8 @@ class Merger:
     ) -> None:
         # All that depends on the mapping alone is decided here, and not for every value.
         self._decided = {
-            name: _decided(name, column, decisions) for name, column in spec.decided().items()
+            name: _decided(name, column, decisions, _of_new(spec, name, json))
+            for name, column in spec.decided().items()
         }
         self._fed = tuple((name, name.partition(".")[0], c) for name, c in spec.columns.items())
         self._json = json.intersection(base for _, base, _ in self._fed)
@@ -210,13 +213,13 @@ class Merger:
     def _choose(self, key: str, column: _Decided, old: Any, new: Any, existed: bool) -> Any:
         tally, spec = column.tally, column.spec
         if _is_empty(new):
-            if not existed or _is_empty(old) or spec.when_empty == "keep":
+            if not existed or _is_empty(old) or _stays(column, old):
                 tally.kept += existed and not _is_empty(old)
                 return old
             tally.cleared += 1
             tally.gone += 1
             self.differences.append((key, column.name, old, ""))
-            return None
+            return column.new
         if not existed or _is_empty(old):
             tally.filled += existed
             return new
@@ -348,7 +351,22 @@ class Merger:
         self.differences += [(key, part.name, entry.shown(), filemaker) for entry in ours]
 
 
-def _decided(name: str, spec: ColumnSpec, decisions: Mapping[str, Different]) -> _Decided:
+def _stays(column: _Decided, old: Any) -> bool:
+    """Whether Nexus's value stays where FileMaker has none.
+
+    What a new row would have is not cleared: else the run after it would change it.
+    """
+    is_as_new = isinstance(column.new, DefaultRule) or old == column.new
+    return column.spec.when_empty == "keep" or is_as_new
+
+
+def _of_new(spec: Entity, name: str, json: Set[str]) -> Any:
+    """What the mapping gives a new row in a column."""
+    new = spec.new.get(name)
+    return strict_json.loads(new) if isinstance(new, str) and name in json else new
+
+
+def _decided(name: str, spec: ColumnSpec, decisions: Mapping[str, Different], new: Any) -> _Decided:
     base, _, path = name.partition(".")
     # A person decides, not the newer time stamp: bulk saves changed ``updated_at`` in 2,730 of
     # 2,866 rows, so it does not show who edited last.
@@ -359,7 +377,7 @@ def _decided(name: str, spec: ColumnSpec, decisions: Mapping[str, Different]) ->
         or decisions.get("*")
     )
     keys = spec.parts[path] if spec.gather else tuple(path.split(".") if path else ())
-    return _Decided(name, base, keys, spec, decision, Tally())
+    return _Decided(name, base, keys, spec, decision, new, Tally())
 
 
 def _without(entries: list[Entry], gone: list[Entry]) -> list[Entry]:

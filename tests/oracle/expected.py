@@ -223,7 +223,12 @@ class Expected:
         if value is None:
             if is_empty(was) or spec.get("when_empty") != "clear":
                 return "" if is_empty(was) else "kept"
-            row[column] = type(was)() if isinstance(was, dict | list) else None
+            if isinstance(self.seen.entities[entity]["new"].get(column), dict):
+                return "kept"  # by a rule
+            as_new = self._empty(entity, str(row["id"]))[column]
+            if was == as_new:
+                return "kept"
+            row[column] = type(was)() if isinstance(was, dict | list) else as_new
             return "cleared"
         folded = bool(spec.get("folded"))
         same = is_same(was, value, folded=folded)

@@ -151,7 +151,7 @@ def _table(random: Random, name: str, source: str, owner: str) -> Table:
         one = random.choice(texts)
         if random.random() < 0.7:
             table.new[one.name] = random.choice(one.kind.stored)
-        was, becomes = random.choice(one.kind.stored), random.choice(one.kind.stored)
+        was, becomes = (random.choice([v for v in one.kind.stored if v]) for _ in range(2))
         when = {"filled": random.choice(whole).name}
         if times and random.random() < 0.5:
             when = {"past": random.choice(times).name}
@@ -433,7 +433,8 @@ def _merged(must: Must, table: Table, place: tuple[str, str], old: Row | None, v
     every = [Fed("owner_id", plain)] if table.owner else []
     every += [Fed("fid", plain)] if table.carries else []
     for one in (*every, *table.fed):
-        what = _put(row, one, values[one.name], nexus=table.nexus_is_right(one), is_new=not old)
+        value, new, nexus = values[one.name], table.new.get(one.name), table.nexus_is_right(one)
+        what = _put(row, one, value, new, nexus=nexus, is_new=not old)
         if what == "blocked":
             must.misfits.add((table.name, one.name, name))
         if what:
@@ -455,20 +456,17 @@ def _merged(must: Must, table: Table, place: tuple[str, str], old: Row | None, v
     return row
 
 
-def _put(row: Row, one: Fed, value: Any, *, nexus: bool, is_new: bool) -> str:
+def _put(row: Row, one: Fed, value: Any, new: Any, *, nexus: bool, is_new: bool) -> str:
     """Put a value into a row; what a list must say of it, if anything."""
     holder, key = (row, one.name) if "." not in one.name else (row["data"], one.name[5:])
-    if holder is not None and not isinstance(holder, dict):
-        if not holder:
-            holder = None
-        else:
-            return "blocked" if value is not None else ""
+    if holder and not isinstance(holder, dict):
+        return "blocked" if value is not None else ""
     was = (holder or {}).get(key)
     if value is None:
-        if is_new or was in (None, "") or not one.clears:
+        if is_new or was in (None, "", new) or not one.clears:
             return ""
         if holder is row:
-            row[key] = None
+            row[key] = new
         else:
             row["data"] = {k: v for k, v in (holder or {}).items() if k != key}
         return "cleared"
@@ -477,9 +475,7 @@ def _put(row: Row, one: Fed, value: Any, *, nexus: bool, is_new: bool) -> str:
         alike = str(was).strip() == str(value).strip()
         same = fold_blanks(was) == fold_blanks(value) if one.folded else alike
         said = "" if same else "different"
-        if nexus and not (one.folded and same):
-            return said
-        if same and not isinstance(was, str):
+        if (nexus and not (one.folded and same)) or (same and not isinstance(was, str)):
             return said
     if holder is row:
         row[key] = value

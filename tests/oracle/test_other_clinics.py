@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -38,8 +39,29 @@ def test_the_plan_of_a_clinic_with_another_mapping_is_what_the_oracle_says(
         new = {
             (entity, i): row for _, entity, outcome, _, i, row in planned.ledger if outcome == "new"
         }
-        problems = [*_problems(of, planned, other_clinics.expected(of, new))]
+        problems = [*_problems(of, planned, other_clinics.expected(of, new)), *_again(of, planned)]
         assert not problems, "\n".join([f"clinic {number} in {folder}", *problems])
+
+
+def _again(of: OtherClinic, planned: PlannedAlone) -> Iterator[str]:
+    """What the next plan changes, if nobody has edited anything since."""
+    rows = {table.name: planned.rows(table.name) for table in of.tables}
+    folder = of.written.folder / "again"
+    folder.mkdir()
+    once_more = replace(
+        of.written,
+        folder=folder,
+        rows={name: [*each.values()] for name, each in rows.items()},
+        id_map=planned.lines(planned.plan.id_map),
+        pointed_at=[(name, key) for name, key in of.written.pointed_at if key in rows[name]],
+    ).planned()
+    for name, each in rows.items():
+        again = once_more.rows(name)
+        keys = [key for key in each.keys() | again.keys() if each.get(key) != again.get(key)]
+        if keys:
+            yield f"{name}: a second run has changed {[(each.get(k), again.get(k)) for k in keys]}"
+    if {*planned.lines(planned.plan.id_map)} != {*once_more.lines(once_more.plan.id_map)}:
+        yield "a second run has loaded something as something else"
 
 
 def _problems(of: OtherClinic, planned: PlannedAlone, must: Must) -> Iterator[str]:

@@ -302,6 +302,24 @@ def test_the_zero_that_a_spreadsheet_has_removed_from_a_phone_comes_back() -> No
     assert (made.changes()[0].different, made.changes()[0].gone) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("held", "new", "after", "gone"),
+    [
+        ("own", "of a new row", "of a new row", 1),
+        ("of a new row", "of a new row", "of a new row", 0),  # else the next run would clear it
+        ("own", {"rule": "as_of"}, "own", 0),
+    ],
+)
+def test_what_is_cleared_becomes_what_a_new_row_has(
+    held: str, new: Any, after: str, gone: int
+) -> None:
+    columns = {"name": {"from": "n", "when_empty": "clear"}}
+    spec = {"table": "t", "source": "s", "identity": [], "columns": columns, "new": {"name": new}}
+    made = Merger(Entity.model_validate(spec), {}, set())
+    assert merged(made, {"name": held}, {"name": None}) == {"name": after}
+    assert (of(made, "name").cleared, len(made.differences)) == (gone, gone)
+
+
 def test_a_whole_json_column_that_is_cleared_keeps_its_kind() -> None:
     made = merger({"data": {"from": "n", "when_empty": "clear"}})
     assert merged(made, {"data": '["page"]'}, {"data": []}) == {"data": "[]"}
