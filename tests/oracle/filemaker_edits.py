@@ -154,8 +154,9 @@ EDITS: dict[str, tuple[int, dict[str, Choice]]] = {
         {
             "startTime": _TIME,
             "endTime": _TIME,
-            # An appointment must have a start and an end, or the preflight stops.
-            "startDate": _one_of(*_DAYS_THAT_FIT),
+            # One without a day is left out by a rule; one whose day does not fit has no start, and
+            # the preflight stops.
+            "startDate": _one_of("", *_DAYS_THAT_FIT),
             "endDate": _one_of("", *_DAYS_THAT_FIT),
             "id_Contact": _patient,
             "idCal": _either(_lower, _of_another, _one_of("", "nothing")),

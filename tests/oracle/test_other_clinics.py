@@ -19,7 +19,7 @@ from oracle.other_clinics import Must, OtherClinic
 from support.by_itself import PlannedAlone
 
 FIRST, SEEDS = (int(os.environ.get(f"ORACLE_{name}") or 1) for name in ("FIRST", "SEEDS"))
-CLINICS = 20  # of each seed
+CLINICS = 10  # of each seed
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))

@@ -213,6 +213,8 @@ class Converters:
 
     def _moment(self, value: Any, spec: Spec, record: Record) -> Value:
         began = day(value)
+        if began is None and clean(record.get(spec["with"]["time"], "")).strip():
+            raise Misfit("a time without a date")
         if began is None:
             return Value(None)
         at = duration(record.get(spec["with"]["time"], ""))
