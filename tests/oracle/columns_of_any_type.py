@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from oracle.seen import ZONE
-from oracle.texts import line, paragraphs
+from oracle.texts import fold, line, paragraphs
 from oracle.values import Misfit, day, duration, stamp
 
 Make = Callable[[str], Any]
@@ -130,6 +130,17 @@ def _choice(words: Mapping[str, tuple[str, ...]]) -> Make:
     return make
 
 
+def _site(text: str) -> str | None:
+    """The one row of that name; two of one name are none."""
+    keys = [key for key, name in SITES if fold(name) == fold(text)]
+    if not fold(text):
+        return None
+    if len(keys) != 1:
+        raise Misfit("no row of that name, or several")
+    return keys[0]
+
+
+SITES = [("1", "North"), ("2", "South"), ("3", "Twice"), ("4", " twice ")]
 _ODD = (" ", "abc", " abc ", "ABC", "a\rb", "a\r\nb ", "0", "false", "NULL", "=1", "1.0", "a  b")
 _ODD += ("Zoë", unicodedata.normalize("NFD", "Zoë"), "x" * 6, "xxxxx", "\\N", "\t", "\u3000a")
 _STORED = ("abc", " abc", "a b", "Zoë", "0", "false", "NULL", "a\nb", "")
@@ -187,6 +198,14 @@ KINDS = {
         ("FIRST", "1st", "second", "third", "two"),
         ("one", "two", "three"),
         identifies=True,
+    ),
+    "site": Kind(
+        "integer",
+        "text",
+        'convert = "lookup", lookup = [{ from = "site", table = "site", match = "label" }]',
+        _site,
+        ("North", " north ", "SOUTH", "Twice", "Nowhere", " "),
+        ("1", "2", "3"),
     ),
     "key": Kind("", "text", "", line, _ODD, _STORED[:-1], in_json=True),
     "count": Kind("", "number", "", _in_json, ("7", "0", "-3", "1.5", "007"), ("7",), in_json=True),

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from oracle import matching
-from oracle.columns_of_any_type import KINDS, TIMES, Kind
+from oracle.columns_of_any_type import KINDS, SITES, TIMES, Kind
 from oracle.seen import ZONE
 from oracle.texts import fold_blanks, ident
 from oracle.values import Misfit
@@ -26,6 +26,7 @@ from support.small_plan import decided
 Row = dict[str, Any]
 _CAUSES = ("not_in_filemaker", "left_out_by_rule", "no_filemaker_id")
 _SIDES = ("filemaker", "nexus")
+FREE = 100  # the next key of a table whose keys are numbers
 
 
 @dataclass
@@ -64,6 +65,8 @@ class Table:
     owner: str = ""  # the entity that ``owner_id`` leads to
     may_miss: bool = False
     carries: bool = False  # FileMaker's id, in the column ``fid``
+    is_numbered: bool = False  # by whole numbers, and not by UUIDs
+    owner_is_numbered: bool = False
     by: tuple[str, ...] = ()
     then: tuple[str, ...] = ()
     left_out: list[Row] = field(default_factory=list)
@@ -82,7 +85,10 @@ class Table:
     @property
     def types(self) -> dict[str, str]:
         """Column -> its type."""
-        types = {"id": "uuid", "owner_id": "uuid", "fid": "text", "status": "text", "own": "text"}
+        key, owner = (
+            "integer" if n else "uuid" for n in (self.is_numbered, self.owner_is_numbered)
+        )
+        types = {"id": key, "owner_id": owner, "fid": "text", "status": "text", "own": "text"}
         return types | {one.name: one.kind.type for one in self.fed} | {"data": "jsonb"}
 
 
@@ -106,6 +112,8 @@ def clinic(random: Random, folder: Path) -> OtherClinic:
     tables[2].carries &= len(sources[tables[2].source]) == 1
     tables[1].carries &= len(sources["s1"]) == 1
     for table in tables:
+        table.is_numbered = random.random() < 0.3
+        table.owner_is_numbered = any(t.is_numbered for t in tables if t.name == table.owner)
         _identify(random, table)
     fields = {source: _fields(source, tables) for source in sources}
     records = {s: _records(random, s, fields[s], key) for s, key in sources.items()}
@@ -119,6 +127,8 @@ def clinic(random: Random, folder: Path) -> OtherClinic:
         rows={table.name: [_printed(row) for row in table.rows.values()] for table in tables},
         id_map=[(table.name, i, row) for table in tables for i, row in table.loaded.items()],
         pointed_at=[(table.name, row) for table in tables for row in table.pointed_at],
+        lookups={"site.label": SITES},
+        next_keys={table.name: (FREE, 10**9) for table in tables if table.is_numbered},
         decisions={t.name: decided(**t.decided, when_different=t.different) for t in tables},
     )
     return OtherClinic(written, tables, records, sources)
@@ -200,6 +210,7 @@ def _fill(random: Random, table: Table, tables: Sequence[Table], records: Sequen
     """Rows of Nexus, some of which say what a record says, and who has loaded them."""
     for number in range(random.randint(0, 8)):
         key = f"00000000-0000-4000-8000-{table.name[1]}{number:011d}"
+        key = str(7 * number + 1) if table.is_numbered else key
         record = random.choice([*records, {}])
         row = dict.fromkeys(table.types) | {"id": key, "own": f"own {number}"}
         for one in table.fed:

@@ -15,7 +15,7 @@ import pytest
 
 from nexus_reimport.model.survey import Pointer
 from oracle import other_clinics
-from oracle.other_clinics import Must, OtherClinic
+from oracle.other_clinics import FREE, Must, OtherClinic
 from support.by_itself import PlannedAlone
 
 FIRST, SEEDS = (int(os.environ.get(f"ORACLE_{name}") or 1) for name in ("FIRST", "SEEDS"))
@@ -39,8 +39,18 @@ def test_the_plan_of_a_clinic_with_another_mapping_is_what_the_oracle_says(
         new = {
             (entity, i): row for _, entity, outcome, _, i, row in planned.ledger if outcome == "new"
         }
-        problems = [*_problems(of, planned, other_clinics.expected(of, new)), *_again(of, planned)]
+        must = other_clinics.expected(of, new)
+        problems = [*_problems(of, planned, must), *_numbers(of, new), *_again(of, planned)]
         assert not problems, "\n".join([f"clinic {number} in {folder}", *problems])
+
+
+def _numbers(of: OtherClinic, new: dict[tuple[str, str], str]) -> Iterator[str]:
+    """New numbers are the next free ones, in the order of FileMaker's ids."""
+    for table in of.tables:
+        keys = [row for (entity, _), row in sorted(new.items()) if entity == table.name]
+        free = [str(FREE + place) for place in range(len(keys))]
+        if table.is_numbered and keys != free:
+            yield f"{table.name}: the new keys are {keys}"
 
 
 def _again(of: OtherClinic, planned: PlannedAlone) -> Iterator[str]:
