@@ -193,6 +193,13 @@ class IdPairs:
             columns.together([self.keys, others.keys]),
         )
 
+    def without_rows(self, keys: Column) -> IdPairs:
+        """The pairs of all rows but those with these ids."""
+        import pyarrow.compute as pc
+
+        stay = pc.invert(columns.among(self.keys, keys))
+        return IdPairs(*(one.filter(stay) for one in (self.written, self.compared, self.keys)))
+
     def find(self, wanted: Iterable[Id]) -> list[str | None]:
         """The id of each one's row; None if there is none."""
         if not self._indexed:

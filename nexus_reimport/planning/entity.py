@@ -147,7 +147,11 @@ class EntityPlanner:
         converted = self._convert(known)
         records, before = converted.fed, self._before
         matches = matching.match(
-            self._name, self._spec, (records, before), loaded, self._intake.mapping.namespace
+            self._name,
+            self._spec,
+            (records, before),
+            loaded.without_rows(self._of_left_out(converted)),
+            self._intake.mapping.namespace,
         )
         is_first, zone = not len(loaded.keys), self._converter.zone
         self._undecided = without_time.pair(
@@ -225,6 +229,11 @@ class EntityPlanner:
             held.update({name: sum(counts) for name, counts in converted.held.items()})
             fed.add(records, converted)
         return ConvertedRecords(fed, left_out, held)
+
+    def _of_left_out(self, converted: ConvertedRecords) -> Column:
+        """The rows that carry the id of a record that is left out: they are of no other record."""
+        left_out = columns.of(one.compared for one in converted.left_out)
+        return self._before.ids().filter(columns.among(self._before.compared, left_out))
 
     def _keys(self, records: SpooledRecords, matches: Matches) -> Column:
         """Of each record the id of its row: of a new row, if they are whole numbers, the next free

@@ -110,7 +110,9 @@ class Expected:
         self.loaded_as[entity] = {row_id: name for name, row_id in reversed(loaded.items())}
         lost = LostTimes(self.converters, reasons)
         is_first = not any(of == entity for of, _ in seen.before.loaded)
-        found = matching.pairs(spec, rows, values, loaded, is_first=is_first, lost=lost)
+        found = matching.pairs(
+            spec, rows, values, loaded, self.left_out[entity], is_first=is_first, lost=lost
+        )
         self.told[entity] = {
             ident(line["filemaker_id"]): line["nexus_id"]
             for line in seen.ledger

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from oracle.seen import Mapped, Row
@@ -43,6 +43,7 @@ def pairs(
     rows: Mapping[str, Row],
     values: Mapping[str, Row],
     loaded: Mapping[str, str],
+    left_out: Collection[str],
     *,
     is_first: bool,
     lost: Lost,
@@ -56,6 +57,8 @@ def pairs(
     by_id = carried(spec, rows)
     found = {name: by_id[name][0] for name in values if len(by_id.get(name, ())) == 1}
     unpaired = rows.keys() - found.values()
+    # A row that carries the id of a record that is left out is of no other record.
+    unpaired -= {row_id for name in left_out for row_id in by_id.get(name, ())}
     found |= {n: loaded[n] for n in values if n not in found and loaded.get(n) in unpaired}
     for rule in spec["identity"]:
         if rule["by"] != "filemaker_id":

@@ -354,7 +354,7 @@ def _one_table(
             continue
         must.misfits |= {(table.name, column, name) for column in misfits}
         values[name] = converted
-    pairs = _pairs(table, values)
+    pairs = _pairs(table, values, gone)
     must.paired |= {(table.name, name, row) for name, row in pairs.items()}
     rows = must.rows[table.name] = {}
     for name, record_values in values.items():
@@ -416,7 +416,7 @@ def _leaves_out(rule: Row, name: str, record: Row, misfits: set[str], is_unresol
     return rule["misfit"] in misfits if "misfit" in rule else is_unresolved
 
 
-def _pairs(table: Table, values: Mapping[str, Row]) -> dict[str, str]:
+def _pairs(table: Table, values: Mapping[str, Row], left_out: set[str]) -> dict[str, str]:
     identity = [{"name": "alike", "by": table.by, "then": table.then}] if table.by else []
     texts = {one.name for one in table.fed if one.kind.is_text}
     for rule in identity:
@@ -429,6 +429,7 @@ def _pairs(table: Table, values: Mapping[str, Row]) -> dict[str, str]:
         table.rows,
         {ident(name): row for name, row in values.items()},
         loaded,
+        left_out,
         is_first=not loaded,
         lost=_Never(),
     )

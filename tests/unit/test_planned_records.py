@@ -96,6 +96,24 @@ def test_a_link_leads_to_the_row_that_carries_the_id_and_not_to_the_one_that_had
     ]
 
 
+def test_a_row_that_carries_the_id_of_a_record_that_is_left_out_is_of_no_other(
+    tmp_path: Path,
+) -> None:
+    # It was loaded as P1. In Nexus it was given to P9 since, which a rule leaves out.
+    made = written(
+        tmp_path,
+        records={"people": [ONE, person(9)]},
+        rows={"people": [{"id": "5", "fid": "P9", "name": "Person 9", "data": "{}"}]},
+        id_map=[("people", "P1", "5")],
+    ).planned()
+    assert made.ledger == [
+        ("people", "people", "left out", "named here", "P9", None),
+        ("people", "people", "new", None, "P1", "100"),
+        ("people", "people", "kept", "left_out_by_rule", "P9", "5"),
+    ]
+    assert made.rows("people")["5"]["name"] == "Person 9"
+
+
 def test_a_record_that_is_only_looked_up_has_its_line_and_its_sum(tmp_path: Path) -> None:
     wards = [{"id": "W1", "site": "North"}, {"id": "W2", "site": ""}]
     made = written(tmp_path, records={"people": [ONE], "wards": wards}).planned()
