@@ -194,11 +194,8 @@ class IdPairs:
         )
 
     def without_rows(self, keys: Column) -> IdPairs:
-        """The pairs of all rows but those with these ids."""
-        import pyarrow.compute as pc
-
-        stay = pc.invert(columns.among(self.keys, keys))
-        return IdPairs(*(one.filter(stay) for one in (self.written, self.compared, self.keys)))
+        """These pairs, where those of the rows with these ids lead to none."""
+        return IdPairs(self.written, self.compared, columns.unless(self.keys, keys))
 
     def find(self, wanted: Iterable[Id]) -> list[str | None]:
         """The id of each one's row; None if there is none."""
