@@ -81,7 +81,7 @@ class UnsaidTimes:
         had, ended = self.old[start], self.old[column]
         begins = values[start] if self.takes[start] or not had else had
         why = reasons.get(column, frozenset()) & {NO_END, EARLY}
-        if begins and values[column] and values[column] < begins:
+        if not why and begins and values[column] and values[column] < begins:
             why = frozenset({EARLY})
         if not begins or not why:
             return
