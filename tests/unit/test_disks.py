@@ -400,7 +400,7 @@ def test_a_server_that_is_not_reached_for_want_of_open_files_is_not_blamed() -> 
         postgres = Postgres(host="127.0.0.1", port=port, database="d", user="u", password=secret)
         wire = Wire(url, verify=True, retries=RetryPolicy(sleep=lambda _: None))
         for ask in (
-            lambda: sample.may_read(s3, "scans/1.pdf"),
+            lambda: sample.why_unread(s3, "scans/1.pdf"),
             lambda: wire.with_retries(lambda: wire.send("GET", "/", where="")),
             lambda: Api(nexus, session).get("/"),
             lambda: connected(postgres).__enter__(),
