@@ -286,6 +286,7 @@ def _write_ledger(
         _add_attachments(book, intake, owners, stays)
         used = mapping.used_sources()
         for source in (s for s in intake.snapshot.extracts if s not in used):
+            book.open(source, "")
             for record in intake.records(source):
                 book.add(source, "", Outcome.LOOKED_UP, filemaker_id=record.id.written)
     return book.accounts(), done()

@@ -60,7 +60,7 @@ def test_each_record_has_its_line_and_its_sum(tmp_path: Path) -> None:
         ("details", "people", "left out", "holds_nothing", "D5", None),
         ("details", "people", "left out", "owner_not_loaded", "D6", None),
     ]
-    people_sums, visits, of_details = made.plan.accounts
+    people_sums, visits, of_details, _ = made.plan.accounts
     assert (people_sums.records, people_sums.loaded) == (5, 2)
     assert people_sums.left_out == {"born wrongly": 1, "named here": 1, "nameless": 1}
     assert people_sums.budgets == {"born wrongly": 3, "named here": 1, "nameless": 2}
@@ -131,7 +131,7 @@ def test_a_rule_without_a_budget_may_leave_out_no_record(tmp_path: Path) -> None
     ]
     records = {"people": [ONE], "details": details}
     made = declared(tmp_path, (budgets, ""), records=records).planned()
-    of_details = made.plan.accounts[-1]
+    *_, of_details, _ = made.plan.accounts
     assert [*of_details.left_out.items()] == [("holds_nothing", 1), ("owner_not_loaded", 1)]
     assert of_details.budgets == {"holds_nothing": 0, "owner_not_loaded": 0}
 
@@ -258,6 +258,7 @@ def test_of_no_record_there_are_sums_of_nothing(tmp_path: Path) -> None:
         ("people", "people", 0),
         ("visits", "visits", 0),
         ("details", "people", 0),
+        ("wards", "", 0),
     ]
     assert made.rows("people") == made.rows("visits") == {}
     assert made.lines(made.plan.id_map) == made.ledger == []

@@ -1,0 +1,117 @@
+"""Checks before: each is made to fail by every single thing that its claim is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nexus_reimport.checks import Finding
+from nexus_reimport.checks.before import Before, database, plan, source
+from nexus_reimport.model import Account, Backup, Census
+from nexus_reimport.nexus.connection.scratch import Shape
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.settings import Settings
+from support.by_itself import NOW
+from support.small_plan import gone, person, written
+
+Change = Callable[[Before], Before]
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Before:
+    """Three people of whom Nexus knows one, and has one more; wards alone are looked up: none."""
+    people = [person(number, seen="2025-07-01 09:00") for number in (1, 2, 3)]
+    rows = [gone(1, fid="P1"), gone(2)]
+    made = written(tmp_path, records={"people": people}, rows={"people": rows}).planned()
+    tables = {name: Fingerprint(0, "") for name in ("person", "visit")}
+    counts = {"person.csv": 2, "visit.csv": 0}
+    return Before(
+        intake=made.intake,
+        settings=Settings.model_construct(counts_may_differ=0.05),
+        census=Census("", NOW, 0, 0, made.plan.ledger),
+        backup=Backup(
+            "nexus.dump", 9, "", 2, "", "", counts, tables, Shape("", "", "", "", ""), {}
+        ),
+        plan=made.plan,
+        earlier=None,
+        earlier_run="",
+        earlier_folder=None,
+    )
+
+
+def read(name: str, **facts: int) -> Change:
+    """Another number was read of one of FileMaker's tables."""
+
+    def changed(before: Before) -> Before:
+        extracts = before.snapshot.extracts
+        extracts = {**extracts, name: replace(extracts[name], **facts)}
+        snapshot = replace(before.snapshot, extracts=extracts)
+        return replace(before, intake=replace(before.intake, snapshot=snapshot))
+
+    return changed
+
+
+def saved(**facts: Any) -> Change:
+    """The backup is another one."""
+    return lambda before: replace(before, backup=replace(before.backup, **facts))
+
+
+def purged(rows: int) -> Change:
+    """As many more people are purged."""
+
+    def changed(before: Before) -> Before:
+        people = before.plan.entities["people"]
+        entities = {**before.plan.entities, "people": replace(people, purged=people.purged + rows)}
+        return replace(before, plan=replace(before.plan, entities=entities))
+
+    return changed
+
+
+def accounted(change: Callable[[tuple[Account, ...]], tuple[Account, ...]]) -> Change:
+    """The plan has other accounts."""
+    return lambda before: replace(
+        before, plan=replace(before.plan, accounts=change(before.plan.accounts))
+    )
+
+
+def left(last: int) -> Change:
+    """Keys are free from 100 to this one."""
+
+    def changed(before: Before) -> Before:
+        survey = replace(before.survey, next_keys={"people": (100, last)})
+        return replace(before, intake=replace(before.intake, survey=survey))
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("look", "change"),
+    [
+        (source.filemaker_was_read_completely, read("people", count_at_start=4)),
+        (source.filemaker_was_read_completely, read("people", rows=4)),
+        (source.filemaker_was_read_completely, read("people", distinct_keys=2)),
+        (source.filemaker_was_read_completely, read("people", count_at_end=2)),
+        (plan.every_record_is_accounted_for, accounted(lambda every: every[1:])),
+        (
+            plan.every_record_is_accounted_for,
+            accounted(lambda every: tuple(replace(one, loaded=one.loaded + 1) for one in every)),
+        ),
+        (plan.every_row_is_accounted_for, purged(1)),
+        (plan.no_more_is_purged_than_expected, purged(1)),
+        (database.the_backup_is_whole, saved(csv_rows={"visit.csv": 0})),
+        (database.the_backup_is_whole, saved(csv_rows={"person.csv": 1, "visit.csv": 0})),
+        (database.the_backup_is_whole, saved(tables_in_dump=1)),
+        (database.the_backup_is_whole, saved(dump_bytes=0)),
+        (database.keys_are_left_for_new_rows, left(101)),
+    ],
+)
+def test_a_claim_fails_for_each_thing_that_it_is_about(
+    before: Before, look: Callable[[Before], Finding], change: Change
+) -> None:
+    fine = left(102)(before)  # two keys for new people, and one for the application's next row
+    assert (look(fine).looked_at > 0, [*look(fine).offending]) == (True, [])
+    assert look(change(fine)).offending
