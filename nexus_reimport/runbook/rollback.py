@@ -232,7 +232,7 @@ class Rollback:
             lambda: approval.require_rollback(
                 self.book.settings,
                 self.run.load(RollbackProposal),
-                approval.Consent(typed, rehearsed and not typed, name, reason),
+                approval.Consent(typed, rehearsed, name, reason),
                 self.run.loaded(Approval),
             ),
         )

@@ -390,7 +390,8 @@ def _require_consent(
     what, page = "plan", "01_preflight"
     if isinstance(proposal, RollbackProposal):
         what, page = "rollback", "90_rollback"
-    if rehearsed and settings.kind is EnvironmentKind.PROD and not settings.sandbox:
+    is_real = settings.kind is EnvironmentKind.PROD and not settings.sandbox
+    if rehearsed and not typed and is_real:
         raise StopError(
             "--approve-rehearsed is only for dev environments; on prod the digest must be typed",
             next=f"read {page}, then add --approve {short(proposal.digest)}",

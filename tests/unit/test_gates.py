@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import settings
-from nexus_reimport.model import Proposal, Refusal
+from nexus_reimport import record, saboteur, settings
+from nexus_reimport.errors import StopError
+from nexus_reimport.model import Gate, Proposal, Refusal, SelfTest, Trial
+from nexus_reimport.runbook import gates
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import approval
-from nexus_reimport.stages.approval import DevRun
+from nexus_reimport.stages.approval import Consent, DevRun, Preparer
 
 MAPPING = "mapping"
 
@@ -89,6 +91,57 @@ def test_a_dev_run_stands_only_for_its_own_package_mapping_and_schema(
     assert refusal is not None
     assert f"was run with a different {named} (a-run)" in refusal.what
     assert all(line in refusal.what for line in schema)
+
+
+def test_what_was_rehearsed_is_not_enough_on_a_real_prod(prod: Settings) -> None:
+    proposal = Proposal(prod.name, "", MAPPING, "", "", "", "", {}, {}, digest="1" * 64)
+    begun, rehearsed = Preparer("", "somebody"), Consent(rehearsed=True)
+    assert approval.require(prod, proposal, rehearsed, (), begun).digest == proposal.digest
+    real = prod.model_copy(update={"sandbox": False})
+    with pytest.raises(StopError, match="on prod the digest must be typed"):
+        approval.require(real, proposal, rehearsed, (), begun)
+    for wrong in ("2" * 64, "1" * 11, "1" * 65):
+        with pytest.raises(StopError, match="is not the digest of this plan"):
+            approval.require(real, proposal, Consent(wrong, rehearsed=True), (), begun)
+    typed = Consent("1" * 12, rehearsed=True)
+    assert approval.require(real, proposal, typed, (), begun).how == "digest given"
+    shut = [Gate("It is open.", Refusal("it is shut", "open it"))]
+    with pytest.raises(StopError, match="it is shut"):
+        approval.require(real, proposal, typed, shut, begun)
+
+
+TRIALS, OF_LINKS = (
+    tuple(
+        Trial(kind.name, kind.meaning, kind.corrupts, 1, ("a check",))
+        for kind in saboteur.of_scope(only_links=only_links)
+    )
+    for only_links in (False, True)
+)
+MISSED = (replace(TRIALS[0], caught_by=()), *TRIALS[1:])
+IMPOSSIBLE = tuple(replace(trial, changed=0) for trial in TRIALS)
+TOO_FEW = "its verification was not tested with every kind of corruption"
+
+
+@pytest.mark.parametrize(
+    ("kind", "trials", "why_not", "untested"),
+    [
+        ("reimport", TRIALS, "", ""),
+        ("reimport", OF_LINKS, "", TOO_FEW),
+        ("relink", OF_LINKS, "", ""),
+        ("relink", OF_LINKS[1:], "", TOO_FEW),
+        ("reimport", TRIALS, "no right", "its verification was not tested: no right"),
+        ("reimport", MISSED, "", f"its verification missed {TRIALS[0].kind}"),
+        ("reimport", IMPOSSIBLE, "", "its verification missed everything"),
+        ("reimport", None, "", "its verification was not tested"),
+    ],
+)
+def test_a_dev_run_stands_for_dev_only_if_its_verification_has_found_every_kind(
+    prod: Settings, kind: str, trials: tuple[Trial, ...] | None, why_not: str, untested: str
+) -> None:
+    run = record.create(prod, kind)
+    if trials is not None:
+        run.save(SelfTest(prod.name, run.id, ("a check",), trials, 0.0, why_not))
+    assert gates._untested(run) == untested
 
 
 def test_an_approval_is_bound_to_every_decision_and_waiver_and_to_what_is_read(

@@ -77,11 +77,29 @@ def test_without_a_run_nothing_is_proven(prod: Settings) -> None:
     assert set(states(sign_off.sheet(prod, None, {})).values()) == {"open"}
 
 
+def test_what_a_run_has_not_come_to_proves_nothing(prod: Settings) -> None:
+    sheet = sign_off.sheet(prod, Evidence((), None, NOW), {})
+    assert set(states(sheet).values()) == {"open"}
+    assert {line.text for line in sheet.lines if line.id in ("S1", "S4", "S6")} == {
+        "no check has looked yet"
+    }
+    assert sheet.lines[2].text == "this run has not rehearsed yet"
+
+
 def test_a_failed_check_that_stops_cannot_be_signed_away(prod: Settings) -> None:
     signature = {"S1": signatures.sign(prod, "S1", WHO, WORDS)}
     failed = evidence(result("counts", "S1", offending=3))
     (line, *_) = sign_off.sheet(prod, failed, signature).lines
     assert (line.state, line.text) == (LineState.OPEN, "counts: 3 of 100")
+    look = result("look", "S1", offending=1, level=Level.REVIEW)
+    both = replace(failed, reports=(*failed.reports, Report("rehearsal", (look,))))
+    sheet = sign_off.sheet(prod, both, signature)
+    text = "counts: 3 of 100; look: 1 of 100"
+    assert (sheet.lines[0].state, sheet.lines[0].text) == (LineState.OPEN, text)
+    refusal = next(iter(sign_off.gates(prod, sheet))).refusal
+    assert refusal is not None
+    assert refusal.what == f"sign-off, S1 ({sheet.lines[0].claim}): {text}"
+    assert "run 01_preflight again" in refusal.next
 
 
 def test_a_failed_check_for_review_asks_for_a_person_and_says_so_ever_after(
@@ -122,8 +140,8 @@ def test_every_open_line_refuses_and_gives_the_command_that_signs_it(prod: Setti
 
 
 def test_neither_dev_nor_the_made_up_clinic_needs_the_sheet(environment_files: Path) -> None:
-    for name in ("sandbox-dev", "sandbox-prod"):
-        chosen = settings.load(name, environment_files)
+    dev, prod = (settings.load(f"sandbox-{kind}", environment_files) for kind in ("dev", "prod"))
+    for chosen in (dev, dev.model_copy(update={"sandbox": False}), prod):
         sheet = sign_off.sheet(chosen, None, {})
         assert not sheet.asked
         assert set(states(sheet).values()) == {"not asked"}
