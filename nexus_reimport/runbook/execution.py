@@ -18,7 +18,7 @@ from nexus_reimport.planning import overtaken
 from nexus_reimport.record import statements
 from nexus_reimport.runbook.gates import Gated
 from nexus_reimport.runbook.opening import require_verifiable
-from nexus_reimport.stages import apply, approval, drift
+from nexus_reimport.stages import apply, approval, drift, sign_off
 
 
 class Execution(Gated):
@@ -80,7 +80,7 @@ class Execution(Gated):
 
         Raises:
             StopError, Busy, TargetError: the database is as it was. Also where something that was
-                approved, as the package, was changed since.
+                approved, as the package, was changed since, or a signature was taken back.
             StorageError, ApplicationError: verification could not read. Nothing was written.
             InDoubt: the connection was lost at COMMIT, and the database cannot be asked now.
         """
@@ -91,6 +91,7 @@ class Execution(Gated):
             require_verifiable(self.settings)
             return (
                 *approval.unchanged(self.settings, proposal, self.mapping.digest),
+                *sign_off.gates(self.settings, self.sheet()),  # one may have been taken back
                 *self.window(),
             )
 

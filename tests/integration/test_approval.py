@@ -16,7 +16,7 @@ from nexus_reimport.record.sealed import check
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.runner import notebook
 from support.auditing import auditors_tool
-from support.clinic import Clinic, taken_back
+from support.clinic import ROLE, Clinic, taken_back
 from support.running import until
 
 DEV, PROD = "sandbox-dev", "sandbox-prod"
@@ -44,8 +44,20 @@ def test_a_go_on_prod_says_what_its_approval_is_refused_for_and_stays_good_for_i
     assert clinic.state("prod") == before
     tried = clinic.whole(DEV, rehearsed)
     assert taken_back(DEV).passed, "a way back that was tried on dev costs prod nothing"
-    claim = runbook.resume(PROD).gates()[0].claim
-    assert claim.endswith(f"was tested ({tried.run.id}; taken back since)")
+    gate = runbook.resume(PROD).gates()[0]
+    assert gate.claim.endswith(f"was tested ({tried.run.id}; taken back since)")
+    for name, old, new in (
+        (DEV, *(f'database = "{clinic.databases[kind]}"' for kind in ("dev", "prod"))),
+        (PROD, "sandbox = true", "sandbox = false"),
+    ):
+        clinic.edit(name, old, new)
+        assert "cannot stand for dev" in str(runbook.resume(PROD).gates()[0].refusal)
+        clinic.edit(name, new, old)
+    anchored = "UPDATE nexus_reimport.runs SET seal = %s WHERE run = %s"
+    clinic.do(anchored, "dev", "0" * 64, tried.run.id, role=ROLE)
+    not_ours = "is not the one whose seal its database holds"
+    assert not_ours in str(runbook.resume(PROD).gates()[0].refusal)
+    clinic.do(anchored, "dev", tried.run.seal_digest(), tried.run.id, role=ROLE)
     (done,) = runner.run([PROD], approve=digest)
     assert (done.run, done.verdict) == (run.id, Verdict.COMPLETE)
 

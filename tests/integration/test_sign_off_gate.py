@@ -213,6 +213,10 @@ def test_production_is_not_approved_before_all_seven_lines_are_closed(
     assert {gate.claim[:2] for gate in book.gates() if not gate.refusal} >= {
         f"S{n}" for n in range(1, 8)
     }
+    book.run.save(Approval(book.run.load(Proposal).digest, "me", "digest given", datetime.now(UTC)))
+    runner.withdraw(DEV, "S5", "A. Person", "moved to Sunday")
+    with pytest.raises(StopError, match=r"sign-off, S5 \(.*\) is not signed"):
+        book.apply()  # it was approved before that
     assert clinic.state() == before
 
 
