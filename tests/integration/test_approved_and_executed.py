@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import runbook
+from nexus_reimport import model, runbook
 from nexus_reimport.errors import Busy, ReimportError, StopError
 from nexus_reimport.events import Event
-from nexus_reimport.model import Approval, Proposal
+from nexus_reimport.model import Approval, NewerDecision, Proposal
 from nexus_reimport.page import front
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.progress import heard_by
 from nexus_reimport.record import Verdict
+from nexus_reimport.settings import Write
 from nexus_reimport.stages import apply, approval
 from support.applying import apply_with, order_of
 from support.clinic import Clinic
@@ -90,16 +91,41 @@ def test_a_package_that_was_changed_since_the_approval_takes_nothing_back(
     assert book.undo().exact
 
 
-def test_an_approval_is_for_one_environment(clinic: Clinic, rehearsed: Path) -> None:
+def test_an_approval_is_for_all_that_was_approved(clinic: Clinic, rehearsed: Path) -> None:
     order = order_of(clinic.approved(rehearsed))
     assert order.is_approved
-    assert not replace(order, environment="sandbox-prod").is_approved
+    assert order.proposal
+    assert order.approval
+    survey, another = order.intake.survey, replace(order.plan, entities={}, digest="")
+    others = (
+        replace(order, environment="sandbox-prod"),
+        replace(order, write=Write.ALL),
+        replace(order, approval=replace(order.approval, digest="0" * 64)),
+        replace(order, proposal=replace(order.proposal, after={})),
+        replace(order, plan=replace(order.plan, entities={})),
+        replace(order, plan=replace(another, digest=model.digest(another))),
+        replace(order, intake=replace(order.intake, survey=replace(survey, schema=()))),
+        replace(order, approval=None),
+        replace(order, proposal=None),
+    )
+    assert [one.is_approved for one in others] == [False] * len(others)
 
 
-def test_a_rollback_s_approval_is_for_one_environment(clinic: Clinic) -> None:
+def test_a_rollback_s_approval_is_for_all_that_was_approved(clinic: Clinic) -> None:
     order = request_of(clinic.way_back())
     assert order.is_approved
-    assert not replace(order, environment="sandbox-prod").is_approved
+    assert order.proposal
+    assert order.approval
+    others = (
+        replace(order, environment="sandbox-prod"),
+        replace(order, undoes="another"),
+        replace(order, newer=NewerDecision.DISCARD),
+        replace(order, approval=replace(order.approval, digest="0" * 64)),
+        replace(order, proposal=replace(order.proposal, now={})),
+        replace(order, approval=None),
+        replace(order, proposal=None),
+    )
+    assert [one.is_approved for one in others] == [False] * len(others)
 
 
 def test_the_cell_of_the_approval_run_again_says_that_it_was_given(

@@ -23,9 +23,12 @@ from nexus_reimport.files import private
 from nexus_reimport.page import commands, front, gates, history, live, signing, words
 from nexus_reimport.page.desk import OLD, Desk
 from nexus_reimport.page.front import Front
+from nexus_reimport.page.gates import State
 from nexus_reimport.page.live import Live
 from nexus_reimport.page.readings import Reading
+from nexus_reimport.page.status import Written
 from nexus_reimport.record import Verdict
+from nexus_reimport.record.anchor import Apart
 from nexus_reimport.runbook.connections import Connection
 from nexus_reimport.settings import Settings
 from support.page_alone import START, rendered
@@ -238,6 +241,56 @@ def test_a_run_at_work_is_not_told_to_be_finished_first(known: Settings) -> None
         "wait until it has ended",
         "wait until what is at work has ended",
     }
+
+
+PAST = StopError("it does not answer now")
+FINE = SimpleNamespace(name="PostgreSQL", is_sound=True)
+TABLE = SimpleNamespace(table="patients", error=None)
+
+
+@pytest.mark.parametrize(
+    ("written", "error", "state"),
+    [
+        (None, None, State.UNKNOWN),
+        (Written("another", ()), None, State.UNKNOWN),
+        (Written("this", ("notes",)), None, State.CLOSED),
+        (Written("this", ()), None, State.OPEN),
+        (Written("this", ()), PAST, State.UNKNOWN),
+    ],
+)
+def test_nobody_has_written_only_where_that_was_read_for_the_run_that_waits(
+    known: Settings, written: Written | None, error: StopError | None, state: State
+) -> None:
+    run = record.create(known)
+    run.save(model.Proposal(known.name, "", "", "", "", "", "", {}, {}))
+    run.journal(Event.FINISHED, stage="proposal")
+    seen: Reading[Any] = Reading(lambda: None)
+    if written is not None and written.run == "this":
+        written = replace(written, run=run.id)
+    seen.value, seen.error = SimpleNamespace(written=written, apart=Apart()), error
+    *_, unwritten, _ = gates.read(known, seen, Reading(lambda: None), busy=True).every
+    assert (unwritten.claim, unwritten.state) == (gates._WRITTEN, state)
+
+
+@pytest.mark.parametrize(
+    ("every", "tables", "error", "state"),
+    [
+        (None, [], None, State.UNKNOWN),
+        ([FINE], [TABLE], None, State.OPEN),
+        ([FINE], [TABLE], PAST, State.UNKNOWN),
+        ([FINE, SimpleNamespace(name="S3", is_sound=False)], [TABLE], None, State.CLOSED),
+        ([FINE], [TABLE, SimpleNamespace(table="notes", error=PAST)], None, State.CLOSED),
+    ],
+)
+def test_servers_that_were_not_asked_or_of_which_one_is_not_sound_keep_it_closed(
+    known: Settings, every: list[Any] | None, tables: list[Any], error: Any, state: State
+) -> None:
+    servers: Reading[Any] = Reading(lambda: None)
+    if every is not None:
+        servers.value = SimpleNamespace(every=every, tables=tables)
+    servers.error = error
+    *_, last = gates.read(known, Reading(lambda: None), servers, busy=False).every
+    assert (last.claim, last.state) == (gates._SERVERS, state)
 
 
 @pytest.mark.parametrize(
