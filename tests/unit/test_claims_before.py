@@ -60,15 +60,30 @@ def saved(**facts: Any) -> Change:
     return lambda before: replace(before, backup=replace(before.backup, **facts))
 
 
-def purged(rows: int) -> Change:
-    """As many more people are purged."""
+def planned(**facts: Any) -> Change:
+    """The plan says something else of people."""
 
     def changed(before: Before) -> Before:
-        people = before.plan.entities["people"]
-        entities = {**before.plan.entities, "people": replace(people, purged=people.purged + rows)}
+        people = replace(before.plan.entities["people"], **facts)
+        entities = {**before.plan.entities, "people": people}
         return replace(before, plan=replace(before.plan, entities=entities))
 
     return changed
+
+
+def earlier(rows: int, **facts: Any) -> Change:
+    """The last record that is COMPLETE had so many people."""
+
+    def changed(before: Before) -> Before:
+        return replace(before, earlier=replace(read("people", rows=rows)(before).snapshot, **facts))
+
+    return changed
+
+
+def leaves_out(rule: str, records: int, budget: int) -> Change:
+    """A rule leaves out so many records."""
+    facts: dict[str, Any] = {"left_out": {rule: records}, "budgets": {rule: budget}}
+    return accounted(lambda every: (replace(every[0], **facts), *every[1:]))
 
 
 def accounted(change: Callable[[tuple[Account, ...]], tuple[Account, ...]]) -> Change:
@@ -100,8 +115,12 @@ def left(last: int) -> Change:
             plan.every_record_is_accounted_for,
             accounted(lambda every: tuple(replace(one, loaded=one.loaded + 1) for one in every)),
         ),
-        (plan.every_row_is_accounted_for, purged(1)),
-        (plan.no_more_is_purged_than_expected, purged(1)),
+        (plan.every_row_is_accounted_for, planned(purged=1)),
+        (plan.no_more_is_purged_than_expected, planned(purged=1)),
+        (plan.no_rule_leaves_out_more_than_its_budget, leaves_out("nameless", 2, 1)),
+        (source.no_source_is_empty, read("people", rows=0)),
+        (source.filemaker_is_the_file_of_the_record_before, earlier(14)),
+        (source.filemaker_is_the_file_of_the_record_before, earlier(13, database="another")),
         (database.the_backup_is_whole, saved(csv_rows={"visit.csv": 0})),
         (database.the_backup_is_whole, saved(csv_rows={"person.csv": 1, "visit.csv": 0})),
         (database.the_backup_is_whole, saved(tables_in_dump=1)),
@@ -112,6 +131,7 @@ def left(last: int) -> Change:
 def test_a_claim_fails_for_each_thing_that_it_is_about(
     before: Before, look: Callable[[Before], Finding], change: Change
 ) -> None:
-    fine = left(102)(before)  # two keys for new people, and one for the application's next row
+    # Two keys for new people, and one for the application's next row; a few people may be gone.
+    fine = earlier(13)(left(102)(before))
     assert (look(fine).looked_at > 0, [*look(fine).offending]) == (True, [])
     assert look(change(fine)).offending

@@ -268,8 +268,13 @@ def test_nobody_has_written_only_where_that_was_read_for_the_run_that_waits(
     if written is not None and written.run == "this":
         written = replace(written, run=run.id)
     seen.value, seen.error = SimpleNamespace(written=written, apart=Apart()), error
-    *_, unwritten, _ = gates.read(known, seen, Reading(lambda: None), busy=True).every
+    shown = gates.read(known, seen, Reading(lambda: None), busy=True)
+    _, settled, dry_run, unwritten, _ = shown.every
     assert (unwritten.claim, unwritten.state) == (gates._WRITTEN, state)
+    assert (settled.state, dry_run.state) == (State.OPEN, State.OPEN)
+    seen.value.apart = Apart(away=("an earlier run",))
+    _, settled, *_ = gates.read(known, seen, Reading(lambda: None), busy=True).every
+    assert settled.state is State.CLOSED
 
 
 @pytest.mark.parametrize(
