@@ -132,7 +132,9 @@ def arrived(tables: Mapping[str, FileTable], ways: Ways) -> dict[str, list[Row]]
 
 def _value(way: Way, value: Any, *, is_number: bool) -> Any:
     if not isinstance(value, str):
-        return value
+        # A number in a spreadsheet has no more digits.
+        is_long = way.suffix == ".xlsx" and abs(value or 0) >= 10**15
+        return float(f"{value:.16g}") if is_long else value
     if way.suffix and way.suffix != ".xlsx":
         value = _encoded(value, way)
     if way.suffix == ".tab":

@@ -197,7 +197,8 @@ def _links(seen: Seen, owners: links.Owners) -> Iterator[str]:
         )
         for row in seen.before.tables[table]:
             wanted = dict(row)
-            if owner := owners[table].get(row["id"]):
+            owner = owners[table].get(row["id"])
+            if owner and not links.leads_elsewhere(seen, row, link, content_type):
                 wanted |= {link["object"]: owner, link["content_type"]: content_type}
             if row["id"] in rows:
                 yield from _cells(f"{table} {row['id']}", wanted, rows[row["id"]])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from oracle.matching import carried
-from oracle.seen import ATTACHMENTS, SOURCES, Mapped, Row, Seen
+from oracle.seen import ATTACHMENTS, ENTITIES, SOURCES, Mapped, Row, Seen
 from oracle.texts import clean, ident
 
 Owners = Mapping[str, Mapping[Any, uuid.UUID]]
@@ -48,6 +48,24 @@ def existing(seen: Seen) -> dict[str, uuid.UUID]:
         if is_there and row_id not in carrying and ident(name) not in by_id:
             found[ident(name)] = row_id
     return {name: uuid.UUID(row_id) for name, row_id in found.items()}
+
+
+def leads_elsewhere(seen: Seen, row: Row, link: Mapped, patients: Any) -> bool:
+    """Whether a link leads to something that is no patient, for all that is known.
+
+    ``patients`` is the number of their content type.
+    """
+    linked, kind = row[link["object"]], row[link["content_type"]]
+    if linked is None or kind in (None, patients) or str(linked) in seen.after.by_id("patients"):
+        return False
+    types = {t["id"]: f"{t['app_label']}.{t['model']}" for t in _types(seen)}
+    named = {spec["model"]: entity for entity, spec in ENTITIES.items() if "model" in spec}
+    entity = named.get(types[kind])
+    return entity is None or str(linked) in seen.after.by_id(entity)
+
+
+def _types(seen: Seen) -> Sequence[Row]:
+    return seen.before.tables["django_content_type"]
 
 
 def outcomes(seen: Seen, name: str, staying: Mapping[str, Any], gone: Set[str]) -> Counter[str]:
