@@ -32,6 +32,10 @@ from nexus_reimport.stages.verify import Expected, Storage
 SWITCHED_OFF = "self_test = false in [rehearsal] of the environment's file"
 
 
+def _not_tested(value: SelfTest) -> str:
+    return f"not tested: {value.why_not}" if value.why_not else ""
+
+
 class SelfTesting(Gated):
     """A run whose verification is tested before anybody relies on it."""
 
@@ -45,7 +49,7 @@ class SelfTesting(Gated):
         Raises:
             StopError: verification does not pass on the copy as it is. Nothing was written.
         """
-        return self.step("self_test", self._self_test)
+        return self.step("self_test", self._self_test, lacks=_not_tested)
 
     def _self_test(self) -> SelfTest:
         # Tested once, on dev: the gate asks for a dev run of the same package, mapping and schema.

@@ -39,7 +39,6 @@ from nexus_reimport.model import (
     Report,
     Sample,
     Scope,
-    SelfTest,
     Snapshot,
     Survey,
 )
@@ -321,14 +320,24 @@ class Steps:
         """``work``, which releases its locks and starts again if another session waits for them."""
         return lambda: waiters.tried_again(self.settings.postgres, work, self.run.journal)
 
-    def step(self, name: str, work: Callable[[], T], stage: str = "") -> T:
-        """Run one step: journal it, save its value, and return it."""
+    def step(
+        self,
+        name: str,
+        work: Callable[[], T],
+        stage: str = "",
+        *,
+        lacks: Callable[[T], str] = lambda _: "",
+    ) -> T:
+        """Run one step: journal it, save its value, and return it.
+
+        ``lacks`` says of the value what the step did not do of what it is for; "" if nothing.
+        """
         rights = naming_rights(self.settings, self.mapping, self.task)
         with self._one_step(name), self.stage(stage or name) as besides, rights:
             value = work()
             self.run.save(value, name)
-            if isinstance(value, SelfTest) and value.why_not:
-                besides["note"] = f"not tested: {value.why_not}"
+            if text := lacks(value):
+                besides["note"] = text
         return value
 
     @contextmanager
