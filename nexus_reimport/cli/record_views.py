@@ -10,7 +10,7 @@ import typer
 
 from nexus_reimport import record, show, wording
 from nexus_reimport import settings as environments
-from nexus_reimport.cli.output import give, say_left_out, write
+from nexus_reimport.cli.output import give, say_left_out, typed, write
 from nexus_reimport.errors import ReimportError, SettingsError, StopError
 from nexus_reimport.model import Plan, Report
 from nexus_reimport.record import Run, Verdict, anchor, redaction, runs
@@ -163,8 +163,8 @@ def redact(environment: str, run: str, *, yes: bool, as_json: bool) -> None:
             places = list(map(str, findings.redacted))
             listed = wording.lines(places, shown=PLACES, indent="  ", noun="place")
             write(f"This will be redacted in the record of {chosen.id}:\n{listed}", err=True)
-            typed = str(typer.prompt(f"Then type {chosen.id}", default="", err=True))
-            if typed.strip() != chosen.id:
+            answer = typed(f"Then type {chosen.id}")
+            if answer.strip() != chosen.id:
                 raise StopError(
                     f"the text that was typed is not {chosen.id}",
                     state="nothing was changed",
@@ -220,8 +220,8 @@ def acknowledge_loss(environment: str, why: str, *, yes: bool, as_json: bool) ->
 
 def _confirmed(question: str, environment: str, otherwise: str) -> None:
     """Ask, and stop unless the environment's name is typed."""
-    typed = str(typer.prompt(f"{question} Then type {environment}", default="", err=True))
-    if typed.strip() != environment:
+    answer = typed(f"{question} Then type {environment}")
+    if answer.strip() != environment:
         raise StopError(
             f"the text that was typed is not {environment}",
             state="nothing was written",
@@ -254,7 +254,7 @@ def _where_it_ends(checked: Sequence[Checked]) -> Iterator[str]:
     """What the database cannot vouch for: it knows only runs that were committed."""
     for whole in (one for one in checked if one.kind == check.FOLDER and one.is_compared):
         own = (one for one in checked if one.environment == whole.environment)
-        last = max((one.sequence for one in own if one.was_committed), default=0)
+        last = max((one.sequence for one in own if one.is_in_database), default=0)
         yield (
             f"the database of {whole.environment} knows no run after number {last}: of later ones,"
             " which wrote nothing, .last_seal alone holds the last; if both were forged, it would"

@@ -23,18 +23,20 @@ The new data is committed, but not verified. Keep users out of Nexus. Take the f
        if people have written since, choose --keep-newer or --discard-newer
   E. the rollback is refused: restore the whole database from the dump, under another name
        nexus-reimport restore RUN --into NAME
-       it prints the statements that swap it in; after the swap:
+       it says how it is swapped in; after the swap:
        nexus-reimport adopt ENV --this-is-a-copy
-       nexus-reimport seal ENV"""
+       nexus-reimport seal ENV
+       nexus-reimport record restored ENV --why TEXT"""
 ROLLBACK_UNVERIFIED = """\
 The run was undone, and that is committed, but not verified. Take the first that applies:
   A. no check has failed: the verification was broken off, or could not read something
        nexus-reimport finish ENV
   B. a check failed: restore the whole database from the dump of the run that was undone
        nexus-reimport restore RUN --into NAME
-       it prints the statements that swap it in; after the swap:
+       it says how it is swapped in; after the swap:
        nexus-reimport adopt ENV --this-is-a-copy
-       nexus-reimport seal ENV"""
+       nexus-reimport seal ENV
+       nexus-reimport record restored ENV --why TEXT"""
 CLOSED = """\
 The data is committed, was not verified, and the record is closed: it cannot be finished any more.
   A. nobody knows of anything wrong, or only links of documents or images are wrong
@@ -43,16 +45,18 @@ The data is committed, was not verified, and the record is closed: it cannot be 
        nexus-reimport rollback RUN
   C. the rollback is refused: restore the whole database from the dump, under another name
        nexus-reimport restore RUN --into NAME
-       it prints the statements that swap it in; after the swap:
-       nexus-reimport adopt ENV --this-is-a-copy"""
+       it says how it is swapped in; after the swap:
+       nexus-reimport adopt ENV --this-is-a-copy
+       nexus-reimport record restored ENV --why TEXT"""
 ROLLBACK_CLOSED = """\
 The run was undone, that was not verified, and the record is closed: it cannot be finished any more.
   A. nobody knows of anything wrong
        nexus-reimport run ENV imports and verifies all
   B. the data is wrong: restore the whole database from the dump of the run that was undone
        nexus-reimport restore RUN --into NAME
-       it prints the statements that swap it in; after the swap:
-       nexus-reimport adopt ENV --this-is-a-copy"""
+       it says how it is swapped in; after the swap:
+       nexus-reimport adopt ENV --this-is-a-copy
+       nexus-reimport record restored ENV --why TEXT"""
 CHANGED = """\
 The record was sealed, and its journal was changed since: it no longer says what became of the run.
 Nexus was not changed by that. Take the first that applies:

@@ -90,7 +90,6 @@ def undone(value: Undone) -> Page:
 
 def restored(value: Restored) -> Page:
     """A restored database, and the statements that put it in the place of the live one."""
-    steps = [(n, s.database, s.statement) for n, s in enumerate(value.swap, 1)]
     left_out = ", ".join(value.left_out)
     return Page(
         f"Restored: database {value.database}",
@@ -113,23 +112,31 @@ def restored(value: Restored) -> Page:
                 else []
             ),
             TextLine(
-                "To swap it in: stop the application. Then, as an administrator, run each statement"
-                " in the database named beside it, in this order. They restore owners, grants,"
+                f"To swap it in: stop the application. Then an administrator runs"
+                f" {wording.amount(len(value.swap), 'statement')}. They restore owners, grants,"
                 " default privileges and settings; the application cannot work without them."
             ),
-            TextLine(f"All statements in one file: psql -d postgres -f {value.script}")
-            if value.script
-            else TextLine(
-                "They could not be written into the run's private folder: keep them from here.",
-                Tone.ATTENTION,
-            ),
-            table("", "step | in database | statement", steps),
+            *_statements(value),
             TextLine(
-                f"Then run nexus-reimport adopt {value.environment} --this-is-a-copy, and start the"
-                " application. The replaced database stays, under another name, until you drop it."
+                f"Then: nexus-reimport adopt {value.environment} --this-is-a-copy, and once no run"
+                f" is open, nexus-reimport record restored {value.environment} --why TEXT. Start"
+                " the application. The replaced database stays, under another name, until you"
+                " drop it."
             ),
         ),
     )
+
+
+def _statements(value: Restored) -> tuple[TextLine | ShownTable, ...]:
+    """The script that has them; or, where it found no room, they themselves, which are many."""
+    if value.script:
+        return (TextLine(f"psql -d postgres -f {value.script}"),)
+    warning = (
+        "They could not be written into the run's private folder: keep them from here, and run each"
+        " in the database named beside it, in this order."
+    )
+    steps = [(n, s.database, s.statement) for n, s in enumerate(value.swap, 1)]
+    return TextLine(warning, Tone.ATTENTION), table("", "step | in database | statement", steps)
 
 
 def undo_data(values: tuple[UndoSize, ...]) -> ShownTable:

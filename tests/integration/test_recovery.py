@@ -16,7 +16,7 @@ from nexus_reimport.errors import RecordError, StopError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import NewerDecision, Plan, Proposal, Scope
 from nexus_reimport.record import Verdict
-from nexus_reimport.runbook import whereabouts
+from nexus_reimport.runbook import adoption, restored_database, whereabouts
 from nexus_reimport.runner import RollbackOptions
 from nexus_reimport.runner.advice import (
     CHANGED,
@@ -318,7 +318,12 @@ def test_exit_4_e_a_refused_rollback_leads_to_the_dump(
     try:
         swap_in(clinic, runner.restore_into(book.run.id, named))
         assert clinic.state() == before
+        adoption.adopt(adoption.candidate(DEV, this_is_a_copy=True), this_is_a_copy=True)
         assert runner.seal(DEV).sealed
+        lost = restored_database.unknown_runs(DEV)
+        assert restored_database.acknowledge(DEV, lost, "E").runs
+        with pytest.raises(StopError, match="or its restore is acknowledged"):
+            restored_database.unknown_runs(DEV)
     finally:
         drop_aside(clinic)
 

@@ -164,7 +164,12 @@ def test_a_restored_database_is_shown_with_its_statements_where_their_file_has_n
     assert "ALTER DATABASE …" in text
     assert "could not be written into the run's private folder: keep them from here" in text
     assert "psql -d postgres -f" not in text
-    assert "psql -d postgres -f /x.sql" in repr(show.restored(replace(done, script="/x.sql")))
+    written = repr(show.restored(replace(done, environment="dev", script="/x.sql")))
+    assert "psql -d postgres -f /x.sql" in written
+    assert "ALTER DATABASE …" not in written, "hundreds of statements hide what is to be done"
+    adopt, _, acknowledge = written.partition("nexus-reimport adopt dev --this-is-a-copy")
+    assert adopt
+    assert "nexus-reimport record restored dev --why" in acknowledge
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])

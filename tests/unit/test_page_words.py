@@ -121,6 +121,7 @@ def test_a_decision_on_the_page_has_all_words_of_the_one_in_a_terminal(name: str
     assert {p.text for p in parts if p.is_command} <= {
         *(f"nexus-reimport {word} ENV" for word in ("finish", "seal", "relink", "run", "settle")),
         "nexus-reimport record check ENV",
+        "nexus-reimport record restored ENV --why TEXT",
         "nexus-reimport rollback RUN",
         "nexus-reimport restore RUN --into NAME",
         "nexus-reimport adopt ENV --this-is-a-copy",

@@ -71,6 +71,7 @@ class Checked:
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()  # what could not be compared, or is good to know
     is_compared: bool = True  # with all that was asked for
+    is_in_database: bool = False  # which holds its run, or that a restore lost it
     commit: Commit = Commit("", "")
 
     @property

@@ -6,6 +6,7 @@ What the database holds is given by whoever could ask.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from nexus_reimport.nexus.registry import Committed, Restore
 from nexus_reimport.record.sealed.check import FORMER, SEALED, UNREAD, Checked, Commit
@@ -52,6 +53,7 @@ def _with_row(
     """``undone_by`` is the rollback that says of itself, and in the database, that it undid it."""
     if row is None:
         return _without_row(record, restores) if record.was_committed else record
+    record = replace(record, is_in_database=True)
     if record.kind == FORMER:
         return record
     record = record.with_problems(*_of_commit(record.commit, row, undone_by))
@@ -72,7 +74,7 @@ def _with_row(
 def _without_row(record: Checked, restores: Sequence[Restore]) -> Checked:
     covering = [one for one in restores if (record.run, record.seal) in one.runs]
     if covering:
-        return record.with_remarks(*map(str, covering))
+        return replace(record.with_remarks(*map(str, covering)), is_in_database=True)
     return record.with_problems(
         "the database does not know this run: it was restored from before it (then:"
         f" nexus-reimport record restored {record.environment} --why TEXT), or the record is"
