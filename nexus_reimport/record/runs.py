@@ -135,7 +135,7 @@ def refuse_unfinished(settings: Settings, undoes: str = "") -> None:
             continue
         if verdict in UNFINISHED:
             raise NotNow(
-                f"run {earlier.id} is {verdict}",
+                f"run {earlier.id} is {verdict}: {earlier.meaning()}",
                 where=f"environment {settings.name}",
                 state="nothing new was started",
                 next=f"finish it first: nexus-reimport finish {settings.name}",

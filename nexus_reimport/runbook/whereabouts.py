@@ -19,7 +19,13 @@ from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.record import Run, Verdict, anchor, lock, runs, signatures
 from nexus_reimport.record.anchor import Apart
 from nexus_reimport.record.sealed import archive, register
-from nexus_reimport.runbook import book, first_things, lost_records, restored_database
+from nexus_reimport.runbook import (
+    book,
+    first_things,
+    lost_records,
+    maintenance,
+    restored_database,
+)
 from nexus_reimport.runbook.first_things import FirstThing
 from nexus_reimport.runbook.gates import sheet_without_run
 from nexus_reimport.runbook.opening import last_complete
@@ -41,6 +47,7 @@ class Whereabouts:
     sheet: SignOff
     window: str  # "" without one
     is_open: bool  # the window, or there is none
+    is_still_up: bool  # the maintenance page, though no command is at work behind it
     refusals: tuple[Refusal, ...]  # of the run that waits for an approval
     is_busy: bool  # a command is at work, or somebody steps through the last run by hand
     unfinished: Run | None  # unverified or in doubt; beside it the last may be a rollback
@@ -163,6 +170,7 @@ def of(settings: Settings) -> Whereabouts:
         sheet=reopened.sheet() if reopened else sheet_without_run(settings),
         window=settings.window.spelled(settings.zone) if settings.window else "",
         is_open=settings.window is None or settings.window.is_open(now, settings.zone),
+        is_still_up=bool(maintenance.still_up(settings)),
         refusals=reopened.refusals() if reopened else (),
         is_busy=is_busy,
         unfinished=record.unfinished(settings),

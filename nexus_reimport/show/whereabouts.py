@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nexus_reimport import wording
+from nexus_reimport.record import Run, Verdict
 from nexus_reimport.runbook.whereabouts import Whereabouts
 from nexus_reimport.show.sign_off import before, counted
 
@@ -19,7 +20,10 @@ def whereabouts(value: Whereabouts) -> str:
 def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     yield "adopted", value.adopted or "yes"
     last = value.last
-    yield "last run", f"{last.id}, {last.kind}, {last.standing()}" if last else "none yet"
+    yield "last run", _of_last(last) if last else "none yet"
+    if value.is_still_up:
+        todo = "the next run, finish, settle or seal takes it down"
+        yield "maintenance", f"the window is still up; {todo}"
     if value.apart.away:
         known = wording.amount(len(value.apart.away), "run")
         yield "records", f"of {known} that the database knows, none is in {value.place}"
@@ -37,6 +41,13 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     for refusal in value.refusals:
         yield "refused", refusal.what.partition("\n")[0]
     yield "next", value.next
+
+
+def _of_last(run: Run) -> str:
+    """Which it is, what became of it, and what that means for the database."""
+    standing = run.standing()
+    meaning = "" if standing is Verdict.RUNNING else f": {run.meaning()}"
+    return f"{run.id}, {run.kind}, {standing}{meaning}"
 
 
 def _of_records(value: Whereabouts) -> Iterator[tuple[str, str]]:

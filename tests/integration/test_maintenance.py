@@ -20,7 +20,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, RecordError, SettingsError, StopError
 from nexus_reimport.progress import heard_by
 from nexus_reimport.record import Run, Verdict
-from nexus_reimport.runbook import maintenance
+from nexus_reimport.runbook import maintenance, whereabouts
 from nexus_reimport.settings import Settings
 from support.clinic import ROLE, Clinic
 from support.commands import command
@@ -292,6 +292,7 @@ def test_a_window_whose_file_was_cut_short_is_taken_down(
     clinic: Clinic, hooks: Hooks, rehearsed: Path
 ) -> None:
     killed_in_the_transaction(clinic, hooks, rehearsed)
+    assert "the window is still up" in show.whereabouts(whereabouts.of(settings()))
     hooks.state.write_text('{"run": "2026')
     assert maintenance.leave(settings()) == ""
     assert not hooks.state.exists()

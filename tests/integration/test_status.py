@@ -157,7 +157,10 @@ def test_each_point_of_the_way_has_one_thing_to_do_next(clinic: Clinic, rehearse
     (folder / "journal.jsonl").write_bytes(b"".join(lines[:approved]))
     digest = book.run.load(Proposal).digest[:12]
     assert next_of() == f"read its 01_preflight, then: nexus-reimport run {DEV} --approve {digest}"
-    assert f"last run  {book.run.id}, reimport, WAITING" in shown()
+    assert (
+        f"last run  {book.run.id}, reimport, WAITING: nobody has approved it yet; nothing"
+        in shown()
+    )
     opens, closes = (datetime.now(UTC) + timedelta(hours=h) for h in (1, 2))
     path = clinic.folder / f"{DEV}.toml"
     text = path.read_text()

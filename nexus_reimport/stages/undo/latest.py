@@ -76,7 +76,7 @@ def _not_this_one(run: str, every: Sequence[Committed], standing: Sequence[Commi
     Who repeats a rollback must not be sent on to undo the run before it.
     """
     known = next((r for r in every if r.run == run), None)
-    latest = f"the latest is {standing[0].run}" if standing else "no run is left that could be"
+    latest = f"the latest is {standing[0].run}" if standing else "no other run can be undone"
     if known is not None and known.kind != "rollback" and not known.undone_by:
         return StopError(
             f"run {run} is not the latest; {latest}",
