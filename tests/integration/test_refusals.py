@@ -23,7 +23,15 @@ from nexus_reimport.settings import Postgres
 from nexus_sandbox.postgres.server import binaries
 from support import SUPPORT
 from support.clinic import PASSWORD, ROLE, Clinic
-from support.poolers import http, listening, refusing, silent, with_certificate, without_tls
+from support.poolers import (
+    http,
+    lending_nothing,
+    listening,
+    refusing,
+    silent,
+    with_certificate,
+    without_tls,
+)
 
 DEV = "sandbox-dev"
 CERTIFICATES = SUPPORT / "authority"
@@ -201,6 +209,11 @@ def test_a_pg_dump_without_tls_is_told_as_that(clinic: Clinic, tmp_path: Path) -
         (
             refusing("28P01", f"Passwort-Authentifizierung für »{OTHERS}« fehlgeschlagen"),
             "the server refused the connection",
+        ),
+        # As pgbouncer writes it: without the place in the source that PostgreSQL's own errors have.
+        (
+            lending_nothing("08P01", "query_wait_timeout"),
+            "a connection pooler refused a statement or ended the session: SQLSTATE 08P01",
         ),
         (http, "the service at this host and port is not PostgreSQL"),
     ],

@@ -27,7 +27,7 @@ from nexus_sandbox.postgres.access import SUPERUSER
 from nexus_sandbox.postgres.server import binaries
 from support.clinic import ROLE, Clinic, surveyed
 from support.interlock import secret
-from support.poolers import TransactionPool, dropping_options, listening
+from support.poolers import TransactionPool, in_session_mode, listening
 from support.running import until
 
 DEV = "sandbox-dev"
@@ -236,7 +236,7 @@ def test_a_pooler_that_drops_our_settings_gets_them_one_by_one(clinic: Clinic) -
     with administrator(clinic) as admin:
         for name, value in ODD.items():
             admin.execute(f"ALTER DATABASE {clinic.databases['dev']} SET {name} = '{value}'")
-    with listening(dropping_options(clinic.server.port)) as port:
+    with listening(in_session_mode(clinic.server.port)) as port:
         as_told(settings_of(place().model_copy(update={"port": port})))
 
 

@@ -24,6 +24,8 @@ from nexus_reimport.settings import Postgres
 from nexus_reimport.stages import backup, survey
 from support.clinic import ROLE, Clinic
 from support.halting import nothing_left
+from support.interlock import secret
+from support.poolers import in_session_mode, listening
 
 DEV = "sandbox-dev"
 MIGRATION = "a migration"
@@ -303,8 +305,8 @@ def test_any_long_read_lets_go(clinic: Clinic) -> None:
 def test_a_run_that_waits_for_its_locks_lets_an_alter_table_pass(
     clinic: Clinic, rehearsed: Path
 ) -> None:
+    """Also behind a pooler, by whose word our session is a process that is not there."""
     clinic.edit(DEV, "lock_wait = 10", "lock_wait = 300")
-    book = clinic.approved(rehearsed)
     before = clinic.state()
     waited: list[float] = []
 
@@ -319,8 +321,11 @@ def test_a_run_that_waits_for_its_locks_lets_an_alter_table_pass(
 
     with clinic.connect() as desk:
         desk.execute("BEGIN; LOCK TABLE notes IN ROW EXCLUSIVE MODE")
-        with beside(change), pytest.raises(LockConflict, match="a migration"):
-            book.apply()
+        with listening(in_session_mode(clinic.server.port)) as port:
+            secret(clinic, "NEXUS_SANDBOX_PG_PORT", port)
+            book = clinic.approved(rehearsed)
+            with beside(change), pytest.raises(LockConflict, match="a migration"):
+                book.apply()
         desk.execute("ROLLBACK")
     assert waited[0] < PATIENCE
     assert clinic.state() == before

@@ -93,6 +93,22 @@ def refusing(code: str, text: str) -> Callable[[socket.socket], None]:
     return serve
 
 
+def lending_nothing(code: str, text: str) -> Callable[[socket.socket], None]:
+    """A pooler that begins every session, and refuses its first statement."""
+
+    def serve(client: socket.socket) -> None:
+        _startup(client)
+        client.sendall(_message(b"R", struct.pack("!I", 0)))
+        for name, value in (("server_version", "18.0"), ("client_encoding", "UTF8")):
+            client.sendall(_message(b"S", f"{name}\0{value}\0".encode()))
+        client.sendall(_message(b"Z", b"I"))
+        client.recv(1024)
+        fields = f"SFATAL\0C{code}\0M{text}\0\0"
+        client.sendall(_message(b"E", fields.encode()))
+
+    return serve
+
+
 def http(client: socket.socket) -> None:
     """A web server that has got something that it does not understand."""
     client.recv(1024)
@@ -111,8 +127,11 @@ def silent(client: socket.socket) -> None:
         pass
 
 
-def dropping_options(port: int) -> Callable[[socket.socket], None]:
-    """A pooler in session mode, with ``ignore_startup_parameters = options``."""
+def in_session_mode(port: int) -> Callable[[socket.socket], None]:
+    """A pooler in session mode, with ``ignore_startup_parameters = options``.
+
+    As pgbouncer does, it tells each client a process of its own making.
+    """
 
     def serve(client: socket.socket) -> None:
         body = _startup(client)
@@ -122,6 +141,10 @@ def dropping_options(port: int) -> Callable[[socket.socket], None]:
         body = body[:4] + kept + b"\0"
         with socket.create_connection((HOST, port)) as server:
             _begin(client, server, body)
+            kind = b""
+            while kind != b"Z":
+                kind, packet = _packet(server)
+                client.sendall(_message(b"K", os.urandom(8)) if kind == b"K" else packet)
             _pump(server, client)
 
     return serve

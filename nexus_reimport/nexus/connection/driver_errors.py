@@ -84,10 +84,12 @@ def ours(error: object, where: str, state: str) -> TargetError:
             state=state,
             next="look at the server's log; then run this step again",
         )
+    diag = error.diag
+    if by_pooler := _of_pooler(error, where, state):
+        return by_pooler
     disk = _disk_failure(error)
     if error.sqlstate == denied.SQLSTATE and disk is None:
         return denied.error(error, where, state)
-    diag = error.diag
     names = [("table", diag.table_name), ("column", diag.column_name)]
     names.append(("constraint", diag.constraint_name))
     objects = "".join(f", {label} {name}" for label, name in names if name)
@@ -106,14 +108,22 @@ def ours(error: object, where: str, state: str) -> TargetError:
             state=state,
             next="check the network and the server's log, then run this step again",
         )
-    if error.sqlstate in session.OF_ANOTHER_SESSION:
-        return session.swapped(where, state)
     why = disk.servers_what if disk else _REFUSED
     what = f"{why}: SQLSTATE {error.sqlstate} ({type(error).__name__})"
     todo = f"{disk.servers_fix}, {AGAIN}" if disk else _advice(error)
     refused = _kind(error)(what + objects, where=where, state=state, next=todo)
     refused.sqlstate = error.sqlstate
     return refused
+
+
+def _of_pooler(error: psycopg.Error, where: str, state: str) -> TargetError | None:
+    """The error of ours for what a pooler has caused or answered; None for PostgreSQL's own."""
+    if error.sqlstate in session.OF_ANOTHER_SESSION:
+        return session.swapped(where, state)
+    # PostgreSQL names a file of its source with each error; a pooler has none to name.
+    if error.sqlstate and error.diag.severity and not error.diag.source_file:
+        return session.refused_by_pooler(error.sqlstate, where, state)
+    return None
 
 
 def is_of_rows(sqlstate: str | None) -> bool:

@@ -249,7 +249,7 @@ _SHAPES = (
         r"time(d)? ?out|timeout expired",
         NO_ANSWER,
         "check [postgres] host and port; the cause may be a firewall that drops packets, or a"
-        " server that is too busy",
+        " server that is too busy, or a connection pooler that gets no session of PostgreSQL",
     ),
     _why(
         # OpenSSL says "wrong version" or "packet length" of an answer in plain text.

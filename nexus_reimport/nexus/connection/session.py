@@ -78,6 +78,7 @@ ALLOWED = {
 # A prepared statement is missing, or exists already: this is another session than before.
 OF_ANOTHER_SESSION = ("26000", "42P05")
 OLDEST = 14  # PostgreSQL's major version: what is asked of the catalog is not all there before
+SESSIONS = 20  # a run has 9 open at once in one database, and others want some too
 MAINTAIN_SINCE = 170_000  # server_version_num: from then on there is this privilege
 # Without synchronous_commit a crash loses what was answered as committed; with another
 # session_replication_role foreign keys are not checked.
@@ -257,6 +258,18 @@ def swapped(where: str, state: str) -> TargetError:
         state=state,
         next="name PostgreSQL's own host and port in [postgres], or a pool in session mode:"
         " locks, settings and a dump's snapshot belong to one session",
+    )
+
+
+def refused_by_pooler(sqlstate: str, where: str, state: str) -> TargetError:
+    """The error for what a pooler, and not PostgreSQL, has answered to a session."""
+    return TargetError(
+        f"a connection pooler refused a statement or ended the session: SQLSTATE {sqlstate}",
+        where=where,
+        state=state,
+        next="name PostgreSQL's own host and port in [postgres]; or let the pooler lend whole"
+        f" sessions, at least {SESSIONS}, without a time limit (pgbouncer: pool_mode = session,"
+        " default_pool_size, query_timeout, idle_transaction_timeout). Its log has the reason",
     )
 
 
