@@ -24,6 +24,7 @@ from nexus_reimport import application, checks, storage, wording
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
+    NOTHING_WRITTEN,
     ReimportError,
     StorageError,
     StorageRefused,
@@ -33,7 +34,7 @@ from nexus_reimport.filemaker.channels import Channels
 from nexus_reimport.files import synced
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.nexus import deployment, rights
-from nexus_reimport.nexus.connection import pg_tools, scratch
+from nexus_reimport.nexus.connection import pg_tools, scratch, standbys
 from nexus_reimport.nexus.connection.postgres import Connection, connected, scalar
 from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.runbook import connections, opening
@@ -243,6 +244,7 @@ def _postgres(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
         yield _right(f"{here.place}: {here.version}, {size / 1e6:,.0f} MB")
         yield from _clock(connection)
         yield from _distance(connection)
+        yield from _standbys(connection)
         yield from _tools(settings, here.version)
         yield _room(settings, size)
         every = every_right(settings, mapping, Task.RUN, connection)
@@ -286,6 +288,13 @@ def _distance(connection: Connection) -> Iterator[Finding]:
         " to write"
     )
     yield _remark(f"{text}: {cost}", "run it on a machine near the database")
+
+
+def _standbys(connection: Connection) -> Iterator[Finding]:
+    try:
+        standbys.require(connection, NOTHING_WRITTEN)
+    except ReimportError as error:
+        yield _refused(error)
 
 
 def _tools(settings: Settings, version: str) -> Iterator[Finding]:

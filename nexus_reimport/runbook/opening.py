@@ -35,7 +35,7 @@ from nexus_reimport.errors import (
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import Scope
 from nexus_reimport.nexus import deployment, rights
-from nexus_reimport.nexus.connection import refusal, scratch
+from nexus_reimport.nexus.connection import refusal, scratch, standbys
 from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.rights import Right, Task
 from nexus_reimport.nexus.structure import catalog as catalogs
@@ -107,7 +107,8 @@ def require_ready(
         StopError: it does not, or rights are missing: all of them at once, each with its GRANT.
             ``state`` is left.
         MappingError: what the mapping names is not there: see ``require_fit``.
-        TargetError: the database, or the server for rehearsals, cannot be reached.
+        TargetError: the database, or the server for rehearsals, cannot be reached; or no COMMIT
+            would end.
     """
     if task in _IMPORTING:  # no limit, and no mistake in a file, may prevent a way back
         _require_limits(state)
@@ -118,6 +119,7 @@ def require_ready(
             _require_rights(settings, mapping, task, connection, state)
             raise
         if task in _IMPORTING:
+            standbys.require(connection, state)
             environments.shared.refuse(settings)
         _require_rights(settings, mapping, task, connection, state)
         if fitting:

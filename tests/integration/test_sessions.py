@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -271,6 +271,49 @@ def test_commit_waits_for_the_disk_whatever_a_function_has_set(
         )
     assert clinic.state() == before
     assert book.apply().committed
+
+
+@contextmanager
+def a_standby_is_away(clinic: Clinic) -> Iterator[None]:
+    """Each COMMIT of the server waits for it."""
+
+    def ask_for(names: str) -> None:
+        with clinic.superuser() as admin:
+            admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+            admin.execute("SELECT pg_reload_conf()")
+        until(lambda: clinic.value("SHOW synchronous_standby_names", role=SUPERUSER) == names)
+
+    try:
+        ask_for("away")
+        yield
+    finally:
+        ask_for("")
+
+
+def test_a_commit_that_would_wait_for_a_standby_without_end_is_not_sent(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    """Its locks would have stayed, and a preflight stood at CREATE DATABASE without a word."""
+    book = clinic.approved(rehearsed)
+    before, away = clinic.state(), "of the standbys that must confirm it, 0 of 1 are connected"
+    with a_standby_is_away(clinic):
+        for begun in (book.apply, lambda: runbook.begin(DEV)):
+            with pytest.raises(TargetError, match=away) as told:
+                begun()
+            assert "bring the standby back" in told.value.next
+    assert not clinic.simulator.requests, "FileMaker is not asked"
+    with (
+        ExitStack() as later,
+        connected(place()) as connection,
+        pytest.raises(TargetError, match=away),
+    ):
+        transaction.write_transaction(
+            connection,
+            lambda: later.enter_context(a_standby_is_away(clinic)),
+            commit=True,
+            journal=null_journal,
+        )
+    assert clinic.state() == before
 
 
 # ---------------------------------------------------------------- what a killed run has left

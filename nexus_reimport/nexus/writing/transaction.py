@@ -18,7 +18,7 @@ from psycopg import sql
 from nexus_reimport import progress
 from nexus_reimport.errors import ROLLED_BACK, Busy, InDoubt
 from nexus_reimport.events import Event, Journal
-from nexus_reimport.nexus.connection import session, waiters
+from nexus_reimport.nexus.connection import session, standbys, waiters
 from nexus_reimport.nexus.connection.driver_errors import LOST
 from nexus_reimport.nexus.connection.postgres import (
     Connection,
@@ -276,9 +276,12 @@ def write_transaction(
     written, for the latter line.
 
     Raises:
+        TargetError: COMMIT would not end, or not wait for the disk. The database is as it was.
         InDoubt: the connection was lost, or we were interrupted, while COMMIT was on its way. The
             database is as before, or holds everything that was approved.
     """
+    if commit:  # before anybody waits for our locks, and once more before COMMIT
+        standbys.require(connection, ROLLED_BACK)
     # READ COMMITTED: once we have the locks, each statement sees what others committed before.
     connection.execute("BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED")
     try:
@@ -287,6 +290,7 @@ def write_transaction(
             roll_back(connection)
             return result
         session.require_at_commit(connection, ROLLED_BACK)
+        standbys.require(connection, ROLLED_BACK)
     except BaseException:
         roll_back(connection)
         raise
