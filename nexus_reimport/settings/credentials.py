@@ -36,7 +36,8 @@ _BARE = re.compile(
 )
 # Options of frequent programs that take a login, although their names do not say so.
 _LOGIN_OPTIONS = {"curl": ("-u", "--user"), "sshpass": ("-p",)}
-_HOST = re.compile(r"[\w.-]+|\[?[0-9a-f:.]+(?:%\w+)?\]?", re.ASCII | re.IGNORECASE)
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(?:%\w+)?", re.ASCII | re.IGNORECASE)
+_IN_BRACKETS = re.compile(r"\[(.*:.*)\]")  # as an address writes IPv6, and libpq does not
 _HOST_AND_PORT = re.compile(r"(?:[\w.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?", re.ASCII | re.IGNORECASE)
 # The folder of a Unix socket: no question mark, @ or = can add a setting to it.
 _SOCKET = re.compile(r"/[^?#@=\s]*")
@@ -106,10 +107,12 @@ def bucket(name: str, endpoint: str) -> str:
 
 
 def host(name: str) -> str:
-    """``name``, if it is one host or the folder of a socket.
+    """``name``, if it is one host or the folder of a socket; an IPv6 address without brackets.
 
     libpq would take an address with options, a login among them, in its place.
     """
+    if bracketed := _IN_BRACKETS.fullmatch(name):
+        name = bracketed[1]
     if not (_SOCKET if name.startswith("/") else _HOST).fullmatch(name):
         raise ValueError(
             "must be the name or address of one host, or the folder of a socket:"

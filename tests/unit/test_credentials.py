@@ -66,6 +66,11 @@ def test_a_host_is_one_host_or_a_folder(host: str) -> None:
     assert credentials.host(host) == host
 
 
+def test_a_host_in_the_brackets_of_an_address_is_the_one_that_libpq_takes() -> None:
+    assert credentials.host("[::1]") == "::1"
+    assert credentials.host("/run/[a:b]") == "/run/[a:b]"
+
+
 @pytest.mark.parametrize(
     "host",
     [
@@ -76,6 +81,7 @@ def test_a_host_is_one_host_or_a_folder(host: str) -> None:
         f"/var/run/postgresql?password={SECRET}",
         f"db.example,{SECRET}",
         "db.example:5432 ",
+        "[::1",
         "",
     ],
 )
