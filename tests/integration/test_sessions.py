@@ -18,7 +18,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, TargetError
 from nexus_reimport.events import Event, null_journal
 from nexus_reimport.model import Backup
-from nexus_reimport.nexus.connection import pg_tools, session
+from nexus_reimport.nexus.connection import pg_tools, session, standbys
 from nexus_reimport.nexus.connection.postgres import connected, scalar
 from nexus_reimport.nexus.writing import transaction
 from nexus_reimport.runner.watch import watching
@@ -301,6 +301,9 @@ def test_a_commit_that_would_wait_for_a_standby_without_end_is_not_sent(
             with pytest.raises(TargetError, match=away) as told:
                 begun()
             assert "bring the standby back" in told.value.next
+        with connected(place()) as connection:
+            connection.execute("SET synchronous_commit = local")  # which waits for no standby
+            assert not standbys.require(connection, ""), "none is seen, and a COMMIT ends"
     assert not clinic.simulator.requests, "FileMaker is not asked"
     with (
         ExitStack() as later,

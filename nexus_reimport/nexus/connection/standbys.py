@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+import threading
+
 from nexus_reimport import wording
 from nexus_reimport.errors import TargetError
 from nexus_reimport.nexus.connection.postgres import Connection, statement
 
+_SECONDS = 2  # for which a COMMIT that writes nothing may wait
 
-def require(connection: Connection, state: str) -> None:
-    """Stop unless as many standbys are connected as a COMMIT waits for.
 
-    PostgreSQL does not time that wait: our locks would stay, and the clinic with them. With
-    ``synchronous_commit`` off it would not wait, and a crash would lose what was committed.
+def require(connection: Connection, state: str) -> bool:
+    """Stop unless a COMMIT ends; gives whether that can be told by the standbys that are connected.
+
+    PostgreSQL does not time the wait for them: our locks would stay, and the clinic with them. With
+    ``synchronous_commit`` off it would not wait, and a crash would lose what was committed. Where
+    fewer are seen than are needed, a COMMIT is tried: a provider may show none of them.
 
     Raises:
-        TargetError: one is away. ``state`` is left.
+        TargetError: a standby is away. ``state`` is left.
     """
+    away = _away(connection, state)
+    if away and not _ends(connection):
+        raise away
+    return away is None
+
+
+def require_seen(connection: Connection, state: str) -> None:
+    """The same inside of a transaction, where the standbys can be seen.
+
+    Raises:
+        TargetError: a standby is away. ``state`` is left.
+    """
+    if away := _away(connection, state):
+        raise away
+
+
+def _away(connection: Connection, state: str) -> TargetError | None:
     ((needed, names, connected),) = connection.execute(statement("standbys")).fetchall()
     if connected >= needed:
-        return
-    raise TargetError(
+        return None
+    return TargetError(
         "a COMMIT would not end: of the standbys that must confirm it,"
         f" {wording.part(connected, needed)} are connected",
         where=f"postgres {connection.info.host}:{connection.info.port},"
@@ -29,3 +51,22 @@ def require(connection: Connection, state: str) -> None:
         " Only if it is gone for good, have an administrator take it out: ALTER SYSTEM SET"
         " synchronous_standby_names, then SELECT pg_reload_conf()",
     )
+
+
+def _ends(connection: Connection) -> bool:
+    """Whether a COMMIT that changes nothing ends in time.
+
+    Else its wait is cancelled, which the server says in a warning. None of its own limits apply.
+    """
+    warnings: list[object] = []
+    connection.add_notice_handler(warnings.append)
+    connection.execute("BEGIN; SELECT pg_logical_emit_message(true, 'nexus_reimport', '')")
+    timer = threading.Timer(_SECONDS, connection.cancel_safe)
+    timer.start()
+    try:
+        connection.execute("COMMIT")
+    finally:
+        timer.cancel()
+        timer.join()  # a cancel that is late must not hit the next statement
+        connection.remove_notice_handler(warnings.append)
+    return not warnings

@@ -280,8 +280,8 @@ def write_transaction(
         InDoubt: the connection was lost, or we were interrupted, while COMMIT was on its way. The
             database is as before, or holds everything that was approved.
     """
-    if commit:  # before anybody waits for our locks, and once more before COMMIT
-        standbys.require(connection, ROLLED_BACK)
+    # Before anybody waits for our locks, and once more before COMMIT.
+    are_seen = commit and standbys.require(connection, ROLLED_BACK)
     # READ COMMITTED: once we have the locks, each statement sees what others committed before.
     connection.execute("BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED")
     try:
@@ -290,7 +290,8 @@ def write_transaction(
             roll_back(connection)
             return result
         session.require_at_commit(connection, ROLLED_BACK)
-        standbys.require(connection, ROLLED_BACK)
+        if are_seen:
+            standbys.require_seen(connection, ROLLED_BACK)
     except BaseException:
         roll_back(connection)
         raise
