@@ -11,7 +11,7 @@ from typing import Any
 
 from oracle.expected import Expected
 from oracle.seen import CARDS, ENTITIES, Row
-from oracle.texts import UNSEEN, clean, digits, fold, ident, line, phone
+from oracle.texts import UNSEEN, clean, digits, email, fold, ident, line, phone
 
 SOURCE = "contact_details"
 _ELSE = ENTITIES["patients"]["columns"][CARDS[0]]["with"]["else"]  # where `ph` is empty
@@ -56,7 +56,7 @@ def entries(record: Row) -> Iterator[tuple[str, Any]]:
     if value and part == "phones":
         yield part, phone(value)
     if value and part == "emails" and "@" in value:
-        yield part, fold(value)
+        yield part, email(value)
     is_of_address = part == "addresses" or not kind or (kind not in _KINDS and not value)
     if any(address) and is_of_address:
         yield "addresses", address
@@ -79,8 +79,8 @@ def of_nexus(row: Row) -> Card:
         listed += [v for name in ("phone", "mobile") for v in _texts(contact.get(name))]
         card.phones.update(phone(v) for v in listed if str(v).strip())
         listed = [_value(e, "address") for e in contact.get("emails") or ()]
-        card.emails.update(fold(v) for v in listed if str(v).strip())
-        card.emails |= Counter({fold(v) for v in _texts(contact.get("email")) if str(v).strip()})
+        card.emails.update(email(v) for v in listed if str(v).strip())
+        card.emails |= Counter({email(v) for v in _texts(contact.get("email")) if str(v).strip()})
     if isinstance(place, dict):
         for address in place.get("addresses") or ():
             card.addresses[_place(address, _LIST)] += 1

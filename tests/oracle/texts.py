@@ -78,6 +78,11 @@ def digits(text: str) -> str:
     return re.sub(r"\D", "", unicodedata.normalize("NFKC", text))
 
 
+def email(value: Any) -> str:
+    """An e-mail as it compares: what nobody sees does not count."""
+    return fold("".join(c for c in str(value) if c not in UNSEEN) or value)
+
+
 def phone(value: Any) -> str:
     """A phone number as it compares: +61 4, 0061 4, 04 and 4 are one of Australia."""
     text = "".join(c for c in unicodedata.normalize("NFKC", str(value)) if c not in UNSEEN).strip()
