@@ -224,6 +224,8 @@ def test_days_that_a_spreadsheet_program_took_for_months_stop(tmp_path: Path) ->
     assert "swapped day and month" in error.what
     fine = [datetime(2025, 1, 17), datetime(2025, 5, 6), "30/06/2025"]
     assert read(tmp_path, "date", *fine, suffix=".xlsx")[2] == "2025-06-30"
+    early = [datetime(2025, 1, 7), "31/01/1895"]  # FileMaker itself writes that one as a text
+    assert read(tmp_path, "date", *early, suffix=".xlsx")[1] == "1895-01-31"
 
 
 def test_a_file_or_a_column_may_have_its_own_form(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from nexus_reimport.filemaker.exports.grid import Grid
 from nexus_reimport.forms import DECIMALS, ORDERS, Seen
 
 _ORDERS = '"d/m/y", "m/d/y" or "y/m/d"'
+_FIRST_YEAR = 1900  # that a date cell can have
 _MOST_CELLS = 1 << 21  # that are in memory at once: some 400 MiB
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')  # each quote inside is doubled
 _LONG_ID = re.compile(r"[0-9]{15}([0-9]+)")  # more digits than a spreadsheet's number keeps
@@ -224,13 +225,14 @@ def _turned(column: _Column, order: str) -> _Fault | None:
 
     It turns a text into a date cell if it can read it in its own order, that is if the day is 12 or
     less, and leaves the other dates as text. So no date cell has a day after the 12th, and every
-    date that is text has one.
+    date that is text has one. Dates before 1900 prove nothing: no spreadsheet has them as cells.
     """
     days = [cell.day for cell in column.others if isinstance(cell, date)]
     if not days or order == written.ISO or max(days) > 12:
         return None
-    texts = [written.day(written.day_of(text), order) for text, _ in column.texts]
-    if not all(day and day.day > 12 for day in texts):
+    every = (written.day(written.day_of(text), order) for text, _ in column.texts)
+    texts = [day for day in every if day is None or day.year >= _FIRST_YEAR]
+    if not texts or not all(day and day.day > 12 for day in texts):
         return None
     return _Fault(
         ExportError,
