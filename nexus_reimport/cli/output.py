@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -208,10 +209,15 @@ def give_error(exit_code: int, error: ReimportError, text: str) -> None:
         write(json.dumps({"error": text, **lines, "exit_code": exit_code}), as_is=True)
 
 
-def give_outcomes(outcomes: list[CommandOutcome], *, as_json: bool) -> None:
-    """Print the result for each environment; leave with the exit code of the last one."""
+def give_outcomes(
+    outcomes: list[CommandOutcome], *, as_json: bool, read: Collection[str] = ()
+) -> None:
+    """Print the result for each environment; leave with the exit code of the last one.
+
+    A summary that a person has ``read`` on this terminal is not printed again.
+    """
     last = outcomes[-1]
-    text = "\n\n".join(o.summary for o in outcomes if o.summary)
+    text = "\n\n".join(o.summary for o in outcomes if o.summary and o.summary not in read)
     code, unwritten = last.exit_code, ""
     try:
         give({"outcomes": [plain(o) for o in outcomes], "exit_code": code}, text, as_json=as_json)

@@ -73,7 +73,13 @@ def _run(
     from nexus_reimport import forked
 
     forked.ready()  # it loads beside us
-    from nexus_reimport import runner
+    from nexus_reimport import runner, show
+
+    read = list[str]()
+
+    def ask(run: Run, proposal: Proposal) -> str:
+        read.append(show.summary(run))
+        return _ask(run, proposal, read[-1])
 
     outcomes = runner.run(
         environments,
@@ -82,10 +88,10 @@ def _run(
         name=who,
         reason=reason,
         links_only=links_only,
-        ask=_ask if sys.stdin.isatty() and not as_json else None,
+        ask=ask if sys.stdin.isatty() and not as_json else None,
         progress=progress,
     )
-    give_outcomes(outcomes, as_json=as_json)
+    give_outcomes(outcomes, as_json=as_json, read=read if sys.stdout.isatty() else ())
 
 
 def finish(environment: Environment, run: RunId = "", as_json: AsJson = False) -> None:
@@ -147,13 +153,12 @@ def seal(
     give_outcomes([runner.seal(environment, run, as_saved=as_saved)], as_json=as_json)
 
 
-def _ask(run: Run, proposal: Proposal) -> str:
+def _ask(run: Run, proposal: Proposal, summary: str) -> str:
     """The digest that a person types after reading the preflight."""
-    from nexus_reimport import show
     from nexus_reimport.model.approval import DIGEST_SHOWN
     from nexus_reimport.runner import notebook
 
-    write(f"{show.summary(run)}\n\nRead {notebook.latest(run, notebook.PREFLIGHT)}", err=True)
+    write(f"{summary}\n\nRead {notebook.latest(run, notebook.PREFLIGHT)}", err=True)
     text = (
         f"To execute on {proposal.environment}, type the digest ({DIGEST_SHOWN} characters or more)"
     )

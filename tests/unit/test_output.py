@@ -99,6 +99,21 @@ def test_an_outcome_that_has_no_room_keeps_the_code_of_what_the_database_holds(
     assert "the advice" in told
 
 
+def test_what_was_read_before_the_digest_was_asked_for_is_not_printed_again(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    waits = CommandOutcome("dev", "r", Verdict.WAITING, 6, False, "", "", "the advice", "the plan")
+    for read, printed in (
+        (("the plan",), ""),
+        (("another plan",), "the plan\n"),
+        ((), "the plan\n"),
+    ):
+        with pytest.raises(typer.Exit) as left:
+            give_outcomes([waits], as_json=False, read=read)
+        out, told = capfd.readouterr()
+        assert (left.value.exit_code, out, "the advice" in told) == (6, printed, True)
+
+
 def test_a_full_disk_ends_no_progress(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,7 +60,7 @@ def test_records_cut_off_at_the_end_are_named_as_what_would_not_be_found(
     assert is_right
     assert lines[-1] == (
         "the database knows no run after number 3: of later ones, which wrote nothing,"
-        " .last_seal alone holds the last; if both were forged, it would not be found"
+        " .last_seal alone holds the last: who forges it and that record is not found out"
     )
 
 
