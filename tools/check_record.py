@@ -659,7 +659,7 @@ def where_it_ends(place, names, seals):
     last = max((number_of(place / name) for name in names if name in seals), default=0)
     return (
         f"the database knows no run after number {last}: of later ones, which wrote nothing,"
-        f" {LAST_SEAL} alone holds the last; if both were forged, it would not be found"
+        f" {LAST_SEAL} alone holds the last: who forges it and that record is not found out"
     )
 
 

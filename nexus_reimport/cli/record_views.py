@@ -257,8 +257,8 @@ def _where_it_ends(checked: Sequence[Checked]) -> Iterator[str]:
         last = max((one.sequence for one in own if one.is_in_database), default=0)
         yield (
             f"the database of {whole.environment} knows no run after number {last}: of later ones,"
-            " which wrote nothing, .last_seal alone holds the last: who forges it and that record is"
-            " not found out"
+            " which wrote nothing, .last_seal alone holds the last: who forges it and that record"
+            " is not found out"
         )
 
 
