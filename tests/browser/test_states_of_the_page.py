@@ -183,9 +183,9 @@ STATES: dict[Callable[..., None], tuple[str, ...]] = {
     killed_before_it: (
         "KILLED: it was interrupted; nothing was written",
         "the database is as it was",
-        "Its record is still open",
+        "Its record is not sealed yet",
     ),
-    not_closed: ("Next: Close its record: the button stands below.", "Its record is still open"),
+    not_closed: ("Next: Close its record: the button stands below.", "Its record is not sealed yet"),
     emptied_journal: (
         "IN DOUBT: its journal does not say whether it was committed",
         "its beginning is missing: bring the journal back from a backup",

@@ -192,7 +192,7 @@ def test_a_newer_link_that_has_the_place_of_an_old_one_is_said_to_be_in_the_way(
         found.whole(dry=True)
         found.do("INSERT INTO practice.document (path, patient_id) VALUES ('uploads/4.pdf', 4)")
         now = found.state()
-        with pytest.raises(StopError, match="cannot be put back: one that was written") as told:
+        with pytest.raises(StopError, match="cannot be put back: a newer row") as told:
             taken_back("second")
         assert told.value.where == "table document, constraint document_patient_id_key"
         assert found.state() == now
