@@ -185,7 +185,7 @@ STATES: dict[Callable[..., None], tuple[str, ...]] = {
         "the database is as it was",
         "Its record is not sealed yet",
     ),
-    not_closed: ("Next: Close its record: the button stands below.", "Its record is not sealed yet"),
+    not_closed: ("Next: Close its record: the button stands below.", "Its record is not sealed"),
     emptied_journal: (
         "IN DOUBT: its journal does not say whether it was committed",
         "its beginning is missing: bring the journal back from a backup",
