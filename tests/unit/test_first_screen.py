@@ -453,3 +453,6 @@ def test_a_page_asks_nobody_for_anything_and_runs_nothing() -> None:
 def test_a_claim_that_does_not_hold_begins_with_that() -> None:
     """Read from its first word, it seemed to hold: "Every value fits …: 35 of 4,415 fail"."""
     assert attention.of_checks(REPORT) == ["2 of 10 fail: nobody minds"]
+    failed = next(result for result in REPORT.results if "Nobody" in result.claim)
+    named = replace(failed, claim="FileMaker counted every table.")
+    assert attention.not_so(named) == "2 of 10 fail: FileMaker counted every table"

@@ -27,6 +27,7 @@ from nexus_reimport.model import (
 
 OVERTAKEN = "planned as still to come, which were over before the approval"
 VALUES_FIT = "every_value_fits"  # the check that counts the misfits of a plan, and names them
+_PROPER = ("FileMaker", "Nexus")  # keep their capital within a sentence
 _MANY = 0.1  # of an entity's rows: FileMaker may be a part of itself, or an older copy
 # Of two columns that are swapped, or of rows that are matched by a key that is not unique, some
 # values are equal by chance.
@@ -212,5 +213,6 @@ def not_so(result: Result) -> str:
     """How many fail, then the claim: what is read first seems to be so."""
     claim = result.claim.rstrip(".")
     if result.looked_at or result.offending:
-        return f"{result.found} fail: {claim[:1].lower()}{claim[1:]}"
+        within = claim if claim.startswith(_PROPER) else claim[:1].lower() + claim[1:]
+        return f"{result.found} fail: {within}"
     return f"{claim}: {result.found}"
