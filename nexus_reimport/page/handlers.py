@@ -59,6 +59,11 @@ class PageHandler(
         """Who is signed in, by name; "" where nobody has said it."""
         return identity.name_of(self.current_user)
 
+    def sent(self, *names: str, person: str) -> dict[str, str]:
+        """A form's inputs; that of the ``person`` holds who is signed in, where it is known."""
+        given = {name: self.get_body_argument(name, "") for name in names}
+        return given | ({person: self.user_name} if self.user_name else {})
+
     def page(self, template: str, settings: Settings, **values: Any) -> str:
         """A page, or a part of one, with what all of them need."""
         env = self.settings[f"{self.name}_jinja2_env"]
@@ -151,9 +156,7 @@ class Starts(PageHandler):
 
     def confirmation(self) -> Confirmation:
         """The form as it was sent; whoever is signed in by name is who confirms it."""
-        names = ("name", "reason", "phrase", "digest")
-        sent = {name: self.get_body_argument(name, "") for name in names}
-        return Confirmation.of(sent | ({"name": self.user_name} if self.user_name else {}))
+        return Confirmation.of(self.sent("name", "reason", "phrase", "digest", person="name"))
 
     async def another(self, given: Confirmation, waiting: Run) -> dict[str, str]:
         """That the one who approves is not the one who began the dry run, where two are needed."""
@@ -274,9 +277,7 @@ class Sign(PageHandler):
     @web.authenticated
     async def post(self) -> None:
         """Write it, lead back; or show the form again with what is wrong."""
-        names = ("line", "who", "text", "do", "seen")
-        sent = {name: self.get_body_argument(name, "") for name in names}
-        given = Signing.of(sent | ({"who": self.user_name} if self.user_name else {}))
+        given = Signing.of(self.sent("line", "who", "text", "do", "seen", person="who"))
         problems = await asyncio.to_thread(signing.sign, self.desk.settings, given)
         if problems:
             self.set_status(422)

@@ -1,6 +1,6 @@
 -- Which sessions of others wait for one of ours, and for which table?
--- Ours: the one that reads, and what was started for it since (pg_dump). CREATE INDEX CONCURRENTLY
--- waits for the end of a snapshot, and for no table.
+-- Ours: the one that reads (if none is named, this one), and what was started for it since
+-- (pg_dump). CREATE INDEX CONCURRENTLY waits for the end of a snapshot, and for no table.
 SELECT a.pid, a.application_name, coalesce(c.relname::text, '')
 FROM pg_catalog.pg_locks l
 JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
@@ -11,7 +11,7 @@ WHERE NOT l.granted
   -- This also names a session that is only queued before the waiter.
   AND pg_blocking_pids(a.pid) && ARRAY(
       SELECT o.pid FROM pg_catalog.pg_stat_activity o
-      WHERE o.pid = %(pid)s
+      WHERE o.pid = coalesce(%(pid)s::integer, pg_backend_pid())
          OR (o.application_name = %(ours)s AND o.datname = current_database()
              AND o.pid <> pg_backend_pid() AND o.backend_start >= %(since)s::timestamptz))
 ORDER BY a.pid

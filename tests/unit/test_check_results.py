@@ -330,6 +330,5 @@ def test_a_row_that_may_not_lose_what_the_mapping_clears_is_told_how_it_keeps_it
         mapping=SimpleNamespace(entities={"visits": visits}),
         keys_now=lambda _: columns.of(["1", "2", "3"]),
     )
-    empty = rows._Empty("visits", "ends", ["1", "3", "new"], {}, set())
-    told = "; ".join(rows._cleared(cast(Before, held), empty))
+    told = "; ".join(rows._cleared(cast(Before, held), "visits", "ends", ["1", "3", "new"]))
     assert (keeps in told, bool(told)) == (True, bool(keeps))

@@ -85,7 +85,11 @@ def no_needed_column_stays_empty(before: Before) -> Finding:
     lines = [
         f"{e.entity}.{e.column} would be empty: {rows_by_name(e.keys, e.records)}" for e in gaps
     ]
-    advice = [text for e in gaps for text in (*_cleared(before, e), _advice(before, e))]
+    advice = [
+        text
+        for e in gaps
+        for text in (*_cleared(before, e.entity, e.column, e.keys), _advice(before, e))
+    ]
     return Finding(max(1, looked), lines, count=count, note="; ".join(advice))
 
 
@@ -109,7 +113,7 @@ def every_planned_appointment_of_a_patient_has_an_end(before: Before) -> Finding
         advice = [_advice(before, empty)]  # one rule, and not a wall of ids
     else:
         advice = leaving_out(before, name, f"without_{calendar.end}", keys, records)
-    advice = [*_cleared(before, _Empty(name, calendar.end, keys, records, set())), *advice]
+    advice = [*_cleared(before, name, calendar.end, keys), *advice]
     if not all(map(records.get, keys)):
         advice.append("give an appointment that FileMaker does not have its end in Nexus")
     return Finding(max(1, file.rows), sorted(_named(keys, records)), note="; ".join(advice))
@@ -201,14 +205,14 @@ def _few(names: list[str]) -> str:
     return wording.some(sorted(names))
 
 
-def _cleared(before: Before, empty: _Empty) -> Iterator[str]:
+def _cleared(before: Before, entity: str, column: str, keys: list[str]) -> Iterator[str]:
     """How the rows keep a value that Nexus has, where the mapping takes it away from them."""
-    fed = before.mapping.entities[empty.entity].columns.get(empty.column)
+    fed = before.mapping.entities[entity].columns.get(column)
     if fed is None or fed.when_empty != "clear":
         return
-    if have := len(columns.numbers_among(columns.of(empty.keys), before.keys_now(empty.entity))):
+    if have := len(columns.numbers_among(columns.of(keys), before.keys_now(entity))):
         yield (
-            f'take when_empty = "clear" out of {empty.entity}.{empty.column} in the mapping, and'
+            f'take when_empty = "clear" out of {entity}.{column} in the mapping, and'
             f" {wording.amount(have, 'row keeps', 'rows keep')} the value that Nexus has"
         )
 

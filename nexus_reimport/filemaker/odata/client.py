@@ -131,9 +131,7 @@ class OData(Server):
                 yield RecordPage(offset, rows, versions=versions(part), remarks=remarks)
             offset += len(rows)
         # Keys are short: FileMaker's largest page is asked for.
-        again = self._keys(request, max(page, MOST))
-        keys.expect_twice(again)
-        keys.expect(again)
+        keys.expect(self._keys(request, max(page, MOST)))
 
     def versions(self, request: ReadRequest, *, page: int = 1000) -> Iterator[tuple[str, ...]]:
         """The version of every record, which are short: FileMaker's largest page is asked for."""

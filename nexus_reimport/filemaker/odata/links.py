@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from nexus_reimport import wording
@@ -50,35 +51,23 @@ class Keys:
     def __init__(self, table: str, where: str) -> None:
         self._table, self._where = table, where
         self._keys: list[str] = []
-        self._seen: set[str] = set()
-        self._twice: set[str] = set()
 
     def add(self, keys: list[str]) -> None:
-        """Add the keys of one page. An empty one is none."""
-        for key in filter(None, keys):
-            if key in self._seen:
-                self._twice.add(key)
-            self._seen.add(key)
+        """Add the keys of one page."""
         self._keys.extend(keys)
-
-    def expect_twice(self, again: Keys) -> None:
-        """Check that keys that came twice also come twice when they are read ``again``.
-
-        Then records share a key, which ``filemaker.keys`` reports.
-
-        Raises:
-            SourceError: such a key comes once, so one record was sent twice.
-        """
-        if not self._twice <= again._twice:
-            what = f"{self._table}: a record came twice among {len(self._keys):,}"
-            raise inconsistent_read(what, self._where)
 
     def expect(self, again: Keys) -> None:
         """Check that the keys read ``again`` are the same, in the same order.
 
+        One that came twice must come twice again: then records share it, which ``filemaker.keys``
+        reports.
+
         Raises:
-            SourceError: they are not.
+            SourceError: they are not, or one record was sent twice.
         """
+        if not self._twice() <= again._twice():
+            what = f"{self._table}: a record came twice among {len(self._keys):,}"
+            raise inconsistent_read(what, self._where)
         first, second = len(self._keys), len(again._keys)
         if first != second:
             arrived = f"{wording.amount(first, 'record')} arrived"
@@ -88,6 +77,10 @@ class Keys:
             records = wording.amount(first, "record")
             what = f"{self._table}: the order of {records} changed while they were read"
             raise inconsistent_read(what, self._where)
+
+    def _twice(self) -> set[str]:
+        """The keys that came more than once. An empty one is none."""
+        return {key for key, times in Counter(self._keys).items() if key and times > 1}
 
 
 def uncounted(where: str) -> SourceError:

@@ -84,12 +84,12 @@ def ours(error: object, where: str, state: str) -> TargetError:
             state=state,
             next="look at the server's log; then run this step again",
         )
-    diag = error.diag
     if by_pooler := _of_pooler(error, where, state):
         return by_pooler
     disk = _disk_failure(error)
     if error.sqlstate == denied.SQLSTATE and disk is None:
         return denied.error(error, where, state)
+    diag = error.diag
     names = [("table", diag.table_name), ("column", diag.column_name)]
     names.append(("constraint", diag.constraint_name))
     objects = "".join(f", {label} {name}" for label, name in names if name)

@@ -12,7 +12,7 @@ from psycopg import sql
 from nexus_reimport import wording
 from nexus_reimport.errors import ROLLED_BACK, Busy
 from nexus_reimport.nexus.connection import session, waiters
-from nexus_reimport.nexus.connection.postgres import Connection, scalar, statement
+from nexus_reimport.nexus.connection.postgres import Connection, statement
 from nexus_reimport.nexus.writing.time_limit import keeps_time, milliseconds
 
 AUTOVACUUM = "autovacuum worker"
@@ -71,9 +71,8 @@ def stop_if_awaited(connection: Connection) -> None:
     Raises:
         LockConflict: one does.
     """
-    # Not `info.backend_pid`: a pooler gives each client a number of its own.
-    pid = scalar(connection, "SELECT pg_backend_pid()")
-    asked = {"ours": session.APPLICATION, "pid": pid, "since": "infinity"}
+    # The server knows its number: a pooler tells each client one of its own.
+    asked = {"ours": session.APPLICATION, "pid": None, "since": "infinity"}
     if rows := connection.execute(statement("waiters"), asked).fetchall():
         raise waiters.released(rows, ROLLED_BACK)
 
