@@ -13,7 +13,7 @@ from nexus_reimport.convert import registry
 from nexus_reimport.ids import Id
 from nexus_reimport.mapping.columns import ColumnSpec, ConverterName
 from nexus_reimport.mapping.sources import Part
-from nexus_reimport.settings import EntityDecisions, Strict
+from nexus_reimport.settings import Strict
 
 
 class ExclusionRule(Strict):
@@ -62,8 +62,8 @@ class OverrideRule(Strict):
     def _one_condition(self) -> OverrideRule:
         if bool(self.filled) == bool(self.past):
             raise ValueError("give either `filled` or `past`")
-        if self.asks and self.name not in EntityDecisions.model_fields:
-            raise ValueError(f"asks: there is no decision {self.name}")
+        if self.asks and self.name != "past_scheduled":
+            raise ValueError("asks: only the rule past_scheduled is decided by a person")
         return self
 
 

@@ -89,8 +89,11 @@ def _not_mapped(mapping: FieldMapping, settings: Settings) -> Iterator[str]:
             place = f'decisions.{entity}.when_different."{column}"'
             meant = wording.meant(column, known)
             yield f"{place}: the mapping feeds no such column, key or part{meant}"
-        if decisions.past_scheduled and "past_scheduled" not in {r.name for r in spec.overrides}:
-            yield f"decisions.{entity}.past_scheduled: {entity} has no such rule"
+        becomes = [rule.becomes for rule in spec.overrides if rule.asks]
+        choices = ["keep", *becomes] if becomes else []
+        if decisions.past_scheduled not in (None, *choices):
+            must = f"must be {' or '.join(choices)}" if choices else f"{entity} has no such rule"
+            yield f"decisions.{entity}.past_scheduled: {must}"
     for name in ("channels", "tables"):
         for source in getattr(settings.filemaker, name).keys() - mapping.sources.keys():
             meant = wording.meant(source, mapping.sources)

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from nexus_reimport import checks
-from nexus_reimport.model import Plan, Report
+from nexus_reimport.model import Plan, Question, Report
 from nexus_reimport.record import Run
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.settings import Settings
 
 
 def lines(run: Run, settings: Settings) -> str:
-    """Decisions and waivers that ``run`` lacked, to fill in.
+    """Decisions and waivers that ``run`` lacked and the file lacks still, to fill in.
 
     A table or a waiver that it has cannot stand there a second time: then a comment says where the
     lines belong.
@@ -25,7 +25,7 @@ def lines(run: Run, settings: Settings) -> str:
 def _decisions(settings: Settings, plan: Plan | None) -> Iterator[str]:
     questions = plan.questions if plan else ()
     for place, asked in groupby(questions, lambda question: question.place):
-        pending = [q for q in asked if q.answer is None]
+        pending = [q for q in asked if q.answer is None and not _is_answered(q, settings)]
         if not pending:
             continue
         one = pending[0]
@@ -40,6 +40,14 @@ def _decisions(settings: Settings, plan: Plan | None) -> Iterator[str]:
         yield ""
 
 
+def _is_answered(question: Question, settings: Settings) -> bool:
+    """Whether the file has got the answer since that run."""
+    has = settings.decisions_for(question.entity)
+    if question.is_of_column:
+        return not has.when_different.keys().isdisjoint({question.key, "*"})
+    return getattr(has, question.key) is not None
+
+
 def _waivers(settings: Settings, before: Report | None) -> Iterator[str]:
     waivable = {c.name for c in checks.REGISTRY if c.waivable}
     given = {waiver.check: waiver for waiver in settings.waivers}
@@ -47,12 +55,15 @@ def _waivers(settings: Settings, before: Report | None) -> Iterator[str]:
         if result.check not in waivable or not result.looked_at:
             continue
         waiver = given.get(result.check)
+        is_over = waiver is None or waiver.until < today(settings)
+        if waiver and not is_over and waiver.at_most >= result.offending:
+            continue
         if waiver is None:
             yield from ("[[waivers]]", f'check = "{result.check}"', f"at_most = {result.offending}")
             yield from ('reason = ""', 'who = ""')
         else:
             yield f"# in the waiver of {result.check}, which the file has, in place of its lines:"
             yield f"at_most = {result.offending}"
-        if waiver is None or waiver.until < today(settings):
+        if is_over:
             yield 'until = ""  # a day'
         yield ""

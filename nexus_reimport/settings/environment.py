@@ -63,13 +63,13 @@ class EntityDecisions(Strict):
 
     ``when_different`` maps a column (``column``, ``column.key`` or ``column.part``; ``*`` for all
     others) to the side whose value is used if the two differ. ``past_scheduled`` says whether an
-    appointment that is over and still has the status scheduled becomes completed.
+    appointment that is over and still scheduled becomes what the mapping's rule says, or ``keep``.
     """
 
     not_in_filemaker: Decision | None = None
     left_out_by_rule: Decision | None = None
     no_filemaker_id: Decision | None = None
-    past_scheduled: Literal["keep", "completed"] | None = None
+    past_scheduled: str | None = None
     when_different: dict[str, Different] = {}
 
     def of(self, cause: Cause) -> Decision | None:

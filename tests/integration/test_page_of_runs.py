@@ -253,6 +253,7 @@ def test_what_must_be_decided_is_told_as_lines_with_their_place_in_the_file(
     decided = settings.load("sandbox-dev")
     assert decided.decisions["appointments"].past_scheduled == "keep"
     assert {w.check for w in decided.waivers} == {w.check for w in waived}
+    assert not to_decide.lines(book.run, decided), "what the file has by now is asked for again"
     book = clinic.planned_anew()
     assert not book.run.load(Plan).undecided()
     assert book.check_before().passed

@@ -136,21 +136,23 @@ def test_what_the_mapping_does_not_have_is_told_at_once(environment_files: Path)
             1,
         )
         .replace("[decisions.notes]\n", '[decisions.notes]\npast_scheduled = "keep"\n')
+        .replace('past_scheduled = "keep"', 'past_scheduled = "complete"', 1)
         .replace('channels = { notes = "odata"', 'channels = { note = "odata"')
     )
     found = settings.load("sandbox-dev", environment_files)
     with pytest.raises(SettingsError) as told:
         mapping.load_for(found, environment_files)
     for part in (
-        "4 problems",
+        "5 problems",
         "decisions.leters: no entity is called leters",
         'decisions.patients.when_different."contact_json.phone": the mapping feeds',
+        "decisions.appointments.past_scheduled: must be keep or completed",
         "decisions.notes.past_scheduled: notes has no such rule",
         "filemaker.channels.note: no source is called note",
     ):
         assert part in str(told.value)
     path.write_text(path.read_text().replace('"contact_json.phone"', '"contact_json.phones"'))
-    with pytest.raises(SettingsError, match="3 problem"):
+    with pytest.raises(SettingsError, match="4 problems"):
         mapping.load_for(settings.load("sandbox-dev", environment_files), environment_files)
 
 

@@ -36,7 +36,8 @@ class Rule:
     """One kind of right.
 
     ``kind`` is GRANT's word for the object; if no GRANT gives the right, ``template`` is the
-    statement. ``without`` says what a run does without the right; "" if it stops.
+    statement, and ``kind`` only names the object. ``without`` says what a run does without the
+    right; "" if it stops.
     """
 
     privilege: str
@@ -305,6 +306,7 @@ RULES: Mapping[str, Rule] = {
         why="a migration that creates a table must not stop the next run",
         step="01, after a migration",
         tasks=READING,
+        kind="LATER TABLES",
         template="ALTER DEFAULT PRIVILEGES {object} GRANT SELECT ON TABLES TO {role};",
         without="after such a migration the run stops until SELECT is granted",
     ),
@@ -314,6 +316,7 @@ RULES: Mapping[str, Rule] = {
         why="a migration that creates a sequence must not stop the next run",
         step="01, after a migration",
         tasks=READING,
+        kind="LATER SEQUENCES",
         template="ALTER DEFAULT PRIVILEGES {object} GRANT SELECT ON SEQUENCES TO {role};",
         without="after such a migration the run stops until SELECT is granted",
     ),
