@@ -140,6 +140,7 @@ FILTERS: dict[str, Callable[..., object]] = {
     "moment": moment,
     "ago": ago,
     "seconds": seconds,
+    "at_most": wording.at_most,
     "rows": naming.rows,
     "named": naming.named,
     "words": naming.words,

@@ -231,7 +231,7 @@ def applied(value: Applied) -> Page:
     return Page(
         title,
         (
-            TextLine(f"Writers waited {value.writers_waited:,.2f} s at most."),
+            TextLine(f"Writers waited {wording.at_most(value.writers_waited)}."),
             table(wrote, columns, rows),
             *((TextLine(_written(written)),) if rows and written is not None else ()),
             table(relinked, "attachment | links written", links),

@@ -71,7 +71,7 @@ def undone(value: Undone) -> Page:
         "Undone" if value.committed else "Not undone",
         (
             verdict,
-            TextLine(f"Writers waited {value.writers_waited:,.2f} s at most."),
+            TextLine(f"Writers waited {wording.at_most(value.writers_waited)}."),
             table(
                 "Rows",
                 f"what | {'restored' if value.exact else 'there after it'} | had to be written",

@@ -231,14 +231,14 @@ def test_a_transaction_that_was_rolled_back_is_not_called_committed() -> None:
         inserted={"patients": 3},
         relinked={"documents": 1},
         after={"patients": Fingerprint(3, "ab" * 16)},
-        writers_waited=0.5,
+        writers_waited=0.501,
         timings={"delete": 0.1},
         report=REPORT,
         warnings=("VACUUM (ANALYZE) notes failed",),
     )
     text = repr(show.applied(applied))
     assert text.startswith("Rolled back: the database is unchanged")
-    assert "Writers waited 0.50 s at most." in text
+    assert "Writers waited 0.51 s at most." in text
     assert "VACUUM (ANALYZE) notes failed" in text
 
 
