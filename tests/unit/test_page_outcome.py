@@ -143,7 +143,7 @@ def test_what_a_run_whose_counts_were_lost_has_done_is_not_told_by_its_rehearsal
     assert "how long saving waited is not known" in text
     assert "as planned; the run’s own counts were lost" in text
     model.save(replace(APPLIED, writers_waited=0.7), planned.folder / "applied.json")
-    assert "saving waited for 0.7 s" in (text := dry_run(planned))
+    assert "saving waited 0.70 s at most" in (text := dry_run(planned))
     assert "lost" not in text
 
 
