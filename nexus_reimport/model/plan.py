@@ -10,7 +10,7 @@ from enum import StrEnum
 from nexus_reimport import wording
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
-from nexus_reimport.settings import Cause, Decision, Different
+from nexus_reimport.settings import Cause, Decision, Different, EntityDecisions, Settings
 
 
 class Outcome(StrEnum):
@@ -205,6 +205,17 @@ class Question:
         """How many rows it decides about."""
         return wording.amount(self.rows, "row")
 
+    @property
+    def line(self) -> str:
+        """The decision as a line for the environment's file."""
+        return f"{self.place}: {self.name} = {self.choices} ({self.amount})"
+
+    def is_answered_in(self, decisions: EntityDecisions) -> bool:
+        """Whether the entity's decisions have an answer, perhaps since the plan was made."""
+        if self.is_of_column:
+            return not decisions.when_different.keys().isdisjoint({self.key, "*"})
+        return getattr(decisions, self.key) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class EntityPlan:
@@ -308,10 +319,14 @@ class Plan:
 
     def undecided(self) -> tuple[str, ...]:
         """The decisions that a person must still make, as lines for the environment's file."""
+        return tuple(q.line for q in self.questions if q.answer is None)
+
+    def open_in(self, settings: Settings) -> tuple[Question, ...]:
+        """What it lacked, and the environment's file lacks still."""
         return tuple(
-            f"{q.place}: {q.name} = {q.choices} ({q.amount})"
+            q
             for q in self.questions
-            if q.answer is None
+            if q.answer is None and not q.is_answered_in(settings.decisions_for(q.entity))
         )
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from nexus_reimport import checks
-from nexus_reimport.model import Plan, Question, Report
+from nexus_reimport.model import Plan, Report
 from nexus_reimport.record import Run
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.settings import Settings
@@ -23,12 +23,9 @@ def lines(run: Run, settings: Settings) -> str:
 
 
 def _decisions(settings: Settings, plan: Plan | None) -> Iterator[str]:
-    questions = plan.questions if plan else ()
-    for place, asked in groupby(questions, lambda question: question.place):
-        pending = [q for q in asked if q.answer is None and not _is_answered(q, settings)]
-        if not pending:
-            continue
-        one = pending[0]
+    pending = plan.open_in(settings) if plan else ()
+    for place, asked in groupby(pending, lambda question: question.place):
+        one, *others = asked
         has = settings.decisions.get(one.entity)
         if has is None or (one.is_of_column and "when_different" not in has.model_fields_set):
             yield f"[{place}]"
@@ -36,16 +33,8 @@ def _decisions(settings: Settings, plan: Plan | None) -> Iterator[str]:
             yield f"# into when_different of [decisions.{one.entity}], which the file has:"
         else:
             yield f"# under [{place}], which the file has:"
-        yield from (f'{q.name} = ""  # {q.choices}: {q.amount}' for q in pending)
+        yield from (f'{q.name} = ""  # {q.choices}: {q.amount}' for q in (one, *others))
         yield ""
-
-
-def _is_answered(question: Question, settings: Settings) -> bool:
-    """Whether the file has got the answer since that run."""
-    has = settings.decisions_for(question.entity)
-    if question.is_of_column:
-        return not has.when_different.keys().isdisjoint({question.key, "*"})
-    return getattr(has, question.key) is not None
 
 
 def _waivers(settings: Settings, before: Report | None) -> Iterator[str]:

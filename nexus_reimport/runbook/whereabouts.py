@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from nexus_reimport import record, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
-from nexus_reimport.model import Approval, Plan, Proposal, Refusal, Scope, SignOff
+from nexus_reimport.model import Approval, Plan, Proposal, Question, Refusal, Scope, SignOff
 from nexus_reimport.model.approval import short
 from nexus_reimport.nexus import deployment
 from nexus_reimport.nexus.connection.postgres import connected
@@ -41,7 +41,7 @@ class Whereabouts:
     adopted: str  # "" if it is; else "no" or "not known", and why
     to_adopt: str  # what to do about that
     last: Run | None
-    undecided: tuple[str, ...]  # decisions that its plan still needs
+    undecided: tuple[Question, ...]  # decisions that its plan needs and the file lacks
     dev: str  # prod only: the dev run that it can rely on; "" if there is none
     needs_dev: bool
     sheet: SignOff
@@ -164,7 +164,7 @@ def of(settings: Settings) -> Whereabouts:
         adopted=adopted,
         to_adopt=to_adopt,
         last=last,
-        undecided=tuple(_undecided(last)),
+        undecided=_undecided(last, settings),
         dev=dev,
         needs_dev=bool(settings.dev_environment),
         sheet=reopened.sheet() if reopened else sheet_without_run(settings),
@@ -209,11 +209,11 @@ def _of_database(settings: Settings) -> tuple[tuple[str, str], Apart]:
         return (f"{known}: {error.what}", error.next), Apart()
 
 
-def _undecided(last: Run | None) -> Sequence[str]:
-    """Decisions that the plan of the last run needs; none once it went on past them."""
+def _undecided(last: Run | None, settings: Settings) -> tuple[Question, ...]:
+    """Decisions that the last run stopped for and the file lacks still."""
     if last is None or last.has(Proposal) or not last.has(Plan):
         return ()
-    return last.load(Plan).undecided()
+    return last.load(Plan).open_in(settings)
 
 
 def _dev(settings: Settings) -> tuple[str, bool]:

@@ -32,7 +32,7 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
         yield "records", f"without a journal: {names}; {show} --run {value.damaged[-1]} says more"
     yield from _of_records(value)
     if value.undecided:
-        yield "undecided", wording.some(value.undecided)
+        yield "undecided", wording.some(q.line for q in value.undecided)
     if value.needs_dev:
         yield "dev", _dev_run(value)
     yield from _of_sign_off(value)

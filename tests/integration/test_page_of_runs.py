@@ -16,6 +16,7 @@ from nexus_reimport.model import Plan
 from nexus_reimport.page import outcome, to_decide
 from nexus_reimport.record import Verdict
 from nexus_reimport.record.journal import JOURNAL
+from nexus_reimport.runbook import whereabouts
 from nexus_reimport.runner.lab import prepare
 from nexus_reimport.settings import FOLDER_VARIABLE
 from nexus_sandbox import process
@@ -249,11 +250,13 @@ def test_what_must_be_decided_is_told_as_lines_with_their_place_in_the_file(
     assert "everything_is_decided" in {r.check for r in outcome.of(book.run).failed}
     file = settings.folder() / "sandbox-dev.toml"
     asked = to_decide.lines(book.run, settings.load("sandbox-dev"))
+    assert whereabouts.of(settings.load("sandbox-dev")).undecided
     file.write_text(put(asked, file.read_text()))
     decided = settings.load("sandbox-dev")
     assert decided.decisions["appointments"].past_scheduled == "keep"
     assert {w.check for w in decided.waivers} == {w.check for w in waived}
     assert not to_decide.lines(book.run, decided), "what the file has by now is asked for again"
+    assert not whereabouts.of(decided).undecided
     book = clinic.planned_anew()
     assert not book.run.load(Plan).undecided()
     assert book.check_before().passed
