@@ -12,7 +12,7 @@ help:
 	@echo "make demo       the whole sequence on a made-up clinic: dev, then prod"
 	@echo "make test       the whole test suite"
 	@echo "make test-fast  what needs no server: about half of the suite, in a minute"
-	@echo "make crash      the crash matrix: every step times every fault, about 45 minutes"
+	@echo "make crash      the crash matrix: every step times every fault, about an hour"
 	@echo "make oracle     random edits on both sides, each run compared with a second implementation"
 	@echo "make bench      measure against the same work by hand: SCALE=1,10; writes docs/performance.md"
 	@echo "make bench-guard  fail if a count, or a ratio to the work by hand, has become much worse: two minutes"
