@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +159,33 @@ def test_a_schema_that_was_changed_since_is_refused(clinic: Clinic, rehearsed: P
         rollback.begin(DEV)
     assert "column public.notes.mood: did not exist" in told.value.what
     assert "nexus-reimport restore" in told.value.next
+    assert clinic.state() == before
+
+
+def mapped(clinic: Clinic, change: Callable[[str], str]) -> None:
+    """The shipped mapping in dev's own file, changed."""
+    text = (resources.files("nexus_reimport") / "mappings" / "nexus.toml").read_text()
+    assert (edited := change(text)) != text
+    (clinic.folder / "own.toml").write_text(edited)
+    clinic.edit(DEV, 'mapping = "nexus"', 'mapping = "own.toml"')
+
+
+def test_a_mapping_that_looks_less_up_since_is_no_change_of_the_schema(clinic: Clinic) -> None:
+    """Verification fails, somebody mends the mapping, and then decides for the way back."""
+    before = clinic.state()
+    clinic.executed()
+    mapped(clinic, lambda text: re.sub(r"\nfunding_type_id = .*lookup.*", "", text))
+    taken_back()
+    assert clinic.state() == before
+
+
+def test_a_mapping_that_wipes_other_tables_since_is_told_as_such(clinic: Clinic) -> None:
+    clinic.executed()
+    before = clinic.state()
+    mapped(clinic, lambda text: re.sub(r"(?s)\n\[entities\.reminders\].*?(?=\n# ---)", "", text))
+    with pytest.raises(StopError, match="the mapping was edited since run .*reminders") as told:
+        rollback.begin(DEV)
+    assert told.value.next.startswith("put the mapping back")
     assert clinic.state() == before
 
 

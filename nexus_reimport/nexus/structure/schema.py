@@ -52,6 +52,16 @@ def of_tables(connection: Connection, schema: str, tables: Iterable[str]) -> Fac
     return described
 
 
+def tables_in(facts: Iterable[Fact], schema: str) -> set[str]:
+    """The names of the tables of ``schema`` that were described."""
+    place = f"table {schema}."
+    return {
+        fact.place.removeprefix(place)
+        for fact in facts
+        if fact.place.startswith(place) and " below " not in fact.place
+    }
+
+
 def facts(connection: Connection, name: str, asked: Mapping[str, Any]) -> Facts:
     """What a fixed statement gives: local, place, what may be shown, the definition.
 

@@ -47,6 +47,7 @@ def latest(database: Database, run: str) -> tuple[Committed, UndoData]:
             where="it was purged, or the database was restored from a dump since",
             next=restore,
         )
+    _refuse_another_mapping(database.mapping, last, last.undo)
     require_same_schema(connection, database.mapping, last, NOTHING_WRITTEN)
     return last, last.undo
 
@@ -55,6 +56,18 @@ def _of_the_last(every: Sequence[Committed]) -> str:
     """By what the last run was undone, for somebody who looks for it; "" if none was."""
     undone = (f": the last one, {r.run}, was undone by {r.undone_by}" for r in every if r.undone_by)
     return next(undone, "")
+
+
+def _refuse_another_mapping(mapping: FieldMapping, last: Committed, undo: UndoData) -> None:
+    """Stop if the mapping, edited since, wipes or links other tables than the run did."""
+    ours = {*(mapping.wiped_tables() if undo.tables else ()), *mapping.link_tables()}
+    if others := sorted(ours ^ last.before.keys()):
+        raise StopError(
+            f"the mapping was edited since run {last.run}: of what a run wipes or links, they"
+            f" differ in {wording.some(others)}",
+            next="put the mapping back as it was for that run, undo it, then edit the mapping again;"
+            f" or nexus-reimport restore {last.run} --into NAME gives the whole database back",
+        )
 
 
 def _refuse_what_is_of_no_run(connection: Connection, every: Sequence[Committed]) -> None:
@@ -120,17 +133,25 @@ def require_same_schema(
         "revert the change and try again; or nexus-reimport restore"
         f" {undoes.run} --into NAME gives the whole database back"
     )
-    now, kept = schema.describe(connection, mapping), undoes.undo
+    now, kept = described(connection, mapping, undoes.undo), undoes.undo
     if kept is None or not (kept.facts or _has_digest(connection, mapping, kept.schema_digest)):
         raise StopError(
             f"the schema of the tables was changed {since_run}",
-            where="columns, types or foreign keys of mapped tables",
+            where="columns, types or foreign keys of mapped tables, or the mapping itself",
             state=state,
             next=advice,
         )
     if kept.facts:
         schema.require_same(kept.facts, schema.structure(now), since_run, state=state, next=advice)
     return now
+
+
+def described(connection: Connection, mapping: FieldMapping, undo: UndoData | None) -> Facts:
+    """The tables that the run has described, as they are now: the mapping may name others since."""
+    if undo is None or not undo.facts:
+        return schema.describe(connection, mapping)
+    tables = schema.tables_in(undo.facts, mapping.schema_name)
+    return schema.of_tables(connection, mapping.schema_name, tables)
 
 
 def _has_digest(connection: Connection, mapping: FieldMapping, digest: str) -> bool:

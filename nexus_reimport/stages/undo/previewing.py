@@ -13,12 +13,12 @@ from nexus_reimport.nexus import changes, registry
 from nexus_reimport.nexus.connection import waiters
 from nexus_reimport.nexus.connection.copying import copy_out
 from nexus_reimport.nexus.connection.postgres import Connection, rolled_back, scalar, table_name
-from nexus_reimport.nexus.structure import obstacles, schema
+from nexus_reimport.nexus.structure import obstacles
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.tables import Role, fingerprints_now
 from nexus_reimport.nexus.writing.transaction import Reports, Transaction
 from nexus_reimport.settings import Postgres
-from nexus_reimport.stages.undo.latest import latest, references_to_wiped
+from nexus_reimport.stages.undo.latest import described, latest, references_to_wiped
 from nexus_reimport.stages.undo.request import STAGE, STEPS
 
 
@@ -71,7 +71,7 @@ def preview(
             rows_now={p.table: _count(connection, mapping, p.table) for p in undo.tables},
             links=registry.links_before(connection, undo),
             now=fingerprints_now(database, Role.WIPED, Role.LINK),
-            schema=schema.describe(connection, mapping),
+            schema=described(connection, mapping, undo),
             saved=saved,
             to_refresh=obstacles.to_refresh(database, obstacles.beside(database)),
         )
