@@ -319,7 +319,9 @@ def test_exit_4_e_a_refused_rollback_leads_to_the_dump(
         swap_in(clinic, runner.restore_into(book.run.id, named))
         assert clinic.state() == before
         adoption.adopt(adoption.candidate(DEV, this_is_a_copy=True), this_is_a_copy=True)
-        assert runner.seal(DEV).sealed
+        closed = runner.seal(DEV)
+        assert closed.sealed
+        assert closed.error.startswith("the error of an earlier step"), "no seal is missed there"
         lost = restored_database.unknown_runs(DEV)
         assert restored_database.acknowledge(DEV, lost, "E").runs
         with pytest.raises(StopError, match="or its restore is acknowledged"):

@@ -192,7 +192,12 @@ def still_standing(every: Iterable[Committed]) -> list[Committed]:
 
 
 def write_seal(connection: Connection, run: str, seal: str, sequence: int, verdict: str) -> None:
-    """Write seal, number and verdict of the record of ``run`` into its row, which lacks them."""
+    """Write seal, number and verdict of the record of ``run`` into its row, which lacks them.
+
+    A database that was restored from before its first run has no row, and no table of runs.
+    """
+    if not exists(connection, RUNS):
+        return
     query = sql.SQL(
         "UPDATE {} SET seal = %s, sequence = %s, verdict = %s WHERE run = %s AND seal = ''"
     ).format(RUNS)
@@ -201,6 +206,8 @@ def write_seal(connection: Connection, run: str, seal: str, sequence: int, verdi
 
 def seal(connection: Connection, run: str) -> str:
     """The seal that the database has for the record of ``run``; "" if it has none."""
+    if not exists(connection, RUNS):
+        return ""
     query = sql.SQL("SELECT seal FROM {} WHERE run = %s").format(RUNS)
     return str(scalar(connection, query, (run,)) or "")
 
