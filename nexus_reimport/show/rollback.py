@@ -53,8 +53,8 @@ def rollback_proposal(value: RollbackProposal) -> Page:
             TextLine(f"On the command line: {command} --approve {typed}"),
             TextLine(f'In JupyterLab: approve = "{typed}" in the second cell of 90_rollback'),
             TextLine(
-                "The digest becomes void as soon as anybody writes to Nexus. If that happens, run"
-                " the preview again."
+                "The digest becomes void as soon as anybody writes to these rows or links. If that"
+                " happens, run the preview again."
             ),
         ),
     )
@@ -62,7 +62,9 @@ def rollback_proposal(value: RollbackProposal) -> Page:
 
 def undone(value: Undone) -> Page:
     """What the rollback's transaction did."""
-    verdict = TextLine("Every value of every table is as it was before the run.", Tone.GOOD)
+    verdict = TextLine(
+        "Each row and each link that a run may write is as it was before the run.", Tone.GOOD
+    )
     if not value.committed:
         verdict = TextLine("Nothing was undone: the database is as the run left it.", Tone.BAD)
     elif value.as_before != "yes":
@@ -203,7 +205,11 @@ def _since(since: Since, newer: NewerDecision) -> tuple[TextLine | ShownTable, .
             ),
         ]
     if not parts:
-        parts = [TextLine("Nobody has written since: the rollback is exact.", Tone.GOOD)]
+        parts = [
+            TextLine(
+                "Nobody has changed these rows or links since: the rollback is exact.", Tone.GOOD
+            )
+        ]
     return tuple(parts)
 
 

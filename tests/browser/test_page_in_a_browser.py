@@ -138,7 +138,9 @@ def test_dry_run_full_reimport_and_rollback(
     browser.get(page.url)
     assert "Rows that are put back" not in text_of(browser, "way-back"), "an old look is void"
     press(browser, "Look first")
-    wait_for(browser, "way-back", "Nobody has written since: the rollback is exact")
+    wait_for(
+        browser, "way-back", "Nobody has changed these rows or links since: the rollback is exact"
+    )
     look_at(browser, shots, "7 way back")
     there, _ = before["patients"]
     type_into(browser, "back-", name="Ada Engineer", reason="only a try", phrase=f"dev {there}")

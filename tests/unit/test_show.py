@@ -330,7 +330,9 @@ patients  xero_contact_links.patient_id     1"""  # noqa: E501
 def test_what_a_rollback_would_do_reads_as_people_approve_it() -> None:
     assert repr(show.rollback(PREVIEW)) == LOOK_TEXT
     quiet = replace(PREVIEW, since=Since((), ()))
-    assert repr(show.rollback(quiet)).endswith("Nobody has written since: the rollback is exact.")
+    assert repr(show.rollback(quiet)).endswith(
+        "Nobody has changed these rows or links since: the rollback is exact."
+    )
 
 
 def test_a_rollback_names_the_command_that_approves_it() -> None:

@@ -65,7 +65,7 @@ def _refuse_another_mapping(mapping: FieldMapping, last: Committed, undo: UndoDa
         raise StopError(
             f"the mapping was edited since run {last.run}: of what a run wipes or links, they"
             f" differ in {wording.some(others)}",
-            next="put the mapping back as it was for that run, undo it, then edit the mapping again;"
+            next="put the mapping back as it was for that run, undo it, then edit it again;"
             f" or nexus-reimport restore {last.run} --into NAME gives the whole database back",
         )
 
