@@ -165,7 +165,8 @@ def test_a_schema_that_was_changed_since_is_refused(clinic: Clinic, rehearsed: P
 def mapped(clinic: Clinic, change: Callable[[str], str]) -> None:
     """The shipped mapping in dev's own file, changed."""
     text = (resources.files("nexus_reimport") / "mappings" / "nexus.toml").read_text()
-    assert (edited := change(text)) != text
+    edited = change(text)
+    assert edited != text
     (clinic.folder / "own.toml").write_text(edited)
     clinic.edit(DEV, 'mapping = "nexus"', 'mapping = "own.toml"')
 
@@ -183,7 +184,7 @@ def test_a_mapping_that_wipes_other_tables_since_is_told_as_such(clinic: Clinic)
     clinic.executed()
     before = clinic.state()
     mapped(clinic, lambda text: re.sub(r"(?s)\n\[entities\.reminders\].*?(?=\n# ---)", "", text))
-    with pytest.raises(StopError, match="the mapping was edited since run .*reminders") as told:
+    with pytest.raises(StopError, match=r"the mapping was edited since run .*reminders") as told:
         rollback.begin(DEV)
     assert told.value.next.startswith("put the mapping back")
     assert clinic.state() == before
