@@ -21,7 +21,7 @@ from nexus_reimport.runbook.opening import today
 from nexus_reimport.stages import undo
 from support.applying import apply_with
 from support.clinic import ROLE, Clinic, Executed
-from support.rollbacks import DEV, new_patient, request_of
+from support.rollbacks import DEV, copy_row, new_patient, request_of
 from support.second_clinic import Second, result
 from support.verifying import failed, verified
 
@@ -193,6 +193,28 @@ def test_what_is_not_as_planned_inside_is_rolled_back(
     with pytest.raises(StopError, match=name):
         apply_with(book, meddle)
     assert clinic.state() == before
+
+
+def test_an_image_that_somebody_has_added_is_no_reason_to_stop_and_a_deleted_one_is_told(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    """A batch is as it was when a picture is put into it while the run waits for its approval."""
+    book = clinic.approved(rehearsed)
+    image = clinic.value(
+        "DELETE FROM images_image WHERE id = (SELECT i.id FROM images_image i JOIN images_batch b"
+        " ON b.id = i.batch_id JOIN patients p ON p.id = b.object_id ORDER BY i.id LIMIT 1)"
+        " RETURNING to_jsonb(images_image)::text"
+    )
+    with pytest.raises(StopError, match="attachments_hang_as_planned") as told:
+        book.apply()
+    assert "some were added or deleted since the preflight: run it again" in told.value.what
+    clinic.do(
+        "INSERT INTO images_image SELECT (jsonb_populate_record(NULL::images_image, %s::jsonb)).*",
+        "dev",
+        image,
+    )
+    copy_row(clinic, "images_image", filemaker_id=None, s3_key="images/new.jpg")
+    assert book.apply().committed
 
 
 def test_what_would_point_at_a_row_that_the_rollback_deletes_keeps_it_from_committing(
