@@ -9,10 +9,15 @@ of 6,490 images were linked.
 from __future__ import annotations
 
 import codecs
+import csv
 import re
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _csv import Reader as CsvReader
 
 MARK = "\ufeff"
 MARKS = {
@@ -26,6 +31,7 @@ MARKS = {
 ONE_BYTE = {"windows-1252": "cp1252", "macroman": "mac_roman"}
 # Not splitlines(): that also splits at 0x0B, a form feed and U+2028, which are inside of values.
 LINE_END = re.compile(r"\r\n|\r|\n")
+_LONGEST_VALUE = 2**31 - 1
 _MOST_LOOKED_AT = 1 << 20  # bytes: enough to recognise an encoding
 
 
@@ -159,3 +165,14 @@ def _words(text: str) -> int:
     return len(
         re.findall(r"(?<=[a-z])[\u00df-\u00f6\u00f8-\u00ff]|\b[\u00c0-\u00de](?=[a-z])", text)
     )
+
+
+def csv_reader(lines: Iterable[str], separator: str = ",") -> CsvReader:
+    """The values of lines that are written in quotes where they need them.
+
+    Raises:
+        csv.Error: as it is read, at a quote that changes in silence where a value ends.
+    """
+    # The default limit is 131,072 characters; it is the whole process's.
+    csv.field_size_limit(_LONGEST_VALUE)
+    return csv.reader(lines, delimiter=separator, strict=True)

@@ -15,7 +15,7 @@ import bagit
 import pytest
 from rocrate.rocrate import ROCrate
 
-from nexus_reimport import __version__, program, record, settings
+from nexus_reimport import __version__, program, record, settings, show
 from nexus_reimport.errors import Busy, RecordError, unforeseen
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
@@ -184,6 +184,17 @@ def test_the_readme_says_in_at_most_ten_lines_what_happened(known: settings.Sett
     assert len(lines) <= 10
     assert f"Run {run.id} (reimport) of sandbox-dev, number 1" in lines[1]
     assert "PARTIAL" in lines[1]
+
+
+def test_what_could_not_be_searched_for_is_told_of_a_record(known: settings.Settings) -> None:
+    """Else a record would be called clean whose search could not read what to look for."""
+    run = record.create(known)
+    run.journal(Event.SWEPT, looked_for={}, not_read=["patients.csv"], hits=[], found=0)
+    run.seal()
+    readme = (run.bag / "README.txt").read_text()
+    assert "not searched for the names, numbers and notes of patients.csv" in readme
+    assert "It has no patient" not in readme
+    assert "not wholly searched for patients' data" in show.summary(run)
 
 
 def test_a_record_is_described_for_other_software(known: settings.Settings) -> None:

@@ -18,10 +18,15 @@ from psycopg.types.json import Jsonb
 from pydantic import BaseModel, SecretStr
 
 from nexus_reimport import mapping as mappings
+from nexus_reimport import record
+from nexus_reimport.files import private
+from nexus_reimport.model import Backup
+from nexus_reimport.nexus.connection.scratch import Shape
 from nexus_reimport.planning import cards
 from nexus_reimport.record.search import identifiers, personal, words
 from nexus_reimport.record.search.identifiers import Identifiers, Kind
 from nexus_reimport.record.search.sweep import UNSEARCHABLE, Hit, Sweep
+from nexus_reimport.settings import Settings
 from nexus_sandbox.clinic import Clinic, generate
 
 TODAY = date(2026, 11, 26)
@@ -545,3 +550,19 @@ def test_an_email_is_found_wherever_it_stands() -> None:
     sweep = Sweep(terms)
     for email in ("ada@example.org", "eve@example.org", "g@mail.example.org"):
         assert list(sweep.text(f"wrote to {email} today".encode(), "a.log")), email
+
+
+def test_a_rollback_is_searched_for_what_stands_behind_a_letter_with_a_picture_in_it(
+    known: Settings,
+) -> None:
+    """It makes no survey: what to look for is in CSV files, however long a value is."""
+    run = record.create(known, "rollback", undoes="another")
+    shape = Shape("UTF8", "libc", "C", "C", "")
+    backup = Backup("", 0, "", 1, "18", "18", {"patients.csv": 2}, {}, shape, {})
+    run.save(backup, "rollback_backup")
+    long = "A" * 200_000
+    lines = ["id,first_name,last_name,phone", f'1,Ann,"{long}",', "2,Bea,Miller,0491 570 006"]
+    private.write_new(run.private / "patients.csv", "\n".join(lines).encode())
+    wanted = personal.of_run(known, mappings.load("nexus"), run)
+    assert not wanted.missing
+    assert list(Sweep(wanted).text(b"a call to 0491 570 006 failed", "a.log"))

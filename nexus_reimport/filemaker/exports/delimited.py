@@ -14,19 +14,16 @@ import csv
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from nexus_reimport.errors import ExportError, SettingsError, SourceError
 from nexus_reimport.filemaker.exports.cells import EXPORT_AGAIN
 from nexus_reimport.filemaker.exports.encoded import EncodedText, Line
 from nexus_reimport.filemaker.exports.grid import GridRow
-
-if TYPE_CHECKING:
-    from _csv import Reader as CsvReader
+from nexus_reimport.files.textfile import csv_reader
 
 TAB = "\t"
 _HINT = re.compile(r'"?sep=.?"?\s*', re.IGNORECASE)  # of people who open such files in Excel
-_LONGEST_VALUE = 2**31 - 1
 _NAMES = {",": "commas", ";": "semicolons", TAB: "tabs"}
 _SUFFIXES = {",": ".csv", ";": ".csv", TAB: ".tab"}
 
@@ -92,7 +89,7 @@ class Delimited:
 
     def _between_commas(self) -> Iterator[GridRow]:
         lines = _Lines(self._text.lines())
-        records = _reader(lines, self._separator)
+        records = csv_reader(lines, self._separator)
         number = 1
         while True:
             start = lines.place
@@ -181,19 +178,12 @@ class _Lines:
         return text
 
 
-def _reader(lines: Iterable[str], separator: str) -> CsvReader:
-    # The default limit is 131,072 characters; it is the whole process's.
-    csv.field_size_limit(_LONGEST_VALUE)
-    # strict: else a misplaced quote changes in silence where a value ends.
-    return csv.reader(lines, delimiter=separator, strict=True)
-
-
 def _split(line: str, separator: str) -> list[str]:
     """The values of a line; none if it is not written with this separator."""
     if separator == TAB:
         return _of_tabs(line)
     try:
-        return next(_reader([line], separator), [])
+        return next(csv_reader([line], separator), [])
     except csv.Error:
         return []
 

@@ -52,6 +52,7 @@ class Front:
     pages: tuple[str, ...]  # by their paths in the bag
     undid: str  # the run that it has taken back; "" for none
     of_pages: str  # where they are not as the runner executes them, to be said after the verdict
+    unsearched: tuple[str, ...]  # whose values could not be searched for in it
 
 
 def read(folder: Path) -> Front:
@@ -82,6 +83,7 @@ def read(folder: Path) -> Front:
         pages=_pages(payload),
         undid=journal.undoes(entries) if verdict.is_committed(entries) else "",
         of_pages=of_pages(entries),
+        unsearched=_unsearched(entries),
     )
 
 
@@ -102,21 +104,38 @@ def readme(front: Front) -> str:
         f"To check it: sha256sum -c {bag.TAG_MANIFEST} {bag.MANIFEST}",
         f"Then compare the seal (sha256sum {bag.TAG_MANIFEST}) with the one in the database.",
         "Every BagIt tool (RFC 8493) can check it too. nexus-reimport record check does it all.",
-        "It has no patient's name, number or note. The words: docs/glossary.md of nexus_reimport.",
+        f"{_searched(front)} The words: docs/glossary.md of nexus_reimport.",
     ]
     return "".join(f"{line}\n" for line in lines)
 
 
+def _searched(front: Front) -> str:
+    """What is known of patients' data in it."""
+    if not front.unsearched:
+        return "It has no patient's name, number or note."
+    could_not = wording.some(front.unsearched)
+    return f"It was not searched for the names, numbers and notes of {could_not}: not readable."
+
+
 def of_pages(entries: Sequence[journal.Entry]) -> str:
     """Where a record differs from one whose pages were executed by the runner, and stayed so."""
-    redacted = ", redacted" if journal.only(entries, Event.REDACTED) else ""
+    since = ", redacted" if journal.only(entries, Event.REDACTED) else ""
+    since += ", not wholly searched for patients' data" if _unsearched(entries) else ""
     pages = journal.only(entries, Event.PAGE)
     if not pages:
-        return f", without pages{redacted}"
+        return f", without pages{since}"
     by_hand = ", stepped through by hand" if any(e.text("by_hand") for e in pages) else ""
     cut = ", pages not saved to the end" if journal.only(entries, Event.UNSAVED) else ""
     changed = any(e.line.get("found_changed") for e in pages)
-    return by_hand + cut + (", pages changed before the seal" if changed else "") + redacted
+    return by_hand + cut + (", pages changed before the seal" if changed else "") + since
+
+
+def _unsearched(entries: Sequence[journal.Entry]) -> tuple[str, ...]:
+    """What the search before the seal could not read: its values may stand in the record."""
+    searches = [
+        e.line["not_read"] for e in journal.only(entries, Event.SWEPT) if "not_read" in e.line
+    ]
+    return tuple(map(str, searches[-1])) if searches else ()
 
 
 def _name(front: Front) -> str:

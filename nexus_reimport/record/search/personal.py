@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_reimport.errors import is_of_system
-from nexus_reimport.files import rowfile
+from nexus_reimport.files import rowfile, textfile
 from nexus_reimport.mapping import ColumnSpec, FieldMapping
 from nexus_reimport.model import KEY, Backup, Snapshot, Survey
 from nexus_reimport.model.snapshot import row_file
@@ -223,7 +223,7 @@ def _read(path: Path, columns: Columns) -> Iterator[_Values | None]:
 def _read_csv(path: Path, columns: Columns) -> Iterator[_Values | None]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(file)
+            reader = textfile.csv_reader(file)
             header = next(reader)
             while rows := list(islice(reader, rowfile.BATCH)):
                 yield dict(zip(header, zip(*rows, strict=True), strict=True))
