@@ -502,6 +502,8 @@ def test_every_column_that_holds_ids_is_named_with_whose_they_are(clinic: Clinic
         "CREATE TABLE held (nr integer PRIMARY KEY, one uuid, two text,"
         ' three varchar(40) COLLATE pg_c_utf8, four text COLLATE "C", five text, six text)'
     )
+    clinic.do("CREATE DOMAIN some_id AS uuid; CREATE TABLE beside (of_one some_id PRIMARY KEY)")
+    clinic.do("ALTER TABLE reminders ALTER id TYPE varchar(36); CREATE TABLE later (of_one uuid)")
     mapping = mappings.load_for(environments.load("sandbox-dev"), clinic.folder)
     with clinic.connect() as connection:
         before = references.unexplained(
@@ -514,14 +516,18 @@ def test_every_column_that_holds_ids_is_named_with_whose_they_are(clinic: Clinic
             " CASE n WHEN 1 THEN a.id ELSE p.id END, 'patient ' || p.id, gen_random_uuid()"
             " FROM p JOIN a USING (n)"
         )
+        connection.execute("INSERT INTO beside SELECT id FROM patients ORDER BY id LIMIT 2")
+        connection.execute("INSERT INTO later SELECT upper(id)::uuid FROM reminders LIMIT 1")
         counted, hits = references.unexplained(database, references.declared(database))
     assert counted == before[0] > 200
     assert hits == [
         *before[1],
+        references.Hit("beside", "of_one", 2, ("patients",)),
         references.Hit("held", "one", 3, ("patients",)),
         references.Hit("held", "two", 3, ("patients",)),
         references.Hit("held", "three", 3, ("appointments",)),
         references.Hit("held", "four", 3, ("appointments", "patients")),
+        references.Hit("later", "of_one", 1, ("reminders",)),
     ]
 
 

@@ -1,17 +1,18 @@
 """What references the rows that will be wiped: foreign keys, generic keys, ids in other columns.
 
-It also searches for references that nothing explains: every uuid column and every short text
-column is compared with the ids that will be wiped.
+It also searches for references that nothing explains: every column of UUIDs or short texts is
+compared with the ids that will be wiped, if they are UUIDs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import LiteralString
 
 from psycopg import sql
 
+from nexus_reimport import convert
 from nexus_reimport.nexus.connection.postgres import Connection, names, scalar, table_name
 from nexus_reimport.nexus.structure.catalog import Catalog, Column, ForeignKey
 from nexus_reimport.nexus.structure.database import Database
@@ -22,7 +23,7 @@ _AT_ONCE = 1_000
 LONGEST_ID_COLUMN = 512  # characters; longer columns hold prose, and are not searched for ids
 _ALL = sql.SQL("true")
 # A UUID as text has 36 characters; some columns of Nexus hold it in upper case.
-_TEXT_ID: LiteralString = "CASE WHEN length({0}) = 36 THEN lower({0}) END"
+_TEXT_ID: LiteralString = "CASE WHEN length({0}::text) = 36 THEN lower({0}::text) END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,7 @@ def unexplained(database: Database, known: list[Reference]) -> tuple[int, list[H
     if every_id is None:
         return 0, []
     explained = {(r.table, column) for r in known for column in r.columns}
-    places = list(_candidates(database.catalog, explained))
+    places = list(_candidates(database.catalog, database.mapping.wiped_tables(), explained))
     if not places:
         return 0, []
     hits: dict[int, dict[str, int]] = {}
@@ -279,15 +280,9 @@ def unexplained(database: Database, known: list[Reference]) -> tuple[int, list[H
 
 
 def _held(schema: str, place: int, table: str, column: Column) -> sql.Composed:
-    """What a column holds that may be an id, one row each: place, id.
-
-    Compared byte by byte: two columns may have collations that PostgreSQL does not compare.
-    """
-    shape = "{0}::text" if column.type == "uuid" else _TEXT_ID
-    return sql.SQL('SELECT {} AS place, ({}) COLLATE "C" AS id FROM {}').format(
-        sql.Literal(place),
-        sql.SQL(shape).format(sql.Identifier(column.name)),
-        table_name(schema, table),
+    """What a column holds that may be an id, one row each: place, id."""
+    return sql.SQL("SELECT {} AS place, {} AS id FROM {}").format(
+        sql.Literal(place), _as_id(column), table_name(schema, table)
     )
 
 
@@ -296,10 +291,10 @@ def _every_id(database: Database) -> sql.Composed | None:
     for table, entity in database.mapping.wiped_tables().items():
         key = database.catalog.tables[table].primary_key
         column = database.catalog.tables[table].column(key[0]) if len(key) == 1 else None
-        if column is not None and column.type == "uuid":
+        if column is not None and _may_hold_ids(column):
             parts.append(
-                sql.SQL('SELECT {}::text COLLATE "C" AS id, {} AS entity FROM {}').format(
-                    sql.Identifier(key[0]),
+                sql.SQL("SELECT {} AS id, {} AS entity FROM {}").format(
+                    _as_id(column),
                     sql.Literal(entity),
                     table_name(database.catalog.schema, table),
                 )
@@ -307,15 +302,30 @@ def _every_id(database: Database) -> sql.Composed | None:
     return sql.SQL(" UNION ALL ").join(parts) if parts else None
 
 
-def _candidates(catalog: Catalog, explained: set[tuple[str, str]]) -> Iterator[tuple[str, Column]]:
+def _may_hold_ids(column: Column) -> bool:
+    """Whether its type, or the one under its domain, can hold a UUID, also as a text."""
+    kind = column.stored_as or column.type
+    is_prose = column.max_length is not None and column.max_length > LONGEST_ID_COLUMN
+    return kind in ("uuid", "citext") or (convert.is_text(kind) and not is_prose)
+
+
+def _as_id(column: Column) -> sql.Composed:
+    """Its value as an id; NULL for a text that is none.
+
+    Compared byte by byte: two columns may have collations that PostgreSQL does not compare.
+    """
+    shape = "{0}::text" if (column.stored_as or column.type) == "uuid" else _TEXT_ID
+    return sql.SQL("(" + shape + ') COLLATE "C"').format(sql.Identifier(column.name))
+
+
+def _candidates(
+    catalog: Catalog, wiped: Iterable[str], explained: set[tuple[str, str]]
+) -> Iterator[tuple[str, Column]]:
     keys = [k for k in catalog.foreign_keys if k.schema == catalog.schema]
-    bound = {(k.table, c) for k in keys for c in k.columns}
+    known = explained | {(k.table, c) for k in keys for c in k.columns}
+    # The key of a table that hangs on a patient's row one to one may be that row's.
+    known |= {(name, c) for name in wiped for c in catalog.tables[name].primary_key}
     for table in catalog.tables.values():
         for column in table.columns:
-            place = (table.name, column.name)
-            is_own_key = table.primary_key == (column.name,)
-            if place in explained or place in bound or is_own_key:
-                continue
-            short = column.max_length is not None and column.max_length <= LONGEST_ID_COLUMN
-            if column.type in ("uuid", "text") or (short and column.type.startswith("character")):
+            if (table.name, column.name) not in known and _may_hold_ids(column):
                 yield table.name, column
