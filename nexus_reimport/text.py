@@ -54,6 +54,11 @@ _LIKE_A_JOINT = re.compile(rf"{re.escape(JOINT)}|%(?=25|2b)", re.IGNORECASE)
 _VARIANTS = re.compile("[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
+def one_line(given: str) -> str:
+    """A text in one line, with one blank between its words."""
+    return " ".join(given.split())
+
+
 def composed(value: str) -> str:
     """``value`` in Unicode's composed form, NFC."""
     return value if value.isascii() else unicodedata.normalize("NFC", value)

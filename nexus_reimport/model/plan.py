@@ -136,11 +136,7 @@ class OverriddenRows:
     rows: int
     asks: bool
     decision: str | None
-
-    @property
-    def changed(self) -> int:
-        """The number of rows whose value changes."""
-        return self.rows if not self.asks or self.decision == self.becomes else 0
+    changed: int = 0  # rows that were there, and in which nothing else changes the value
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-LONGEST = 200  # characters of a name or a reason
+from nexus_reimport.text import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Confirmation:
     @classmethod
     def of(cls, given: Mapping[str, str]) -> Confirmation:
         """The form of a request."""
-        parts = {name: _tidy(given.get(name, "")) for name in ("name", "reason", "phrase")}
+        parts = {name: one_line(given.get(name, "")) for name in ("name", "reason", "phrase")}
         return cls(**parts, digest=given.get("digest", "").strip().lower())
 
     def problems(self, word: str, count: int, digest: str) -> dict[str, str]:
@@ -46,8 +46,3 @@ def is_meant(typed: str, word: str, count: int) -> bool:
     if match is None:
         return False
     return (match[1].upper(), match[2].replace(",", "")) == (word, str(count))
-
-
-def _tidy(text: str) -> str:
-    printable = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(printable.split())[:LONGEST]

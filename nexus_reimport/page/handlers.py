@@ -25,6 +25,7 @@ from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.signing import Signing
 from nexus_reimport.record import Run, statements
 from nexus_reimport.settings import Settings
+from nexus_reimport.text import one_line
 
 PATH = "/settings/data-management"
 FIRST_LOOK = 2.0  # seconds that a request waits for a reading that has just begun
@@ -183,7 +184,7 @@ class DryRun(Starts):
         """Start it, unless another one waits than the page showed: that would be given up."""
         await self.refuse_second()
         await asyncio.to_thread(self._refuse_unseen, self.get_body_argument("waiting", None))
-        name = self.user_name or statements.tidy(self.get_body_argument("name", ""))
+        name = self.user_name or one_line(self.get_body_argument("name", ""))
         who = [f"--who={name}"] if name else []
         await self.start("dry-run", ["run", self.desk.environment, *who], name)
         self.back("dry-run")

@@ -25,7 +25,7 @@ _NEW_RUN = re.compile(  # the page has the run's own beside what is told of it
 )
 _BUTTONS = {"run": "start another dry run", "rollback": "look again"}
 _DECIDE = re.compile(r"\bnexus-reimport finish \S+ prints what a person can decide")
-_COMMAND = re.compile(r" \(nexus-reimport run [^)]*\)")  # the page has a button for it
+_COMMAND = re.compile(r" \(nexus-reimport (?:run|relink) [^)]*\)")  # the page has a button for it
 NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 

@@ -87,6 +87,7 @@ class Merged:
     misfits: tuple[Misfits, ...]
     fits: tuple[ColumnFit, ...]
     overridden: Mapping[str, int]  # rule -> rows
+    changed_by: Mapping[str, int]  # the same, of rows in which nothing else changes the value
     overrides: tuple[Override, ...]
     merger: Merger
 
@@ -130,6 +131,7 @@ class EntityPlanner:
         self._differing: list[tuple[str, int]] = []  # FileMaker id, number of its differences
         self._undecided: Mapping[int, str] = {}  # a new row's record -> column: another may be its
         self._overridden: Counter[str] = Counter()
+        self._changed_by: Counter[str] = Counter()
         self._overrides: list[Override] = []
         self._before = RowsBefore(intake, name)
         self._going = SpooledRows.of(self._before.columns, intake.folder)
@@ -196,6 +198,7 @@ class EntityPlanner:
             misfits=tuple(misfits.sums(self._misfits)),
             fits=tuple(misfits.fits(self._spec, converted.held, self._misfits)),
             overridden=self._overridden,
+            changed_by=self._changed_by,
             overrides=tuple(self._overrides),
             merger=self._merger,
         )
@@ -282,7 +285,6 @@ class EntityPlanner:
             for one in several:
                 existed = matches.rows[one.number] >= 0
                 merged = self._merged_row(one, was if existed else None)
-            self._override(key, merged, existed=was is not None)
             yield merged
             row = next(before, None) if was is not None else row
         while row is not None:
@@ -321,6 +323,7 @@ class EntityPlanner:
             if column := self._undecided.get(one.number):
                 why = without_time.A_ROW_OF_THAT_DAY
                 self._misfits.append((column, why, one.written, DERIVED))
+        self._override(one.key, row, was)
         self._note_misfits(one.written, one.converted, row, existed=was is not None)
         self._misfits += [(name, BLOCKED, one.written, STAYS) for name in self._merger.blocked]
         self._merger.blocked.clear()
@@ -373,16 +376,24 @@ class EntityPlanner:
                 why = f"before {other}: one of the two is Nexus's value"
                 self._misfits.append((name, why, filemaker_id, DERIVED))
 
-    def _override(self, key: str, row: Row, *, existed: bool) -> None:
-        """Apply the named rules to a row that FileMaker brings, and count it."""
+    def _override(self, key: str, row: Row, was: Row | None) -> None:
+        """Apply the named rules to a row that FileMaker brings, and count it.
+
+        A value that Nexus has by the rule already is no difference, though FileMaker has another.
+        """
         for rule in self._spec.overrides:
             if row.get(rule.column) != rule.was or not self._applies(rule, row):
                 continue
             self._overridden[rule.name] += 1
             if not rule.asks or self._decisions.past_scheduled == rule.becomes:
                 row[rule.column] = rule.becomes
-                if existed:
-                    self._overrides.append((key, rule.column, rule.name))
+                if was is None:
+                    continue
+                self._overrides.append((key, rule.column, rule.name))
+                if was[rule.column] == rule.becomes:
+                    self._merger.stays(rule.column)
+                elif was[rule.column] == rule.was:  # else FileMaker's value is counted
+                    self._changed_by[rule.name] += 1
 
     def _applies(self, rule: OverrideRule, row: Row) -> bool:
         if rule.filled:

@@ -238,6 +238,7 @@ def _summed(decided: Decided) -> EntityPlan:
                 merged.overridden[rule.name],
                 rule.asks,
                 decisions.past_scheduled if rule.asks else None,
+                merged.changed_by[rule.name],
             )
             for rule in merged.spec.overrides
         ),

@@ -25,6 +25,7 @@ from nexus_reimport.record.run import Run
 from nexus_reimport.record.sealed import bag, chain, index, seal
 from nexus_reimport.record.verdict import UNFINISHED, Verdict
 from nexus_reimport.settings import Settings
+from nexus_reimport.text import one_line
 
 _AFRESH: dict[Path, list[Path]] = {}  # stays empty: each time that they are asked for
 _LISTED: ContextVar[dict[Path, list[Path]]] = ContextVar("listed", default=_AFRESH)
@@ -103,8 +104,8 @@ def _begin(
     names["after"] = str(last.sequence if last else 0)
     turns = (_opened(earlier.bag).turn for earlier in open_runs(settings))
     names["turn"] = str(max(turns, default=0) + 1)
-    facts = {**names, "kind": kind, "who": program.account(), "name": name, "closed": closed}
-    new_run.journal(Event.OPENED, **facts, **where)
+    names |= {"kind": kind, "who": program.account(), "name": one_line(name)}
+    new_run.journal(Event.OPENED, **names, closed=closed, **where)
     if undoes:
         new_run.journal(Event.ROLLBACK, undoes=undoes)
 

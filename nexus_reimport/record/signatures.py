@@ -17,6 +17,7 @@ from nexus_reimport.record.journal import Entry
 from nexus_reimport.record.run import Run
 from nexus_reimport.record.sealed import register
 from nexus_reimport.settings import Settings
+from nexus_reimport.text import one_line
 
 
 def sign(settings: Settings, line: str, who: str, text: str) -> Signature:
@@ -109,11 +110,9 @@ def _append(settings: Settings, event: Event, line: str, who: str, text: str) ->
     statements.refuse_patient(settings, "name or text of the signature", who, text)
     place = settings.records_folder
     private.close_folder(place)
-    return register.note(
-        place, event, line=line, name=statements.tidy(who), text=statements.tidy(text)
-    )
+    return register.note(place, event, line=line, name=one_line(who), text=one_line(text))
 
 
 def _wrong(given: str, longest: int) -> str:
-    text = statements.tidy(given)
+    text = one_line(given)
     return statements.problem(text, longest) if text else "is missing"

@@ -13,13 +13,9 @@ from nexus_reimport.errors import NOTHING_WRITTEN, SettingsError
 from nexus_reimport.record import closing
 from nexus_reimport.settings import Settings, Waiver
 from nexus_reimport.settings.credentials import suspected
+from nexus_reimport.text import one_line
 
 NAME, TEXT = 100, 1_000  # characters at most
-
-
-def tidy(given: str) -> str:
-    """A text in one line, with one blank between its words."""
-    return " ".join(given.split())
 
 
 def problem(text: str, longest: int) -> str:
@@ -48,7 +44,7 @@ def refuse_unfit(
         SettingsError: it is too long, cannot be shown, holds a secret, or identifies a patient.
             ``state`` is left.
     """
-    for what, text, longest in (("name", tidy(name), NAME), ("reason", tidy(reason), TEXT)):
+    for what, text, longest in (("name", one_line(name), NAME), ("reason", one_line(reason), TEXT)):
         if why := problem(text, longest):
             raise SettingsError(
                 f"the {what} of the approval {why}",
@@ -88,7 +84,7 @@ def _of_waivers(waivers: Iterable[Waiver]) -> list[Written]:
 
 
 def _refuse_patients(settings: Settings, written: Sequence[Written], state: str) -> None:
-    pairs = [(tidy(name), tidy(text)) for _, name, text in written]
+    pairs = [(one_line(name), one_line(text)) for _, name, text in written]
     for (what, _, _), does in zip(written, closing.naming_a_person(settings, pairs), strict=True):
         if does:
             raise SettingsError(

@@ -63,8 +63,8 @@ class Execution(Gated):
         proposal = self.run.load(Proposal)
 
         def work() -> Approval:
-            consent = approval.Consent(typed, rehearsed, name, reason)
-            edited = approval.unedited(self.settings, self.run.loaded(Drift))
+            consent, again = approval.Consent(typed, rehearsed, name, reason), self.run.again
+            edited = approval.unedited(self.settings, self.run.loaded(Drift), again)
             gates = (*self.gates(), *edited)
             earlier, begun_by = self.run.loaded(Approval), self.begun_by()
             given = approval.require(self.settings, proposal, consent, gates, begun_by, earlier)
@@ -85,13 +85,13 @@ class Execution(Gated):
             InDoubt: the connection was lost at COMMIT, and the database cannot be asked now.
         """
         load = self.run.load
-        proposal = load(Proposal)
+        proposal, again = load(Proposal), self.run.again
 
         def gates() -> tuple[Gate, ...]:
             require_verifiable(self.settings)
             return (
-                *approval.unchanged(self.settings, proposal, self.mapping.digest),
-                *sign_off.gates(self.settings, self.sheet()),  # one may have been taken back
+                *approval.unchanged(self.settings, proposal, self.mapping.digest, again),
+                *sign_off.gates(self.settings, self.sheet(), again),  # one may be taken back
                 *self.window(),
             )
 

@@ -59,7 +59,7 @@ class Gated(Steps):
         """What must hold for an approval of this run to pass, each with whether it does now."""
         return (
             *self._proposed(),
-            *sign_off.gates(self.settings, self.sheet()),
+            *sign_off.gates(self.settings, self.sheet(), self.run.again),
             *approval.second_person(self.settings, self.begun_by()),
             *self.window(),
         )
@@ -78,7 +78,7 @@ class Gated(Steps):
             # Of a server that does not answer, the error does not say whose it is.
             what = error.what if dev in error.what else f"{dev}: {error.what}"
             return (Gate(f"{dev} can stand for dev", Refusal(what, error.next)),)
-        return approval.gates(self.settings, proposal, self.mapping.digest, dev_run)
+        return approval.gates(self.settings, proposal, self.mapping.digest, dev_run, self.run.again)
 
     def begun_by(self) -> Preparer:
         """Who began this run.

@@ -16,6 +16,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.record import anchor, statements
 from nexus_reimport.record.sealed import register
 from nexus_reimport.settings import Settings
+from nexus_reimport.text import one_line
 
 
 def advice(environment: str, place: str) -> str:
@@ -84,5 +85,5 @@ def acknowledge(environment: str, lost: tuple[str, ...], why: str) -> None:
                 f" nexus-reimport status {environment}",
             )
         register.note(
-            settings.records_folder, Event.RECORDS_LOST, runs=list(lost), why=statements.tidy(why)
+            settings.records_folder, Event.RECORDS_LOST, runs=list(lost), why=one_line(why)
         )

@@ -18,6 +18,7 @@ from nexus_reimport.record.anchor import Forgotten
 from nexus_reimport.record.sealed import check, register
 from nexus_reimport.record.sealed.check import Checked
 from nexus_reimport.settings import Settings
+from nexus_reimport.text import one_line
 
 _STATE = "the register beside the records may say so already; the database does not"
 
@@ -80,7 +81,7 @@ def acknowledge(environment: str, runs: list[Checked], why: str) -> Restore:
     statements.refuse_patient(settings, "the reason", "", why)
     now, name = datetime.now(UTC), secrets.token_hex(8)
     covered = tuple((one.run, one.seal) for one in runs)
-    restore = Restore(name, program.account(), statements.tidy(why), now, covered)
+    restore = Restore(name, program.account(), one_line(why), now, covered)
     with record.at_work(settings), connected(settings.postgres, _STATE) as connection:
         here = deployment.read(connection)
         deployment.require(connection, settings.name)

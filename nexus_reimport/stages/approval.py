@@ -27,7 +27,7 @@ from nexus_reimport.model import (
 from nexus_reimport.model.approval import DIGEST_SHOWN, short
 from nexus_reimport.nexus.changes import Since
 from nexus_reimport.settings import EnvironmentKind, Settings, Window
-from nexus_reimport.text import name_key
+from nexus_reimport.text import name_key, one_line
 
 SCHEMA_LINES = 20  # differences between two schemas that a message lists
 _SECOND = "have somebody else approve it, with their name: --who; begin a run with your own"
@@ -111,7 +111,7 @@ class Consent:
     def given_to(self, digest: str) -> Approval:
         """The approval of the proposal that has this digest."""
         user, now = program.account(), datetime.now(UTC)
-        return Approval(digest, user, self.how, now, self.name.strip(), self.reason.strip())
+        return Approval(digest, user, self.how, now, one_line(self.name), one_line(self.reason))
 
 
 def code_digest() -> str:
@@ -205,10 +205,17 @@ def refusals(gates: Iterable[Gate]) -> tuple[Refusal, ...]:
 
 
 def gates(
-    settings: Settings, proposal: Proposal, mapping_digest: str, dev_run: DevRun | None
+    settings: Settings,
+    proposal: Proposal,
+    mapping_digest: str,
+    dev_run: DevRun | None,
+    again: str,
 ) -> tuple[Gate, ...]:
-    """Everything that must hold for this proposal to pass, each with whether it does now."""
-    conditions = list(unchanged(settings, proposal, mapping_digest))
+    """Everything that must hold for this proposal to pass, each with whether it does now.
+
+    ``again`` is the command that begins such a run anew.
+    """
+    conditions = list(unchanged(settings, proposal, mapping_digest, again))
     if settings.kind is EnvironmentKind.PROD:
         claim = f"{settings.dev_environment} was run to its end with the same package, mapping and"
         claim += " schema, and its verification was tested"
@@ -219,12 +226,14 @@ def gates(
     return tuple(conditions)
 
 
-def unchanged(settings: Settings, proposal: Proposal, mapping_digest: str) -> Iterator[Gate]:
+def unchanged(
+    settings: Settings, proposal: Proposal, mapping_digest: str, again: str
+) -> Iterator[Gate]:
     """That what a proposal was made with is what it would be executed with."""
-    yield _unchanged("the mapping", proposal.mapping, mapping_digest, settings.name)
-    yield _unchanged(_PROGRAM, proposal.code, code_digest(), settings.name)
+    yield _unchanged("the mapping", proposal.mapping, mapping_digest, again)
+    yield _unchanged(_PROGRAM, proposal.code, code_digest(), again)
     # A person who decides otherwise after the preflight expects that it is done otherwise.
-    yield _unchanged(_DECIDED, proposal.decisions, decisions_digest(settings), settings.name)
+    yield _unchanged(_DECIDED, proposal.decisions, decisions_digest(settings), again)
 
 
 def unchanged_since_preview(proposal: RollbackProposal) -> Iterator[Gate]:
@@ -288,7 +297,7 @@ def second_person(
     yield Gate(claim, Refusal(why, _SECOND) if why else None)
 
 
-def unedited(settings: Settings, drift: Drift | None) -> Iterator[Gate]:
+def unedited(settings: Settings, drift: Drift | None, again: str) -> Iterator[Gate]:
     """That nobody has edited FileMaker since it was read, if the environment asks for it.
 
     ``drift`` is None where nobody has looked.
@@ -304,8 +313,7 @@ def unedited(settings: Settings, drift: Drift | None) -> Iterator[Gate]:
     elif drift.changed:
         refusal = Refusal(
             f"FileMaker was edited since it was read: {drift.edits}",
-            f"run 01_preflight again (nexus-reimport run {settings.name}): its plan will have these"
-            " edits",
+            f"run 01_preflight again ({again}): its plan will have these edits",
             needs_preflight=True,
         )
     yield Gate("FileMaker was not edited since it was read", refusal)
@@ -416,16 +424,16 @@ def _require_consent(
         )
 
 
-def _unchanged(what: str, then: str, now: str, environment: str = "") -> Gate:
-    """That ``what`` is as it was at the preflight of ``environment``; without one, at a preview."""
-    since = "the preflight" if environment else "the preview"
+def _unchanged(what: str, then: str, now: str, preflight: str = "") -> Gate:
+    """That ``what`` is as it was at the preflight, by the command for one; else, at a preview."""
+    since = "the preflight" if preflight else "the preview"
     claim = f"{what} is unchanged since {since}"
     if then == now:
         return Gate(claim)
     again = "run 90_rollback again and read it again"
-    if environment:
-        again = f"run 01_preflight again (nexus-reimport run {environment}) and read it again"
-    refusal = Refusal(f"{what} was changed since {since}", again, needs_preflight=bool(environment))
+    if preflight:
+        again = f"run 01_preflight again ({preflight}) and read it again"
+    refusal = Refusal(f"{what} was changed since {since}", again, needs_preflight=bool(preflight))
     return Gate(claim, refusal)
 
 

@@ -78,17 +78,17 @@ def sheet(
     )
 
 
-def gates(settings: Settings, sheet: SignOff) -> Iterable[Gate]:
-    """Each line as a condition of an approval."""
+def gates(settings: Settings, sheet: SignOff, again: str) -> Iterable[Gate]:
+    """Each line as a condition of an approval; ``again`` begins such a run anew."""
     for line in sheet.lines if sheet.asked else ():
         claim = f"{line.id}: {line.claim}"
-        yield Gate(claim, _refusal(settings, line) if line.state is LineState.OPEN else None)
+        yield Gate(claim, _refusal(settings, line, again) if line.state is LineState.OPEN else None)
 
 
-def _refusal(settings: Settings, line: SheetLine) -> Refusal:
+def _refusal(settings: Settings, line: SheetLine, again: str) -> Refusal:
     why = f": {line.text}" if line.text else " is not signed"
-    again = f"correct that, then run 01_preflight again (nexus-reimport run {settings.name})"
-    following = line.command(settings.name) if line.for_a_person else again
+    corrected = f"correct that, then run 01_preflight again ({again})"
+    following = line.command(settings.name) if line.for_a_person else corrected
     return Refusal(
         f"sign-off, {line.id} ({line.claim}){why}",
         following,

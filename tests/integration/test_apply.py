@@ -280,7 +280,6 @@ def test_another_result_than_the_rehearsed_one_is_not_committed(
     with pytest.raises(StopError, match="differs from the one that was rehearsed") as told:
         apply.apply(book.settings.postgres, approved, no_checks, commit=True)
     assert f"patients: {rows:,} rows then, {rows:,} now, different content" in told.value.what
-    assert "; 0 rows differ from the plan" in told.value.what
     assert clinic.state() == before
     nothing_left(clinic)
 

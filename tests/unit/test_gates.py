@@ -15,7 +15,7 @@ from nexus_reimport.settings import Settings
 from nexus_reimport.stages import approval
 from nexus_reimport.stages.approval import Consent, DevRun, Preparer
 
-MAPPING = "mapping"
+MAPPING, AGAIN = "mapping", "nexus-reimport relink sandbox-prod"
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def refused(prod: Settings, of_preflight: str, of_dev: str) -> tuple[Refusal, ..
     )
     decided = replace(proposal, decisions=approval.decisions_digest(prod))
     dev = DevRun("20260101T000000Z-0000", packages[of_dev], MAPPING, ())
-    return approval.refusals(approval.gates(prod, decided, MAPPING, dev))
+    return approval.refusals(approval.gates(prod, decided, MAPPING, dev, AGAIN))
 
 
 def test_nothing_is_refused_where_all_three_are_of_one_package(prod: Settings) -> None:
@@ -56,7 +56,7 @@ def test_the_mapping_of_dev_is_compared_with_the_one_there_is_now(prod: Settings
     proposal = Proposal("sandbox-prod", "", "old", approval.code_digest(), "", "", "", {}, {})
     decided = replace(proposal, decisions=approval.decisions_digest(prod))
     dev = DevRun("20260101T000000Z-0000", approval.code_digest(), MAPPING, ())
-    reasons = approval.refusals(approval.gates(prod, decided, MAPPING, dev))
+    reasons = approval.refusals(approval.gates(prod, decided, MAPPING, dev, AGAIN))
     assert [one.what for one in reasons] == ["the mapping was changed since the preflight"]
 
 
@@ -67,7 +67,7 @@ def test_a_dev_run_that_was_taken_back_stands_for_dev_and_the_gate_says_so(
     now = approval.code_digest()
     proposal = Proposal("sandbox-prod", "", MAPPING, now, "", "", "", {}, {}, digest="1" * 64)
     dev = DevRun("20260101T000000Z-0000", now, MAPPING, (), taken_back=taken_back)
-    gate = approval.gates(prod, proposal, MAPPING, dev)[0]
+    gate = approval.gates(prod, proposal, MAPPING, dev, AGAIN)[0]
     assert gate.refusal is None
     assert gate.claim.endswith(f"({dev.run}; taken back since)") is taken_back
 
@@ -87,7 +87,7 @@ def test_a_dev_run_stands_only_for_its_own_package_mapping_and_schema(
     now = approval.code_digest()
     proposal = Proposal("sandbox-prod", "", MAPPING, now, "", "", "", {}, {}, digest="1" * 64)
     dev = DevRun("a-run", now if package == "now" else "0" * 64, mapping, schema)
-    refusal = approval.gates(prod, proposal, MAPPING, dev)[0].refusal
+    refusal = approval.gates(prod, proposal, MAPPING, dev, AGAIN)[0].refusal
     assert refusal is not None
     assert f"was run with a different {named} (a-run)" in refusal.what
     assert all(line in refusal.what for line in schema)
@@ -105,6 +105,9 @@ def test_what_was_rehearsed_is_not_enough_on_a_real_prod(prod: Settings) -> None
             approval.require(real, proposal, Consent(wrong, rehearsed=True), (), begun)
     typed = Consent("1" * 12, rehearsed=True)
     assert approval.require(real, proposal, typed, (), begun).how == "digest given"
+    of_two = replace(typed, name=" Ann\n Lee", reason="ok\n\nVerified by the auditor.")
+    given = approval.require(real, proposal, of_two, (), begun)
+    assert (given.name, given.reason) == ("Ann Lee", "ok Verified by the auditor.")
     shut = [Gate("It is open.", Refusal("it is shut", "open it"))]
     with pytest.raises(StopError, match="it is shut"):
         approval.require(real, proposal, typed, shut, begun)

@@ -31,7 +31,7 @@ def test_a_form_says_all_that_is_wrong_with_it_at_once() -> None:
     given = Confirmation.of({"name": " \n", "reason": "", "phrase": "PROD 1", "digest": "abc"})
     assert given.problems("PROD", 2, "abd").keys() == {"name", "reason", "phrase", "digest"}
     right = Confirmation.of(
-        {"name": " Ada\x00  Engineer ", "reason": "r", "phrase": "PROD 2", "digest": " ABD "}
+        {"name": " Ada\n  Engineer ", "reason": "r", "phrase": "PROD 2", "digest": " ABD "}
     )
     assert right.problems("PROD", 2, "abd") == {}
     assert right.name == "Ada Engineer"

@@ -327,6 +327,36 @@ def test_a_rule_that_asks_changes_what_a_person_has_decided(
     assert made.plan.entities["visits"].matched == {"person and start": 2}
 
 
+@pytest.mark.parametrize(
+    ("kind", "different", "by_rule"), [("noted", 0, 0), ("odd", 1, 0), ("plain", 0, 1)]
+)
+def test_a_value_that_a_rule_sets_is_counted_once_and_as_what_it_was_before(
+    tmp_path: Path, kind: str, different: int, by_rule: int
+) -> None:
+    """Where an earlier run has set it, each further one told of a change, and wrote none."""
+    person_row = {"id": "7", "fid": "P1", "name": "Person 1", "data": "{}", "card": "{}"}
+    row: dict[str, str | None] = {
+        "id": "00000000-0000-4000-8000-000000000001",
+        "person_id": "7",
+        "starts": "2025-06-30 23:00:00+00",
+        "remark": "r",
+        "kind": kind,
+    }
+    made = written(
+        tmp_path,
+        records={"people": [ONE], "visits": [visit(1, kind="plain", remark="r")]},
+        rows={"people": [person_row], "visits": [row]},
+    ).planned()
+    planned = made.plan.entities["visits"]
+    (told,) = (change for change in planned.changes if change.column == "kind")
+    assert (told.different, told.gone, told.same) == (different, different, 1 - different)
+    (rule,) = (rule for rule in planned.overridden if rule.rule == "noted")
+    assert (rule.rows, rule.changed) == (1, by_rule)
+    listed = [line for line in made.lines(made.plan.differences) if line[2] == "kind"]
+    assert len(listed) == different
+    assert [row["kind"] for row in made.rows("visits").values()] == ["noted"]
+
+
 def test_what_becomes_of_a_value_that_does_not_fit_is_told_of_each_row(tmp_path: Path) -> None:
     key = "00000000-0000-4000-8000-00000000000{}"
     at = "2025-06-30 23:00:00+00"

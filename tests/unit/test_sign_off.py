@@ -23,6 +23,7 @@ from nexus_reimport.stages.approval import Preparer
 from nexus_reimport.stages.sign_off import Evidence
 
 WHO, WORDS = "A. Person", "Saturday 22:00, agreed with reception"
+AGAIN = "nexus-reimport relink sandbox-prod"
 NOW = datetime(2026, 3, 1, 11, 0, tzinfo=UTC)
 
 
@@ -96,7 +97,7 @@ def test_a_failed_check_that_stops_cannot_be_signed_away(prod: Settings) -> None
     sheet = sign_off.sheet(prod, both, signature)
     text = "counts: 3 of 100; look: 1 of 100"
     assert (sheet.lines[0].state, sheet.lines[0].text) == (LineState.OPEN, text)
-    refusal = next(iter(sign_off.gates(prod, sheet))).refusal
+    refusal = next(iter(sign_off.gates(prod, sheet, AGAIN))).refusal
     assert refusal is not None
     assert refusal.what == f"sign-off, S1 ({sheet.lines[0].claim}): {text}"
     assert "run 01_preflight again" in refusal.next
@@ -128,7 +129,7 @@ def test_a_rehearsal_inside_the_transaction_is_no_dry_run(prod: Settings) -> Non
 
 
 def test_every_open_line_refuses_and_gives_the_command_that_signs_it(prod: Settings) -> None:
-    gates = list(sign_off.gates(prod, sign_off.sheet(prod, evidence(), {})))
+    gates = list(sign_off.gates(prod, sign_off.sheet(prod, evidence(), {}), AGAIN))
     refused = [gate.refusal for gate in gates if gate.refusal]
     assert [gate.claim[:2] for gate in gates] == ["S1", "S2", "S3", "S4", "S5", "S6", "S7"]
     assert [r.what for r in refused] == [
@@ -145,7 +146,7 @@ def test_neither_dev_nor_the_made_up_clinic_needs_the_sheet(environment_files: P
         sheet = sign_off.sheet(chosen, None, {})
         assert not sheet.asked
         assert set(states(sheet).values()) == {"not asked"}
-        assert list(sign_off.gates(chosen, sheet)) == []
+        assert list(sign_off.gates(chosen, sheet, AGAIN)) == []
 
 
 # ---------------------------------------------------------------- the register
@@ -283,9 +284,9 @@ def test_what_a_dry_run_would_prove_and_what_no_word_can_replace_is_not_asked_of
             assert re.findall(r"reimport sign prod (S\d)", shown) == ["S2", "S5", "S7"]
             assert "A dry run tries to prove the other open lines" in shown
             assert "nexus-reimport run prod" in shown
-    (refused, *_) = sign_off.gates(prod, sign_off.sheet(prod, failed, {}))
+    (refused, *_) = sign_off.gates(prod, sign_off.sheet(prod, failed, {}), AGAIN)
     assert refused.refusal is not None
-    assert "run 01_preflight again" in refused.refusal.next
+    assert f"run 01_preflight again ({AGAIN})" in refused.refusal.next
     assert refused.refusal.needs_preflight
 
 

@@ -24,14 +24,12 @@ def read(connection: Connection, path: Path) -> RowFile:
     """
     if not exists(connection, LOADED):
         return rowfile.write(path, COLUMNS)
-    query = sql.SQL("SELECT {} FROM {} ORDER BY 1, 2").format(names(COLUMNS), LOADED)
-    return copy_out(connection, query, path, COLUMNS)
+    return _in_order(connection, LOADED, path)
 
 
 def read_as_planned(connection: Connection, entities: Sequence[str], path: Path) -> RowFile:
     """What the last run loaded, as a plan has it: entity by entity, in order of FileMaker ids."""
     query = sql.SQL(
-        # "C" sorts as Python does, which has sorted the ids of the plan.
         'SELECT {} FROM {} ORDER BY array_position({}::text[], entity), filemaker_id COLLATE "C"'
     ).format(names(COLUMNS), LOADED, sql.Literal(list(entities)))
     return copy_out(connection, query, path, COLUMNS)
@@ -39,8 +37,13 @@ def read_as_planned(connection: Connection, entities: Sequence[str], path: Path)
 
 def read_kept(connection: Connection, undo: UndoData, path: Path) -> RowFile:
     """What was loaded before the run, as its undo data has it, in the order of ``read``."""
-    query = sql.SQL("SELECT {} FROM {} ORDER BY 1, 2").format(names(COLUMNS), undo.kept_loaded)
-    return copy_out(connection, query, path, COLUMNS)
+    return _in_order(connection, undo.kept_loaded, path)
+
+
+def _in_order(connection: Connection, place: sql.Identifier, path: Path) -> RowFile:
+    """As Python sorts: a copy, whose ids are compared, may lie on a server of other locales."""
+    query = sql.SQL('SELECT {} FROM {} ORDER BY entity COLLATE "C", filemaker_id COLLATE "C"')
+    return copy_out(connection, query.format(names(COLUMNS), place), path, COLUMNS)
 
 
 def replace(connection: Connection, folder: Path, file: RowFile) -> None:
