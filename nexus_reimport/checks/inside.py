@@ -89,10 +89,10 @@ def everything_that_pointed_still_points(inside: Inside) -> Finding:
     # Of each aim once: most often none is gone.
     gone = {aim: _gone(inside, wiped[one.target], one) for aim, one in aims.items()}
     for reference in chosen:
-        then = before[reference.table, reference.column, reference.entity]
+        then = before.get((reference.table, reference.column, reference.entity))
         lost = references.lost(connection, schema, reference, gone[reference.aim])
         # A reference that no row uses was looked at, too.
-        looked += then.rows + 1
+        looked += (then.rows if then else 0) + 1
         if lost:
             pointing = wording.amount(lost, "row points", "rows point")
             off.append(f"{reference.table}.{reference.column}: {pointing} at deleted rows")

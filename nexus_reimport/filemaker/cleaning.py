@@ -35,7 +35,9 @@ class Cleaner:
         self, real: Mapping[str, str], known: Collection[str], calculated: Collection[str] = ()
     ) -> None:
         self._real = tuple(real.items())
-        self._names = {spelt: name for name, spelt in self._real if spelt}
+        self._names: dict[str, list[str]] = {}  # a field may be wanted by several
+        for name, spelt in self._real:
+            self._names.setdefault(spelt, []).append(name)
         self._known, self._calculated = frozenset(known), frozenset(calculated)
         self.not_computed = 0  # values of which no channel has told
         self.changed: list[tuple[str, str, str]] = []  # field, what was done, FileMaker id
@@ -43,8 +45,8 @@ class Cleaner:
     def note(self, remarks: Iterable[Remark], keys: Sequence[str]) -> None:
         """List what the channel remarks of wanted fields, in records whose keys are ``keys``."""
         for remark in remarks:
-            if name := self._names.get(remark.field):
-                self.changed.append((name, remark.what, keys[remark.row]))
+            names = self._names.get(remark.field, ())
+            self.changed += ((name, remark.what, keys[remark.row]) for name in names)
 
     def columns(self, records: Sequence[Mapping[str, str]], keys: Sequence[str]) -> list[list[str]]:
         """The wanted texts of ``records``, whose keys are ``keys``, by column as in the mapping."""
@@ -59,7 +61,7 @@ class Cleaner:
             columns.append(texts if is_clean(texts) else self._cleaned(name, texts, keys))
         # A further repetition is listed, not read: a column of Nexus holds one value.
         for spelt in set().union(*records):
-            if name := self._repeated(spelt):
+            for name in self._repeated(spelt):
                 more = zip(records, keys, strict=True)
                 self.changed += ((name, MORE, key) for record, key in more if record.get(spelt))
         return columns
@@ -79,11 +81,11 @@ class Cleaner:
             cleaned.append(value)
         return cleaned
 
-    def _repeated(self, spelt: str) -> str:
-        """The mapping's name of the field of which ``spelt`` is a further repetition."""
+    def _repeated(self, spelt: str) -> Sequence[str]:
+        """The mapping's names of the field of which ``spelt`` is a further repetition."""
         match = None if spelt in self._known else _NUMBERED.fullmatch(spelt)
         later = match is not None and int(match[2]) > 1
-        return self._names.get(match[1], "") if match and later else ""
+        return self._names.get(match[1], ()) if match and later else ()
 
 
 def loses(what: str) -> bool:

@@ -25,7 +25,8 @@ _NEW_RUN = re.compile(  # the page has the run's own beside what is told of it
 )
 _BUTTONS = {"run": "start another dry run", "rollback": "look again"}
 _DECIDE = re.compile(r"\bnexus-reimport finish \S+ prints what a person can decide")
-_COMMAND = re.compile(r" \(nexus-reimport (?:run|relink) [^)]*\)")  # the page has a button for it
+_COMMAND = re.compile(r" \(nexus-reimport run [^)]*\)")  # the page has a button for it
+_RELINK = re.compile(r"\brun 01_preflight again \((nexus-reimport relink [^)]*)\)")  # none for it
 NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 
@@ -116,6 +117,7 @@ def in_page_words(text: str) -> str:
     """What a notebook's reader is told, for somebody who has only the page in front of them."""
     for command in (_BEGIN_AGAIN, _NEW_RUN):
         text = command.sub(lambda match: _BUTTONS.get(match[1], match[0]), text)
+    text = _RELINK.sub(r"give the command \1 again", text)
     for runbook_word, page_word in _PAGE_WORDS.items():
         text = text.replace(runbook_word, page_word)
     text = _MAPPING.sub(_EXPLAINED, text)

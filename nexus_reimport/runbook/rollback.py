@@ -289,7 +289,15 @@ class Rollback:
                 rolled_back(connection),
             ):
                 database = Database.read(connection, book.mapping)
-                committed = {r.run: r for r in registry.runs(connection)}[self.run.id]
+                committed = {r.run: r for r in registry.runs(connection)}.get(self.run.id)
+                if committed is None:
+                    raise StopError(
+                        f"the database has no row of this rollback any more: {self.run.id}",
+                        where=f"{registry.OWN_SCHEMA}.{registry.RUNS_NAME}",
+                        state=COMMITTED,
+                        next="find out who writes to that table, or what was restored; the whole"
+                        f" database: nexus-reimport restore {self.undoes} --into NAME",
+                    )
                 subject = Restored(
                     committed.after,
                     fingerprints_of(database, committed.after),

@@ -15,7 +15,7 @@ _RUNS = "the row of the run among our own tables"
 _LOADED = "what our own tables say was loaded"
 _UNDO = "the undo data of the run"
 _THIS: LiteralString = (
-    " WHERE run = (SELECT run FROM {0} WHERE undo IS NOT NULL ORDER BY committed_at DESC LIMIT 1)"
+    " WHERE run = (SELECT run FROM {0} WHERE undo IS NOT NULL ORDER BY number DESC LIMIT 1)"
 )
 
 

@@ -98,7 +98,8 @@ def flow(value: Plan) -> Page:
 
 def _wide_bands(value: Plan) -> Iterator[TextLine]:
     """What becomes of all records and rows; and where much of one entity goes missing."""
-    for whose, parts_of in (("records of FileMaker", _filemaker), ("rows of Nexus", _nexus)):
+    records = "records of FileMaker that can become rows"
+    for whose, parts_of in ((records, _filemaker), ("rows of Nexus", _nexus)):
         sums = Counter[str]()
         for entity in value.entities.values():
             sums.update(parts_of(entity))

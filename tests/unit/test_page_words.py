@@ -87,6 +87,8 @@ def test_what_a_gate_says_of_notebooks_is_said_of_the_page() -> None:
     )
     said = words.in_page_words("run 01_preflight again (nexus-reimport run dev) and read it again")
     assert said == "start another dry run and read it again"
+    said = words.in_page_words("run 01_preflight again (nexus-reimport relink dev) and read it")
+    assert said == "give the command nexus-reimport relink dev again and read it"
     begin = "fix it, then begin again (nexus-reimport {})"
     assert words.in_page_words(begin.format("run dev")) == "fix it, then start another dry run"
     assert words.in_page_words(begin.format("rollback 2026-1")) == "fix it, then look again"

@@ -72,7 +72,10 @@ def folder(server_version: str, configured: Path | None) -> Path:
 def version(binaries: Path) -> str:
     """The version of the programs in a folder."""
     command = [str(binaries / "pg_dump"), "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    except subprocess.TimeoutExpired:  # on a share that does not answer
+        return "unknown"
     number = re.search(r"(\d+(\.\d+)*)", done.stdout)
     return number[1] if number else "unknown"
 
@@ -119,7 +122,9 @@ def run(
     if process.returncode:
         if refusal.is_of_connection(errors):
             raise refusal.why(errors, target).error(target.place, program=name)
-        if re.search(r"canceling statement due to (lock|statement) timeout", errors):
+        # Of what the server says alone: a row may be quoted beside it.
+        of_the_server = _OF_THE_SERVER.findall(errors)
+        if any("canceling statement due to" in line for line in of_the_server):
             raise LockConflict(
                 f"{name} could not read a table within {LOCK_WAIT} s: another session has locked"
                 " it",
@@ -133,7 +138,7 @@ def run(
                 where=target.place,
                 next="check the network and the server's log, then run this step again",
             )
-        if disk := disks.told_by_server(_OF_THE_SERVER.findall(errors)):
+        if disk := disks.told_by_server(of_the_server):
             next_step = f"{disk.servers_fix}, {AGAIN}"
             raise TargetError(f"{name}: {disk.servers_what}", where=target.place, next=next_step)
         if disk := disks.told_by(_OF_ITS_OWN.findall(errors)):

@@ -67,7 +67,9 @@ def declared(database: Database) -> list[Reference]:
     wiped, catalog = database.mapping.wiped_tables(), database.catalog
     keys = (k for k in catalog.foreign_keys if k.target in wiped)
     known = [*(_of_key(k, wiped[k.target], catalog.schema) for k in keys), *_loose(database)]
-    return [replace(one, are_uuids=_are_uuids(catalog, one)) for one in known]
+    # Such as a foreign key and the one that shall take its place: each row points once.
+    once = {one.place: one for one in reversed(known)}
+    return [replace(one, are_uuids=_are_uuids(catalog, one)) for one in reversed(once.values())]
 
 
 def _loose(database: Database) -> Iterator[Reference]:

@@ -72,8 +72,9 @@ def _all_of_a_column(entities: Iterable[EntityPlan], *, is_committed: bool) -> I
         for change in entity.changes:
             if is_most_of_a_column(entity, change):
                 label = f"“{change.column.replace('_', ' ')}”"
-                stays = f"{have} another {label} in FileMaker, and {keep} Nexus's"
-                text = stays if change.decision == "nexus" else f"{get} another {label}"
+                other = f"{have} another {label} in FileMaker"
+                by_decision = {"nexus": f"{other}, and {keep} Nexus's", None: other}
+                text = by_decision.get(change.decision, f"{get} another {label}")
                 if change.different == entity.replaced:
                     by_text.setdefault(text, {})[entity.entity] = change.different
                 else:
