@@ -111,7 +111,7 @@ class EntityPlanner:
         self._spec, self._decisions = intake.mapping.entities[name], decisions
         self._key = intake.survey.keys[name]
         columns = intake.survey.columns[name]
-        json = {c.name for c in columns if c.type in ("jsonb", "json")}
+        json = {c.name for c in columns if c.is_json}
         fields = intake.mapping.sources[self._spec.source].fields
         numbers = {field for field, spec in fields.items() if spec.type == "number"}
         self._merger = Merger(self._spec, decisions.when_different, json, numbers)

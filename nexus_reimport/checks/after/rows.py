@@ -159,7 +159,7 @@ def what_only_nexus_knows_was_carried_over(after: After, entity: str) -> Finding
 
 
 def _json_columns(after: After, entity: str) -> set[str]:
-    return {c.name for c in after.survey.columns[entity] if c.type in ("json", "jsonb")}
+    return {c.name for c in after.survey.columns[entity] if c.is_json}
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,11 @@ class Column:
     max_length: int | None
     stored_as: str = ""
 
+    @property
+    def is_json(self) -> bool:
+        """Whether it holds JSON, of either type."""
+        return self.type in ("json", "jsonb")
+
 
 @dataclass(frozen=True, slots=True)
 class UniqueKey:

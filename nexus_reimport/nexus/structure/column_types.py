@@ -20,7 +20,6 @@ from nexus_reimport.nexus.connection.driver_errors import code_and_name
 from nexus_reimport.nexus.connection.postgres import Connection, scalar
 from nexus_reimport.nexus.structure.catalog import Catalog, Column, Table
 
-_JSON = ("json", "jsonb")
 # What prints an id as it was put in; a derived id has 36 characters.
 _OF_IDS = re.compile(
     r"smallint|integer|bigint|numeric(\([0-9]+,0\))?|uuid|text|bpchar"
@@ -113,7 +112,7 @@ def _unfit_rule(column: Column | None, rule: DefaultRule) -> str:
 
 def _is_foretold(column: Column) -> bool:
     # JSON is compared by what it says; under a domain it would be a text.
-    return column.type in _JSON or convert.is_foretold(column.stored_as)
+    return column.is_json or convert.is_foretold(column.stored_as)
 
 
 def _holds_instants(column: Column) -> bool:
@@ -139,7 +138,7 @@ def _constants(entity: Entity) -> Iterator[tuple[tuple[str | int, ...], str, str
 
 def _unfit_constant(connection: Connection, column: Column | None, value: str) -> str:
     """Why a value of the mapping does not stay as it is."""
-    if column is None or column.type in _JSON:
+    if column is None or column.is_json:
         return ""
     if column.max_length is not None and len(value) > column.max_length:
         return f"longer than {column.max_length} characters"

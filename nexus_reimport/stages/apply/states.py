@@ -61,6 +61,11 @@ def compare_before(subject: Subject, same: Collection[str]) -> None:
 
 
 def require_before(subject: Subject, now: Mapping[str, Fingerprint]) -> None:
+    """Stop unless the tables are as the plan found them.
+
+    Raises:
+        StopError: Nexus was changed since the preflight. The transaction is rolled back.
+    """
     differ = moved(subject.request.plan.before, now)
     if differ:
         # A value whose type was changed meanwhile is printed otherwise, and nobody has edited it.
@@ -95,7 +100,7 @@ def _printed_otherwise(subject: Subject, entity: EntityPlan) -> Counter[str]:
     """Column -> rows whose value is printed otherwise; JSON is compared by what it says."""
     folder, wanted = subject.request.intake.folder, subject.wanted[entity.table]
     survey = subject.request.intake.survey
-    texts = {c.name for c in survey.columns[entity.entity] if c.type not in ("json", "jsonb")}
+    texts = {c.name for c in survey.columns[entity.entity] if not c.is_json}
     path = folder / f"printed_{entity.file.name}"
     counts: Counter[str] = Counter()
     try:
@@ -181,6 +186,11 @@ def foreign_keys_hold(subject: Subject) -> Iterator[None]:
 
 
 def require_rehearsed(subject: Subject, after: Mapping[str, Fingerprint]) -> None:
+    """Stop unless the result is the one that was approved; a rehearsal has none.
+
+    Raises:
+        StopError: it is another one. The transaction is rolled back.
+    """
     if subject.request.proposal is None:
         return
     differ = moved(subject.request.proposal.after, after)
@@ -196,6 +206,11 @@ def require_rehearsed(subject: Subject, after: Mapping[str, Fingerprint]) -> Non
 def require_foretold(
     after: Mapping[str, Fingerprint], foretold: Mapping[UndoPart, Fingerprint]
 ) -> None:
+    """Stop unless each written row is as it was foretold.
+
+    Raises:
+        StopError: something in the database has changed one. The transaction is rolled back.
+    """
     other = [part.table for part, expected in foretold.items() if after[part.table] != expected]
     if other:
         raise StopError(
