@@ -16,7 +16,7 @@ import pytest
 from rocrate.rocrate import ROCrate
 
 from nexus_reimport import __version__, program, record, settings, show
-from nexus_reimport.errors import Busy, RecordError, unforeseen
+from nexus_reimport.errors import Busy, NotClean, RecordError, unforeseen
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Outlook
@@ -184,6 +184,25 @@ def test_the_readme_says_in_at_most_ten_lines_what_happened(known: settings.Sett
     assert len(lines) <= 10
     assert f"Run {run.id} (reimport) of sandbox-dev, number 1" in lines[1]
     assert "PARTIAL" in lines[1]
+
+
+def test_a_seal_that_was_given_up_at_its_last_look_leaves_the_run_as_it_was(
+    known: settings.Settings,
+) -> None:
+    """A plan that waited for its approval could not be approved any more: it looked given up."""
+    run = record.create(known)
+    before = (run.verdict(), run.meaning())
+
+    def look() -> None:
+        run.journal(Event.SWEPT, hits=[["README.txt", 2, "name"]], found=1)
+        raise NotClean("it is not sealed: 1 place holds what must not be in a record")
+
+    with pytest.raises(NotClean):
+        run.seal(look=look)
+    assert (run.verdict(), run.meaning()) == before
+    run.seal()
+    assert run.is_sealed
+    assert run.problems() == []
 
 
 def test_what_could_not_be_searched_for_is_told_of_a_record(known: settings.Settings) -> None:
