@@ -25,7 +25,7 @@ from nexus_reimport.nexus.connection.scratch import Shape
 from nexus_reimport.planning import cards
 from nexus_reimport.record.search import identifiers, personal, words
 from nexus_reimport.record.search.identifiers import Identifiers, Kind
-from nexus_reimport.record.search.sweep import UNSEARCHABLE, Hit, Sweep
+from nexus_reimport.record.search.sweep import PIECE, UNSEARCHABLE, Hit, Sweep
 from nexus_reimport.settings import Settings
 from nexus_sandbox.clinic import Clinic, generate
 
@@ -433,6 +433,9 @@ def test_five_words_of_a_text_are_not() -> None:
         "Basic YW5uYTpodW50ZXIy",
         "-----BEGIN RSA PRIVATE KEY-----",
         "?X-Amz-Signature=0a1b2c",
+        "AKIAABCDEFGHIJKLMNOP",
+        "key=ASIAABCDEFGHIJKLMNOP;",
+        "eyJhbGciOiJI.eyJzdWIiOiIx.c2ln",
     ],
 )
 def test_what_looks_like_a_login_is_found_whosever_it_is(text: str) -> None:
@@ -459,7 +462,10 @@ def test_a_file_that_cannot_be_searched_is_a_hit_and_so_is_a_name_of_a_file(tmp_
     (tmp_path / "deep" / "rows.parquet").write_bytes(b"PAR1 x")
     (tmp_path / "lovelace.txt").write_text("nothing")
     (tmp_path / "utf16.log").write_text("Ada Lovelace", encoding="utf-16")
-    hits = list(Sweep(of("Ada", "Lovelace")).files(tmp_path))
+    sweep = Sweep(of("Ada", "Lovelace"))
+    assert len(list(sweep.beside(b"Ada Lovelace").files(tmp_path))) == 2, "to it a name is a label"
+    hits = list(sweep.files(tmp_path))
+    assert list(sweep.files(tmp_path)) == hits, "a file with a hit has it each time"
     assert hits == [
         Hit("deep/rows.parquet", 1, UNSEARCHABLE),
         Hit("history.sqlite", 1, UNSEARCHABLE),
@@ -476,6 +482,17 @@ def test_a_line_is_told_in_a_large_file_too(tmp_path: Path) -> None:
     assert len(text) > 2 * (8 << 20)
     hits = list(Sweep(of("Ada", "Lovelace")).text(text, "large.log"))
     assert [hit.line for hit in hits] == [124, 250_001, 400_000]
+
+
+@pytest.mark.parametrize("sign", [b" ", b",", b"\n"])
+def test_a_name_is_found_wherever_a_long_text_is_divided(sign: bytes) -> None:
+    """Of a text that is one line, a name was missed where one part ended and the next began."""
+    sweep, filler = Sweep(of("Ada", "Lovelace")), (b"x" * 9_999 + sign) * (PIECE // 10_000 + 1)
+    for before in (4, 8):
+        text = filler[: PIECE - before - 1] + sign + b"Ada%bLovelace%b" % (sign, sign) + filler
+        assert list(sweep.text(text, "page.html")), before
+    text = filler[: PIECE - 9] + sign + b"lovelaced" + sign + filler
+    assert sign == b"," or not list(sweep.text(text, "page.html")), "no word is cut in two"
 
 
 def test_of_a_long_text_no_more_is_held_than_of_a_piece_of_it():

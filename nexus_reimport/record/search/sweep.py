@@ -32,7 +32,7 @@ from nexus_reimport.record.search.identifiers import (
 UNSEARCHABLE = "what cannot be searched"
 MOST_DIGITS = 19  # of a phone: fifteen, and what is dialled before them
 # Bytes of a text that are searched at once: what is held of them is forty times as much.
-_PIECE, _OVERLAP = 2 << 20, 4096
+PIECE, _OVERLAP = 2 << 20, 4096
 _SIGNS = rb"[ \t().,:;/_+\-\xc2\xa0\xe2\x80\x89-\x95\xaf]"
 _RUN = re.compile(
     rb"(?<![0-9A-Za-z])[0-9](?:(?!  )%b{0,5}[0-9]){%d,}(?![0-9A-Za-z])" % (_SIGNS, DIGITS - 1)
@@ -331,18 +331,27 @@ def _is_in_uuid(parts: list[bytes], first: int, count: int) -> bool:
 
 
 def _pieces(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """A text in parts that are not too long, each with the number of lines before it."""
+    """A text in parts that are not too long, each with the number of lines before it.
+
+    Each begins before the last one has ended: a name is whole in one of them.
+    """
     start, lines = 0, 0
     while True:
-        end = start + _PIECE
+        end = start + PIECE
         if end >= len(content):
             yield lines, content[start:]
             return
-        end = content.rfind(b"\n", start, end) + 1 or end
+        end = _break(content, start, end)
         yield lines, content[start:end]
-        again = content.rfind(b"\n", start + 1, max(end - _OVERLAP, start + 2)) + 1 or end
+        again = _break(content, start, end - _OVERLAP)
         lines += content.count(b"\n", start, again)
         start = again
+
+
+def _break(content: bytes, start: int, end: int) -> int:
+    """Where a line ends, or else a word, in the second half of a part; ``end`` where none does."""
+    middle = (start + end) // 2
+    return content.rfind(b"\n", middle, end) + 1 or content.rfind(b" ", middle, end) + 1 or end
 
 
 @dataclass(slots=True)
