@@ -37,7 +37,7 @@ class RollbackPreview:
     since: Since
     rows_before: dict[str, int]  # table -> rows before the run
     rows_now: dict[str, int]
-    links: dict[str, int]  # attachment -> links that the run fixed
+    links: dict[str, int]  # attachment -> links that the undo restores
     now: dict[str, Fingerprint]
     schema: Facts  # of the mapped tables, now
     saved: dict[str, RowFile]  # newer rows, whole, and newer links, in the private folder

@@ -252,9 +252,8 @@ def _counted(transaction: Transaction, undo: UndoData, part: UndoPart) -> NewerR
     sample = tuple(f"{key} ({what})" for key, what in (ask(first) if counts else ()))
     fixed = None
     if isinstance(part, UndoLinks):
-        links = newer_links(transaction, undo, part)
-        count = sql.SQL("SELECT count(*) FROM ({}) AS links").format(links)
-        fixed = int(scalar(transaction.connection, count))
+        links = sql.SQL("({})").format(newer_links(transaction, undo, part))
+        fixed = _count(transaction, links)
     return NewerRows(
         part.table, counts["created"], counts["changed"], counts["deleted"], sample, fixed
     )
@@ -437,6 +436,16 @@ def written_links(undo: UndoData, link: UndoLinks, *, keep: bool) -> sql.Compose
     return sql.SQL("(SELECT * FROM ({}) AS b WHERE {} IN (SELECT key FROM {}))").format(
         put_back(undo, link, keep=keep), sql.Identifier(link.key), temporary("now", link)
     )
+
+
+def restored_links(transaction: Transaction, undo: UndoData, link: UndoLinks, *, keep: bool) -> int:
+    """How many links the undo restores."""
+    return _count(transaction, written_links(undo, link, keep=keep))
+
+
+def _count(transaction: Transaction, rows: sql.Composed) -> int:
+    query = sql.SQL("SELECT count(*) FROM {} AS counted").format(rows)
+    return int(scalar(transaction.connection, query))
 
 
 def gone(transaction: Transaction, reference: Reference) -> tuple[str, ...]:

@@ -286,6 +286,7 @@ def test_a_link_that_a_person_changed_since_is_kept_or_put_back(
     ]
     assert done.since.rows == ()
     seen = book.run.load(RollbackPreview)
+    assert seen.links == done.relinked, "what will be restored is what was"
     assert "but for 1 link that the run had fixed" in repr(show.rollback(seen))
     saved = rowfile.read_dicts(book.book.folder, seen.saved["links of documents"])
     assert [(row["id"], row["object_id"]) for row in saved] == [(fixed, other)]
@@ -294,19 +295,53 @@ def test_a_link_that_a_person_changed_since_is_kept_or_put_back(
     assert now == {i: o for i, o in before.items() if i != fixed}
 
 
-def test_an_old_row_that_points_at_what_was_deleted_since_is_said_to_lack_it(
-    postgres: PostgresServer, s3: S3Server, tmp_path: Path
+WEST = """
+INSERT INTO practice.site VALUES (3, 'West'); UPDATE practice.person SET site_id = 3 WHERE id = 1;
+"""
+OLD_NAME = """
+UPDATE practice.person SET family = 'Maiden' WHERE id = 1; SET CONSTRAINTS ALL IMMEDIATE;
+ALTER TABLE practice.person ADD UNIQUE (given, family);
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "since", "what", "where", "todo"),
+    [
+        (
+            WEST,
+            "DELETE FROM practice.site WHERE id = 3",
+            "points at one that was deleted since",
+            "table person, constraint person_site_id_fkey",
+            "have the application make that row again, with its id; then preview again",
+        ),
+        (
+            OLD_NAME + POINTING_BY_OTHER_COLUMNS.partition(";")[2],
+            "INSERT INTO practice.locker VALUES (DEFAULT, 'Ostropol', 'Wendelgard')",
+            "since the run another row refers to a value that the rollback takes back",
+            "table locker, constraint locker_given_family_fkey",
+            "have that row refer to another value in Nexus; then preview again",
+        ),
+    ],
+)
+def test_what_would_point_at_nothing_after_a_rollback_is_said_with_its_cause(
+    postgres: PostgresServer,
+    s3: S3Server,
+    tmp_path: Path,
+    before: str,
+    since: str,
+    what: str,
+    where: str,
+    todo: str,
 ) -> None:
-    """It was an SQLSTATE of which the cause was to be fixed."""
-    west = "INSERT INTO practice.site VALUES (3, 'West');"
-    moved = "UPDATE practice.person SET site_id = 3 WHERE id = 1;"
-    with altered(postgres, s3, tmp_path, SCHEMA + west + moved) as found:
+    """The first was an SQLSTATE; of the second it was said that a row had been deleted."""
+    with altered(postgres, s3, tmp_path, SCHEMA + before) as found:
         run = found.whole(dry=True).run.id
-        found.do("DELETE FROM practice.site WHERE id = 3")
+        found.do(since)
         now = found.state()
-        with pytest.raises(StopError, match="points at one that was deleted since") as told:
+        with pytest.raises(StopError, match=what) as told:
             approved("", "second").undo()
-        assert told.value.where == "table person, constraint person_site_id_fkey"
+        assert told.value.where == where
         assert told.value.state == "rolled back, the database is as it was"
-        assert f"nexus-reimport restore {run} --into NAME" in told.value.next
+        restore = f"nexus-reimport restore {run} --into NAME gives the whole database back"
+        assert told.value.next == f"{todo}. Or {restore}"
         assert found.state() == now

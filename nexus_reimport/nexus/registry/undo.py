@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from nexus_reimport.nexus.connection.postgres import Connection, scalar, shortened, table_name
+from nexus_reimport.nexus.connection.postgres import Connection, shortened, table_name
 from nexus_reimport.nexus.registry.own_schema import UNDO_PREFIX, exists
 from nexus_reimport.nexus.structure.schema import Facts
 
@@ -111,15 +111,6 @@ def missing(connection: Connection, undo: UndoData) -> tuple[str, ...]:
     return tuple(
         name for name in (*parts, *of_all) if not exists(connection, table_name(undo.schema, name))
     )
-
-
-def links_before(connection: Connection, undo: UndoData) -> dict[str, int]:
-    """Attachment -> how many of its links the run fixed."""
-    query = sql.SQL("SELECT count(*) FROM {}")
-    return {
-        link.attachment: int(scalar(connection, query.format(undo.before(link))))
-        for link in undo.links
-    }
 
 
 def drop_undo(connection: Connection, schema: str) -> None:

@@ -9,7 +9,7 @@ from psycopg import sql
 from nexus_reimport.events import null_journal
 from nexus_reimport.mapping import FieldMapping
 from nexus_reimport.model import NewerDecision, RollbackPreview
-from nexus_reimport.nexus import changes, registry
+from nexus_reimport.nexus import changes
 from nexus_reimport.nexus.connection import waiters
 from nexus_reimport.nexus.connection.copying import copy_out
 from nexus_reimport.nexus.connection.postgres import Connection, rolled_back, scalar, table_name
@@ -42,7 +42,8 @@ def preview(
         database = Database.read(connection, mapping)
         undoes, undo = latest(database, run)
         known = references_to_wiped(database, undo)
-        newer_rows = changes.find(transaction, undo, known, keep=newer is NewerDecision.KEEP)
+        keep = newer is NewerDecision.KEEP
+        newer_rows = changes.find(transaction, undo, known, keep=keep)
         saved = {
             part.table: copy_out(
                 connection,
@@ -69,7 +70,10 @@ def preview(
             since=newer_rows,
             rows_before={p.table: undoes.before[p.table].rows for p in undo.tables},
             rows_now={p.table: _count(connection, mapping, p.table) for p in undo.tables},
-            links=registry.links_before(connection, undo),
+            links={
+                link.attachment: changes.restored_links(transaction, undo, link, keep=keep)
+                for link in undo.links
+            },
             now=fingerprints_now(database, Role.WIPED, Role.LINK),
             schema=described(connection, mapping, undo),
             saved=saved,

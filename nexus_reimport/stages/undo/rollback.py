@@ -249,14 +249,27 @@ class _Rollback:
                 f" nexus-reimport restore {run} --into NAME gives the whole database back",
             ) from None
         except psycopg.errors.ForeignKeyViolation as error:
-            raise StopError(
+            raise self._points_at_nothing(error) from None
+
+    def _points_at_nothing(self, error: psycopg.errors.ForeignKeyViolation) -> StopError:
+        """The error where a row that comes back would point at nothing, or one that stays."""
+        run, place = self._request.undoes, constraint_of(error)
+        if error.diag.table_name in {*self._mapping.wiped_tables(), *self._mapping.link_tables()}:
+            return StopError(
                 "a row from before the run cannot be put back: it points at one that was deleted"
                 " since",
-                where=constraint_of(error),
+                where=place,
                 state=ROLLED_BACK,
                 next="have the application make that row again, with its id; then preview again."
                 f" Or nexus-reimport restore {run} --into NAME gives the whole database back",
-            ) from None
+            )
+        return StopError(
+            "since the run another row refers to a value that the rollback takes back",
+            where=place,
+            state=ROLLED_BACK,
+            next="have that row refer to another value in Nexus; then preview again."
+            f" Or nexus-reimport restore {run} --into NAME gives the whole database back",
+        )
 
     def _after(
         self, database: Database, proven: Mapping[str, Fingerprint]
