@@ -61,16 +61,14 @@ def rollback_proposal(value: RollbackProposal) -> Page:
 
 
 def undone(value: Undone) -> Page:
-    """What the rollback's transaction did."""
+    """What the rollback's transaction did, which was committed."""
     verdict = TextLine(
         "Each row and each link that a run may write is as it was before the run.", Tone.GOOD
     )
-    if not value.committed:
-        verdict = TextLine("Nothing was undone: the database is as the run left it.", Tone.BAD)
-    elif value.as_before != "yes":
+    if value.as_before != "yes":
         verdict = TextLine(f"As it was before the run: {value.as_before}.", Tone.ATTENTION)
     return Page(
-        "Undone" if value.committed else "Not undone",
+        "Undone",
         (
             verdict,
             TextLine(f"Writers waited {wording.at_most(value.writers_waited)}."),

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from html import unescape
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,14 @@ from nexus_reimport import show
 from nexus_reimport.errors import InDoubt, ReimportError
 from nexus_reimport.model import (
     Applied,
+    Approval,
     ColumnChange,
     Drift,
     NewerDecision,
     Proposal,
     RollbackPreview,
     RollbackProposal,
+    Undone,
 )
 from nexus_reimport.nexus.changes import NewerRows, PointedAt, Since
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
@@ -43,6 +46,7 @@ from nexus_reimport.show.page import (
 from support.markup import heading_levels, tags
 from support.shown import PATIENTS, PLAN, REPORT
 
+AT = datetime(2026, 3, 1, tzinfo=UTC)
 EDITED = Drift({"notes": "1 record edited"}, ())
 
 PLAN_TEXT = """\
@@ -226,7 +230,7 @@ def test_a_proposal_says_how_it_is_approved() -> None:
 def test_a_transaction_that_was_rolled_back_is_not_called_committed() -> None:
     applied = Applied(
         committed=False,
-        at=datetime(2026, 3, 1, tzinfo=UTC),
+        at=AT,
         deleted={"patients": 3},
         inserted={"patients": 3},
         relinked={"documents": 1},
@@ -240,6 +244,11 @@ def test_a_transaction_that_was_rolled_back_is_not_called_committed() -> None:
     assert text.startswith("Rolled back: the database is unchanged")
     assert "Writers waited 0.51 s at most." in text
     assert "VACUUM (ANALYZE) notes failed" in text
+    assert "Rows that would be written" in text
+    assert "Would be re-linked" in text
+    text = repr(show.applied(replace(applied, committed=True)))
+    assert text.startswith("Committed")
+    assert "would be" not in text.lower()
 
 
 def test_drift_says_what_it_means() -> None:
@@ -333,6 +342,65 @@ def test_what_a_rollback_would_do_reads_as_people_approve_it() -> None:
     assert repr(show.rollback(quiet)).endswith(
         "Nobody has changed these rows or links since: the rollback is exact."
     )
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict", "rows"),
+    [
+        ({}, "Each row and each link that a run may write is as it was before the run.", "restored"),
+        (
+            {"since": PREVIEW.since},
+            "As it was before the run: yes; what people have written since the run is undone too.",
+            "restored",
+        ),
+        (
+            {"since": PREVIEW.since, "exact": False, "newer": NewerDecision.KEEP},
+            "As it was before the run: yes, except what people have written since the run, and what"
+            " that references.",
+            "there after it",
+        ),
+        (
+            {"exact": False, "newer": NewerDecision.DISCARD},
+            "As it was before the run: yes, except rows that the rollback leaves alone, and what"
+            " those reference.",
+            "there after it",
+        ),
+    ],
+)
+def test_a_rollback_says_how_much_is_as_before(
+    changed: dict[str, Any], verdict: str, rows: str
+) -> None:
+    undone = Undone(
+        committed=True,
+        at=AT,
+        undoes=PREVIEW.undoes,
+        exact=True,
+        deleted={"notes": 2},
+        put_back={"notes": 11140},
+        relinked={"documents": 53},
+        since=Since((), ()),
+        after={"notes": Fingerprint(11140, "ab" * 16)},
+        writers_waited=0.5,
+        timings={},
+        report=REPORT,
+        written={"notes": 1201},
+    )
+    text = repr(show.undone(replace(undone, **changed)))
+    assert text.splitlines()[3] == verdict
+    assert "Writers waited 0.50 s at most." in text
+    lines = [re.split(r"  +", line.strip()) for line in text.splitlines()]
+    assert ["what", rows, "had to be written"] in lines
+    assert ["notes", "11,140", "1,201"] in lines
+    assert ["documents", "53"] in lines
+    assert "Checks inside the transaction: 1 STOPS, 1 REVIEW, 1 waived, 1 passed" in text
+
+
+def test_an_approval_says_who_has_given_it_and_why() -> None:
+    given = Approval("ab" * 32, "anna", "by command", AT, "Ann", "the night agreed on")
+    text = repr(show.approval(given))
+    assert "abababababab by Ann (as anna), by command, 2026-03-01 00:00:00 UTC" in text
+    assert "Why: the night agreed on" in text
+    assert "Why" not in repr(show.approval(replace(given, reason="")))
 
 
 def test_a_rollback_names_the_command_that_approves_it() -> None:
