@@ -57,9 +57,7 @@ def tables_hold_as_many_rows_as_planned(inside: Inside) -> Finding:
 )
 def protected_tables_were_not_written(inside: Inside) -> Finding:
     """This transaction wrote exactly what the plan says, and to no other table of any schema."""
-    planned: dict[str, int] = {}
-    for link in inside.plan.links.values():
-        planned[link.table] = planned.get(link.table, 0) + link.file.rows
+    planned = {link.table: link.file.rows for link in inside.plan.links.values()}
     wiped = {part.table: inside.planned[part.table] for part in inside.undo.tables}
     ours = {OWN_SCHEMA, inside.undo.schema}  # written by the run itself, about itself
     off = []

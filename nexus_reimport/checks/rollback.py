@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -85,23 +84,21 @@ def the_rollback_wrote_to_nothing_else(undoing: Undoing) -> Finding:
     """The rollback wrote only to wiped tables and to links that the run had fixed."""
     writes = undoing.transaction.writes()
     wiped = {part.table for part in undoing.undo.tables}
-    links: Counter[str] = Counter()
-    for link in undoing.undo.links:
-        links[link.table] += undoing.relinked[link.attachment]
+    links = {link.table: undoing.relinked[link.attachment] for link in undoing.undo.links}
     off = []
     ours = {OWN_SCHEMA, undoing.undo.schema}
     for name in sorted({*undoing.database.catalog.tables, *writes} - wiped):
-        inserted, updated, deleted = writes.get(name, (0, 0, 0))
-        if name.partition(".")[0] not in ours and (inserted or deleted or updated != links[name]):
-            wrote_here = wording.amount(inserted + updated + deleted, "row")
-            off.append(f"{name}: {wrote_here}, {wording.amount(links[name], 'link')}")
+        wrote, fixed = writes.get(name, (0, 0, 0)), links.get(name, 0)
+        if name.partition(".")[0] not in ours and wrote != (0, fixed, 0):
+            wrote_here = wording.amount(sum(wrote), "row")
+            off.append(f"{name}: {wrote_here}, {wording.amount(fixed, 'link')}")
     for name in sorted(wiped):
         wrote, wanted = writes.get(name, (0, 0, 0)), undoing.planned[name]
         if wrote != wanted:
             off.append(
                 f"{name}: {wording.amount(sum(wrote), 'row')} written, {sum(wanted):,} differed"
             )
-    may = {*wiped, *(link.table for link in undoing.undo.links)}
+    may = {*wiped, *links}
     off += locked_elsewhere(undoing.transaction.connection, undoing.database.schema, may, ours)
     return Finding(len(undoing.database.catalog.tables), off)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -90,10 +89,10 @@ class Finder:
 
     def misplaced(self, proven: Collection[UndoPart]) -> dict[str, int]:
         """Table -> rows that are not as they were; those of a ``proven`` part are not asked for."""
-        rows = Counter[str]()
-        for part in self._undo.parts:
-            rows[part.table] += 0 if part in proven else changes.misplaced(self._transaction, part)
-        return rows
+        return {
+            part.table: 0 if part in proven else changes.misplaced(self._transaction, part)
+            for part in self._undo.parts
+        }
 
     def _wanted(self, part: UndoTable) -> Wanted:
         """The rows of a wiped table that are to be put back; only those not as they were."""
