@@ -41,7 +41,7 @@ from nexus_sandbox.s3.server import S3Server
 from support.altered import altered
 from support.applying import apply_with, order_of
 from support.clinic import ROLE, Clinic
-from support.halting import halted, kill_backend, nothing_left
+from support.halting import halted, kill_backend, locked, nothing_left
 from support.running import DEV, until
 from support.second_installation import SCHEMA
 
@@ -108,8 +108,16 @@ def test_a_failed_check_inside_the_transaction_leaves_no_trace(
     book = clinic.approved(rehearsed)
     before = clinic.state()
     no = Result("a_made_up_check", "It never holds.", ("D1",), Level.STOP, 10, 3, ("X",))
+    held = set[str]()
+
+    def refuses(done: Inside) -> Report:
+        held.update(locked(clinic))
+        assert held == {part.table for part in done.undo.parts}
+        return Report("inside", (no,))
+
     with pytest.raises(StopError, match=r"a_made_up_check: 3 of 10 \(e.g. X\)"):
-        apply_with(book, lambda *_: Report("inside", (no,)))
+        apply_with(book, refuses)
+    assert "documents_document" in held
     assert clinic.state() == before
     nothing_left(clinic)
     assert not book.settle()
@@ -198,6 +206,9 @@ def test_what_was_booked_or_edited_after_the_preflight_stops_the_execution(
         book.apply()
     assert clinic.state() == before
     assert book.run.verdict() is Verdict.STOPPED
+    steps = {entry.text("step") for entry in book.run.events()}
+    assert "find what differs" in steps
+    assert "wait for locks" not in steps, "nobody has waited for a run that was to stop"
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
+from nexus_reimport.errors import StopError
 from nexus_reimport.events import null_journal
 from nexus_reimport.nexus.connection import session
 from nexus_reimport.nexus.connection.postgres import Connection, connected
@@ -25,6 +27,7 @@ from nexus_reimport.nexus.writing.transaction import Reports, Transaction
 from nexus_reimport.nexus.writing.versions import Astray, Written
 from nexus_reimport.settings import Postgres
 from nexus_reimport.settings.values import FromEnvironment
+from nexus_reimport.stages.apply import states
 from nexus_sandbox.postgres.server import PostgresServer
 from support.clinic import OWNER
 
@@ -501,4 +504,7 @@ def test_a_written_row_that_is_not_as_it_was_foretold_is_seen(
         assert astray(transaction, one) == Astray(0, int(not is_so))
         now = undo_data.fingerprint_now(transaction, plain)
         assert (now == foretold[plain]) is is_so, "as hashing every row says"
+        stopped = pytest.raises(StopError, match="the result differs from the plan: plain")
+        with nullcontext() if is_so else stopped:
+            states.require_foretold({"plain": now}, foretold)
         connection.execute("ROLLBACK")

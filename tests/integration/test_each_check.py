@@ -156,36 +156,50 @@ def test_a_clinic_that_nothing_feeds_is_missing_in_every_record_of_filemaker(
 # ---------------------------------------------------------------- inside the transaction
 
 
+TAKEN_OFF = (
+    "UPDATE public.documents_document SET object_id = NULL WHERE id = (SELECT d.id FROM"
+    " public.documents_document d JOIN public.patients p ON p.id = d.object_id LIMIT 1)"
+)
+PUT_ON = (
+    "UPDATE public.documents_document SET object_id = (SELECT min(id::text)::uuid FROM"
+    " public.patients), content_type_id = (SELECT id FROM public.django_content_type WHERE"
+    " app_label = 'patients' AND model = 'patient') WHERE id = (SELECT d.id FROM"
+    " public.documents_document d LEFT JOIN public.patients p ON p.id = d.object_id"
+    " WHERE p.id IS NULL LIMIT 1)"
+)
+
+
 @pytest.mark.parametrize(
-    ("name", "statement"),
+    ("name", "statements"),
     [
-        (
-            "tables_hold_as_many_rows_as_planned",
-            "",
-        ),
-        (
-            "attachments_hang_as_planned",
-            "UPDATE public.documents_document SET object_id = NULL WHERE id = (SELECT d.id FROM"
-            " public.documents_document d JOIN public.patients p ON p.id = d.object_id LIMIT 1)",
-        ),
+        ("tables_hold_as_many_rows_as_planned", ()),
+        ("attachments_hang_as_planned", (PUT_ON, TAKEN_OFF)),
         (
             "no_appointment_of_a_patient_lacks_its_end",
-            "UPDATE public.appointments SET end_time = NULL WHERE id = (SELECT id FROM"
-            " public.appointments WHERE patient_id IS NOT NULL LIMIT 1)",
+            (
+                "UPDATE public.appointments SET end_time = NULL WHERE id = (SELECT id FROM"
+                " public.appointments WHERE patient_id IS NOT NULL LIMIT 1)",
+            ),
         ),
     ],
 )
 def test_what_is_not_as_planned_inside_is_rolled_back(
-    clinic: Clinic, rehearsed: Path, name: str, statement: str
+    clinic: Clinic, rehearsed: Path, name: str, statements: tuple[str, ...]
 ) -> None:
     book = clinic.approved(rehearsed)
     before = clinic.state()
 
     def meddle(done: Inside) -> Report:
-        if statement:
+        if statements:
             clinic.do(f"GRANT UPDATE ON appointments, documents_document TO {ROLE}")
-            done.database.connection.execute(statement)
-            return book._check_inside(done)
+        connection = done.database.connection
+        for statement in statements:
+            with connection.transaction(force_rollback=True):
+                assert connection.execute(statement.encode()).rowcount == 1
+                report = book._check_inside(done)
+            assert name in {one.check for one in report.blocking}
+        if statements:
+            return report
         notes = done.plan.entities["notes"].table
         more = replace(done.after[notes], rows=done.after[notes].rows + 1)
         return book._check_inside(replace(done, after={**done.after, notes: more}))

@@ -92,6 +92,15 @@ def kill_backend(clinic: Clinic) -> None:
     pytest.fail("the server did not come back")
 
 
+def locked(clinic: Clinic) -> set[str]:
+    """The tables on which a run holds the lock that keeps writers out, and lets readers in."""
+    tables = (
+        "SELECT c.relname FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
+        " WHERE l.mode = 'ExclusiveLock' AND l.granted AND c.relkind = 'r'"
+    )
+    return {table for (table,) in clinic.rows(tables)}
+
+
 def nothing_left(clinic: Clinic) -> None:
     """No session and no lock of ours; one that was closed is gone some moments later."""
     sessions = (
