@@ -193,10 +193,6 @@ class IdPairs:
             columns.together([self.keys, others.keys]),
         )
 
-    def without_rows(self, keys: Column) -> IdPairs:
-        """These pairs, where those of the rows with these ids lead to none."""
-        return IdPairs(self.written, self.compared, columns.unless(self.keys, keys))
-
     def find(self, wanted: Iterable[Id]) -> list[str | None]:
         """The id of each one's row; None if there is none."""
         if not self._indexed:

@@ -92,6 +92,17 @@ class Merged:
     merger: Merger
 
 
+class _Whose(NamedTuple):
+    """The FileMaker id of each row, null if it has none."""
+
+    written: Column
+    compared: Column
+
+    def among(self, left_out: Iterable[Id]) -> list[int]:
+        """The numbers of the rows of records that are left out: they are of no other record."""
+        return columns.numbers_among(self.compared, columns.of(one.compared for one in left_out))
+
+
 class _Brought(NamedTuple):
     """A record of FileMaker, and the id of the row that it brings."""
 
@@ -148,12 +159,14 @@ class EntityPlanner:
         """
         converted = self._convert(known)
         records, before = converted.fed, self._before
+        whose = self._whose(loaded)
         matches = matching.match(
             self._name,
             self._spec,
             (records, before),
-            loaded.without_rows(self._of_left_out(converted)),
+            loaded,
             self._intake.mapping.namespace,
+            whose.among(converted.left_out),
         )
         is_first, zone = not len(loaded.keys), self._converter.zone
         self._undecided = without_time.pair(
@@ -161,7 +174,7 @@ class EntityPlanner:
         )
         keys = self._keys(records, matches)
         brought = IdPairs(records.written, records.compared, keys)
-        unmatched = dict(self._unmatched(matches, converted, loaded))
+        unmatched = dict(self._unmatched(matches, converted, whose.written))
         going = {
             key
             for key, (cause, _) in unmatched.items()
@@ -233,10 +246,20 @@ class EntityPlanner:
             fed.add(records, converted)
         return ConvertedRecords(fed, left_out, held)
 
-    def _of_left_out(self, converted: ConvertedRecords) -> Column:
-        """The rows that carry the id of a record that is left out: they are of no other record."""
-        left_out = columns.of(one.compared for one in converted.left_out)
-        return self._before.ids().filter(columns.among(self._before.compared, left_out))
+    def _whose(self, loaded: IdPairs) -> _Whose:
+        """Whose each row is. Notes carry no id of FileMaker's: what the last run noted stands for
+        it, if no other row carries that id by now.
+        """
+        before = self._before
+        noted, compared = (
+            columns.last(before.ids(), loaded.keys, one)
+            for one in (loaded.written, loaded.compared)
+        )
+        carried = columns.among(compared, before.compared)
+        return _Whose(
+            columns.first(before.written, columns.unless_any(noted, [carried])),
+            columns.first(before.compared, columns.unless_any(compared, [carried])),
+        )
 
     def _keys(self, records: SpooledRecords, matches: Matches) -> Column:
         """Of each record the id of its row: of a new row, if they are whole numbers, the next free
@@ -401,21 +424,14 @@ class EntityPlanner:
         return self._converter.is_over(row.get(rule.past))
 
     def _unmatched(
-        self, matches: Matches, converted: ConvertedRecords, loaded: IdPairs
+        self, matches: Matches, converted: ConvertedRecords, whose: Column
     ) -> Iterator[tuple[str, tuple[Cause, Id]]]:
         """Why FileMaker does not bring a row back: each row that no record matches, in order."""
         free = columns.whole(number for number, is_free in enumerate(matches.free) if is_free)
-        missing, stored = (
-            columns.at(one, free) for one in (self._before.ids(), self._before.written)
-        )
-        # Notes carry no id of FileMaker's: what the last run noted stands for it, if no other row
-        # carries that id by now.
-        noted = columns.last(missing, loaded.keys, loaded.written)
-        compared = columns.of(one.compared or None for one in ids_of(columns.texts(noted)))
-        carried = columns.among(compared, self._before.compared)
-        each = zip(*map(columns.values, (stored, noted, carried)), strict=True)
-        texts = (own or (not is_carried and last) or "" for own, last, is_carried in each)
-        for key, filemaker_id in zip(columns.texts(missing), ids_of(texts), strict=True):
+        missing, written = (columns.at(one, free) for one in (self._before.ids(), whose))
+        for key, filemaker_id in zip(
+            columns.texts(missing), ids_of(columns.texts(written)), strict=True
+        ):
             if not filemaker_id:
                 cause = Cause.NO_FILEMAKER_ID
             elif filemaker_id in converted.left_out:

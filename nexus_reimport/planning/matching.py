@@ -79,6 +79,11 @@ class Matches:
         if count:
             self.by_rule[rule] += count
 
+    def set_free(self, rows: Iterable[int], *, is_free: bool) -> None:
+        """Say of some rows, none of which has a record, whether one may get them."""
+        for row in rows:
+            self.free[row] = is_free
+
 
 def derived_id(namespace: uuid.UUID, entity: str, filemaker_id: str) -> str:
     """The version-5 UUID of a new row that FileMaker brings, whose id is written so."""
@@ -100,11 +105,13 @@ def match(
     sides: tuple[Side, Side],
     id_map: IdPairs,
     namespace: uuid.UUID,
+    reserved: Sequence[int] = (),
 ) -> Matches:
-    """Pairs of the records and the rows of an entity."""
+    """Pairs of the records and the rows of an entity; rows that are ``reserved`` get no record."""
     records, rows = sides
     ids, keys = records.ids(), rows.ids()
     matches = Matches(array("q", [_NONE]) * len(ids), bytearray(b"\1") * len(keys))
+    matches.set_free(reserved, is_free=False)
     if spec.filemaker_id:
         matches.ambiguous = _ambiguous(records, rows)
         # Which of two rows that claim an id is taken does not matter: such a plan always stops.
@@ -122,6 +129,7 @@ def match(
         if rule.then and not len(id_map.keys):
             loosely = f"{rule.name}, other {' or '.join(rule.then)}"
             matches.pair(loosely, _equal(rule, (), matches, records, rows))
+    matches.set_free(reserved, is_free=True)
     return matches
 
 

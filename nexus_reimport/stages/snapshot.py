@@ -12,11 +12,10 @@ from pathlib import Path
 
 from nexus_reimport import convert, forms, naming, progress, wording
 from nexus_reimport.errors import MappingError, SourceError
-from nexus_reimport.filemaker import Field, ReadRequest, RecordPage, dates, suggest
+from nexus_reimport.filemaker import Field, ReadRequest, RecordPage, dates, no_access, suggest
 from nexus_reimport.filemaker.channels import Channels, TableSource
 from nexus_reimport.filemaker.cleaning import Cleaner, apart, loses
 from nexus_reimport.filemaker.keys import Keys
-from nexus_reimport.filemaker.no_access import ClosedFields
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.mapping import FieldMapping, SourceField, SourceTable
 from nexus_reimport.model import KEY, VERSION, ChannelUse, Cleaned, Extract, FieldFound, Snapshot
@@ -354,7 +353,6 @@ def _extract(
     keys, cleaner = Keys(wanted.keys), Cleaner(real, task.present, task.calculated)
     rows = repaired = 0
     newest, where = "", f"channel={task.place.channel}, table={wanted.table}"
-    closed = ClosedFields(task.name, real, where)
     with (
         rowfile.writer(folder / row_file(task.name), (KEY, *real)) as out,
         rowfile.writer(folder / f"versions_{task.name}.parquet", (VERSION,)) as versions,
@@ -368,7 +366,7 @@ def _extract(
             written, odd = _keys(wanted, records)
             texts = cleaner.columns(records, written)
             cleaner.note(part.remarks, written)
-            closed.refuse_known(texts)
+            no_access.refuse_known(task.name, real, texts, where)
             out.add_columns([written, *texts])
             versions.add_columns([part.versions])
             keys.add(written, _names(part), odd)
@@ -378,7 +376,6 @@ def _extract(
             task.sent.add(by_field)
             rows += len(records)
             done.add(len(records))
-    closed.refuse_alike()
     at_end = source.count(wanted.table)  # a record that was added meanwhile may be missing
     if not expected == rows == at_end:
         raise SourceError(

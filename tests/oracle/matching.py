@@ -57,12 +57,18 @@ def pairs(
     by_id = carried(spec, rows)
     found = {name: by_id[name][0] for name in values if len(by_id.get(name, ())) == 1}
     unpaired = rows.keys() - found.values()
-    # A row that carries the id of a record that is left out is of no other record.
-    unpaired -= {row_id for name in left_out for row_id in by_id.get(name, ())}
+    # A row of a record that is left out is of no other record.
+    noted = {row_id: name for name, row_id in loaded.items()}
+    carry = {row_id: name for name, ids in by_id.items() for row_id in ids}
+    theirs = {i: carry.get(i) or noted.get(i, "") for i in unpaired}
+    reserved = {
+        i for i, name in theirs.items() if name in left_out and (i in carry or name not in by_id)
+    }
+    unpaired -= reserved
     found |= {n: loaded[n] for n in values if n not in found and loaded.get(n) in unpaired}
     for rule in spec["identity"]:
         if rule["by"] != "filemaker_id":
-            free = {i: row for i, row in rows.items() if i not in set(found.values())}
+            free = {i: row for i, row in rows.items() if i not in {*found.values(), *reserved}}
             left = {name: row for name, row in values.items() if name not in found}
             found |= _by_rule(rule, free, left, is_first=is_first)
     for rule in spec["identity"] if is_first else ():

@@ -96,22 +96,28 @@ def test_a_link_leads_to_the_row_that_carries_the_id_and_not_to_the_one_that_had
     ]
 
 
-def test_a_row_that_carries_the_id_of_a_record_that_is_left_out_is_of_no_other(
-    tmp_path: Path,
+@pytest.mark.parametrize("noted", ["P1", "P9"])
+@pytest.mark.parametrize("name", ["Person 1", "Person 9"])
+def test_a_row_of_a_record_that_is_left_out_is_of_no_other(
+    tmp_path: Path, name: str, noted: str
 ) -> None:
-    # It was loaded as P1. In Nexus it was given to P9 since, which a rule leaves out.
-    made = written(
+    # It is P9's, which a rule leaves out: it carries that id, whatever it was loaded as, or carries
+    # none and was loaded so. P1 has the same name.
+    by_id = 'identity = [{ name = "its id", by = "filemaker_id" }'
+    row = {"id": "5", "fid": "P9" if noted == "P1" else None, "name": name, "data": "{}"}
+    made = declared(
         tmp_path,
+        (by_id, by_id + ', { name = "alike", by = ["name"] }'),
         records={"people": [ONE, person(9)]},
-        rows={"people": [{"id": "5", "fid": "P9", "name": "Person 9", "data": "{}"}]},
-        id_map=[("people", "P1", "5")],
+        rows={"people": [row]},
+        id_map=[("people", noted, "5")],
     ).planned()
     assert made.ledger == [
         ("people", "people", "left out", "named here", "P9", None),
         ("people", "people", "new", None, "P1", "100"),
         ("people", "people", "kept", "left_out_by_rule", "P9", "5"),
     ]
-    assert made.rows("people")["5"]["name"] == "Person 9"
+    assert made.rows("people")["5"]["name"] == name
 
 
 def test_a_record_that_is_only_looked_up_has_its_line_and_its_sum(tmp_path: Path) -> None:

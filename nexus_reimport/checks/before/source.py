@@ -7,7 +7,8 @@ from datetime import timedelta
 from nexus_reimport import parts, wording
 from nexus_reimport.checks import Finding, check
 from nexus_reimport.checks.before.subject import Before
-from nexus_reimport.files import columns
+from nexus_reimport.filemaker import no_access
+from nexus_reimport.files import columns, rowfile
 from nexus_reimport.model import Level
 from nexus_reimport.settings import Cause
 
@@ -82,6 +83,26 @@ def no_source_is_empty(before: Before) -> Finding:
     }
     empty = [s for s, rows in used.items() if rows and not before.snapshot.extracts[s].rows]
     return Finding(len(used), empty)
+
+
+@check(Before, Level.STOP, serves=("B1", "B2", "M3"), links=True)
+def no_field_holds_one_text_in_angle_brackets(before: Before) -> Finding:
+    """No field holds one and the same text in angle brackets in every record of its table.
+
+    FileMaker gives such a text, in the language of its server, in the place of what the account may
+    not view. Those that are known stop the read itself.
+    """
+    extracts = before.snapshot.extracts
+    fields = [
+        f"{name}.{field}"
+        for name, extract in extracts.items()
+        for field in no_access.alike(rowfile.batches(before.folder, extract.file))
+    ]
+    note = (
+        "FileMaker gives such a text, as <No Access>, in the place of a value: let the account view"
+        " these fields; if it is their own text, waive this check"
+    )
+    return Finding(len(extracts), fields, note=note if fields else "")
 
 
 _FEW_RECORDS = 10  # a table of a few records may change by as many, whatever the band
