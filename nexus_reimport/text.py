@@ -50,6 +50,7 @@ UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _UUID = re.compile(UUID, re.ASCII | re.IGNORECASE)
 # What of a part of a key would read as the joint, or as one that was replaced.
 _LIKE_A_JOINT = re.compile(rf"{re.escape(JOINT)}|%(?=25|2b)", re.IGNORECASE)
+_COPY = re.compile(r"\b(copy|kopie|copie|copia|cópia|kopia)\b")  # of a file, as systems name it
 # Signs without a look of their own (variation selectors): being marks, `fold` would keep them.
 _VARIANTS = re.compile("[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
@@ -117,6 +118,17 @@ def folded(value: str) -> str:
 def name_key(value: str) -> str:
     """A name in the form in which lookups compare: case and blanks folded."""
     return caseless(folded(value))
+
+
+def may_be_a_copy(stem: str, of: str) -> bool:
+    """Whether a file's name is ``of`` with no more than digits and signs, or the word for a copy.
+
+    Both without their suffix.
+    """
+    rest = caseless(stem).removeprefix(caseless(of))
+    if rest == caseless(stem):
+        return not rest
+    return _COPY.search(rest) is not None or not any(letter.isalpha() for letter in rest)
 
 
 def id_key(value: str) -> str:

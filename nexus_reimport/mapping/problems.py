@@ -267,8 +267,9 @@ def _of_external_id(mapping: FieldMapping, path: Path, held: ExternalId) -> Iter
 
 def _of_by_hand(mapping: FieldMapping, path: Path, name: str, kind: ByHand) -> Iterator[Problem]:
     # Excel compares the names of sheets without regard to case.
-    others = [other for other in mapping.by_hand if other.casefold() == name.casefold()]
-    if not _SHEET.fullmatch(name) or others != [name]:
+    sheet = name.replace("_", " ")
+    sheets = [other.replace("_", " ").casefold() for other in mapping.by_hand]
+    if not _SHEET.fullmatch(sheet) or sheets.count(sheet.casefold()) > 1:
         yield path, "cannot be the name of a sheet, or another sheet has this name"
     yield from _no_entity(mapping, (*path, "entity"), kind.entity)
     for column, choices in kind.columns.items():

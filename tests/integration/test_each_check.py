@@ -41,6 +41,20 @@ def planned(part: str, name: str, change: Callable[[Any], Any]) -> Callable[[Bef
 entity, link = partial(planned, "entities"), partial(planned, "links")
 
 
+def not_read(source: str) -> Callable[[Before], Before]:
+    """What is looked at, where FileMaker has given no record of one table."""
+
+    def changed(before: Before) -> Before:
+        taken = before.snapshot
+        none = replace(taken.extracts[source], rows=0)
+        extracts = taken.extracts | {source: none}
+        return replace(
+            before, intake=replace(before.intake, snapshot=replace(taken, extracts=extracts))
+        )
+
+    return changed
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [
@@ -65,6 +79,7 @@ entity, link = partial(planned, "entities"), partial(planned, "links")
             "no_attachment_is_lost_by_the_plan",
             link("documents", lambda one: replace(one, lost=("7",))),
         ),
+        *(("no_source_is_empty", not_read(source)) for source in ("contacts", "docs", "images")),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -243,6 +243,21 @@ def test_a_row_that_stays_is_not_taken_for_a_record_of_filemaker(
     assert [(t.changed, t.is_missed) for t in trials] == [(1, False)] * 3
 
 
+def test_a_copy_that_does_not_pass_as_it_is_shows_nothing_of_any_kind(
+    over_the_data_api: Second,
+) -> None:
+    second = over_the_data_api
+    second.connection.execute("UPDATE practice.person SET site_id = NULL")
+    with second.simulator.edit() as tables:
+        for record in tables["People"].records:
+            record.values["Site"] = ""
+    book, _ = second.checked()
+    with pytest.raises(StopError, match="the copy does not pass verification as it is") as stopped:
+        book.sabotaged((CHOSEN[-1],))
+    assert "every_patient_has_a_clinic: " in str(stopped.value)
+    assert not copies(second.server)
+
+
 def test_verify_alone_says_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["verify", "sandbox-dev"])

@@ -153,6 +153,7 @@ def test_choices_that_show_alike_are_told_apart(tmp_path: Path) -> None:
         ("North\x02", f"{key}2"),
         ("north\ufffd", "9"),
         ("South", "7"),
+        ("\u200b", "10"),
         ("x" * 300 + "a", "5"),
         ("x" * 300 + "b", "6"),
         ("Präsenz", "3"),
@@ -165,7 +166,7 @@ def test_choices_that_show_alike_are_told_apart(tmp_path: Path) -> None:
     assert by_key[f"{key}1"] == "North\ufffd (01234567)", "as short as can be told apart"
     assert by_key[f"{key}2"] == f"North\ufffd ({key}2)"
     one = kind(labels, site_id="text")
-    path = written(tmp_path, one, *"abcdefgh")
+    path = written(tmp_path, one, *"abcdefghi")
     fill(path, *labels)
     given = manual.read(path, [one]).cells
     assert [cell.value for cell in given.values()] == list(labels.values())
@@ -184,7 +185,10 @@ def test_what_is_shown_and_what_is_asked_for_are_never_called_alike(
     assert given == {"note": "x", "site_id": "y"}
 
 
-@pytest.mark.parametrize("name", ["a/b", "x" * 32, "Choices", "history", "CLINICS", "a'b[1]"])
+@pytest.mark.parametrize(
+    "name",
+    ["a/b", "x" * 32, "Choices", "history", "CLINICS", "a'b[1]", "read_me_first", "plan dates"],
+)
 def test_a_kind_that_no_sheet_can_be_called_is_refused_with_the_mapping(
     name: str, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time as clock
 from collections.abc import Callable
@@ -192,6 +193,49 @@ def test_what_we_wrote_into_a_cell_counts_only_once_a_person_has_changed_it(tmp_
     assert read() == {"1": ("given before", True)}
     fill(path, "new", "new", B2="a", B3="b")  # a grey cell is judged beside its row
     assert read() == {"1": ("new", False), "2": ("new", False)}
+
+
+@pytest.mark.parametrize("value", ["a\x7fb", "x" * 32_767, "_x0041_"])
+def test_a_value_that_was_given_stays_whatever_a_cell_can_show_of_it(
+    tmp_path: Path, value: str
+) -> None:
+    one, path = kind(note="text"), tmp_path / "manual.xlsx"
+    manual.write(path, [(one, [SheetRow("1", ("a",), {"note": value}, frozenset({"note"}))])])
+    (cell,) = manual.read(path, [one]).cells.values()
+    assert (cell.value, cell.untouched) == (value, True)
+
+
+@pytest.mark.parametrize("is_here", [False, True])
+@pytest.mark.parametrize(
+    ("name", "stops"),
+    [
+        ("manual (1).xlsx", True),
+        ("manual - Kopie.xlsx", True),
+        ("MANUAL.xlsx", True),
+        ("manual.ods", True),
+        ("manual-of-the-scanner.xlsx", False),
+        ("manual.pdf", False),
+    ],
+)
+def test_a_newer_workbook_that_would_not_be_read_is_told(
+    tmp_path: Path, name: str, stops: bool, is_here: bool
+) -> None:
+    one = kind({"North": "1"})
+    path = written(tmp_path, one, "a")
+    beside = tmp_path / name
+    beside.write_bytes(b"" if is_here else path.read_bytes())
+    if not is_here:
+        path.unlink()
+    else:
+        os.utime(path, (0, 0))
+    if not stops:
+        assert not manual.read(path, [one]).cells
+        return
+    with pytest.raises(StopError, match=re.escape(f"{name} may be manual.xlsx filled in")):
+        manual.read(path, [one])
+    if is_here:
+        os.utime(path)  # now the other one is of before
+        assert not manual.read(path, [one]).cells
 
 
 def test_what_we_wrote_into_another_line_counts_as_given_by_a_person(tmp_path: Path) -> None:

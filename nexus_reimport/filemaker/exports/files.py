@@ -18,7 +18,6 @@ Source: Claris FileMaker Pro Help, "Microsoft Excel format", "Comma-separated va
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -49,11 +48,10 @@ from nexus_reimport.filemaker.exports.typed import HowRead, Row
 from nexus_reimport.filemaker.usage import Meter
 from nexus_reimport.files import private
 from nexus_reimport.settings import Exports
-from nexus_reimport.text import caseless, composed
+from nexus_reimport.text import caseless, composed, may_be_a_copy
 
 SUFFIXES = (".xlsx", ".csv", ".mer", ".tab")
 TIMESTAMP = "timestamp"
-_COPY = re.compile(r"\b(copy|kopie|copie|copia|cópia|kopia)\b")  # as systems name it
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +146,7 @@ class ExportedFiles:
                 name
                 for name in self.tables()
                 if caseless(name) not in read
-                and _may_be_a_copy(Path(name).stem, path.stem)
+                and may_be_a_copy(Path(name).stem, path.stem)
                 and (folder / name).stat().st_mtime > path.stat().st_mtime
             ]
         if not newer:
@@ -357,7 +355,7 @@ class ExportedFiles:
     def _nearest(self, table: str) -> str:
         """The files that ``table`` may be called instead, whatever they are."""
         names, stem = self._names(), Path(table).stem
-        alike = [name for name in names if _may_be_a_copy(name.partition(".")[0], stem)]
+        alike = [name for name in names if may_be_a_copy(name.partition(".")[0], stem)]
         return f"nearest: {wording.some(alike)}" if alike else suggest.phrase(table, names)
 
     def _spelt(self, table: str, existing: tuple[str, ...]) -> str:
@@ -396,14 +394,6 @@ def _page(rows: list[Row], names: tuple[str, ...], *, offset: int, separated: bo
         remarks=tuple(Remark(n, *what) for n, row in enumerate(rows) for what in row.remarks),
         separated=separated,
     )
-
-
-def _may_be_a_copy(stem: str, of: str) -> bool:
-    """Whether a name is ``of`` with nothing more than digits and signs, or the word for a copy."""
-    rest = caseless(stem).removeprefix(caseless(of))
-    if rest == caseless(stem):
-        return not rest
-    return _COPY.search(rest) is not None or not any(letter.isalpha() for letter in rest)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from nexus_reimport.planning.manual.sheet import (
     titles_shown,
 )
 from nexus_reimport.settings import BY_HAND_SHEET
-from nexus_reimport.text import name_key
+from nexus_reimport.text import may_be_a_copy, name_key
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
@@ -45,8 +45,10 @@ def read(path: Path, kinds: Sequence[ByHandSheet]) -> Given:
 
     Raises:
         StopError: a sheet, column or value is unknown, or two lines give one row different
-            values; all problems at once, by sheet and line. Nothing was written.
+            values; all problems at once, by sheet and line. Or a newer workbook lies beside it.
+            Nothing was written.
     """
+    _refuse_newer_beside(path)
     if not path.is_file():
         return Given()
     book = _opened(path)
@@ -69,6 +71,34 @@ def read(path: Path, kinds: Sequence[ByHandSheet]) -> Given:
     if problems:
         raise refused(problems)
     return given
+
+
+def _refuse_newer_beside(path: Path) -> None:
+    """Stop if what may be the filled-in workbook would not be read: ``manual (1).xlsx``.
+
+    A browser or a mail program saves it so, a spreadsheet program in another format.
+    """
+    is_here = path.is_file()
+    since = path.stat().st_mtime if is_here else 0.0
+    newer = [
+        other.name
+        for other in sorted(path.parent.glob("*"))
+        if other.suffix.lower() in _SUFFIXES
+        and may_be_a_copy(other.stem, path.stem)
+        and other.is_file()
+        and other.stat().st_mtime > since
+        and not (is_here and private.sha256_of(other) == private.sha256_of(path))
+    ]
+    if newer:
+        raise StopError(
+            f"{wording.some(newer)} may be {path.name} filled in, and would not be read",
+            where="the environment's private folder",
+            next=f"keep the one that counts as {path.name}, move the other out of the folder, and"
+            " run 01_preflight again",
+        )
+
+
+_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".csv", ".numbers")
 
 
 def _opened(path: Path) -> Any:

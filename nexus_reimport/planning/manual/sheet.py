@@ -191,13 +191,13 @@ def _kind(intake: Intake, name: str, spec: ByHand) -> ByHandSheet:
 
 
 def _labels(rows: Iterable[rowfile.Row]) -> dict[str, str]:
-    """Label -> id. If two rows have the same name, a part of the id is added to the label."""
+    """Label -> id. A part of the id is added if two rows have the same name, or nobody sees it."""
     named = [(workbook.shown(v, longest=LONGEST_LABEL), key) for key, v in rows if key and v]
     counts = Counter(name_key(value) for value, _ in named)
     labels: dict[str, str] = {}
     taken = set(counts)
     for value, key in named:
-        if counts[name_key(value)] == 1:
+        if counts[name_key(value)] == 1 and clean(value)[0].strip():
             labels[value] = key
             continue
         short, whole = f"{value} ({key[:8]})", f"{value} ({key})"

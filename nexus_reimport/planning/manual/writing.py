@@ -190,10 +190,9 @@ def _write_kind(
             if column not in kind.choices:  # so that what is typed stays as it is typed
                 cell.number_format = _DATE if kind.types[column].stored_as == "date" else "@"
             if held and column in line.given:
-                written[column] = [
-                    content_hash(content_of(cell)),
-                    held if column in kind.choices else "",
-                ]
+                # A cell may show something else: a label, or a sign for what it cannot hold.
+                shown = content_of(cell)
+                written[column] = [content_hash(shown), "" if shown == held else held]
             elif held:
                 written[column] = [content_hash(content_of(cell))]
                 cell.fill = grey
