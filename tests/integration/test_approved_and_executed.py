@@ -23,6 +23,7 @@ from support.applying import apply_with, order_of
 from support.clinic import Clinic
 from support.rollbacks import request_of
 from support.running import DEV
+from support.sheets import asked_of, fill, put_back
 
 CLOSED = '\n[window]\nfrom = "03:00"\nto = "03:01"\n'
 
@@ -56,6 +57,24 @@ def test_what_was_changed_since_the_approval_is_not_executed(
     assert "what the environment's file decides, waives and reads from was changed" in told.what
     assert clinic.state() == before
     clinic.edit(DEV, 'past_scheduled = "completed"', 'past_scheduled = "keep"')
+    assert runbook.resume(DEV, book.run.id).apply().committed
+
+
+def test_what_people_fill_in_after_the_preflight_is_not_left_out_in_silence(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    """Of this run they expect it; the run's own sheet, as it is handed out, holds nothing of it."""
+    book, before = clinic.approved(rehearsed), clinic.state()
+    path, sheets = put_back(book)
+    people, ((name,), *_) = sheets["clinics"], clinic.rows("SELECT name FROM clinics ORDER BY name")
+    fill(people, asked_of(people, "clinic_id")[0], clinic_id=name)
+    sheets.save(path)
+    for work in (book.apply, lambda: book.approve(rehearsed=True)):
+        told = refused(work)
+        assert "manual.xlsx was changed since the preflight, and holds 1 value" in told.what
+        assert told.state == "nothing was written"
+    assert clinic.state() == before
+    put_back(book)
     assert runbook.resume(DEV, book.run.id).apply().committed
 
 
