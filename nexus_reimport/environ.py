@@ -11,6 +11,8 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+
 
 class _Hidden:
     """What is not in the environment as long as any thread wants it hidden."""
@@ -34,6 +36,17 @@ def some(names: Iterable[str]) -> dict[str, str]:
     """Those of ``names`` that are set."""
     every = variables()
     return {name: every[name] for name in names if name in every}
+
+
+def unused_proxy() -> str:
+    """What to check besides where this machine names a proxy, through which nothing of ours goes.
+
+    Other programs reach the server through it, so nobody would think of that.
+    """
+    if not (names := sorted({name.upper() for name in some(_PROXIES)})):
+        return ""
+    which = ", ".join(names)
+    return f", and that this machine reaches it directly: no proxy is used ({which})"
 
 
 @contextmanager

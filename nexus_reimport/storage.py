@@ -44,9 +44,9 @@ from botocore.handlers import BUILTIN_HANDLERS
 from botocore.loaders import Loader
 from botocore.utils import parse_timestamp
 
-from nexus_reimport import disks, settings
+from nexus_reimport import disks, environ, settings
 from nexus_reimport.errors import AGAIN, StorageError, StorageRefused, as_kind
-from nexus_reimport.settings.certificates import distrusted
+from nexus_reimport.settings.certificates import unencrypted
 
 SHARED = {"config_file": "~/.aws/config", "credentials_file": "~/.aws/credentials"}
 _RIGHT = (
@@ -339,7 +339,9 @@ def unreached(error: Exception, place: settings.Bucket) -> StorageError:
         return StorageError(disk.what, where=where(place), next=f"{disk.fix}, {AGAIN}")
     what, todo = next((what, todo) for kind, what, todo in _FAILURES if isinstance(error, kind))
     if isinstance(error, SSLError):
-        what, todo = distrusted(str(error), "S3", place.section)
+        what, todo = unencrypted(str(error), "S3", place.section)
+    elif todo == _NETWORK:
+        todo = todo.replace("; then", f"{environ.unused_proxy()}; then")
     error_of_s3 = StorageError(what, where=where(place), next=_there(place, todo))
     return as_kind(error_of_s3, StorageRefused) if todo == _PROFILE else error_of_s3
 

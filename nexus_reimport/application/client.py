@@ -14,14 +14,14 @@ from typing import Any
 import requests
 import tenacity
 
-from nexus_reimport import disks, progress, wording
+from nexus_reimport import disks, environ, progress, wording
 from nexus_reimport.errors import (
     ApplicationError,
     ApplicationRefused,
     as_kind,
 )
 from nexus_reimport.settings import ApplicationAccess
-from nexus_reimport.settings.certificates import distrusted
+from nexus_reimport.settings.certificates import unencrypted
 
 _CONNECT = 10.0  # seconds
 _TRIES = 3
@@ -95,13 +95,13 @@ class Api:
         except _Passing as error:
             raise self.error(path, f"answered with HTTP {error}", _LOOK) from None
         except requests.exceptions.SSLError as error:
-            what, todo = distrusted(str(error), "Nexus", "[application]")
+            what, todo = unencrypted(str(error), "Nexus", "[application]")
             raise self.error(path, f"cannot be asked: {what}", todo) from None
         except requests.RequestException as error:
             if disk := disks.behind(error):
                 raise self.error(path, f"cannot be asked: {disk.what}", disk.fix) from None
             what = next((what for kind, what in _FAILURES if isinstance(error, kind)), "failed")
-            raise self.error(path, what, _REACH) from None
+            raise self.error(path, what, _REACH + environ.unused_proxy()) from None
 
     def _once(self, method: str, path: str, more: Mapping[str, Any]) -> requests.Response:
         with progress.answering("Nexus's API"):

@@ -20,10 +20,10 @@ import requests
 import tenacity
 import urllib3
 
-from nexus_reimport import disks, progress, wording
+from nexus_reimport import disks, environ, progress, wording
 from nexus_reimport.errors import AGAIN, SettingsError, SourceError
 from nexus_reimport.filemaker.usage import Meter
-from nexus_reimport.settings.certificates import distrusted
+from nexus_reimport.settings.certificates import broke_off, unencrypted
 from nexus_reimport.settings.credentials import is_protected
 
 # A longer pause would hold the run, and perhaps the maintenance window, for too long.
@@ -43,6 +43,8 @@ class RetryPolicy:
     connect: float = 10.0  # seconds
     read: float = 120.0  # seconds without a byte
     whole: float = 900.0  # seconds for one answer, even if bytes keep coming
+    # Bytes of one answer, decompressed: a few may stand for more than the memory holds.
+    largest: int = 1 << 30
     before_page: float = 0.0  # seconds of pause before each page, for a weak server
     # Pauses add up to three minutes at most (2+4+8+16+32+60+60 s), if the server asks for none.
     tries: int = 8
@@ -85,6 +87,10 @@ class _InVain:
 
     what: str
     next: str
+
+
+class _TooLarge(requests.exceptions.RequestException):
+    """An answer that never ends, or of which a few compressed bytes stand for too many."""
 
 
 class _TooSlow(requests.exceptions.Timeout):
@@ -271,11 +277,20 @@ class Wire:
                 )
             return response, self._content(response)
         except requests.exceptions.SSLError as error:
-            return _InVain(*distrusted(str(error), "FileMaker", "[filemaker]"))
+            what, todo = unencrypted(str(error), "FileMaker", "[filemaker]")
+            return what if broke_off(str(error)) else _InVain(what, todo)
+        except _TooLarge:
+            return _InVain(
+                f"FileMaker's answer is larger than {self._retries.largest >> 20:,} MiB",
+                "read fewer records at once (page of [filemaker]), or leave out the field that is"
+                " so large; then run again",
+            )
         # `raw` raises urllib3's own errors, which requests turns into its own only when it reads.
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             if disk := disks.behind(error):
                 return _InVain(disk.what, f"{disk.fix}, {AGAIN}")
+            if error.args and isinstance(error.args[0], urllib3.exceptions.ProtocolError):
+                return "FileMaker ended the connection without an answer that can be read"
             kinds = (text for kind, text in _FAILURES if isinstance(error, kind))
             return next(kinds, f"a request to FileMaker failed ({type(error).__name__})")
 
@@ -285,10 +300,13 @@ class Wire:
         Read as it arrives: one larger read would wait for its last byte, however slowly it comes.
         """
         ends = time.monotonic() + self._retries.whole
-        parts = []
+        parts, size = [], 0
         with response:
             while part := response.raw.read1(_CHUNK, decode_content=True):
                 parts.append(part)
+                size += len(part)
+                if size > self._retries.largest:
+                    raise _TooLarge
                 if time.monotonic() > ends:
                     raise _TooSlow
         return b"".join(parts)
@@ -297,7 +315,8 @@ class Wire:
         return TransientError(
             reason,
             where=where,
-            next="check the address, the network, and that the server is running; then run again",
+            next="check the address, the network, and that the server is running"
+            f"{environ.unused_proxy()}; then run again",
             tries=self._retries.tries,
         )
 

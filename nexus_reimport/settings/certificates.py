@@ -1,6 +1,8 @@
-"""Why a server's certificate is not trusted, cause by cause, and what to do about each."""
+"""Why no encrypted connection came about, cause by cause, and what to do about each."""
 
 from __future__ import annotations
+
+import re
 
 _RENEW = "renew the certificate on the server"
 _NAME = "use a server name that is in the certificate"
@@ -24,20 +26,59 @@ _CAUSES = (  # OpenSSL's text, in the order in which it is looked for
     ("CA signature digest algorithm too weak", "has a signature that is too weak", _RENEW),
     ("key too", "has a key that is too weak", _RENEW),
 )
-_UNENCRYPTED = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF")
+_CUT = ("UNEXPECTED_EOF", "EOF occurred")
+_CHECK_SERVER = (
+    "check the server's own settings of TLS (versions, ciphers, certificates, the names that it"
+    " answers to), and its log"
+)
+_NO_TLS = (  # OpenSSL's own names for what is no certificate's fault
+    (
+        ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"),
+        "{} does not use TLS at this address",
+        "check the port: the address must be the encrypted one",
+    ),
+    (
+        _CUT,
+        "the connection to {} broke off before it was encrypted",
+        "check the port (it must be the encrypted one), the network and the server; then run again",
+    ),
+    (
+        ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "VERSION_TOO_LOW"),
+        "{}'s server offers only versions of TLS that are too old",
+        "have TLS 1.2 or 1.3 switched on there",
+    ),
+    (
+        ("CERTIFICATE_REQUIRED",),
+        "{}'s server wants a certificate of its clients, and this program has none",
+        "have it ask for none at this address: account and password are what it gets",
+    ),
+)
+# All that OpenSSL says of a certificate has the first of these in it; the second is urllib3's own.
+_OF_CERTIFICATES = ("CERTIFICATE_VERIFY_FAILED", "doesn't match")
+_REASON = re.compile(r"\[SSL: ([A-Z0-9_]{1,60})\]")
 
 
-def distrusted(library: str, server: str, section: str) -> tuple[str, str]:
+def broke_off(library: str) -> bool:
+    """Whether the connection ended before it was encrypted, which another try may change."""
+    return any(word in library for word in _CUT)
+
+
+def unencrypted(library: str, server: str, section: str) -> tuple[str, str]:
     """What is wrong, in our words, and what to do; ``library`` is the library's message.
 
     ``section`` is the part of the environment's file that the setting ``ca_file`` goes into.
     """
-    if any(word in library for word in _UNENCRYPTED):
-        return (
-            f"{server} does not use TLS at this address",
-            "check the port: the address must be the encrypted one",
-        )
-    message = library.casefold()
+    if any(word in library for word in _OF_CERTIFICATES):
+        return _distrusted(library.casefold(), server, section)
+    for words, what, todo in _NO_TLS:
+        if any(word in library for word in words):
+            return what.format(server), todo
+    reason = _REASON.search(library)
+    named = f" ({reason[1]})" if reason else ""
+    return f"no encrypted connection (TLS) to {server} could be agreed on{named}", _CHECK_SERVER
+
+
+def _distrusted(message: str, server: str, section: str) -> tuple[str, str]:
     what, todo = next(
         ((what, todo) for words, what, todo in _CAUSES if words.casefold() in message),
         ("is not trusted", ""),

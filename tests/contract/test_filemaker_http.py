@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import email.utils
+import gzip
 import threading
 import time
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
-from nexus_reimport import progress
+from nexus_reimport import progress, storage
 from nexus_reimport.errors import SettingsError, SourceError
 from nexus_reimport.filemaker import codes
 from nexus_reimport.filemaker.data_api import DataApi
@@ -17,6 +19,8 @@ from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.faults import Fault
 from nexus_sandbox.filemaker.message import Reply
 from nexus_sandbox.filemaker.simulator import ACCOUNT, DATABASE, Simulator
+from support import listings
+from support.answering import answering
 from support.small_filemaker import PASSWORD, tables
 
 PRODUCT = "/fmi/data/v1/productInfo"
@@ -70,6 +74,33 @@ def test_an_address_that_is_more_or_less_than_a_server_is_refused_unrepeated(url
     assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"220 mail.example ESMTP\r\n", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n"],
+    ids=["nothing", "another protocol", "headers without end"],
+)
+def test_a_server_that_was_reached_is_not_told_as_out_of_reach(sent):
+    with answering(sent) as (url, asked):
+        wire = Wire(url, verify=True, retries=RetryPolicy())
+        with pytest.raises(TransientError, match="ended the connection without an answer that"):
+            wire.send("GET", PRODUCT, where="here")
+    assert len(asked) == 1
+
+
+def test_an_answer_that_grows_without_end_is_left_before_it_fills_the_memory():
+    """Three megabytes were three gigabytes: the system ends a run for less, and says nothing."""
+    body = gzip.compress(bytes(3 << 20))
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+    with answering(head % len(body) + body) as (url, asked):
+        wire = Wire(url, verify=True, retries=RetryPolicy(largest=2 << 20))
+        with pytest.raises(SourceError, match="answer is larger than 2 MiB") as stopped:
+            wire.with_retries(lambda: wire.send("GET", PRODUCT, where="here"))
+        assert "page of [filemaker]" in stopped.value.next
+        assert len(asked) == 1
+        answer = Wire(url, verify=True, retries=RetryPolicy()).send("GET", PRODUCT, where="here")
+    assert answer.content == bytes(3 << 20)
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_redirect_is_followed_so_the_token_never_leaves_the_server(simulator, status):
     with Simulator(tables(), password=PASSWORD) as elsewhere:
@@ -95,6 +126,26 @@ def test_proxies_and_passwords_of_the_environment_are_not_used(simulator, tmp_pa
     monkeypatch.setenv("no_proxy", "")
     with DataApi(simulator.url, "WalkClinic", "nexus_reader", PASSWORD) as source:
         assert source.count("API_event") == 6
+
+
+def test_who_is_out_of_reach_without_the_proxy_is_told_of_it(monkeypatch):
+    """Every other program of that machine reached the server: through HTTPS_PROXY."""
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    wire = Wire("http://127.0.0.1:9", verify=True, retries=RetryPolicy())
+
+    def advice() -> list[str]:
+        with pytest.raises(TransientError, match="could not be reached") as failed:
+            wire.send("GET", PRODUCT, where="here")
+        unreached = EndpointConnectionError(endpoint_url="x")
+        of_s3 = storage.unreached(unreached, listings.place("http://127.0.0.1:9"))
+        return [failed.value.next, of_s3.next]
+
+    assert not any("proxy" in text for text in advice())
+    monkeypatch.setenv("https_proxy", "http://account:secret@proxy.example:3128")
+    for text in advice():
+        assert "reaches it directly: no proxy is used (HTTPS_PROXY); then run again" in text
+        assert "secret" not in text
 
 
 def test_each_thread_keeps_one_connection_of_its_own(simulator, wire):

@@ -1,4 +1,4 @@
-"""Why a certificate is not trusted is told; an authority of a clinic's own is a setting."""
+"""Why no encrypted connection came about is told; an authority of a clinic's own is a setting."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import SSLError
 
+from nexus_reimport import storage
 from nexus_reimport.errors import SourceError, StorageError
 from nexus_reimport.filemaker.data_api import DataApi
 from nexus_reimport.filemaker.http import RetryPolicy
 from nexus_reimport.filemaker.odata import OData
 from nexus_reimport.stages import census
 from support import SUPPORT
+from support.answering import answering
 from support.listings import listing, place
 
 AUTHORITY = SUPPORT / "authority"
@@ -116,3 +119,37 @@ def test_an_authority_of_ones_own_is_trusted_for_s3_where_it_is_named(tmp_path: 
             census.take(place(url), tmp_path)
     assert "is signed by an authority that this machine does not know" in str(stopped.value)
     assert "set ca_file under [s3]" in str(stopped.value)
+
+
+def alert(number: int) -> bytes:
+    """What a server sends that refuses to encrypt a connection, by the number of its reason."""
+    return bytes([21, 3, 3, 0, 2, 2, number])
+
+
+REFUSED = {
+    "closed": (b"", "broke off before it was encrypted", "the network"),
+    "too old": (alert(70), "offers only versions of TLS that are too old", "TLS 1.2"),
+    "of clients": (alert(116), "wants a certificate of its clients", "ask for none"),
+    "no cipher": (alert(40), "could be agreed on (SSLV3_ALERT_HANDSHAKE_FAILURE)", "ciphers"),
+    "no such name": (alert(112), "could be agreed on (", "names that it answers to"),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_what_is_no_certificate_s_fault_is_not_told_as_one(reason: str) -> None:
+    """One was to set ca_file where a server knew TLS 1.0 alone, and no file could help."""
+    sent, what, todo = REFUSED[reason]
+    with answering(sent) as (address, asked):
+        url = address.replace("http:", "https:")
+        with pytest.raises(SourceError) as of_filemaker:
+            filemaker(url, DataApi, "ca.pem")
+        tries = len(asked)
+        bucket = place(url, ca_file=AUTHORITY / "ca.pem")
+        with pytest.raises(SSLError) as failed:
+            storage.opened(bucket, retries=0).list_objects_v2(Bucket=bucket.bucket)
+    for stopped in (of_filemaker.value, storage.unreached(failed.value, bucket)):
+        assert what in str(stopped)
+        assert todo in str(stopped)
+        assert "ca_file" not in str(stopped)
+    # What broke off may hold the next time; a server's settings do not change by asking again.
+    assert tries == (3 if reason == "closed" else 1)
