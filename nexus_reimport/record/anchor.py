@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from nexus_reimport.errors import StopError, TargetError, repair
+from nexus_reimport.errors import COMMITTED_BEFORE, StopError, TargetError, repair
 from nexus_reimport.events import Event
 from nexus_reimport.nexus import deployment, registry
 from nexus_reimport.nexus.connection.postgres import Connection, connected
@@ -61,6 +61,30 @@ def write(settings: Settings, run: Run) -> None:
         again = f"nexus-reimport seal {settings.name} --run {run.id}"
         error.next = f"{repair(error)}; then: {again} writes the seal there, or the next run"
         raise
+
+
+def require_held(settings: Settings, run: Run) -> None:
+    """Stop where the database does not hold what ``run`` has committed in it.
+
+    A standby that takes over may not have received the COMMIT, and a restore may be from before.
+
+    Raises:
+        TargetError, StopError: it does not, or could not be asked. Nothing was written.
+    """
+    with connected(settings.postgres, COMMITTED_BEFORE) as connection:
+        is_held = registry.is_held(connection, run.id)
+    if not is_held:
+        name = run.environment
+        raise StopError(
+            "the database does not know this run, which was committed: it was restored from before"
+            " it, or a standby took over that had not received it",
+            where=settings.postgres.place,
+            state="the run was committed; this database is as it was before the run, or older",
+            next="keep users out, and find out where the database is that holds the run: name it in"
+            f" {name}.toml, then: nexus-reimport finish {name}. If there is none: nexus-reimport"
+            f" seal {name}, then: nexus-reimport record restored {name} --why TEXT, then:"
+            f" nexus-reimport run {name}",
+        )
 
 
 def rows(settings: Settings) -> list[Committed]:

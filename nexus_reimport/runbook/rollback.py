@@ -42,7 +42,7 @@ from nexus_reimport.nexus.rights import Task
 from nexus_reimport.nexus.structure import links
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.tables import fingerprints_of
-from nexus_reimport.record import Run, Verdict, journal, lab_pages, previews, statements
+from nexus_reimport.record import Run, Verdict, anchor, journal, lab_pages, previews, statements
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.book import Runbook
 from nexus_reimport.runbook.opening import (
@@ -271,7 +271,8 @@ class Rollback:
         """The report of the checks after the rollback, on a new connection.
 
         Raises:
-            StopError: this rollback has committed nothing. Nothing was written.
+            StopError: this rollback has committed nothing, or the database is older than it.
+                Nothing was written.
         """
         book = self.book
         if self.run.verdict() not in (Verdict.COMMITTED_UNVERIFIED, Verdict.COMPLETE):
@@ -282,6 +283,7 @@ class Rollback:
         book.require_as_read()
         state = "the run was undone; this step wrote nothing"
         require_ready(book.settings, book.mapping, Task.FINISH, state)
+        anchor.require_held(book.settings, self.run)
 
         def work() -> Report:
             with (
@@ -289,15 +291,7 @@ class Rollback:
                 rolled_back(connection),
             ):
                 database = Database.read(connection, book.mapping)
-                committed = {r.run: r for r in registry.runs(connection)}.get(self.run.id)
-                if committed is None:
-                    raise StopError(
-                        f"the database has no row of this rollback any more: {self.run.id}",
-                        where=f"{registry.OWN_SCHEMA}.{registry.RUNS_NAME}",
-                        state=COMMITTED,
-                        next="find out who writes to that table, or what was restored; the whole"
-                        f" database: nexus-reimport restore {self.undoes} --into NAME",
-                    )
+                committed = {r.run: r for r in registry.runs(connection)}[self.run.id]
                 subject = Restored(
                     committed.after,
                     fingerprints_of(database, committed.after),

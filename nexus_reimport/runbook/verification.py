@@ -7,7 +7,7 @@ from nexus_reimport.errors import COMMITTED_BEFORE, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Census, Report, Sample
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.record import Verdict
+from nexus_reimport.record import Verdict, anchor
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.opening import (
     require_ready,
@@ -27,7 +27,8 @@ class Verification(Steps):
         """The report of every check after, on a new connection.
 
         Raises:
-            StopError: this run has committed nothing. Nothing was written.
+            StopError: this run has committed nothing, or the database is older than it. Nothing
+                was written.
         """
         if self.run.verdict() not in (Verdict.COMMITTED_UNVERIFIED, Verdict.COMPLETE):
             raise StopError(
@@ -36,6 +37,7 @@ class Verification(Steps):
             )
         self.require_as_read()
         require_ready(self.settings, self.mapping, Task.FINISH, COMMITTED_BEFORE)
+        anchor.require_held(self.settings, self.run)
         return self.step(
             "checks_after",
             self.reading(

@@ -11,17 +11,24 @@ from nexus_reimport.record import Run, Verdict
 
 UNVERIFIED = """\
 The new data is committed, but not verified. Keep users out of Nexus. Take the first that applies:
-  A. no check has failed: the verification was broken off, or could not read something
+  A. the database does not know the run (a standby took over, or a backup was restored)
+       name the server that holds the run in ENV.toml, if there is one; then:
        nexus-reimport finish ENV
-  B. a check failed, and a person can accept that
+       if it is lost:
+       nexus-reimport seal ENV
+       nexus-reimport record restored ENV --why TEXT
+       nexus-reimport run ENV
+  B. no check has failed: the verification was broken off, or could not read something
+       nexus-reimport finish ENV
+  C. a check failed, and a person can accept that
        waive the check by name in ENV.toml, then: nexus-reimport finish ENV
-  C. only links of documents or images are wrong
+  D. only links of documents or images are wrong
        nexus-reimport seal ENV
        nexus-reimport relink ENV
-  D. the data is wrong: undo the run; this first shows what would happen, then asks for its digest
+  E. the data is wrong: undo the run; this first shows what would happen, then asks for its digest
        nexus-reimport rollback RUN
        if people have written since, choose --keep-newer or --discard-newer
-  E. the rollback is refused: restore the whole database from the dump, under another name
+  F. the rollback is refused: restore the whole database from the dump, under another name
        nexus-reimport restore RUN --into NAME
        it says how it is swapped in; after the swap:
        nexus-reimport adopt ENV --this-is-a-copy
@@ -29,9 +36,16 @@ The new data is committed, but not verified. Keep users out of Nexus. Take the f
        nexus-reimport record restored ENV --why TEXT"""
 ROLLBACK_UNVERIFIED = """\
 The run was undone, and that is committed, but not verified. Take the first that applies:
-  A. no check has failed: the verification was broken off, or could not read something
+  A. the database does not know the rollback (a standby took over, or a backup was restored)
+       name the server that holds the rollback in ENV.toml, if there is one; then:
        nexus-reimport finish ENV
-  B. a check failed: restore the whole database from the dump of the run that was undone
+       if it is lost:
+       nexus-reimport seal ENV
+       nexus-reimport record restored ENV --why TEXT
+       nexus-reimport run ENV
+  B. no check has failed: the verification was broken off, or could not read something
+       nexus-reimport finish ENV
+  C. a check failed: restore the whole database from the dump of the run that was undone
        nexus-reimport restore RUN --into NAME
        it says how it is swapped in; after the swap:
        nexus-reimport adopt ENV --this-is-a-copy

@@ -29,7 +29,7 @@ from nexus_reimport.runner.advice import (
 from nexus_reimport.settings import BY_HAND_SHEET
 from nexus_reimport.stages import apply
 from nexus_sandbox.postgres.server import binaries
-from support.clinic import OWNER, Clinic, planned
+from support.clinic import OWNER, Clinic, Committed, Executed, planned
 from support.halting import halted, nothing_left
 from support.relinking import LINKS, linked_wrongly, relinked
 from support.restoring import drop_aside, named, swap_in
@@ -217,12 +217,41 @@ def test_exit_4_prints_the_tree_with_the_names_of_this_night(
         assert line in outcome.advice
 
 
-def test_exit_4_a_not_verified_is_finished(clinic: Clinic, rehearsed: Path) -> None:
+def test_exit_4_a_what_a_standby_had_not_received_is_begun_again(
+    clinic: Clinic, committed_once: Committed
+) -> None:
+    """ "The new data is committed" was said of a database that held none of it."""
+    clinic.copy_records(committed_once.folder)
+    lost = runner.finish(DEV)
+    assert (lost.verdict, lost.exit_code) == (Verdict.COMMITTED_UNVERIFIED, 4)
+    assert "the database does not know this run, which was committed" in lost.error
+    assert "state: the run was committed; this database is as it was before the run" in lost.error
+    closed = runner.seal(DEV)
+    assert closed.sealed
+    assert whereabouts.of(environments.load(DEV)).next.startswith("find out who restored")
+    restored_database.acknowledge(DEV, restored_database.unknown_runs(DEV), "a standby took over")
+    assert whereabouts.of(environments.load(DEV)).next == f"nexus-reimport run {DEV}"
+
+
+def test_exit_4_a_of_a_rollback_which_a_standby_had_not_received(
+    clinic: Clinic, executed_once: Executed
+) -> None:
+    """It ended with KeyError."""
+    back = clinic.way_back()
+    back.undo()
+    clinic.become(executed_once.template)
+    lost = runner.finish(DEV)
+    assert (lost.verdict, lost.exit_code) == (Verdict.COMMITTED_UNVERIFIED, 4)
+    assert "the database does not know this run, which was committed" in lost.error
+    assert "A. the database does not know the rollback" in lost.advice
+
+
+def test_exit_4_b_not_verified_is_finished(clinic: Clinic, rehearsed: Path) -> None:
     executed(clinic, rehearsed, verified=False)
     assert runner.finish(DEV).verdict is Verdict.COMPLETE
 
 
-def test_exit_4_b_what_a_person_accepts_is_waived_by_name(clinic: Clinic, rehearsed: Path) -> None:
+def test_exit_4_c_what_a_person_accepts_is_waived_by_name(clinic: Clinic, rehearsed: Path) -> None:
     spoilt_after_commit(clinic, rehearsed)
     path = clinic.folder / f"{DEV}.toml"
     waived = ("every_row_is_as_planned", "what_only_nexus_knows_was_carried_over")
@@ -258,7 +287,7 @@ def test_a_waiver_of_the_worst_night_that_can_never_apply_is_named(
     assert f"nexus-reimport finish {DEV}" in slipped.advice
 
 
-def test_exit_4_c_wrong_links_are_fixed_alone(clinic: Clinic, rehearsed: Path) -> None:
+def test_exit_4_d_wrong_links_are_fixed_alone(clinic: Clinic, rehearsed: Path) -> None:
     executed(clinic, rehearsed, verified=False)
     right, _ = linked_wrongly(clinic)
     failed = runner.finish(DEV)
@@ -277,7 +306,7 @@ def test_exit_4_c_wrong_links_are_fixed_alone(clinic: Clinic, rehearsed: Path) -
     assert dict(clinic.rows(LINKS)) == right
 
 
-def test_exit_4_d_the_run_is_taken_back(clinic: Clinic, rehearsed: Path) -> None:
+def test_exit_4_e_the_run_is_taken_back(clinic: Clinic, rehearsed: Path) -> None:
     before = clinic.state()
     book, _ = spoilt_after_commit(clinic, rehearsed)
     with pytest.raises(StopError, match="people have written since"):
@@ -306,7 +335,7 @@ def test_a_wrong_digest_of_a_rollback_is_told_and_asked_for_again(
     assert clinic.state() == before
 
 
-def test_exit_4_e_a_refused_rollback_leads_to_the_dump(
+def test_exit_4_f_a_refused_rollback_leads_to_the_dump(
     clinic: Clinic, rehearsed: Path, named: str
 ) -> None:
     before = clinic.state()

@@ -19,7 +19,7 @@ from nexus_reimport.files.json_values import adapter
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.nexus.connection.postgres import Connection, names, scalar, statement
 from nexus_reimport.nexus.registry.own_schema import RUNS, UNDO_PREFIX, exists
-from nexus_reimport.nexus.registry.undo import UndoData
+from nexus_reimport.nexus.registry.undo import UndoData, undo_schema
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 
 _ADDED = {"kind": "reimport", "undo": None, "undone_by": ""}  # by later versions
@@ -68,6 +68,15 @@ def was_committed(connection: Connection, run: str) -> bool:
         return False
     query = sql.SQL("SELECT count(*) FROM {} WHERE run = %s").format(RUNS)
     return bool(scalar(connection, query, (run,)))
+
+
+def is_held(connection: Connection, run: str) -> bool:
+    """Whether anything is there that ``run`` has committed: its row, or its undo data.
+
+    Both are of one transaction. Without either, the database is older than the run.
+    """
+    schema = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = %s)"
+    return was_committed(connection, run) or bool(scalar(connection, schema, (undo_schema(run),)))
 
 
 def purpose(connection: Connection, run: str) -> tuple[str, str] | None:
