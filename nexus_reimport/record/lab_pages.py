@@ -175,6 +175,7 @@ def _changed(page: Any, name: str) -> dict[str, int]:
         if known is None:
             counts["added"] += 1
         elif "parameters" not in cell.metadata.get("tags", ()):
-            counts["changed"] += "".join(known["source"]) != cell.source
+            same = pages.outside("".join(known["source"])) == pages.outside(cell.source)
+            counts["changed"] += not same
     counts["left_out"] = len(shipped.keys() - ids)
     return dict(counts)

@@ -18,7 +18,7 @@ from nexus_reimport.errors import ReimportError, SettingsError
 from nexus_reimport.files import private
 from nexus_reimport.interrupt import left_to
 from nexus_reimport.record import access, lab_pages
-from nexus_reimport.record.notebooks import marks
+from nexus_reimport.record.notebooks import marks, pages
 from nexus_reimport.runner import kernel_home
 from nexus_reimport.runner.notebook import FOLDER, PREFLIGHT
 from nexus_reimport.settings import Settings
@@ -85,7 +85,7 @@ def prepare(environment: str, *, browser: bool, port: int = 0) -> Lab:
     access.require_private(settings)
     folder = _new_folder(settings)
     for page in shipped:
-        private.write_new(folder / page.name, _without_outputs(page))
+        private.write_new(folder / page.name, _as_copy(page))
     options: tuple[str, ...] = ("--ServerApp.root_dir", str(folder), "--port", str(port))
     options += ("--ServerApp.jpserver_extensions", "{'nexus_reimport.page': True}")
     options += () if browser else ("--no-browser",)
@@ -103,13 +103,15 @@ def _new_folder(settings: Settings) -> Path:
     return private.new_folder(place / stamp)
 
 
-def _without_outputs(page: Path) -> bytes:
+def _as_copy(page: Path) -> bytes:
     import nbformat
 
     copy = nbformat.read(page, as_version=4)  # type: ignore[no-untyped-call]
     for cell in copy.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+        elif cell.cell_type == "markdown":
+            cell.source = pages.outside(cell.source)
     return str(nbformat.writes(copy)).encode()  # type: ignore[no-untyped-call]
 
 

@@ -94,9 +94,7 @@ def put(
 
     for cell in page.cells:
         if cell.cell_type == "markdown":
-            # A record is read far from the checkout, where such a link leads nowhere.
-            source = _OF_SHIPPED.sub("", cell.source)
-            cell.source = _LINK.sub(r"\1 of `nexus_reimport`", source)
+            cell.source = outside(cell.source)
     page.cells = [_first_screen(folder, apart), *_without_first_screen(page)]
     text = nbformat.writes(page).encode()  # type: ignore[no-untyped-call]
     shown = rendering.html(page, name).encode()
@@ -207,6 +205,14 @@ def read(path: Path) -> Notebook:
         return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except unreadable:
         raise ValueError("no notebook that can be read") from None
+
+
+def outside(text: str) -> str:
+    """A text of a shipped page as it holds for a copy, in a lab or in a record.
+
+    The outputs of a copy are its own, and links to files beside the runbook lead nowhere there.
+    """
+    return _LINK.sub(r"\1 of `nexus_reimport`", _OF_SHIPPED.sub("", text))
 
 
 def shipped(page: str) -> list[dict[str, Any]]:
