@@ -191,7 +191,7 @@ def _headline(
         return run.headline(), "attention"
     if refusals:
         return "GO, but its approval is refused until the gates below are open", "attention"
-    return "GO, once somebody approves it below", "good"
+    return "GO, once somebody approves it below; nothing was written", "good"
 
 
 def _is_stopped_by_checks(run: Run, verdict: Verdict, before: Report | None) -> bool:

@@ -141,6 +141,8 @@ def _describe(page: Any, name: str) -> None:
     """Say at the page's head that it was stepped through, and in which order."""
     import nbformat
 
+    # The last cell, run as all others, leaves an empty one below it.
+    page.cells = [c for c in page.cells if c.source.strip() or c.get("outputs")]
     code = [cell for cell in page.cells if cell.cell_type == "code"]
     counts = [cell.execution_count for cell in code if cell.execution_count]
     changed = _changed(page, name)

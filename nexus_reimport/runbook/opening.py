@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import date, datetime
+from functools import cache
 
 import psycopg
 
-from nexus_reimport import application, checks, disks, progress, record
+from nexus_reimport import PACKAGE, application, checks, disks, progress, record
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.checks import (  # noqa: F401 - importing them declares their checks
@@ -43,7 +44,7 @@ from nexus_reimport.nexus.structure import fit
 from nexus_reimport.record import Run, Verdict, anchor, lab_pages, statements
 from nexus_reimport.runbook import lost_records, maintenance
 from nexus_reimport.settings import EnvironmentKind, Settings
-from nexus_reimport.stages import census
+from nexus_reimport.stages import approval, census
 
 _IMPORTING = (Task.RUN, Task.RELINK)
 _TRIES = 3
@@ -133,17 +134,41 @@ def _require_limits(state: str) -> None:
         )
 
 
+@cache
+def package_loaded() -> str:
+    """The digest of the package as this process runs it: first asked for when a run is opened."""
+    return approval.code_digest()
+
+
+def require_package_as_loaded() -> None:
+    """Stop where the package's files are no longer those that this process runs.
+
+    An approval is for the files: what was prepared with those of before would pass as theirs.
+
+    Raises:
+        StopError: they were changed. Nothing was written.
+    """
+    if approval.code_digest() != package_loaded():
+        raise StopError(
+            "the package, or a library of it, was changed since this page loaded it",
+            where=str(PACKAGE),
+            next="in JupyterLab restart the kernel, and run this page from the top; else start the"
+            " command again",
+        )
+
+
 def require_as_read(settings: Settings, mapping: FieldMapping) -> None:
     """Stop where a page in JupyterLab would use what a file said before somebody changed it.
 
     A kernel keeps what its first cells have read: a password that was corrected would be tried
-    once more as it was, and a plan made by the decisions of before.
+    once more as it was, and a plan made by the decisions of before, or by the package of before.
 
     Raises:
-        SettingsError: names what was changed. Nothing was written.
+        SettingsError, StopError: names what was changed. Nothing was written.
     """
     if not lab_pages.is_stepped_through():
         return
+    require_package_as_loaded()
     now = environments.load(settings.name)
     changed = [one for one in Settings.model_fields if getattr(now, one) != getattr(settings, one)]
     if mappings.load(now.mapping, environments.folder()).digest != mapping.digest:

@@ -35,6 +35,7 @@ from nexus_reimport.runbook.gates import Gated
 from nexus_reimport.runbook.opening import (
     last_complete,
     naming_rights,
+    require_package_as_loaded,
     today,
 )
 from nexus_reimport.stages import (
@@ -217,7 +218,8 @@ class Preflight(Gated):
         return self.step("proposal", work)
 
     def _require_unchanged(self) -> None:
-        """Stop if ``activity`` found that the plan is void."""
+        """Stop if ``activity`` found that the plan is void, or another package is there by now."""
+        require_package_as_loaded()
         others = self.run.load(Activity) if self.run.has(Activity) else None
         if others is not None and others.changed:
             raise StopError(

@@ -54,6 +54,7 @@ from nexus_reimport.runbook.opening import (
     Bar,
     naming_rights,
     no_bar,
+    package_loaded,
     require_as_read,
     require_own_database,
     require_ready,
@@ -116,6 +117,9 @@ class Steps:
     run: Run
     bar: Bar = no_bar
 
+    def __post_init__(self) -> None:
+        package_loaded()
+
     @property
     def scope(self) -> Scope:
         """How much this run does."""
@@ -135,11 +139,11 @@ class Steps:
         """Stop where the page would use what a file said before somebody changed it.
 
         Raises:
-            SettingsError: names what was changed. Nothing was written by this step.
+            SettingsError, StopError: names what was changed. Nothing was written by this step.
         """
         try:
             require_as_read(self.settings, self.mapping)
-        except SettingsError as error:
+        except (SettingsError, StopError) as error:
             if self.run.undoes and self.run.is_committed():  # the top would begin another one
                 error.next = f"nexus-reimport finish {self.run.environment} reads it again"
             raise
@@ -185,7 +189,7 @@ class Steps:
             raise StopError(
                 "this run was committed already",
                 state="committed by this run; nothing was written a second time",
-                next=f"nexus-reimport finish {self.settings.name} verifies and seals it",
+                next=self._what_is_left(),
             )
         self.require_as_read()
         if redaction.values_redacted(self.run):
@@ -286,7 +290,7 @@ class Steps:
 
         Raises:
             Busy: another process is at a step of this run.
-            SettingsError: a file was changed since the page read it.
+            SettingsError, StopError: a file was changed since the page read it.
             StopError: the run was executed.
         """
         order = ROLLBACK_ORDER if self.run.kind == "rollback" else ORDER
@@ -312,9 +316,21 @@ class Steps:
                 "this run was executed; its preflight can no longer be changed",
                 state=f"{self.run.state()}; this step wrote nothing: plan, backup and approval are"
                 " as they were",
-                next=f"nexus-reimport finish {self.run.environment} settles, verifies and seals it;"
-                " a new run can begin after that",
+                next=self._what_is_left(),
             )
+
+    def _what_is_left(self) -> str:
+        """What is next for a run that was executed. `finish` would close another one's record."""
+        env = self.run.environment
+        if self.run.is_open:
+            return (
+                f"nexus-reimport finish {env} settles, verifies and seals it; a new run can begin"
+                " after that"
+            )
+        return (
+            f"nothing with this page: the record is closed (nexus-reimport record show {env} --run"
+            f" {self.run.id}). A new run begins with the first cells of 01_preflight"
+        )
 
     def reading(self, work: Callable[[], T]) -> Callable[[], T]:
         """``work``, which releases its locks and starts again if another session waits for them."""

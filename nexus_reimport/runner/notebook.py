@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
 import os
 import re
 import shutil
@@ -212,6 +213,8 @@ def _in_a_kernel(page: Path, output: Path, parameters: Parameters, log: Path) ->
     import papermill
     from traitlets.config import Config
 
+    # On a slow machine it warns that it saves the page less often, in words that help nobody.
+    logging.getLogger("papermill").setLevel(logging.ERROR)
     config = Config()
     config.KernelManager.transport_encryption = "required"  # else plain TCP on loopback
     config.NotebookClient.kernel_manager_class = "nexus_reimport.runner.kernel_manager.QuietManager"

@@ -131,7 +131,8 @@ def disk_failed(error: Exception, disk: DiskFailure, run: Run | None) -> Reimpor
 def not_run(name: str) -> ReimportError:
     """What a cell says that needs what a cell above it gives."""
     return StopError(
-        f"`{name}` is not known yet: the kernel was started again, or the cells above were not run",
+        f"`{name}` is not known yet: the kernel was started again, or a cell above was not run, or"
+        " has stopped",
         state="this cell has done nothing",
         next="run the cell at the top first, then those below it, in their order",
     )

@@ -148,7 +148,10 @@ def restored(clinic: Clinic) -> None:
 # State -> what the page says of it
 STATES: dict[Callable[..., None], tuple[str, ...]] = {
     nothing: ("There was no run yet.",),
-    waiting: ("GO, once somebody approves it below", "all 328 notes, 151 SMS messages get another"),
+    waiting: (
+        "GO, once somebody approves it below; nothing was written",
+        "all 328 notes, 151 SMS messages get another",
+    ),
     stopped: ("NO-GO: it was stopped", "then start another dry run."),
     failed: ("FAILED: nothing was written",),
     complete: (

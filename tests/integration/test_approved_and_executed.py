@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import model, runbook
+from nexus_reimport import model, runbook, runner
 from nexus_reimport.errors import Busy, ReimportError, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Approval, NewerDecision, Proposal
@@ -76,6 +76,17 @@ def test_what_people_fill_in_after_the_preflight_is_not_left_out_in_silence(
     assert clinic.state() == before
     put_back(book)
     assert runbook.resume(DEV, book.run.id).apply().committed
+
+
+def test_what_another_package_has_rehearsed_is_not_proposed(
+    clinic: Clinic, rehearsed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update in the middle of a preflight: it was proposed as the work of the new package."""
+    book = runbook.resume(DEV, clinic.approved(rehearsed).run.id)
+    monkeypatch.setattr(approval, "code_digest", lambda: "of another package")
+    told = refused(book.propose)
+    assert told.what == "the package, or a library of it, was changed since this page loaded it"
+    assert told.state == "nothing was written"
 
 
 def test_an_approval_of_another_run_is_none_of_this_one(clinic: Clinic, rehearsed: Path) -> None:
@@ -174,7 +185,14 @@ def test_a_committed_run_says_so_whatever_was_changed_since(
     monkeypatch.setattr(approval, "code_digest", lambda: "of another package")
     told = refused(runbook.resume(DEV, book.run.id).apply)
     assert told.what == "this run was committed already"
-    assert told.next == f"nexus-reimport finish {DEV} verifies and seals it"
+    assert told.next.startswith(f"nexus-reimport finish {DEV} settles, verifies and seals it")
+    runner.seal(DEV)
+    for step in (book.apply, book.propose):
+        told = refused(step)
+        assert "finish" not in told.next, (
+            "it would close the record of the run that is open by then"
+        )
+        assert told.next.startswith("nothing with this page: the record is closed")
 
 
 def test_who_waits_for_the_same_run_is_told_that_it_was_committed(

@@ -31,6 +31,9 @@ from support.running import DEV
 
 BEGIN = f"from nexus_reimport import runbook, show\nbook = runbook.begin('{DEV}')"
 RESUME = f"from nexus_reimport import runbook, show\nbook = runbook.resume('{DEV}')"
+OF_PACKAGE = "from nexus_reimport.stages import approval\n"
+UPDATED = f"{OF_PACKAGE}kept, approval.code_digest = approval.code_digest, lambda: 'updated'"
+NOT_UPDATED = "approval.code_digest = kept"
 WRONG_SECRET = re.compile("(NEXUS_SANDBOX_S3_SECRET_KEY)=.*")
 MADE_UP = "those of a made-up clinic"
 SHOWN = "show.Page('One page', ())"
@@ -226,9 +229,10 @@ def test_a_step_after_commit_says_what_stands_and_goes_on_with_what_was_correcte
     session.run(RESUME, "show.report(book.verify())")
     secrets.write_text(right)
     session.run("show.report(book.verify())", RESUME, "show.report(book.verify())")
+    session.run(f"{UPDATED}\nbook.sign_off()", NOT_UPDATED)
     clinic.edit(DEV, 'past_scheduled = "keep"', 'past_scheduled = "completed"')
     session.run("book.sign_off()")
-    _, committed, _, refused, corrected, _, verified, not_signed_off = [
+    _, committed, _, refused, corrected, _, verified, updated, _, not_signed_off = [
         str(cell.outputs) for cell in session.page.cells
     ]
     assert "Committed" in committed
@@ -238,6 +242,8 @@ def test_a_step_after_commit_says_what_stands_and_goes_on_with_what_was_correcte
     assert "changed since this page read it: s3" in corrected
     assert left in corrected
     assert "Checks after" in verified
+    assert "was changed since this page loaded it" in updated
+    assert left in updated
     assert "changed since this page read it: decisions" in not_signed_off
 
 
@@ -246,9 +252,14 @@ def test_no_step_uses_what_was_changed_since_the_page_read_it(
     clinic: Clinic, rehearsed: Path, session: Session, step: str
 ) -> None:
     clinic.approved(rehearsed)
-    session.run(RESUME)
-    clinic.edit(DEV, 'past_scheduled = "keep"', 'past_scheduled = "completed"')
     before = clinic.rows("SELECT count(*), max(updated_at) FROM patients")
+    session.run(RESUME, f"{UPDATED}\nbook.{step}", RESUME, f"book.{step}")
+    told = [str(cell.outputs) for cell in session.page.cells]
+    for text in (told[1], told[3]):
+        assert "a library of it, was changed since this page loaded it" in text
+        assert "restart the kernel, and run this page from the top" in text
+    session.run(NOT_UPDATED)
+    clinic.edit(DEV, 'past_scheduled = "keep"', 'past_scheduled = "completed"')
     session.run(f"book.{step}")
     assert "changed since this page read it: decisions" in str(session.page.cells[-1].outputs)
     assert clinic.rows("SELECT count(*), max(updated_at) FROM patients") == before
