@@ -93,6 +93,7 @@ def examine(settings: Settings) -> Examination:
         ("this machine", lambda: _machine(settings)),
         ("the environment's file", lambda: _shared(settings)),
         ("the environment's file", lambda: _waivers(settings)),
+        ("the environment's file", lambda: _hooks(settings)),
         ("PostgreSQL", lambda: _postgres(settings, mapping)),
         ("FileMaker", lambda: _filemaker(settings, mapping)),
         ("S3", lambda: _s3(settings)),
@@ -161,6 +162,17 @@ def _waivers(settings: Settings) -> Iterator[Finding]:
     elif settings.waivers:
         count = wording.amount(len(settings.waivers), "waiver")
         yield _right(f"{count}: each names a check that can be waived")
+
+
+def _hooks(settings: Settings) -> Iterator[Finding]:
+    """The clinic's own commands: whether their programs are on this machine."""
+    for name in ("enter", "leave", "told"):
+        command: tuple[str, ...] = getattr(settings.hooks, name)
+        if not command or shutil.which(command[0]):
+            continue
+        text = f"[hooks] {name}: {command[0]} is not on this machine, or cannot be started"
+        todo = "install it, or correct the path; then try the whole command by hand, twice"
+        yield _remark(text, todo) if name == "told" else _wrong(text, todo)
 
 
 # ---------------------------------------------------------------- this machine
@@ -407,6 +419,11 @@ def _policy(settings: Settings) -> str:
 
 
 def _way(settings: Settings) -> Iterator[Finding]:
+    if settings.window is not None and settings.window.has_ended(datetime.now(UTC), settings.zone):
+        yield _remark(
+            f"[window] is over: {settings.window.spelled(settings.zone)}; nothing is executed",
+            "write the next one there; S5 and S7 are then signed again",
+        )
     if settings.dev_environment:
         with suppress(ReimportError):
             dev = environments.load(settings.dev_environment)

@@ -46,6 +46,11 @@ class Window(Strict):
         span = self._span(zone)
         return span is None or span[0] < span[1]
 
+    def has_ended(self, now: datetime, zone: ZoneInfo) -> bool:
+        """Whether it will not open again; hours of a day always do."""
+        span = self._span(zone)
+        return span is not None and span[1] <= now
+
     def is_open(self, now: datetime, zone: ZoneInfo) -> bool:
         """Whether ``now``, an instant, lies inside: from the first moment on, before the last."""
         if span := self._span(zone):

@@ -200,6 +200,24 @@ def test_a_waiver_that_can_never_apply_or_has_ended_is_told_before_a_run(clinic:
     assert "every_pateint_has_a_clinic: no check has this name; did you mean every_" in slipped.text
 
 
+def test_a_command_that_is_not_there_and_a_window_that_is_over_are_told_before_the_night(
+    clinic: Clinic,
+) -> None:
+    """The paper's own lines, pasted and not adapted, were all right until the window opened."""
+    with (clinic.folder / f"{DEV}.toml").open("a") as file:
+        file.write(
+            '[hooks]\nenter = ["/nowhere/up"]\nleave = ["rm", "-f", "up"]\n'
+            'told = ["/nowhere/mail"]\n'
+            "[window]\nfrom = 2026-03-07T22:00:00\nto = 2026-03-08T02:00:00\n"
+        )
+    found = examined()
+    (missing,) = wrong(found)
+    assert missing.text.startswith("[hooks] enter: /nowhere/up is not on this machine")
+    remarks = [f.text for f in found.findings if f.state is State.REMARK]
+    assert any(text.startswith("[hooks] told: /nowhere/mail") for text in remarks)
+    assert any("[window] is over: 2026-03-07 22:00" in text for text in remarks)
+
+
 def test_a_right_that_only_a_restore_needs_is_a_remark(no_createdb: Clinic) -> None:
     assert no_createdb
     found = examined()
