@@ -22,8 +22,9 @@ from nexus_reimport.text import one_line
 def advice(environment: str, place: str) -> str:
     """What to do where the record of the latest run that the database knows is not in ``place``."""
     return (
-        f"bring back what was in {place} (mount, ls -l), or work from the checkout that has them,"
-        f" and begin no run before; only if those"
+        f"bring back what was in {place} (mount, ls -l), also from a backup or the archive"
+        f' (docs/records.md, "An archive"), or work from the checkout that has them, and begin no'
+        f" run before; only if those"
         f' records are lost for good: nexus-reimport record lost {environment} --why "…"'
     )
 
