@@ -347,7 +347,11 @@ def test_what_a_rollback_would_do_reads_as_people_approve_it() -> None:
 @pytest.mark.parametrize(
     ("changed", "verdict", "rows"),
     [
-        ({}, "Each row and each link that a run may write is as it was before the run.", "restored"),
+        (
+            {},
+            "Each row and each link that a run may write is as it was before the run.",
+            "restored",
+        ),
         (
             {"since": PREVIEW.since},
             "As it was before the run: yes; what people have written since the run is undone too.",
