@@ -117,7 +117,7 @@ def test_a_decision_on_the_page_has_all_words_of_the_one_in_a_terminal(name: str
         words_of.append(f"{one.letter}. {one.case}")
         words_of += ["".join(part.text for part in line) for line in one.lines]
     assert " ".join(words_of).split() == ADVICE[name].split()
-    assert [one.letter for one in found.choices] == list("ABCDE"[: len(found.choices)])
+    assert [one.letter for one in found.choices] == list("ABCDEF"[: len(found.choices)])
     parts = [part for one in found.choices for line in one.lines for part in line]
     assert all(part.is_command == part.text.startswith("nexus-reimport") for part in parts)
     assert {p.text for p in parts if p.is_command} <= {
