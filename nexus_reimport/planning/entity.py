@@ -414,7 +414,7 @@ class EntityPlanner:
                     continue
                 self._overrides.append((key, rule.column, rule.name))
                 if was[rule.column] == rule.becomes:
-                    self._merger.stays(rule.column)
+                    self._merger.stays(rule.column)  # as FileMaker's value is not taken
                 elif was[rule.column] == rule.was:  # else FileMaker's value is counted
                     self._changed_by[rule.name] += 1
 

@@ -99,14 +99,13 @@ class Merger:
 
     def stays(self, column: str) -> None:
         """The row that was merged last has its old value in ``column`` after all."""
-        tally = self._decided[column].tally
-        (line,) = (line for line in self.differences if line[1] == column)
-        self.differences.remove(line)
-        is_cleared = line[3] == ""
-        tally.cleared -= is_cleared
-        tally.different -= not is_cleared
-        tally.gone -= 1
-        tally.same += 1
+        for line in [line for line in self.differences if line[1] == column]:
+            self.differences.remove(line)
+            tally, is_cleared = self._decided[column].tally, line[3] == ""
+            tally.cleared -= is_cleared
+            tally.different -= not is_cleared
+            tally.gone -= 1
+            tally.same += 1
 
     def changes(self) -> tuple[ColumnChange, ...]:
         """The counts, column by column, in the mapping's order."""
