@@ -465,6 +465,8 @@ def _merged(must: Must, table: Table, place: tuple[str, str], old: Row | None, v
         holds = is_over(row[rule["past"]]) if "past" in rule else bool(row[rule["filled"]])
         if row[rule["column"]] == rule["was"] and holds:
             row[rule["column"]] = rule["becomes"]
+            if before.get(rule["column"]) == rule["becomes"]:  # it is as it was, after all
+                must.differences.discard((table.name, row_id, rule["column"]))
     return row
 
 
