@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_reimport.errors import SettingsError, SourceError
-from nexus_reimport.filemaker import Field, ReadRequest, Source
+from nexus_reimport.filemaker import Field, ReadRequest, Remark, Source
+from nexus_reimport.filemaker.exports.cells import CUT
 from nexus_sandbox.filemaker import exports
 from nexus_sandbox.filemaker.exports import Style
 from nexus_sandbox.filemaker.file import Record
@@ -177,9 +178,24 @@ def test_h28_a_record_ends_at_cr_lf_or_crlf_and_nothing_else(name, end, tmp_path
     assert found == [{"id": "1", "a": f"x\ny{STAYS}z"}, {"id": "2", "a": ""}]
 
 
-def test_the_last_record_needs_no_end(tmp_path):
-    (tmp_path / "t.tab").write_bytes(b"id\ta\r1\tx\r2\ty")
-    assert [row["a"] for row in read(files(tmp_path), "t.tab", a="text")] == ["x", "y"]
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.tab", "id\ta\r2\ty\r1\tx"),
+        ("t.csv", 'id,a\r\n2,y\r\n1,"x"'),
+        ("t.mer", 'id,a\n2,"y"\n1,x'),
+    ],
+)
+def test_the_last_record_needs_no_end_and_its_last_value_is_told_as_one_that_may_be_cut(
+    name, content, tmp_path
+):
+    wanted = ReadRequest(name, "id", {"id": "text", "a": "text"})
+    for encoding in ("utf-8", "utf-16"):
+        for end, remarks in (("", (Remark(0, "a", CUT),)), (content[4], ()), ("\r\n\r\n", ())):
+            (tmp_path / name).write_bytes((content + end).encode(encoding))
+            (part,) = files(tmp_path, encoding=encoding).records(wanted)
+            assert [row["a"] for row in part.rows] == ["x", "y"]
+            assert part.remarks == remarks
 
 
 def test_quotes_hold_commas_quotes_and_line_ends_in_csv_and_are_characters_in_tab(tmp_path):

@@ -56,6 +56,7 @@ EXPORT_AGAIN_UNSAVED = f"{EXPORT_AGAIN}, and do not save it in a spreadsheet pro
 _LONGEST_TIME = timedelta(hours=9_999)  # convert accepts hours of four digits at most
 UNCOMPUTED = "?"  # how FileMaker writes what it could not compute
 NUMBER_AS_TEXT = "a number in the spreadsheet: zeros or a plus before it may be lost"
+CUT = "the last value of a file whose last line has no end: it may be cut"
 TO_A_MILLISECOND = "a time with a part of a second: a spreadsheet's is read to a millisecond"
 ROUNDED = f"a number of more than {_DIGITS_OF_A_NUMBER} digits: a spreadsheet keeps only that many"
 

@@ -85,7 +85,7 @@ class Delimited:
     def _between_tabs(self) -> Iterator[GridRow]:
         """This format has no quoting: a quote is an ordinary character."""
         for number, (text, start, end) in enumerate(self._text.lines(), 1):
-            yield GridRow(number, _of_tabs(text), start, end)
+            yield GridRow(number, _of_tabs(text), start, end, _is_open(text))
 
     def _between_commas(self) -> Iterator[GridRow]:
         lines = _Lines(self._text.lines())
@@ -109,7 +109,8 @@ class Delimited:
                 ) from None
             if values is None:
                 return
-            yield GridRow(number, _with_line_ends(values), start, lines.place)
+            cells = _with_line_ends(values)
+            yield GridRow(number, cells, start, lines.place, _is_open(lines.last))
             number = records.line_num + 1
 
     def _values(self, text: str) -> list[str]:
@@ -126,6 +127,7 @@ class DelimitedRows:
     def __init__(self, file: Delimited) -> None:
         self._file, self._width = file, 0
         self._starts, self._ends, self._numbers = array("Q"), array("Q"), array("Q")
+        self._open = 0  # the line within which the file ends
 
     def append(self, row: GridRow) -> None:
         """Add a row, which comes after all others in the file."""
@@ -133,6 +135,7 @@ class DelimitedRows:
         self._starts.append(row.start)
         self._ends.append(row.end)
         self._numbers.append(row.number)
+        self._open = row.number if row.is_open else 0
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -161,21 +164,26 @@ class DelimitedRows:
         for n, values in zip(numbers, self._file.between(places), strict=True):
             if len(values) != self._width:
                 raise self._file.changed()
-            yield GridRow(self._numbers[n], values)
+            number = self._numbers[n]
+            yield GridRow(number, values, is_open=number == self._open)
 
 
 class _Lines:
-    """The texts of lines; ``place`` is the byte after the last one that was taken."""
+    """The texts of lines; ``place`` is the byte after the ``last`` one that was taken."""
 
     def __init__(self, lines: Iterator[Line]) -> None:
-        self._lines, self.place = lines, 0
+        self._lines, self.last, self.place = lines, "", 0
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> str:
-        text, _, self.place = next(self._lines)
-        return text
+        self.last, _, self.place = next(self._lines)
+        return self.last
+
+
+def _is_open(line: str) -> bool:
+    return not line.endswith(("\r", "\n"))
 
 
 def _split(line: str, separator: str) -> list[str]:

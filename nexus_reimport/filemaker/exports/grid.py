@@ -29,13 +29,15 @@ _AROUND_NAMES = " \t\r\n\u00a0\ufeff\u200b"
 class GridRow(NamedTuple):
     """One line of a file: its number, from 1, and its cells.
 
-    Of a text file also the bytes where it and the next one begin.
+    Of a text file also the bytes where it and the next one begin, and whether the file ends within
+    it: FileMaker ends each line.
     """
 
     number: int
     cells: Sequence[Cell]
     start: int = 0
     end: int = 0
+    is_open: bool = False
 
 
 class Rows(Protocol):

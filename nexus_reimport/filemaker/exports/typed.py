@@ -10,7 +10,7 @@ from itertools import groupby
 from nexus_reimport import ids, wording
 from nexus_reimport.errors import ExportError, MappingError
 from nexus_reimport.filemaker import suggest
-from nexus_reimport.filemaker.exports.cells import Forms, Refused, as_id, as_text, remark
+from nexus_reimport.filemaker.exports.cells import CUT, Forms, Refused, as_id, as_text, remark
 from nexus_reimport.filemaker.exports.columns import refuse_contradictions, refuse_rounded_ids
 from nexus_reimport.filemaker.exports.grid import Grid, GridRow
 
@@ -90,6 +90,9 @@ class Table:
                     where=self._where,
                     next=refused.next,
                 ) from None
+            if line.is_open:
+                last = len(line.cells) - 1
+                remarks += [(name, CUT) for name in names if self._places[name] == last]
             yield Row(line.number, tuple(texts), tuple(remarks))
 
 
