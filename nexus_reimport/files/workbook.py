@@ -23,9 +23,8 @@ _NOT_IN_A_CELL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe
 # A text that only looks like an escape would be read back as a character.
 _LIKE_AN_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 # What XML cannot hold, and the underscore that hides an escape: others stay as they are.
-_ESCAPE = re.compile(
-    r"_x(00[01][0-9a-f]|005f|d[89a-f][0-9a-f]{2}|fff[ef])_", re.ASCII | re.IGNORECASE
-)
+# With a capital X it is a text.
+_ESCAPE = re.compile(r"_x((?i:00[01][0-9a-f]|005f|d[89a-f][0-9a-f]{2}|fff[ef]))_", re.ASCII)
 # Colours, gaps (`_x`) and fill (`*x`) of a format change a number's look, not its digits.
 _LOOK = re.compile(
     r"\[(?:red|black|blue|green|white|cyan|magenta|yellow|color\s?\d+)\]|[_*].", re.IGNORECASE
