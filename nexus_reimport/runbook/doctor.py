@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from nexus_reimport import application, checks, storage, wording
+from nexus_reimport import application, checks, disks, storage, wording
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
@@ -184,6 +184,8 @@ def _machine(settings: Settings) -> Iterator[Finding]:
         f"FileMaker's clock shows {clock:%Y-%m-%d %H:%M} ({settings.timezone}): compare it with a"
         " clock in the clinic",
     )
+    if low := disks.too_low():
+        yield _wrong(f"too little for a run: {low.what}", low.fix)
     yield from _secrets(settings)
     for name, folder in (("runs", settings.folders.runs), ("private", settings.folders.private)):
         yield from _folder(name, folder)

@@ -39,7 +39,7 @@ from nexus_reimport.page import commands
 from nexus_reimport.planning.manual import writing
 from nexus_reimport.record import create, journal, signatures
 from nexus_reimport.record.sealed import archived, bag, chain, check, index, register
-from nexus_reimport.runbook import opening
+from nexus_reimport.runbook import doctor, opening
 from nexus_reimport.runner import CommandOutcome, ending, notebook
 from nexus_reimport.settings import ApplicationAccess, Postgres, Settings
 from nexus_reimport.settings.values import FromEnvironment
@@ -414,3 +414,16 @@ def test_a_server_that_is_not_reached_for_want_of_open_files_is_not_blamed() -> 
 def test_a_workbook_that_a_disk_does_not_give_is_not_damaged() -> None:
     with pytest.raises(SourceError, match="a disk of this machine failed"), guarded("Visits.xlsx"):
         UNREADABLE.read_bytes()
+
+
+def test_the_doctor_finds_the_limit_that_a_run_refuses(known: Settings) -> None:
+    """ "A run finds all that it needs", where the next command said that it may open 64 files."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (127, before[1]))
+    try:
+        (low,) = [one for one in doctor._machine(known) if "too little for a run" in one.text]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert low.state is doctor.State.WRONG
+    assert "limits the open files of this program to 127; a run needs 128" in low.text
+    assert "ulimit -n" in low.next
