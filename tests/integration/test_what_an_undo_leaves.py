@@ -137,6 +137,9 @@ POINTING: dict[str, Pointing] = {
     "by a visit that was edited": lambda all_, key: all_.put(
         "visit", key, (0, "a"), (0, "a"), (key, "a")
     ),
+    "by a visit from before that was edited": lambda all_, key: all_.put(
+        "visit", key, (key, "a"), (key, "a"), (key, "edited")
+    ),
     "by a visit that was deleted": lambda all_, key: all_.put(
         "visit", key, (key, "a"), (key, "b"), None
     ),
@@ -150,6 +153,10 @@ POINTING: dict[str, Pointing] = {
     ),
     "by a scan of the run of another kind now": lambda all_, key: all_.scan_of_the_run(
         key, NOBODY, (key, 1), (key, 2)
+    ),
+    "by a new scan, and before by one of the run": lambda all_, key: (
+        all_.scan_of_the_run(key, (key, 7), (0, 1), (0, 1)),
+        all_.put("scan", 1_000 + key, None, None, (key, 1)),
     ),
     "by a scan of the run that went": lambda all_, key: all_.scan_of_the_run(
         key, NOBODY, (key, 1), None
@@ -339,14 +346,20 @@ def test_of_every_history_an_undo_leaves_what_it_must_and_proves_it(
             found[one.table] += one.rows
         assert found == Counter({table: len(keys) for table, keys in kept.items()})
         assert not finder.are_still(findings, same), "what is referenced may be so no more"
-        links = taken_back(transaction, findings, keep=keep)
+        saved = connection.execute(changes.newer_rows(transaction, PEOPLE)).fetchall()
+        rows = all_.now.person.items()
+        assert dict(rows - all_.after.person.items()) == {key: tuple(row) for key, *row in saved}
+        links = connection.execute(changes.newer_links(transaction, UNDO, SCANS)).fetchall()
+        fixed = {key: row for key, row in all_.now.scan.items() if key in all_.fixed}
+        moved = {key: row for key, row in fixed.items() if row != all_.after.scan[key]}
+        assert moved == {key: tuple(row) for key, *row in links}
+        restored = taken_back(transaction, findings, keep=keep)
         assert {t: sorted(rows, key=str) for t, rows in held(connection).items()} == {
             t: sorted(lines(left, t), key=str) for t in COLUMNS
         }
-        moved = {k for k in all_.fixed if all_.now.scan.get(k) != all_.after.scan[k]}
         there = all_.fixed & all_.now.scan.keys()
-        assert links == len(there - moved if keep else there)
-        assert links == changes.restored_links(transaction, UNDO, SCANS, keep=keep)
+        assert restored == len(there - moved.keys() if keep else there)
+        assert restored == changes.restored_links(transaction, UNDO, SCANS, keep=keep)
         assert finder.proven(findings, same) == {*UNDO.parts}
         assert finder.proven(findings, same - {SCANS}) == {*UNDO.tables}
         fine = {part.table: 0 for part in UNDO.parts}

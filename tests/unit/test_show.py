@@ -345,6 +345,25 @@ def test_what_a_rollback_would_do_reads_as_people_approve_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("newer", "pointed_at", "is_quiet", "asks"),
+    [
+        (NewerRows("notes", 0, 0, 0, ()), (), True, False),
+        (NewerRows("notes", 1, 0, 0, ()), (), False, True),
+        (NewerRows("notes", 0, 1, 0, ()), (), False, True),
+        (NewerRows("notes", 0, 0, 1, ()), (), False, True),
+        (NewerRows("documents_document", 1, 1, 1, (), 0), (), False, False),
+        (NewerRows("documents_document", 0, 1, 0, (), 1), (), False, True),
+        (NewerRows("notes", 0, 0, 0, ()), PREVIEW.since.pointed_at, False, False),
+    ],
+)
+def test_whatever_is_newer_makes_a_rollback_inexact_and_what_would_go_is_asked_about(
+    newer: NewerRows, pointed_at: tuple[PointedAt, ...], is_quiet: bool, asks: bool
+) -> None:
+    since = Since((newer,), pointed_at)
+    assert (since.is_quiet, since.asks) == (is_quiet, asks)
+
+
+@pytest.mark.parametrize(
     ("changed", "verdict", "rows"),
     [
         (
