@@ -87,9 +87,12 @@ def test_what_is_no_file_cannot_be_searched_and_keeps_nobody_waiting(
     os.mkfifo(run.folder / "pipe")
     (run.folder / "link").symlink_to(tmp_path)
     (run.folder / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "elsewhere.txt").write_text("nothing")
+    (run.folder / "file").symlink_to(tmp_path / "elsewhere.txt")
     hits = [(hit.file, hit.kind) for hit in looking_for("Lovelace").files(run.bag)]
     assert hits == [
         ("data/dangling", UNSEARCHABLE),
+        ("data/file", UNSEARCHABLE),
         ("data/link", UNSEARCHABLE),
         ("data/pipe", UNSEARCHABLE),
     ]

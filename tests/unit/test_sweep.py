@@ -8,7 +8,9 @@ import json
 import tracemalloc
 from base64 import b64encode
 from collections.abc import Callable
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from time import process_time
 from urllib.parse import quote
@@ -38,6 +40,12 @@ class Login(BaseModel):
 
     user: str = "anna"
     password: SecretStr
+
+
+class Held(BaseModel):
+    """Settings that hold others."""
+
+    login: Login
 
 
 # The made-up clinic's kinds of canaries -> what they are called. Its single words are no
@@ -201,6 +209,7 @@ def of(*names: str, birth: str = "", phone: str = "", text: str = "") -> Identif
         "M&amp;uuml;ller",
         "M%C3%BCller",
         "M%25C3%25BCller",
+        "M%FCller",
         r"b'M\xc3\xbcller'",
         "Muller",
         "MÃ¼ller",
@@ -274,6 +283,10 @@ def test_what_is_no_birth_date_is_passed_over(text: str) -> None:
         "0061 412 345 678",
         "0011 61 412 345 678",
         "412 345 678",
+        "0061412345678",
+        "001161412345678",
+        "+610412345678",
+        "2041-02-03 04:12 0412345678",
         "0412/345/678",
         "0412\u00a0345\u00a0678",
         "0412_345_678",
@@ -403,6 +416,98 @@ def test_short_names_are_found_as_a_whole_name_alone() -> None:
     assert found_in(of("Do", "An"), "do an upgrade") == []
 
 
+@pytest.mark.parametrize("text", ["Li Bo Wu", "Wu Bo Li", "Wu, Li Bo"])
+def test_a_name_of_three_parts_is_found_with_the_last_one_first(text: str) -> None:
+    assert found_in(of("Li", "Bo", "Wu"), text) == [Kind.NAME]
+
+
+@pytest.mark.parametrize(
+    ("take", "shortest", "shorter"),
+    [
+        (partial(identifiers.add_number, kind=Kind.PHONE), "555 0166", "55 0166"),
+        (partial(identifiers.add_number, kind=Kind.NUMBER), "AB 1", "1"),
+        (lambda terms, name: identifiers.add_name(terms, *name.split()), "Li Bow", "Li Bo"),
+        (identifiers.add_address, "7 High St", "Low High St"),
+        (identifiers.add_text, "it was so hot in May", "it is so hot in May"),
+        (identifiers.add_text, "her left ankle hurts", "her left ankle"),
+        (identifiers.add_text, "she hurt her left ankle badly", "she hurt ankle"),
+    ],
+)
+def test_the_shortest_that_identifies_somebody_is_found(
+    take: Callable[[Identifiers, str], None], shortest: str, shorter: str
+) -> None:
+    for value, is_found in ((shortest, True), (shorter, False)):
+        terms = Identifiers()
+        take(terms, value)
+        assert bool(found_in(terms, f"so: {value}!")) is is_found, value
+
+
+LONG_ADDRESS = "7 High St, behind the old mill on the way out of the town, left of it"
+
+
+@pytest.mark.parametrize(
+    ("take", "value", "written"),
+    [
+        (identifiers.add_names, "Ana Li Bo Wu", "Wu, Ana Li Bo"),
+        (partial(identifiers.add_number, kind=Kind.NUMBER), "AB 12 345", "AB12345"),
+        (identifiers.add_text, "<p>She <b>fell</b> on my old rug</p>", "She fell on my old rug"),
+        (identifiers.add_address, LONG_ADDRESS, LONG_ADDRESS),
+    ],
+)
+def test_what_is_written_otherwise_is_found(
+    take: Callable[[Identifiers, str], None], value: str, written: str
+) -> None:
+    terms = Identifiers()
+    take(terms, value)
+    assert found_in(terms, f"so: {written}!") != []
+
+
+def test_what_json_holds_of_people_is_found_by_its_keys() -> None:
+    kin = {"name": "Ebba Quist", "dob": "1984-03-07"}
+    partner = {"birthday": "1952-03-14", "user_name": "Grace Hopper"}
+    values = {"card": [json.dumps({"kin": [kin], "partner": partner})], "id": ["55501661"]}
+    values |= {"made_by": ["lovelace"], "seen_by": ["Dr Byron"], "label": ["Anna Karenina"]}
+    columns = personal.Columns(
+        ids=frozenset({"id"}),
+        other_names=frozenset({"made_by", "seen_by", "label"}),
+        passed_over=frozenset({"label"}),
+    )
+    terms, fewer = Identifiers(), Identifiers()
+    personal.take(terms, values, columns, TODAY)
+    for text in ("Ebba", "7/3/1984", "14.3.1952", "Byron"):
+        assert found_in(terms, f"so {text}!"), text
+    for text in ("Hopper", "Lovelace", "Karenina"):
+        assert not found_in(terms, f"so {text}!"), text
+    assert "55501661" in terms.ids
+    labels = replace(columns, passed_over=frozenset({"card.kin.name"}))
+    personal.take(fewer, values, labels, TODAY)
+    assert not found_in(fewer, "so Ebba!")
+
+
+def test_a_day_of_the_last_year_before_the_run_is_one_of_the_runs_own() -> None:
+    own, born = (TODAY - timedelta(days=days) for days in (366, 367))
+    assert found_in(of(birth=own.isoformat()), own.isoformat()) == []
+    assert found_in(of(birth=born.isoformat()), born.isoformat()) == [Kind.BIRTH_DATE]
+
+
+def test_a_short_secret_is_a_word_and_a_longer_one_is_found_within_words() -> None:
+    for secret, within in (("tide", False), ("tide7", False), ("tides7", True)):
+        terms = Identifiers()
+        identifiers.add_secrets(terms, Held(login=Login(password=SecretStr(secret))))
+        assert found_in(terms, f"is {secret} here") == [Kind.SECRET]
+        assert bool(found_in(terms, f"is x{secret}x here")) is within
+
+
+def test_the_size_of_a_file_in_the_record_is_no_number_of_anybody(tmp_path: Path) -> None:
+    sweep = Sweep(of(phone="55 501 661"))
+    assert sweep.finds("55501661")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(55_501_661)
+    sweep.know_sizes(tmp_path)
+    assert not sweep.finds("55501661")
+    assert sweep.finds("55 501 661")
+
+
 TEXT = "She fell in the garden on Sunday and hurt her left ankle badly."
 
 
@@ -419,6 +524,14 @@ TEXT = "She fell in the garden on Sunday and hurt her left ankle badly."
 def test_six_words_of_a_text_are_found_wherever_they_begin(text: str) -> None:
     expected = [Kind.TEXT] if text != "<p>in the <b>garden</b> on Sunday and hurt</p>" else []
     assert found_in(of(text=f"{TEXT} They say: fell again"), text) == expected
+
+
+def test_a_name_is_told_with_the_line_of_its_last_word_and_a_text_of_its_first() -> None:
+    wanted = of("Li", "Wuxi", text=TEXT)
+    hits = Sweep(wanted).text(b"Li\nWuxi", "a.log")
+    assert [(hit.line, hit.kind) for hit in hits] == [(2, Kind.NAME)]
+    hits = Sweep(wanted).text(b"in the garden\non Sunday and", "a.log")
+    assert [(hit.line, hit.kind) for hit in hits] == [(1, Kind.TEXT)]
 
 
 def test_five_words_of_a_text_are_not() -> None:
@@ -454,6 +567,9 @@ def test_a_secret_is_found_in_every_form_in_which_it_is_sent() -> None:
         b64encode('anna:pa"ss & wörd'.encode()).decode(),
     ):
         assert found_in(wanted, f"header {form} end") == [Kind.SECRET], form
+    like_an_escape = Identifiers()
+    identifiers.add_secrets(like_an_escape, Login(password=SecretStr("p%41ss&lt;w")))
+    assert found_in(like_an_escape, "header p%41ss&lt;w end") == [Kind.SECRET]
 
 
 def test_a_file_that_cannot_be_searched_is_a_hit_and_so_is_a_name_of_a_file(tmp_path: Path) -> None:
@@ -461,15 +577,18 @@ def test_a_file_that_cannot_be_searched_is_a_hit_and_so_is_a_name_of_a_file(tmp_
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "rows.parquet").write_bytes(b"PAR1 x")
     (tmp_path / "lovelace.txt").write_text("nothing")
+    (tmp_path / "nul.log").write_bytes(b"a\0b")
     (tmp_path / "utf16.log").write_text("Ada Lovelace", encoding="utf-16")
     sweep = Sweep(of("Ada", "Lovelace"))
-    assert len(list(sweep.beside(b"Ada Lovelace").files(tmp_path))) == 2, "to it a name is a label"
+    assert len(list(sweep.beside(b"Ada Lovelace").files(tmp_path))) == 3, "to it a name is a label"
     hits = list(sweep.files(tmp_path))
     assert list(sweep.files(tmp_path)) == hits, "a file with a hit has it each time"
+    assert list(sweep.files(tmp_path, "deep/rows.parquet", "utf16.log")) == hits[1:4]
     assert hits == [
         Hit("deep/rows.parquet", 1, UNSEARCHABLE),
         Hit("history.sqlite", 1, UNSEARCHABLE),
         Hit("file 3 of the record", 0, Kind.NAME),
+        Hit("nul.log", 1, UNSEARCHABLE),
         Hit("utf16.log", 1, Kind.NAME),
     ]
     assert "lovelace" not in "".join(map(str, hits)).lower()
