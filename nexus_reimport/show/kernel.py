@@ -9,6 +9,7 @@ one, like any other.
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +33,7 @@ NAMES = frozenset(
     | {"made", "newer", "proposed", "reason", "rollback", "run_id", "runbook", "saved", "seen"}
     | {"show", "undo_run"}
 )
+_OPENS = re.compile(r"^book\s*=", re.MULTILINE)
 _NEXT = {
     State.AS_IT_WAS: "run this cell again, or begin anew from the top",
     State.UNKNOWN: "nexus-reimport settle ENV asks the database",
@@ -53,6 +55,7 @@ def _display(
     trace: TracebackType | None,
     tb_offset: int | None = None,
 ) -> list[str]:
+    _forget_run(shell)
     ours = _told(shell, error)
     if ours is not None:
         return _show(shell, ours)
@@ -64,6 +67,12 @@ def _display(
         lines = shell.InteractiveTB.structured_traceback(kind, error, trace, tb_offset=tb_offset)
     shell._showtraceback(kind, error, lines)  # noqa: SLF001 - IPython has no other way to tell it
     return lines
+
+
+def _forget_run(shell: Any) -> None:
+    """After a cell that should have opened a run: the cells below would show the one of before."""
+    if _OPENS.search(shell.user_ns.get("In", [""])[-1]):
+        shell.user_ns.pop("book", None)
 
 
 def _told(shell: Any, error: BaseException) -> ReimportError | None:

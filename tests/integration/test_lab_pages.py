@@ -112,6 +112,7 @@ def test_a_page_that_was_stepped_through_comes_into_the_record_clean(
     shipped = pages.read(FOLDER / "01_preflight.ipynb").cells[0]
     assert MADE_UP in shipped.source
     session.page.cells.append(shipped)
+    session.page.cells.append(nbformat.v4.new_code_cell(""))  # as Shift-Enter in the last cell does
     session.save()
     sealed = runner.seal(DEV)
     assert (sealed.sealed, sealed.error) == (True, ""), sealed.error
@@ -145,6 +146,19 @@ def test_what_ends_a_cell_is_four_lines_and_no_traceback(clinic: Clinic, session
     assert f"run {only_run().id}" in interrupted[0].data["text/plain"]
     assert "state: the database is as it was" in str(interrupted[0].data)
     assert [kind(o) for o in foreign] == ["ZeroDivisionError"], "another's error stays as it is"
+
+
+def test_a_page_that_opened_no_run_does_not_go_on_with_the_one_of_before(
+    clinic: Clinic, session: Session
+) -> None:
+    """A page of yesterday showed yesterday's plan as what this run does once it is approved."""
+    session.begin()
+    assert runner.seal(DEV, as_saved=True).sealed
+    session.run(RESUME, "book.approved_plan()")
+    _, resumed, below = [str(cell.outputs) for cell in session.page.cells]
+    assert f"{DEV} has no open run" in resumed
+    assert "`book` is not known yet" in below
+    assert "a cell above was not run, or has stopped" in below
 
 
 def kind(output: Any) -> str:
