@@ -39,6 +39,9 @@ from nexus_reimport.text import may_be_a_copy, name_key
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
+# In which programs save a workbook, beside the one that is read.
+_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".csv", ".numbers")
+
 
 def read(path: Path, kinds: Sequence[ByHandSheet]) -> Given:
     """The values in the workbook at ``path``; none if there is no workbook.
@@ -96,9 +99,6 @@ def _refuse_newer_beside(path: Path) -> None:
             next=f"keep the one that counts as {path.name}, move the other out of the folder, and"
             " run 01_preflight again",
         )
-
-
-_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".csv", ".numbers")
 
 
 def _opened(path: Path) -> Any:
