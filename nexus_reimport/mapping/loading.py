@@ -158,7 +158,8 @@ def _text(name: str, base: Folder | None) -> str:
             f"there is no mapping {name}: it is neither shipped nor a file"
             f"{wording.meant(name, shipped())}",
             where=str(path),
-            next="correct `mapping` in the environment's file; shipped: " + ", ".join(shipped()),
+            next=f"write {path.name} (docs/mapping.md), or correct `mapping` in the environment's"
+            f" file; shipped: {', '.join(shipped())}",
         )
     try:
         return textfile.read(path)
