@@ -175,7 +175,7 @@ STATES: dict[Callable[..., None], tuple[str, ...]] = {
     ),
     unverified: (
         "COMMITTED, NOT VERIFIED: the checks after COMMIT come next",
-        "A no check has failed: the verification was broken off",
+        "B no check has failed: the verification was broken off",
         "or, on this page, under Way back",
     ),
     killed: (
