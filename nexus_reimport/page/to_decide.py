@@ -25,7 +25,8 @@ def lines(run: Run, settings: Settings) -> str:
 def _decisions(settings: Settings, plan: Plan | None) -> Iterator[str]:
     pending = plan.open_in(settings) if plan else ()
     for place, asked in groupby(pending, lambda question: question.place):
-        one, *others = asked
+        those = list(asked)
+        one = those[0]
         has = settings.decisions.get(one.entity)
         if has is None or (one.is_of_column and "when_different" not in has.model_fields_set):
             yield f"[{place}]"
@@ -33,7 +34,7 @@ def _decisions(settings: Settings, plan: Plan | None) -> Iterator[str]:
             yield f"# into when_different of [decisions.{one.entity}], which the file has:"
         else:
             yield f"# under [{place}], which the file has:"
-        yield from (f'{q.name} = ""  # {q.choices}: {q.amount}' for q in (one, *others))
+        yield from (f'{q.name} = ""  # {q.choices}: {q.amount}' for q in those)
         yield ""
 
 

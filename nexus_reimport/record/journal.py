@@ -298,9 +298,8 @@ def reading(raw_lines: Sequence[bytes], first: int = 1) -> Reading:
             entries += _at_worst(Entry.of(line))
         before = private.sha256(raw)
     # A seal is the last that happens: one with other lines behind it was given up.
-    given_up = [entry for entry in entries[:-1] if entry.event is Event.SEALED]
-    counting = tuple(entry for entry in entries if entry not in given_up)
-    return Reading(counting, tuple(cut_lines), broken)
+    counting = (e for e in entries if e.event is not Event.SEALED or e is entries[-1])
+    return Reading(tuple(counting), tuple(cut_lines), broken)
 
 
 def _lines(data: bytes) -> tuple[list[bytes], bool]:

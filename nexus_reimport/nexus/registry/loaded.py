@@ -15,6 +15,7 @@ from nexus_reimport.nexus.registry.own_schema import LOADED, exists
 from nexus_reimport.nexus.registry.undo import UndoData
 
 COLUMNS = ("entity", "filemaker_id", "nexus_id")
+_BY_NAME = sql.SQL('entity COLLATE "C"')
 
 
 def read(connection: Connection, path: Path) -> RowFile:
@@ -29,10 +30,8 @@ def read(connection: Connection, path: Path) -> RowFile:
 
 def read_as_planned(connection: Connection, entities: Sequence[str], path: Path) -> RowFile:
     """What the last run loaded, as a plan has it: entity by entity, in order of FileMaker ids."""
-    query = sql.SQL(
-        'SELECT {} FROM {} ORDER BY array_position({}::text[], entity), filemaker_id COLLATE "C"'
-    ).format(names(COLUMNS), LOADED, sql.Literal(list(entities)))
-    return copy_out(connection, query, path, COLUMNS)
+    turn = sql.SQL("array_position({}::text[], entity)").format(sql.Literal(list(entities)))
+    return _in_order(connection, LOADED, path, turn)
 
 
 def read_kept(connection: Connection, undo: UndoData, path: Path) -> RowFile:
@@ -40,10 +39,15 @@ def read_kept(connection: Connection, undo: UndoData, path: Path) -> RowFile:
     return _in_order(connection, undo.kept_loaded, path)
 
 
-def _in_order(connection: Connection, place: sql.Identifier, path: Path) -> RowFile:
-    """As Python sorts: a copy, whose ids are compared, may lie on a server of other locales."""
-    query = sql.SQL('SELECT {} FROM {} ORDER BY entity COLLATE "C", filemaker_id COLLATE "C"')
-    return copy_out(connection, query.format(names(COLUMNS), place), path, COLUMNS)
+def _in_order(
+    connection: Connection, place: sql.Identifier, path: Path, turn: sql.Composable = _BY_NAME
+) -> RowFile:
+    """In the order of the entities' ``turn``, then of ids as Python sorts, as a plan has them.
+
+    A copy, whose ids are compared, may lie on a server of other locales.
+    """
+    query = sql.SQL('SELECT {} FROM {} ORDER BY {}, filemaker_id COLLATE "C"')
+    return copy_out(connection, query.format(names(COLUMNS), place, turn), path, COLUMNS)
 
 
 def replace(connection: Connection, folder: Path, file: RowFile) -> None:

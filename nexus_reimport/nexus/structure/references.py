@@ -306,7 +306,7 @@ def _every_id(database: Database) -> sql.Composed | None:
 
 def _may_hold_ids(column: Column) -> bool:
     """Whether its type, or the one under its domain, can hold a UUID, also as a text."""
-    kind = column.stored_as or column.type
+    kind = column.stored_as
     is_prose = column.max_length is not None and column.max_length > LONGEST_ID_COLUMN
     return kind in ("uuid", "citext") or (convert.is_text(kind) and not is_prose)
 
@@ -316,7 +316,7 @@ def _as_id(column: Column) -> sql.Composed:
 
     Compared byte by byte: two columns may have collations that PostgreSQL does not compare.
     """
-    shape = "{0}::text" if (column.stored_as or column.type) == "uuid" else _TEXT_ID
+    shape = "{0}::text" if column.stored_as == "uuid" else _TEXT_ID
     return sql.SQL("(" + shape + ') COLLATE "C"').format(sql.Identifier(column.name))
 
 
