@@ -74,7 +74,8 @@ def loaded(answer: Answer, where: str) -> Loaded:
         raise SourceError(
             f"FileMaker's answer holds two values of {content.ambiguous!r}",
             where=where,
-            next="show the field on the layout once only, or read this table over another channel;"
+            next="show the field on the layout once only, or read this table by another channel"
+            " ([filemaker] channels);"
             " then run again",
         )
     return content
@@ -138,7 +139,9 @@ def incomplete_answer(what: str, where: str, next: str = "") -> SourceError:
     return SourceError(
         f"FileMaker's answer does not hold {what}",
         where=where,
-        next=next or "check the server's version against Claris' guide, or use another channel",
+        next=next
+        or "check the server's version against Claris' guide, or use another channel"
+        " ([filemaker] channels)",
     )
 
 

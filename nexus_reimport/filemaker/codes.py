@@ -98,7 +98,8 @@ CODES = {
     104: Code("script is missing", _FIX_THE_LAYOUT, MappingError),
     NO_LAYOUT: Code(
         "layout is missing",
-        "write the name of a layout that exists, or read this table by another channel",
+        "write the name of a layout that exists, or read this table by another channel"
+        " ([filemaker] channels)",
         MappingError,
     ),
     106: Code("table is missing", _FIX_THE_LAYOUT, MappingError),

@@ -69,7 +69,8 @@ def form_of(channel: str, sent: Iterable[Sent]) -> str:
         f"FileMaker was asked for ISO dates and sent another form, in which one text may mean two"
         f" dates; readable: {counts}",
         where=f"channel={channel}, {wording.some(name for name, _ in others)}",
-        next="update FileMaker Server to 19.6.1 or later, or read these tables by another channel",
+        next="update FileMaker Server to 19.6.1 or later, or read these tables by another channel"
+        " ([filemaker] channels)",
     )
 
 

@@ -18,6 +18,7 @@ from nexus_reimport.filemaker.answer import (
     FEW_TRIES,
     RUN_AGAIN_LATER,
     Reply,
+    incomplete_answer,
     nearest,
     no_answer,
     transient,
@@ -90,7 +91,7 @@ class OData(Server):
             answer = self._count(table, self._spelt(table))
             records = self._expect(answer, table).count
             if records is None:
-                raise links.uncounted(self._where(table))
+                raise incomplete_answer(links.THE_COUNT, self._where(table))
             if records:
                 return records
         return 0
@@ -215,7 +216,8 @@ class OData(Server):
                 f"FileMaker's description of its tables ($metadata) is not XML: {flaw}",
                 where,
                 "run again; if the problem remains, look for control characters in names and"
-                " comments of fields and tables, or read the tables by another channel",
+                " comments of fields and tables, or read the tables by another channel"
+                " ([filemaker] channels)",
                 tries=FEW_TRIES,
             )
         raise no_answer(answer, where, "OData")

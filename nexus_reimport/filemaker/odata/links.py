@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 
 from nexus_reimport import wording
 from nexus_reimport.errors import SourceError
-from nexus_reimport.filemaker.answer import inconsistent_read
+from nexus_reimport.filemaker.answer import incomplete_answer, inconsistent_read
 from nexus_reimport.filemaker.odata.collection import Collection
 from nexus_reimport.filemaker.odata.query import onward
 
 Fetch = Callable[[str], Collection]
 """Takes a path with its query; gives a page, which has a row unless it is the last one."""
+
+THE_COUNT = "the number of records"  # without it nothing would prove that all of them arrived
 
 
 def whole(table: str, path: str, fetch: Fetch, where: str) -> Iterator[Collection]:
@@ -28,7 +30,7 @@ def whole(table: str, path: str, fetch: Fetch, where: str) -> Iterator[Collectio
         page = fetch(path)
         now = total if page.count is None else page.count
         if now < 0:
-            raise uncounted(where)
+            raise incomplete_answer(THE_COUNT, where)
         if total not in (-1, now):
             raise inconsistent_read(
                 f"{table}: {total:,} in FileMaker at first, {now:,} at record {arrived:,}",
@@ -83,18 +85,10 @@ class Keys:
         return {key for key, times in Counter(self._keys).items() if key and times > 1}
 
 
-def uncounted(where: str) -> SourceError:
-    """The error of an answer without a count: nothing would prove that all records arrived."""
-    return SourceError(
-        "FileMaker's answer does not hold the number of records",
-        where=where,
-        next="check the server's version against Claris' guide, or use another channel",
-    )
-
-
 def _endless(where: str) -> SourceError:
     return SourceError(
         "FileMaker's link to the next page leads back to a page that was read before",
         where=where,
-        next="run again; if the problem remains, read this table by another channel",
+        next="run again; if the problem remains, read this table by another channel"
+        " ([filemaker] channels)",
     )

@@ -87,7 +87,8 @@ def onward(link: str, path: str, where: str) -> str:
         raise SourceError(
             "FileMaker's link to the next page leads to another table",
             where=where,
-            next="run again; if the problem remains, read this table by another channel",
+            next="run again; if the problem remains, read this table by another channel"
+            " ([filemaker] channels)",
         )
     return f"{here.path}?{parts.query}"
 
