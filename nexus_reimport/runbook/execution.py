@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from nexus_reimport import wording
-from nexus_reimport.files import private
 from nexus_reimport.model import (
     Applied,
     Approval,
@@ -15,11 +12,9 @@ from nexus_reimport.model import (
     Gate,
     Plan,
     Proposal,
-    Refusal,
-    Scope,
     Snapshot,
 )
-from nexus_reimport.planning import manual, overtaken
+from nexus_reimport.planning import overtaken
 from nexus_reimport.record import statements
 from nexus_reimport.runbook.gates import Gated
 from nexus_reimport.runbook.opening import require_verifiable
@@ -70,7 +65,7 @@ class Execution(Gated):
         def work() -> Approval:
             consent, again = approval.Consent(typed, rehearsed, name, reason), self.run.again
             edited = approval.unedited(self.settings, self.run.loaded(Drift), again)
-            gates = (*self.gates(), *edited, *self._by_hand())
+            gates = (*self.gates(), *edited)
             earlier, begun_by = self.run.loaded(Approval), self.begun_by()
             given = approval.require(self.settings, proposal, consent, gates, begun_by, earlier)
             self.run.save(self.sheet())  # as it stood when the approval was given
@@ -97,7 +92,7 @@ class Execution(Gated):
             return (
                 *approval.unchanged(self.settings, proposal, self.mapping.digest, again),
                 *sign_off.gates(self.settings, self.sheet(), again),  # one may be taken back
-                *self._by_hand(),
+                *self.by_hand(),
                 *self.window(),
             )
 
@@ -112,23 +107,3 @@ class Execution(Gated):
             )
 
         return self.execute("applied", "apply", gates, work)
-
-    def _by_hand(self) -> Iterator[Gate]:
-        """That nobody has filled in the by-hand sheet since the plan: its values are not in it."""
-        planned, sheet = self.run.load(Plan), self.settings.by_hand_sheet
-        if planned.scope is Scope.RELINK or not sheet.is_file():
-            return
-        if private.sha256_of(sheet) == planned.sheet:
-            return
-        # The run's own sheet may lie there already, to be filled in for the next one.
-        cells = manual.read(sheet, manual.kinds(self.intake())).cells.values()
-        if given := sum(not cell.untouched for cell in cells):
-            values = wording.amount(given, "value that a person gave", "values that people gave")
-            yield Gate(
-                f"{sheet.name} is as it was at the preflight",
-                Refusal(
-                    f"{sheet.name} was changed since the preflight, and holds {values}",
-                    f"run 01_preflight again ({self.run.again}), so that they come into its plan;"
-                    " or move it out of the environment's private folder until this run is over",
-                ),
-            )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from nexus_reimport import record, saboteur, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, ReimportError, StopError
+from nexus_reimport.files import private
 from nexus_reimport.model import (
     Gate,
+    Plan,
     Proposal,
     Refusal,
     Rehearsal,
@@ -17,6 +21,7 @@ from nexus_reimport.model import (
     Survey,
 )
 from nexus_reimport.nexus.structure import schema
+from nexus_reimport.planning import manual
 from nexus_reimport.record import Run, anchor, journal, signatures
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.runbook.steps import Steps
@@ -61,12 +66,33 @@ class Gated(Steps):
             *self._proposed(),
             *sign_off.gates(self.settings, self.sheet(), self.run.again),
             *approval.second_person(self.settings, self.begun_by()),
+            *self.by_hand(),
             *self.window(),
         )
 
     def window(self) -> tuple[Gate, ...]:
         """That it may be executed now, and that there is time enough."""
         return tuple(approval.window(self.settings, self.run.load(Rehearsal)))
+
+    def by_hand(self) -> Iterator[Gate]:
+        """That nobody has filled in the by-hand sheet since the plan: its values are not in it."""
+        planned, sheet = self.run.load(Plan), self.settings.by_hand_sheet
+        if planned.scope is Scope.RELINK or not sheet.is_file():
+            return
+        if private.sha256_of(sheet) == planned.sheet:
+            return
+        # The run's own sheet may lie there already, to be filled in for the next one.
+        cells = manual.read(sheet, manual.kinds(self.intake())).cells.values()
+        if given := sum(not cell.untouched for cell in cells):
+            values = wording.amount(given, "value that a person gave", "values that people gave")
+            yield Gate(
+                f"{sheet.name} is as it was at the preflight",
+                Refusal(
+                    f"{sheet.name} was changed since the preflight, and holds {values}",
+                    f"run 01_preflight again ({self.run.again}), so that they come into its plan;"
+                    " or move it out of the environment's private folder until this run is over",
+                ),
+            )
 
     def _proposed(self) -> tuple[Gate, ...]:
         """That what was proposed can still be executed, and was tried on dev before prod."""

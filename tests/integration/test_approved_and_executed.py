@@ -69,6 +69,9 @@ def test_what_people_fill_in_after_the_preflight_is_not_left_out_in_silence(
     people, ((name,), *_) = sheets["clinics"], clinic.rows("SELECT name FROM clinics ORDER BY name")
     fill(people, asked_of(people, "clinic_id")[0], clinic_id=name)
     sheets.save(path)
+    assert [one.what.partition(" since")[0] for one in book.refusals()] == [
+        "manual.xlsx was changed"
+    ]  # the page and the last lines of 01 tell it, too
     for work in (book.apply, lambda: book.approve(rehearsed=True)):
         told = refused(work)
         assert "manual.xlsx was changed since the preflight, and holds 1 value" in told.what
