@@ -45,8 +45,7 @@ from nexus_reimport.convert.moments import (
     stamp,
     timestamp,
 )
-from nexus_reimport.convert.outcome import ConversionError, Partial
-from nexus_reimport.convert.registry import Detail
+from nexus_reimport.convert.registry import ConversionError, Detail, Partial
 from nexus_reimport.convert.texts import (
     choice,
     flag,

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from nexus_reimport.convert.outcome import ConversionError, Partial
-from nexus_reimport.convert.registry import Detail
+from nexus_reimport.convert.registry import ConversionError, Detail, Partial
 from nexus_reimport.convert.texts import flag, is_flag, text
 from nexus_reimport.text import LINE_ENDS, name_key, visible, without_point
 

@@ -14,7 +14,7 @@ from nexus_reimport.convert.moments import (
     time_of_day,
     wall_clock,
 )
-from nexus_reimport.convert.outcome import ConversionError
+from nexus_reimport.convert.registry import ConversionError
 from nexus_reimport.convert.texts import identifier
 from nexus_reimport.text import UUID
 

@@ -6,8 +6,7 @@ import re
 from typing import Any
 
 from nexus_reimport.convert import cards, columns, moments, texts
-from nexus_reimport.convert.outcome import Partial
-from nexus_reimport.convert.registry import Given, converter, fields_in
+from nexus_reimport.convert.registry import Given, Partial, converter, fields_in
 
 _LEFT_OUT = "a sentence is left out, because another field of it is empty"
 

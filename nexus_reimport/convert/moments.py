@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from nexus_reimport import forms
-from nexus_reimport.convert.outcome import ConversionError, Partial
+from nexus_reimport.convert.registry import ConversionError, Partial
 
 OTHER_FORM = "not a date in the expected form, but in the form"
 EARLIEST = date(1890, 1, 1)  # an earlier date is a typing error: no living patient is that old

@@ -18,6 +18,19 @@ Taken = Literal["choices", "lookup", "entity"]
 TAKEN: tuple[Taken, ...] = get_args(Taken)
 
 
+class ConversionError(Exception):
+    """A value does not fit its column. The text is the reason; it never holds the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """A value, the reasons why parts of FileMaker's text did not fit, and what was derived."""
+
+    value: Any
+    misfits: tuple[str, ...] = ()
+    derived: tuple[str, ...] = ()
+
+
 class Given(NamedTuple):
     """The arguments of a converter for one column of one record.
 

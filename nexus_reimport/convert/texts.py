@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 
-from nexus_reimport.convert.outcome import ConversionError
+from nexus_reimport.convert.registry import ConversionError
 from nexus_reimport.text import is_uuid, name_key
 
 _UUID_LENGTH = 36

@@ -7,8 +7,9 @@ can write to FileMaker: a pager that wrote to the field that it searched by once
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import itemgetter
 from typing import Protocol, Self
@@ -142,6 +143,25 @@ class Usage:
     retries: int = 0
     renewals: int = 0  # of an expired session
     repaired: int = 0
+
+
+class Meter:
+    """Counts what reading a source costs; several threads may add."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._usage = Usage()
+
+    def add(self, **more: int) -> None:
+        """Add to the named counters of ``Usage``."""
+        with self._lock:
+            sums = {name: getattr(self._usage, name) + number for name, number in more.items()}
+            self._usage = replace(self._usage, **sums)
+
+    def read(self) -> Usage:
+        """The counters as they are now."""
+        with self._lock:
+            return self._usage
 
 
 class Source(Protocol):

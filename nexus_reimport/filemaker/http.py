@@ -22,7 +22,7 @@ import urllib3
 
 from nexus_reimport import disks, environ, progress, wording
 from nexus_reimport.errors import AGAIN, SettingsError, SourceError
-from nexus_reimport.filemaker.usage import Meter
+from nexus_reimport.filemaker import Meter
 from nexus_reimport.settings.certificates import broke_off, unencrypted
 from nexus_reimport.settings.credentials import is_protected
 

@@ -6,7 +6,6 @@ against the live schema in ``nexus.structure.fit``.
 """
 
 from nexus_reimport.mapping.attachments import Attachment, AttachmentLink
-from nexus_reimport.mapping.by_hand import ByHand
 from nexus_reimport.mapping.columns import ColumnSpec
 from nexus_reimport.mapping.entities import (
     DefaultRule,
@@ -15,7 +14,7 @@ from nexus_reimport.mapping.entities import (
     Identity,
     OverrideRule,
 )
-from nexus_reimport.mapping.field_mapping import FieldMapping
+from nexus_reimport.mapping.field_mapping import ByHand, FieldMapping
 from nexus_reimport.mapping.loading import load, load_for, shipped
 from nexus_reimport.mapping.problems import Problem, refused
 from nexus_reimport.mapping.sources import Link, SourceField, SourceTable

@@ -1,4 +1,4 @@
-"""One mapping as a whole."""
+"""One mapping as a whole, and its smaller parts."""
 
 from __future__ import annotations
 
@@ -7,13 +7,68 @@ from typing import Literal
 
 from pydantic import Field
 
-from nexus_reimport.mapping.application import Application
 from nexus_reimport.mapping.attachments import Attachment, AttachmentLink, Reference
-from nexus_reimport.mapping.by_hand import ByHand
 from nexus_reimport.mapping.entities import Entity
-from nexus_reimport.mapping.external_ids import ExternalId
 from nexus_reimport.mapping.sources import SourceTable
 from nexus_reimport.settings import Strict
+
+
+class Calendar(Strict):
+    """The columns that the application's calendar reads."""
+
+    entity: str
+    start: str
+    end: str
+    patient: str
+    clinic: str = ""
+    clinician: str = ""
+    type: str = ""
+
+
+class Application(Strict):
+    """What the application queries, so that the verification can run the same queries."""
+
+    patient_name: tuple[str, ...]
+    search: tuple[str, ...]
+    archived: str = ""
+    patient_clinic: str = ""
+    calendar: Calendar
+
+
+class ByHand(Strict):
+    """Values of one kind that only a person knows; a sheet is written for them.
+
+    ``columns`` are asked for if one of them is empty: column -> ``table.column`` with the names to
+    choose from, or "" for a text or a date. ``show`` are the columns that describe the row to the
+    person (``column``, or ``column.column`` of the entity that the first one points at). With
+    ``where_any``, only rows with a value in one of these columns are listed. ``future`` is a column
+    with a time: what is over is listed only if the environment asks for it. ``ask`` is the question
+    in plain words, ``titles`` the heads of columns whose names do not say what they hold.
+    """
+
+    entity: str
+    columns: dict[str, str] = Field(min_length=1)
+    show: tuple[str, ...]
+    where_any: tuple[str, ...] = ()
+    future: str = ""
+    ask: str = ""
+    titles: dict[str, str] = {}
+    serves: str = ""
+
+
+class ExternalId(Strict):
+    """A field of FileMaker, and a table of Nexus, that hold the id of one row in another system.
+
+    ``owner`` is the table's column that points at the entity's row, ``column`` holds the id, and
+    ``active`` says whether the application uses it.
+    """
+
+    entity: str
+    field: str
+    table: str
+    owner: str
+    column: str
+    active: str = ""
 
 
 class FieldMapping(Strict):

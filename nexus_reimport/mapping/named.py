@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from nexus_reimport.files.toml_places import Path
 from nexus_reimport.mapping.attachments import Attachment
-from nexus_reimport.mapping.by_hand import ByHand
 from nexus_reimport.mapping.entities import DefaultRule, Entity
-from nexus_reimport.mapping.field_mapping import FieldMapping
+from nexus_reimport.mapping.field_mapping import ByHand, FieldMapping
 
 
 def of_nexus(mapping: FieldMapping) -> Iterator[tuple[Path, str, str]]:

@@ -11,11 +11,9 @@ from nexus_reimport.errors import MappingError
 from nexus_reimport.files import toml_places
 from nexus_reimport.files.toml_places import Path
 from nexus_reimport.mapping.attachments import Attachment, Reference
-from nexus_reimport.mapping.by_hand import ByHand
 from nexus_reimport.mapping.columns import ColumnSpec
 from nexus_reimport.mapping.entities import DefaultRule, Entity, ExclusionRule, Identity
-from nexus_reimport.mapping.external_ids import ExternalId
-from nexus_reimport.mapping.field_mapping import FieldMapping
+from nexus_reimport.mapping.field_mapping import ByHand, ExternalId, FieldMapping
 from nexus_reimport.mapping.sources import SourceTable
 
 Problem = tuple[Path, str]  # where in the file, and what is wrong

@@ -12,15 +12,11 @@ secret is refused.
 from nexus_reimport.settings import shared
 from nexus_reimport.settings.environment import (
     BY_HAND_SHEET,
-    Approving,
     Cause,
     Decision,
     Different,
     EntityDecisions,
     EnvironmentKind,
-    Folders,
-    Hooks,
-    Recording,
     Settings,
     Signing,
     Waiver,
@@ -47,7 +43,6 @@ from nexus_reimport.settings.servers import (
     Exports,
     FileMaker,
     Postgres,
-    Rehearsing,
 )
 from nexus_reimport.settings.values import Strict
 from nexus_reimport.settings.window import Window
@@ -58,7 +53,6 @@ __all__ = [
     "FOLDER_VARIABLE",
     "S3",
     "ApplicationAccess",
-    "Approving",
     "Archive",
     "Bucket",
     "Cause",
@@ -71,11 +65,7 @@ __all__ = [
     "ExportedFile",
     "Exports",
     "FileMaker",
-    "Folders",
-    "Hooks",
     "Postgres",
-    "Recording",
-    "Rehearsing",
     "Settings",
     "Signing",
     "Strict",

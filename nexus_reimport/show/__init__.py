@@ -8,7 +8,6 @@ from nexus_reimport.show.activity import activity
 from nexus_reimport.show.checks import report
 from nexus_reimport.show.doctor import examination
 from nexus_reimport.show.execution import applied, approval, drift, proposal, rehearsal
-from nexus_reimport.show.failure import failure
 from nexus_reimport.show.first_screen import banner, first_screen
 from nexus_reimport.show.page import Page, table
 from nexus_reimport.show.pictures import completeness, flow, stage_times, transaction_times
@@ -42,7 +41,6 @@ __all__ = [
     "drift",
     "examination",
     "facts",
-    "failure",
     "first_screen",
     "flow",
     "plan",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from nexus_reimport import checks
 from nexus_reimport.model import Level, Report, Result
 from nexus_reimport.show.page import (
-    Cell,
     CheckLine,
     Checks,
     Marked,
@@ -76,25 +75,24 @@ def checks_table(value: Report) -> Checks:
 
 
 def _every(ordered: list[Result], stage: str) -> ShownTable:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            Marked(word(r, stage), _TONES[word(r, stage)]),
-            r.level,
-            r.check,
-            r.claim,
-            " ".join(r.serves),
-            r.looked_at,
-            r.offending,
-            r.waived or None,
-            r.listed,
-            r.note,
-        )
-        for r in ordered
-    ]
     return table(
         "",
         "verdict | level | check | claim | serves | looked at | offend | waived | e.g. | note",
-        rows,
+        [
+            (
+                Marked(word(r, stage), _TONES[word(r, stage)]),
+                r.level,
+                r.check,
+                r.claim,
+                " ".join(r.serves),
+                r.looked_at,
+                r.offending,
+                r.waived or None,
+                r.listed,
+                r.note,
+            )
+            for r in ordered
+        ],
     )
 
 

@@ -31,25 +31,24 @@ _WINNERS = {"filemaker": "FileMaker's value", "nexus": "Nexus's value stays"}
 def filemaker_side(value: Plan) -> ShownTable:
     """FileMaker's records by what became of them."""
     loaded = {e.entity: e for e in value.entities.values()}
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.words(a.source),
-            naming.rows(a.entity),
-            a.records,
-            *_loaded(loaded.get(a.entity), a),
-            a.merged,
-            a.linked,
-            a.looked_up,
-            sum(a.left_out.values()),
-            Marked("yes", Tone.GOOD) if a.adds_up else Marked("NO", Tone.BAD),
-        )
-        for a in value.accounts
-    ]
     return table(
         "FileMaker's side: each record is loaded, merged into a row, linked, looked up or left out",
         "source | for | records | into its row | into a new row | merged | linked | looked up"
         " | left out | adds up",
-        rows,
+        [
+            (
+                naming.words(a.source),
+                naming.rows(a.entity),
+                a.records,
+                *_loaded(loaded.get(a.entity), a),
+                a.merged,
+                a.linked,
+                a.looked_up,
+                sum(a.left_out.values()),
+                Marked("yes", Tone.GOOD) if a.adds_up else Marked("NO", Tone.BAD),
+            )
+            for a in value.accounts
+        ],
     )
 
 
@@ -62,24 +61,23 @@ def _loaded(entity: EntityPlan | None, account: Account) -> tuple[int, int]:
 
 def nexus_side(entities: tuple[EntityPlan, ...]) -> ShownTable:
     """Nexus's rows before and after, entity by entity."""
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.rows(e.entity),
-            e.table,
-            Marked(e.rows_before, bar=_part(e.rows_before, e)),
-            e.replaced,
-            e.kept,
-            attention(e.purged),
-            e.new,
-            Marked(e.rows_after, bar=_part(e.rows_after, e)),
-            equal(e.rows_before, e.replaced + e.kept + e.purged),
-        )
-        for e in entities
-    ]
     return table(
         "Nexus's side: rows before = replaced + kept + purged; rows after = replaced + kept + new",
         "entity | table | rows before | replaced | kept | purged | new | rows after | adds up",
-        rows,
+        [
+            (
+                naming.rows(e.entity),
+                e.table,
+                Marked(e.rows_before, bar=_part(e.rows_before, e)),
+                e.replaced,
+                e.kept,
+                attention(e.purged),
+                e.new,
+                Marked(e.rows_after, bar=_part(e.rows_after, e)),
+                equal(e.rows_before, e.replaced + e.kept + e.purged),
+            )
+            for e in entities
+        ],
     )
 
 
@@ -90,22 +88,21 @@ def _part(rows: int, entity: EntityPlan) -> float:
 
 def left_out(value: Plan) -> ShownTable:
     """The records that a rule leaves out, and how many it may."""
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.words(a.source),
-            naming.rows(a.entity),
-            naming.words(rule),
-            count,
-            a.budgets[rule],
-            _within(count, a.budgets[rule]),
-        )
-        for a in value.accounts
-        for rule, count in a.left_out.items()
-    ]
     return table(
         "Records of FileMaker left out, by rule and budget",
         "source | for | rule | records | at most | within",
-        rows,
+        [
+            (
+                naming.words(a.source),
+                naming.rows(a.entity),
+                naming.words(rule),
+                count,
+                a.budgets[rule],
+                _within(count, a.budgets[rule]),
+            )
+            for a in value.accounts
+            for rule, count in a.left_out.items()
+        ],
     )
 
 
@@ -115,20 +112,19 @@ def _within(count: int, budget: int) -> Marked:
 
 def recognised(entities: tuple[EntityPlan, ...]) -> ShownTable:
     """How many records were matched with rows, and by which rule."""
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.rows(e.entity),
-            listed(e.matched),
-            sum(e.matched.values()),
-            e.loaded,
-            _share(e),
-        )
-        for e in entities
-    ]
     return table(
         "How records of FileMaker were matched with rows of Nexus",
         "entity | by rule | matched | of | share",
-        rows,
+        [
+            (
+                naming.rows(e.entity),
+                listed(e.matched),
+                sum(e.matched.values()),
+                e.loaded,
+                _share(e),
+            )
+            for e in entities
+        ],
     )
 
 
@@ -141,48 +137,46 @@ def _share(entity: EntityPlan) -> Marked:
 
 def unmatched(entities: tuple[EntityPlan, ...]) -> ShownTable:
     """The rows that FileMaker does not bring back, and what becomes of them."""
-    rows = [
-        (
-            naming.rows(e.entity),
-            naming.words(u.cause),
-            u.count,
-            _decision(u.decision),
-            u.kept_by_closure,
-        )
-        for e in entities
-        for u in e.unmatched
-    ]
     return table(
         "Rows that FileMaker does not bring back",
         "entity | cause | rows | decision | of these kept because a row references them",
-        rows,
+        [
+            (
+                naming.rows(e.entity),
+                naming.words(u.cause),
+                u.count,
+                _decision(u.decision),
+                u.kept_by_closure,
+            )
+            for e in entities
+            for u in e.unmatched
+        ],
     )
 
 
 def changes(entities: tuple[EntityPlan, ...]) -> ShownTable:
     """The values that change, column by column."""
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.rows(e.entity),
-            c.column,
-            c.filled,
-            c.different,
-            _winner(c),
-            c.cleared,
-            attention(c.gone),
-            c.kept,
-            c.same,
-        )
-        for e in entities
-        for c in e.changes
-        if c.filled or c.different or c.cleared or c.gone
-    ]
     return table(
         "Values that change in rows that stay: number of rows by column, or by part of a card;"
         " columns that are not listed do not change",
         "entity | column | was empty | was different | winner | cleared | values lost"
         " | empty in FileMaker, kept | equal",
-        rows,
+        [
+            (
+                naming.rows(e.entity),
+                c.column,
+                c.filled,
+                c.different,
+                _winner(c),
+                c.cleared,
+                attention(c.gone),
+                c.kept,
+                c.same,
+            )
+            for e in entities
+            for c in e.changes
+            if c.filled or c.different or c.cleared or c.gone
+        ],
     )
 
 
@@ -194,45 +188,43 @@ def _winner(change: ColumnChange) -> Cell:
 
 def misfits(entities: tuple[EntityPlan, ...]) -> ShownTable:
     """The values that fit no column, and what is stored instead."""
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.rows(e.entity),
-            m.column,
-            m.reason,
-            attention(m.stays),
-            attention(m.empty),
-            m.derived,
-            m.listed,
-        )
-        for e in entities
-        for m in e.misfits
-    ]
     return table(
         "Values of FileMaker that do not fit, and what is stored instead",
         "entity | column | reason | another value stays | empty | derived | for example",
-        rows,
+        [
+            (
+                naming.rows(e.entity),
+                m.column,
+                m.reason,
+                attention(m.stays),
+                attention(m.empty),
+                m.derived,
+                m.listed,
+            )
+            for e in entities
+            for m in e.misfits
+        ],
     )
 
 
 def overridden(entities: tuple[EntityPlan, ...]) -> ShownTable:
     """The values that named rules set."""
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.rows(e.entity),
-            naming.words(s.rule),
-            s.column,
-            s.rows,
-            s.becomes,
-            _override(s),
-        )
-        for e in entities
-        for s in e.overridden
-        if s.rows
-    ]
     return table(
         "Values that named rules set",
         "entity | rule | column | rows | new value | decision",
-        rows,
+        [
+            (
+                naming.rows(e.entity),
+                naming.words(s.rule),
+                s.column,
+                s.rows,
+                s.becomes,
+                _override(s),
+            )
+            for e in entities
+            for s in e.overridden
+            if s.rows
+        ],
     )
 
 
@@ -246,46 +238,44 @@ def _decision(decision: str | None) -> Cell:
 
 def by_hand(value: Plan) -> ShownTable:
     """The values that only a person can give."""
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.words(b.kind),
-            naming.rows(b.entity),
-            b.given,
-            b.used,
-            b.there,
-            attention(b.waiting),
-        )
-        for b in value.by_hand
-    ]
     return table(
         "Values that only a person can give: manual.xlsx",
         "sheet | entity | values given | used | in Nexus already | rows without a value",
-        rows,
+        [
+            (
+                naming.words(b.kind),
+                naming.rows(b.entity),
+                b.given,
+                b.used,
+                b.there,
+                attention(b.waiting),
+            )
+            for b in value.by_hand
+        ],
     )
 
 
 def links(links: Iterable[LinkPlan]) -> ShownTable:
     """The links of documents and images."""
-    rows: list[tuple[Cell, ...]] = [
-        (
-            naming.rows(p.attachment),
-            p.rows,
-            p.right_already,
-            p.file.rows,
-            p.elsewhere,
-            p.owner_unknown,
-            p.not_in_filemaker,
-            p.reachable_before,
-            p.reachable_after,
-        )
-        for p in links
-    ]
     return table(
         "Documents and images",
         "attachment | rows | already correct | links to fix | linked to something else, unchanged"
         " | patient not in FileMaker | no record in FileMaker, or of two patients"
         " | linked to an existing patient before | after",
-        rows,
+        [
+            (
+                naming.rows(p.attachment),
+                p.rows,
+                p.right_already,
+                p.file.rows,
+                p.elsewhere,
+                p.owner_unknown,
+                p.not_in_filemaker,
+                p.reachable_before,
+                p.reachable_after,
+            )
+            for p in links
+        ],
     )
 
 

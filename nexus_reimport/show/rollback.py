@@ -141,17 +141,18 @@ def _statements(value: Restored) -> tuple[TextLine | ShownTable, ...]:
 
 def undo_data(values: tuple[UndoSize, ...]) -> ShownTable:
     """The undo data that is kept in the database."""
-    rows = [
-        (
-            u.run,
-            wording.minute(u.committed_at) if u.committed_at else "unknown",
-            f"{u.bytes_stored / 1e6:,.1f} MB",
-            f"undone by {u.undone_by}" if u.undone_by else "",
-        )
-        for u in values
-    ]
     return table(
-        "Undo data of earlier runs, in the database", "run | committed | size | used", rows
+        "Undo data of earlier runs, in the database",
+        "run | committed | size | used",
+        [
+            (
+                u.run,
+                wording.minute(u.committed_at) if u.committed_at else "unknown",
+                f"{u.bytes_stored / 1e6:,.1f} MB",
+                f"undone by {u.undone_by}" if u.undone_by else "",
+            )
+            for u in values
+        ],
     )
 
 

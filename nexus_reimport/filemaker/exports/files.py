@@ -31,6 +31,7 @@ from nexus_reimport import disks, forms, wording
 from nexus_reimport.errors import AGAIN, ExportError, SettingsError, SourceError
 from nexus_reimport.filemaker import (
     Field,
+    Meter,
     Origin,
     Product,
     ReadRequest,
@@ -45,7 +46,6 @@ from nexus_reimport.filemaker.exports.cells import EXPORT_AGAIN, Forms
 from nexus_reimport.filemaker.exports.delimited import TAB, Delimited, DelimitedRows
 from nexus_reimport.filemaker.exports.grid import Grid, Known
 from nexus_reimport.filemaker.exports.typed import HowRead, Row
-from nexus_reimport.filemaker.usage import Meter
 from nexus_reimport.files import private
 from nexus_reimport.settings import Exports
 from nexus_reimport.text import caseless, composed, may_be_a_copy

@@ -78,25 +78,17 @@ def _loose(database: Database) -> Iterator[Reference]:
             continue
         for name, entity in database.mapping.entities.items():
             key = database.catalog.tables[entity.table].primary_key[0]
-            if reference.content_type and entity.model in database.content_types:
+            is_generic = bool(reference.content_type)
+            if entity.model in database.content_types if is_generic else name in reference.entities:
                 yield Reference(
                     reference.table,
                     (reference.object,),
-                    "generic key",
+                    "generic key" if is_generic else "id in a column",
                     name,
                     entity.table,
                     (key,),
                     reference.content_type,
-                    database.content_types[entity.model],
-                )
-            elif not reference.content_type and name in reference.entities:
-                yield Reference(
-                    reference.table,
-                    (reference.object,),
-                    "id in a column",
-                    name,
-                    entity.table,
-                    (key,),
+                    database.content_types[entity.model] if is_generic else None,
                 )
 
 

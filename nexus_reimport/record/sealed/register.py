@@ -77,7 +77,7 @@ def purged(runs: Path) -> Iterator[tuple[str, str]]:
     for entry in reversed(entries(runs, Event.PURGING, Event.PURGED)):
         of = entry.text("of")
         size = f"{wording.amount(entry.line['files'], 'file')}, {entry.line['bytes'] / 1e6:,.1f} MB"
-        text = f"by {entry.text('who')}, {_when(entry)}; {size}"
+        text = f"by {entry.text('who')}, {wording.minute(entry.at)}; {size}"
         if entry.event is Event.PURGED:
             texts.append((of, f"private files purged {text}"))
         elif after.get(of) is not Event.PURGED:
@@ -106,10 +106,6 @@ def lost(runs: Path) -> frozenset[str]:
     """The runs of which a person has said that their records are lost for good."""
     lines = entries(runs, Event.RECORDS_LOST)
     return frozenset(str(run) for entry in lines for run in entry.line["runs"])
-
-
-def _when(entry: Entry) -> str:
-    return wording.minute(entry.at)
 
 
 def size(runs: Path) -> int:
