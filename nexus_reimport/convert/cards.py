@@ -12,7 +12,7 @@ from nexus_reimport.convert.texts import flag, is_flag, text
 from nexus_reimport.text import LINE_ENDS, name_key, visible, without_point
 
 T = TypeVar("T")
-_KINDS = frozenset({"phone", "mobile", "email", "address"})
+KINDS = frozenset({"phone", "mobile", "email", "address"})
 HOME = "australia"  # the country of an address that names none
 # At the top level of a card these describe its first address, and are Nexus's own; its `default`
 # does not: whichever is the first one is the default.
@@ -119,10 +119,10 @@ def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
     )
     if not value:
         # A record of an address has a label too: `address_entry` judges it.
-        if label and kind in _KINDS - {"address"}:
+        if label and kind in KINDS - {"address"}:
             raise ConversionError(_ONLY_A_LABEL)
         return None
-    if kind not in _KINDS:
+    if kind not in KINDS:
         kind = "email" if "@" in value else "phone"
     if kind == "address":
         # Left over, or the phone of that place: the layout of an address need not show it.
@@ -185,7 +185,7 @@ def _remarks(detail: Detail, kind: str, entry: Mapping[str, str]) -> Iterator[st
             yield _IN_A_PHONE
         if other and not are_one(entry["number"], other):
             yield TWO_NUMBERS
-    if _declared(detail) not in _KINDS:
+    if _declared(detail) not in KINDS:
         yield _OF_UNKNOWN_KIND.format(_AS[kind])
 
 
@@ -224,7 +224,7 @@ def address_entry(detail: Detail, *, in_australia: bool = True) -> Partial | Non
         ConversionError: it is in the record of something else, or only a label or a country.
     """
     declared = _declared(detail)
-    is_unknown = declared not in _KINDS
+    is_unknown = declared not in KINDS
     is_of_contact = text(detail.get("contact", "")) is not None
     parts = {
         name: (text(detail[name]) or "")

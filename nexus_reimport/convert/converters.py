@@ -104,8 +104,8 @@ def _among_rows(given: Given) -> Any:
 
 @converter(
     "contact_card",
-    needs=("kind", "value", "label", "default_mobile", "default_email"),
-    may=("else",),
+    needs=("kind", "value"),
+    may=("label", "default_mobile", "default_email", "else"),
     parts={"phones": ("phones", "phone", "mobile"), "emails": ("emails", "email")},
     entry=cards.contact_entry,
     misfits_in={cards.NO_EMAIL: "emails"},
@@ -117,8 +117,8 @@ def _contact_card(given: Given) -> Partial:
 
 @converter(
     "address_card",
-    needs=("kind", "label", "line1", "line2", "suburb", "state", "postcode", "country"),
-    may=("contact",),
+    needs=("kind", "line1"),
+    may=("label", "line2", "suburb", "state", "postcode", "country", "contact"),
     parts={"addresses": ("addresses", "street", "street2", "suburb", "state", "postcode")},
     entry=cards.address_entry,
     is_json=True,

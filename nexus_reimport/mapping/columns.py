@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, PlainValidator, model_validator
 
-from nexus_reimport.convert import registry, texts
+from nexus_reimport import wording
+from nexus_reimport.convert import cards, registry, texts
 from nexus_reimport.settings import Different, Strict
 
 
@@ -18,7 +19,8 @@ def _known(name: object) -> str:
     if name in names:
         return str(name)
     *others, last = (f"'{known}'" for known in names)
-    raise ValueError(f"Input should be {', '.join(others)} or {last}")
+    meant = wording.meant(str(name), names)
+    raise ValueError(f"Input should be {', '.join(others)} or {last}{meant}")
 
 
 ConverterName = Annotated[str, PlainValidator(_known)]
@@ -39,7 +41,8 @@ class ColumnSpec(Strict):
 
     A value that is before that of the column ``not_before`` does not fit. ``misfits_at_most`` is
     the part of FileMaker's values that may be misfits; if it is not given, 1% of them or five,
-    whichever is more, and none of a link that must find its row.
+    whichever is more, and none of a link that must find its row. ``kinds`` of a card are the
+    words that FileMaker has for a phone, a mobile, an e-mail, an address.
     """
 
     source_field: str = Field(alias="from", default="")
@@ -52,6 +55,7 @@ class ColumnSpec(Strict):
     gather: str = ""
     keys: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
+    kinds: dict[str, tuple[str, ...]] = {}
     folded: bool = False
     not_before: str = ""
     misfits_at_most: float | None = Field(default=None, ge=0, le=1)
@@ -98,7 +102,8 @@ class ColumnSpec(Strict):
     def _without_effect(self) -> Iterator[str]:
         converter = self.converter
         if unknown := set(self.with_) - converter.knows:
-            yield f"{self.convert}: `with` does not know {', '.join(sorted(unknown))}"
+            more = ", ".join(n + wording.meant(n, converter.knows) for n in sorted(unknown))
+            yield f"{self.convert}: `with` does not know {more}"
         for part in registry.TAKEN:
             if getattr(self, part) and converter.takes != part:
                 yield (
@@ -109,20 +114,21 @@ class ColumnSpec(Strict):
             yield f"`may_miss` is for convert = {registry.taking('entity')}"
 
     def _ambiguous(self) -> Iterator[str]:
-        """The words that two choices claim: the first would have them in silence."""
-        means: dict[str, str] = {}
-        for chosen, spellings in self.choices.items():
-            for word in (chosen, *spellings):
-                if means.setdefault(texts.spelling(word), chosen) != chosen:
-                    yield f"choices: {word} is a spelling of two of them"
+        """The words that two choices, or two kinds, claim: the first would have them in silence."""
+        for part, several in (("choices", self.choices), ("kinds", self.kinds)):
+            means: dict[str, str] = {}
+            for chosen, spellings in several.items():
+                for word in (chosen, *spellings):
+                    if means.setdefault(texts.spelling(word), chosen) != chosen:
+                        yield f"{part}: {word} is a spelling of two of them"
 
     def _of_card(self) -> Iterator[str]:
         known = self.converter.parts
         if bool(known) != bool(self.gather):
-            cards = " and ".join(registry.cards())
-            yield f"`gather` and the converters {cards} need each other"
-        elif not known and (self.keys or self.replaces):
-            yield "`keys` and `replaces` are only for cards"
+            both = " and ".join(registry.cards())
+            yield f"`gather` and the converters {both} need each other"
+        elif not known and (self.keys or self.replaces or self.kinds):
+            yield "`keys`, `replaces` and `kinds` are only for cards"
         if not known or not self.gather:
             return
         if not self.keys:
@@ -134,6 +140,24 @@ class ColumnSpec(Strict):
         if unknown := [key for key in self.keys if key not in every]:
             listed = ", ".join(unknown)
             yield f"keys: {self.convert} does not make {listed}, so every card would lose it"
+        for kind in self.kinds.keys() - cards.KINDS:
+            yield f"kinds: {kind} is none of {', '.join(sorted(cards.KINDS))}"
+
+    def detail(self, record: Mapping[str, str]) -> registry.Detail:
+        """A record that the card gathers, by the names of ``with``; one that names no field is "".
+
+        Its kind is the card's own word, where ``kinds`` has FileMaker's.
+        """
+        detail = dict.fromkeys(self.converter.knows, "")
+        detail |= {name: record[field] for name, field in self.with_.items()}
+        if self.kinds:
+            detail["kind"] = self._kind_of.get(texts.spelling(detail["kind"]), detail["kind"])
+        return detail
+
+    @cached_property
+    def _kind_of(self) -> dict[str, str]:
+        """FileMaker's words for each kind, as spellings compare."""
+        return {texts.spelling(w): kind for kind, words in self.kinds.items() for w in words}
 
     @cached_property  # asked for every card
     def parts(self) -> dict[str, tuple[str, ...]]:

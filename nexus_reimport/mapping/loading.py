@@ -103,7 +103,8 @@ def _not_mapped(mapping: FieldMapping, settings: Settings) -> Iterator[str]:
 def _validated(raw: dict[str, Any]) -> tuple[FieldMapping | None, list[Problem]]:
     """The mapping, and its problems.
 
-    After unknown names were found it is checked again without them, to find the other problems.
+    After unknown names were found it is checked again, to find the other problems: each under the
+    name that was probably meant, or without it.
     """
     # These two are computed from the file: a mapping that sets them could pass for another one.
     ours = [name for name in ("digest", "text") if name in raw]
@@ -113,15 +114,30 @@ def _validated(raw: dict[str, Any]) -> tuple[FieldMapping | None, list[Problem]]
             return FieldMapping.model_validate(raw), mistakes
         except ValidationError as error:
             wrong = spelling.mistakes(error, FieldMapping)
-        mistakes += [(_in_file(raw, w.place, w.kind), w.text) for w in wrong]
+        mistakes += _each_once((_in_file(raw, w.place, w.kind), w.text) for w in wrong)
         if any(w.kind != spelling.UNKNOWN for w in wrong):
             break
-        raw = _without(raw, [w.place for w in wrong])
+        raw = _corrected(raw, wrong)
     return None, mistakes
 
 
+def _each_once(mistakes: Iterable[Problem]) -> Iterator[Problem]:
+    """The mistakes, one for each value: of one that may have two forms pydantic tells two."""
+    texts: dict[Path, list[str]] = {}
+    for place, text in mistakes:
+        texts.setdefault(place, []).append(text)
+    for place, several in texts.items():
+        # What is wrong inside of a value says that its form is right.
+        if not any(len(other) > len(place) and other[: len(place)] == place for other in texts):
+            first, *others = several
+            yield place, ", or ".join([first, *(text.removeprefix("must be ") for text in others)])
+
+
 def _in_file(raw: Any, place: Path, kind: str) -> Path:
-    """The part of ``place`` that the file has; also the first missing name, if one is missing."""
+    """The parts of ``place`` that the file has; also the last one, if that is missing.
+
+    The others are pydantic's own: which of two forms of a value it has tried.
+    """
     existing: list[str | int] = []
     for part in place:
         is_there = (
@@ -129,22 +145,25 @@ def _in_file(raw: Any, place: Path, kind: str) -> Path:
             if isinstance(raw, dict)
             else (isinstance(raw, list) and isinstance(part, int) and part < len(raw))
         )
-        if not is_there:
-            return (*existing, part) if kind == spelling.MISSING else tuple(existing)
-        existing.append(part)
-        raw = raw[part]
-    return tuple(existing)
+        if is_there:
+            existing.append(part)
+            raw = raw[part]
+    is_named = not existing or existing[-1] != place[-1]
+    return (*existing, place[-1]) if kind == spelling.MISSING and is_named else tuple(existing)
 
 
-def _without(raw: Any, places: Iterable[Path]) -> Any:
-    """``raw`` without the values at ``places``."""
+def _corrected(raw: Any, mistakes: Iterable[spelling.Mistake]) -> Any:
+    """``raw`` with each mistyped name as it was meant, and without the other unknown ones."""
     reduced = copy.deepcopy(raw)
-    for *way, last in places:
+    for mistake in mistakes:
+        *way, last = mistake.place
         at = reduced
         for part in way:
             at = at.get(part, {}) if isinstance(at, dict) else at[int(part)]
-        if isinstance(at, dict):
-            at.pop(last, None)
+        if isinstance(at, dict) and last in at:
+            value = at.pop(last)
+            if mistake.meant:
+                at.setdefault(mistake.meant, value)
     return reduced
 
 

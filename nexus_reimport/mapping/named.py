@@ -80,6 +80,7 @@ def _in_by_hand(mapping: FieldMapping, path: Path, kind: ByHand) -> Iterator[tup
         table, _, named = choices.partition(".")
         if choices:
             yield (*path, "columns", column), table, named
+    yield (*path, "future"), entity.table, kind.future
     for part in ("show", "where_any"):
         for shown in getattr(kind, part):
             base, _, further = shown.partition(".")

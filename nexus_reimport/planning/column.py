@@ -109,10 +109,9 @@ class ColumnConverter:
         return list(map(self._card, gathered))
 
     def _card(self, gathered: Sequence[Detail]) -> ConvertedValue:
-        named = self.spec.with_
-        details = tuple({k: detail[f] for k, f in named.items()} for detail in gathered)
+        details = tuple(map(self.spec.detail, gathered))
         held = sum(map(self._holds, details))
-        card = self.spec.converter.make(Given(self.zone, self.as_of, named=named, details=details))
+        card = self.spec.converter.make(Given(self.zone, self.as_of, details=details))
         return self._fitting(card, held)
 
     def _holds(self, detail: convert.Detail) -> bool:

@@ -212,10 +212,10 @@ def _lookup_table(rows: Iterable[tuple[str | None, ...]]) -> dict[str, list[str]
 
 def _entries(column: ColumnSpec, records: Records) -> Iterator[object]:
     """The entry that a card takes from each contact-detail record; None if it takes nothing."""
-    entry, names = column.converter.entry, tuple(column.with_)
-    for texts in records.rows([*column.with_.values()]):
+    entry, fields = column.converter.entry, [*column.with_.values()]
+    for texts in records.rows(fields):
         try:
-            yield entry(dict(zip(names, texts, strict=True))) if entry else None
+            yield entry(column.detail(dict(zip(fields, texts, strict=True)))) if entry else None
         except ConversionError:
             yield None
 

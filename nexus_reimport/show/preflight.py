@@ -206,9 +206,21 @@ def survey(value: Survey) -> Page:
             TextLine(
                 f"{wording.amount(unused, 'more column')} could reference them but do not;"
                 f" {wording.amount(value.scanned_columns, 'column')} searched for ids."
+                + _not_searched_for(value)
             ),
             *([folded(undo_data(value.undo))] if value.undo else []),
         ),
+    )
+
+
+def _not_searched_for(value: Survey) -> str:
+    """The entities whose ids are searched for in no column."""
+    if not value.next_keys:
+        return ""
+    entities = " and ".join(naming.rows(entity) for entity in sorted(value.next_keys))
+    return (
+        f" The ids of {entities} are whole numbers, and were searched for in no column:"
+        " [[references]] of the mapping has those that hold them without a foreign key."
     )
 
 

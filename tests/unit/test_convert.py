@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from nexus_reimport import convert
 from nexus_reimport.convert import ConversionError, Partial, registry
 from nexus_reimport.convert.registry import Given
+from nexus_reimport.mapping import ColumnSpec
 from nexus_reimport.text import folded
 
 SYDNEY = ZoneInfo("Australia/Sydney")
@@ -305,6 +306,26 @@ def test_a_number_of_another_country_is_no_australian_one(
     given_of_one = Given(ZoneInfo(zone), datetime.now(UTC), details=of_one)
     (phone,) = registry.of("contact_card").make(given_of_one).value["phones"]
     assert (phone["number"], phone.get("e164")) == (written, e164)
+
+
+def test_a_clinic_has_its_own_words_for_a_phone_and_no_field_for_the_rest() -> None:
+    named = {"kind": "Art", "value": "Wert"}
+    kinds = {"mobile": ["Handy", "Funk"], "email": ["Post"]}
+    spec = ColumnSpec.model_validate(
+        {
+            "gather": "g",
+            "convert": "contact_card",
+            "keys": ["phones"],
+            "with": named,
+            "kinds": kinds,
+        }
+    )
+    records = (("funk.", "0171 5"), ("Post", "w@b.example"), ("Phone", "030 1"), ("Fax", "030 2"))
+    of_one = tuple(spec.detail({"Art": kind, "Wert": value}) for kind, value in records)
+    made = spec.converter.make(Given(ZoneInfo("Europe/Berlin"), datetime.now(UTC), details=of_one))
+    assert [phone["type"] for phone in made.value["phones"]] == ["mobile", "phone", "phone"]
+    assert made.value["email"] == "w@b.example"
+    assert made.derived == ("of unknown kind: taken as a phone, judged by its value",)
 
 
 def test_an_email_comes_from_the_value_and_never_from_the_flag() -> None:

@@ -204,3 +204,13 @@ def test_the_paper_has_every_converter_in_its_table_and_no_other() -> None:
         n for line in table.splitlines()[2:] for n in re.findall(r"`(\w+)`", line.split("|")[1])
     ]
     assert sorted(named) == sorted(CONVERTERS)
+
+
+def test_the_paper_has_all_that_a_converter_may_be_given_beside_its_field() -> None:
+    text = (CHECKOUT / "docs" / "mapping.md").read_text(encoding="utf-8")
+    rows = text.partition("| `convert` | `with` |")[2].partition("\n\n")[0].splitlines()[2:]
+    for name, one in ((n, c) for n, c in CONVERTERS.items() if c.knows):
+        (row,) = (row for row in rows if row.startswith(f"| `{name}` |"))
+        given = re.findall(r"`(\w+)`( \*)?", row.split("|")[2])
+        assert {word for word, _ in given} == one.knows, name
+        assert {word for word, needed in given if needed} == {*one.needs}, name

@@ -324,6 +324,67 @@ MOBILE = 'keys = ["phones", "emails", "email"], replaces = ["phone", "mobile"]'
             "entities.patients.columns.contact_json",
             "`gather` and the converters contact_card",
         ),
+        (
+            MOBILE,
+            MOBILE + ', kinds = { phone = ["Fest"], fax = ["Fax"] }',
+            "entities.patients.columns.contact_json",
+            "kinds: fax is none of address, email, mobile, phone",
+        ),
+        (
+            MOBILE,
+            MOBILE + ', kinds = { phone = ["Tel."], mobile = ["tel"] }',
+            "entities.patients.columns.contact_json",
+            "kinds: tel is a spelling of two of them",
+        ),
+        (
+            PATIENT,
+            PATIENT.replace(" }", ", kinds = { phone = [] } }"),
+            "entities.appointments.columns.patient_id",
+            "`keys`, `replaces` and `kinds` are only for cards",
+        ),
+        # forms of values, in the words of a mapping
+        (
+            'convert = "birth_date"',
+            'convert = "birthdate"',
+            "entities.patients.columns.dob.convert",
+            "did you mean birth_date?",
+        ),
+        (
+            'last_name = { from = "nameLast" }',
+            'last_name = "nameLast"',
+            "entities.patients.columns.last_name",
+            "must be a table, in { }",
+        ),
+        (
+            'empty = ["nameFirst", "nameLast"]',
+            'empty = "nameFirst"',
+            "entities.patients.left_out.0.empty",
+            "must be a list, in [ ]",
+        ),
+        (
+            'minutes = "30"',
+            "minutes = 30",
+            "entities.appointments.columns.end_time.with.minutes",
+            'must be a text, in " "',
+        ),
+        (
+            'key = "id"\nmodified',
+            "key = []\nmodified",
+            "sources.contacts.key",
+            "must have at least 1 item",
+        ),
+        (
+            'name = "filemaker_id", by = "filemaker_id"',
+            'name = "filemaker_id", by = "id"',
+            "entities.patients.identity.0.by",
+            "must be 'filemaker_id', or a list, in [ ]",
+        ),
+        (
+            'rule = "completed_if_past", column = "end_time"',
+            'rule = "completed_when_past", column = "end_time"',
+            "entities.appointments.new.status.rule",
+            "did you mean completed_if_past?",
+        ),
         # new
         (
             'from = "creationTimestamp", convert = "timestamp" }',
