@@ -357,7 +357,8 @@ def put(
             # What its entry says otherwise stays where it is: nothing is lost.
             if was_first.get(key) in (None, "", beside[key]):
                 was_first[key] = beside.pop(key)
-    return {**beside, **convert.at_the_top(joined[0]), part: joined}
+    top = {k: v for k, v in convert.at_the_top(joined[0]).items() if k in keys}
+    return {**beside, **top, part: joined}
 
 
 def leading(card: Card, keys: Keys, those: Sequence[Entry]) -> Entry | None:

@@ -112,6 +112,15 @@ def test_a_list_of_addresses_gets_its_first_one_where_the_application_reads_it()
     assert (again.card, again.listed("addresses")) == (made.card, [])
 
 
+def test_a_key_of_the_top_level_that_the_mapping_does_not_name_stays_as_nexus_has_it() -> None:
+    """The rehearsal stopped: a key of Nexus's own had become another one."""
+    held = {"addresses": [address("1 Old Road", "Ferrin")], "suburb": "of Nexus"}
+    fed = [address("2 New Street", "Hill")]
+    card = Side(held, fed, {"*": "filemaker"}, keys=["addresses"]).card
+    assert card["addresses"][0]["line1"] == "2 New Street"
+    assert {k: v for k, v in card.items() if k != "addresses"} == {"suburb": "of Nexus"}
+
+
 def test_what_the_top_level_says_of_the_first_address_moves_with_it() -> None:
     """The new first one was called what the old one was."""
     held = {"street": "1 Old Road", "suburb": "Ferrin", "type": "postal", "default": True, "own": 1}

@@ -45,8 +45,10 @@ def the_calendar_shows_every_appointment(after: After) -> Finding:
 @check(After, Level.STOP, serves=("A9",))
 def search_finds_every_patient_by_name(after: After) -> Finding:
     """The application's search finds every patient by its own name."""
-    answers = had(after.answers)
-    return Finding(answers.found_by_name + len(answers.not_found), answers.not_found)
+    answers, asked = had(after.answers), after.mapping.application
+    beside = [column for column in asked.patient_name if column not in asked.search]
+    note = f"`search` of the mapping does not name {', '.join(beside)}" if beside else ""
+    return Finding(answers.found_by_name + len(answers.not_found), answers.not_found, note=note)
 
 
 @check(After, Level.STOP, serves=("A7", "A8", "A9", "A3"), links=True)
