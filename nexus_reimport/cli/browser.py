@@ -29,7 +29,11 @@ def page(
     environment: Environment,
     port: Annotated[int, typer.Option(help="On loopback.", min=1, max=65535)] = PAGE_PORT,
     behind: Annotated[
-        str, typer.Option(help="The host name whose proxy passes requests on to it.")
+        str,
+        typer.Option(
+            help="The host name whose proxy passes requests on to it; with a path, if there is one"
+            " before the page's."
+        ),
     ] = "",
 ) -> None:
     """Serve the page where a clinic sees its data, starts a run and takes one back."""

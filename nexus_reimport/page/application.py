@@ -25,7 +25,7 @@ from nexus_reimport.settings import ENVIRONMENT_VARIABLE
 
 HERE = Path(__file__).parent
 LOOPBACK = "127.0.0.1"
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?:/[A-Za-z0-9._~-]+)*/?")
 LARGEST_FORM = 1 << 20  # bytes of a request: whoever is not let in could fill the memory with more
 
 
@@ -106,8 +106,9 @@ class DataManagement(ExtensionAppJinjaMixin, ExtensionApp):
 def serve(environment: str, port: int, behind: str, say: Callable[[str], None]) -> None:
     """Serve the page on loopback until it is interrupted.
 
-    ``behind`` is the name of the host whose proxy passes requests on to it; ``say`` hears where
-    the page is.
+    ``behind`` is the name of the host whose proxy passes requests on to it, and the path before
+    the page's own, if there is one: ``nexus.clinic.example/nexus``. ``say`` hears where the page
+    is.
 
     Raises:
         SettingsError: the environment cannot be loaded, or the port is taken. Nothing was started.
@@ -127,7 +128,9 @@ def serve(environment: str, port: int, behind: str, say: Callable[[str], None]) 
         "ServerApp.max_buffer_size": LARGEST_FORM,
     }
     if behind:
-        given |= {"ServerApp.local_hostnames": f"['{behind}', 'localhost']"}
+        host, _, prefix = behind.partition("/")
+        given |= {"ServerApp.local_hostnames": f"['{host}', 'localhost']"}
+        given |= {"ServerApp.base_url": f"/{prefix}"}
         given |= {"ServerApp.trust_xheaders": True}
     argv = [f"--{name}={value}" for name, value in given.items()]
     DataManagement.launch_instance(argv=argv)  # type: ignore[no-untyped-call]
@@ -139,7 +142,8 @@ def _refuse_no_host(behind: str) -> None:
         raise SettingsError(
             "--behind is not the name of a host",
             state="nothing was started",
-            next="write the name alone, without https://, port and path: nexus.clinic.example",
+            next="write the name without https:// and port: nexus.clinic.example; with a path, if"
+            " the page's own follows one there: nexus.clinic.example/nexus",
         )
 
 

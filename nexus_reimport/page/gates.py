@@ -120,12 +120,12 @@ def _settled(run: Run | None, seen: Reading[Status], *, busy: bool) -> Gate:
 def _dry_run(run: Run | None, unfinished: Run | None, seen: Reading[Status], *, busy: bool) -> Gate:
     claim = "a dry run has ended in GO and waits for its approval"
     if run is None and busy:  # it may be the one at work
-        return Gate(claim, State.CLOSED, "none waits yet", _WAIT)
+        return Gate(claim, State.CLOSED, "no dry run waits yet", _WAIT)
     if run is None and unfinished:  # a dry run would be refused
-        return Gate(claim, State.CLOSED, "none waits", _FINISH, DECIDE)
+        return Gate(claim, State.CLOSED, "no dry run waits", _FINISH, DECIDE)
     if run is None:
         todo = _BRING if _is_away(seen) else "start a dry run, and read what it says"
-        return Gate(claim, State.CLOSED, "none waits", todo)
+        return Gate(claim, State.CLOSED, "no dry run waits", todo)
     return Gate(claim, State.OPEN)
 
 

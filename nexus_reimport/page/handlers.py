@@ -70,6 +70,7 @@ class PageHandler(
         env = self.settings[f"{self.name}_jinja2_env"]
         html: str = env.get_template(template).render(
             head=self.desk.head(settings, self.user_name),
+            can_log_out=not identity.is_by_token(self),
             front=self.front,
             asset=self.asset,
             xsrf=self.xsrf_token.decode(),
@@ -199,6 +200,11 @@ class DryRun(Starts):
             )
 
 
+def _nothing_started(it: Front) -> str:
+    """The state after a refusal; whoever sends a form again learns what became of the first."""
+    return f"nothing was started by this; as it stands: {it.now.text}"
+
+
 class Execute(Starts):
     """T4: the full reimport of the dry run that waits."""
 
@@ -211,7 +217,7 @@ class Execute(Starts):
             first = it.gates.closed[0]
             raise StopError(
                 f"the full reimport is closed: {first.why or first.claim}",
-                state="nothing was started",
+                state=_nothing_started(it),
                 next=first.next or "look at the gates",
             )
         given, digest = self.confirmation(), it.waiting.load(Proposal).digest
@@ -312,9 +318,10 @@ class RollBack(Starts):
         await self.refuse_second()
         look = self.desk.look.value
         if look is None or look.is_undecided:
+            it: Front = await asyncio.to_thread(front.gather, self.desk)
             raise StopError(
                 "nobody has looked, or decided about newer rows",
-                state="nothing was started",
+                state=_nothing_started(it),
                 next="look first, then choose",
             )
         given, word = self.confirmation(), self.desk.head(self.desk.settings, "").word

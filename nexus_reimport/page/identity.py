@@ -33,6 +33,11 @@ def name_of(user: Any) -> str:
     return "" if is_made_up else str(getattr(user, "name", ""))
 
 
+def is_by_token(handler: web.RequestHandler) -> bool:
+    """Whether the request came with the token, as a proxy adds it to each: no login to end."""
+    return bool(getattr(handler, "_token_authenticated", False))  # as jupyter_server marks it
+
+
 def _decoded(header: str) -> str:
     """A name as its bearer writes it, whichever way a header brings letters beyond Latin-1.
 
@@ -67,8 +72,7 @@ class Identity(PasswordIdentityProvider):
         user = await super()._get_user(handler)
         given = _decoded(handler.request.headers.get(USER_HEADER, ""))
         name = "".join(c for c in given if c.isprintable()).strip()[:LONGEST_NAME]
-        by_token = getattr(handler, "_token_authenticated", False)  # as the base class marks it
-        if user is not None and name and by_token:
+        if user is not None and name and is_by_token(handler):
             return User(username=name)
         return user
 

@@ -227,7 +227,8 @@ def test_a_full_reimport_without_a_dry_run_is_refused(
     given = {"name": "A", "reason": "B", "phrase": "DEV 1", "digest": "0" * 12}
     answer = page.post(session, "execute", **given)
     assert answer.status_code == 409
-    assert "the full reimport is closed" in words(answer.text)
+    assert "the full reimport is closed: no dry run waits" in words(answer.text)
+    assert "nothing was started by this; as it stands: " in words(answer.text)
     # 422 where a test before this one has looked: the page is that of the whole session.
     assert page.post(session, "roll-back", **given).status_code in (409, 422)
     assert started(shown) == before

@@ -38,6 +38,7 @@ def test_whom_nexus_knows_is_signed_in_by_name_and_never_sees_the_token(outer: s
     answer = requests.get(outer, headers={"Cookie": COOKIE}, timeout=30)
     assert answer.status_code == 200
     assert f"signed in as {USER}" in words(answer.text)
+    assert "Log out" not in words(answer.text)  # it led to an address that is not the page's
     assert TOKEN not in answer.text + str(answer.headers)
     (login,) = [c for c in answer.raw.headers.getlist("Set-Cookie") if c.startswith("username")]
     assert {"Secure", "HttpOnly", "SameSite=Lax"} <= {part.strip() for part in login.split(";")}
@@ -73,6 +74,18 @@ def test_the_log_comes_through_the_proxy_as_it_happens(outer: str) -> None:
     ) as answer:
         assert answer.headers["Content-Type"] == "text/event-stream"
         assert next(answer.iter_lines()) == b"event: state"
+
+
+def test_a_page_under_a_path_leads_nowhere_else(shown: Clinic, tmp_path: Path) -> None:
+    """Its links, its style and its forms led past the path, to what the proxy does not know."""
+    with served("sandbox-dev", shown.folder, tmp_path, "--behind", f"{HOST}/nexus") as found:
+        given = {"Host": HOST, "Authorization": f"token {TOKEN}"}
+        answer = requests.get(f"{found.origin}/nexus{PATH}", headers=given, timeout=60)
+        assert answer.status_code == 200
+        led = set(re.findall(r'(?:href|src|action)="(/[^"]*)"', answer.text))
+        assert len(led) > 8
+        assert all(one.startswith(f"/nexus{PATH}") for one in led)
+        assert requests.get(found.url, headers=given, timeout=60).status_code == 404
 
 
 def test_another_hosts_name_is_refused(inner: ServedPage) -> None:
