@@ -62,7 +62,16 @@ def counted(counts: Mapping[str, int], none: str = "nothing") -> str:
 
 def links(counts: Mapping[str, int], none: str = "nothing") -> str:
     """``6 links of documents, 1 link of images``: a batch has one link for all of its images."""
-    parts = (f"{n:,} {named('links', n)} of {rows(name)}" for name, n in counts.items() if n)
+    return _of_each("links", counts, none)
+
+
+def values(counts: Mapping[str, int], none: str = "nothing") -> str:
+    """``30 values of patients, 1 value of notes``."""
+    return _of_each("values", counts, none)
+
+
+def _of_each(what: str, counts: Mapping[str, int], none: str) -> str:
+    parts = (f"{n:,} {named(what, n)} of {rows(name)}" for name, n in counts.items() if n)
     return ", ".join(parts) or none
 
 

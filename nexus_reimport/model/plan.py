@@ -250,6 +250,11 @@ class EntityPlan:
         """The number of values of FileMaker that did not fit their column."""
         return sum(one.not_stored for one in self.misfits)
 
+    @property
+    def lost(self) -> int:
+        """The number of values of Nexus, in rows that stay, that are replaced or cleared."""
+        return sum(change.gone for change in self.changes)
+
     def questions(self) -> Iterator[Question]:
         """Every decision that a person has to make, including those already made."""
         for u in self.unmatched:

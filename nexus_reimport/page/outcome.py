@@ -56,6 +56,7 @@ class Kind:
     changed: int  # values
     kept: int
     purged: int
+    lost: int  # values of rows that stay
     misfits: int
     there_before: int
     there_after: int
@@ -214,6 +215,7 @@ def _kind(entity: EntityPlan) -> Kind:
         changed=changed(entity),
         kept=entity.kept,
         purged=entity.purged,
+        lost=entity.lost,
         misfits=entity.not_stored,
         there_before=entity.rows_before,
         there_after=entity.rows_after,

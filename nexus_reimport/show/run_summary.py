@@ -135,6 +135,7 @@ def _planned(run: Run) -> Iterator[Fact]:
             yield "written", _written(entities, done)
         yield "new", naming.counted({e.entity: e.new for e in entities})
         yield "changed", _changed(plan)
+        yield words["lose"], naming.values({e.entity: e.lost for e in entities})
         yield "left out", _by_name(left_out(plan))
         kept = {
             naming.rows(e.entity): {str(u.cause): u.kept for u in e.unmatched} for e in entities
@@ -154,6 +155,7 @@ def _planned(run: Run) -> Iterator[Fact]:
 _DONE = {
     "wipe": "wiped",
     "load": "loaded",
+    "lose": "lost",
     "keep": "kept",
     "purge": "purged",
     "re-link": "re-linked",
@@ -207,8 +209,12 @@ def _changed(plan: Plan) -> str:
         for e in entities
         for s in e.overridden
     }
-    by_entity = {f"values of {naming.rows(e.entity)}": changed(e) for e in entities}
-    by_entity |= {f"spellings of {naming.rows(e.entity)}": respelt(e) for e in entities}
+    by_entity = {
+        f"{naming.named(what, count)} of {naming.rows(e.entity)}": count
+        for what, counted_in in (("values", changed), ("spellings", respelt))
+        for e in entities
+        for count in [counted_in(e)]
+    }
     return listed(by_entity | by_hand | by_rule, "nothing")
 
 
@@ -258,7 +264,9 @@ def _rehearsed(run: Run) -> Iterator[Fact]:
 def _tested(run: Run) -> Iterator[Fact]:
     """What the verification found of the kinds of corruption."""
     if done := run.loaded(SelfTest):
-        yield "self-test", tested(done)
+        on_dev = done.run and done.environment != run.environment
+        where = f" Made on {done.environment}, in run {done.run}." if on_dev else ""
+        yield "self-test", f"{tested(done)}{where}"
 
 
 def _checked(run: Run) -> Iterator[Fact]:

@@ -48,10 +48,10 @@ TABLES = {
 LINKS = {"documents": "documents_document", "images": "images_batch"}
 NAMED = {naming.counted({e: n})[2:]: e for e in (*TABLES, *LINKS) for n in (1, 2)}
 DONE = {
-    *("wiped", "loaded", "reimported", "kept", "purged", "re-linked"),
+    *("wiped", "loaded", "reimported", "lost", "kept", "purged", "re-linked"),
     *("restored", "after it", "undone", "writers"),
 }
-PLANNED = {f"to {verb}" for verb in ("wipe", "load", "keep", "purge", "re-link", "undo")}
+PLANNED = {f"to {verb}" for verb in ("wipe", "load", "lose", "keep", "purge", "re-link", "undo")}
 Rows = dict[str, dict[str, dict[str, Any]]]
 
 
@@ -82,7 +82,7 @@ def held(clinic: Clinic) -> Held:
 
 def counts(text: str) -> dict[str, int]:
     """``86 patients, 1 SMS reply, 2 links of images`` as numbers; nothing of ``nothing``."""
-    found = re.findall(r"([\d,]*\d) (?:links? of )?([^,;]+)", text)
+    found = re.findall(r"([\d,]*\d) (?:(?:links?|values?) of )?([^,;]+)", text)
     return {NAMED.get(name, name): int(n.replace(",", "")) for n, name in found}
 
 
@@ -132,6 +132,14 @@ def every_number_is_true(clinic: Clinic, run: Run, before: Held) -> dict[str, st
         if k in before.rows[e] and row != before.rows[e][k]
     ]
     assert (facts["changed"] == "nothing") is not bool(changed), facts["changed"]
+    # Of a note only the writing of its text can change and still say the same.
+    lost = [
+        column
+        for key, row in now.rows["notes"].items()
+        for column, was in before.rows["notes"].get(key, {}).items()
+        if column not in ("content", "updated_at") and was not in (None, "", row[column])
+    ]
+    assert counts(facts["lost"]).get("notes", 0) == len(lost), facts["lost"]
     links_are_true(facts["re-linked"], before, now)
     return facts
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from nexus_reimport import forked, record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import InDoubt, NotNow, RecordError, SettingsError
 from nexus_reimport.events import Event
-from nexus_reimport.model import Approval, Proposal
+from nexus_reimport.model import Approval, Plan, Proposal
 from nexus_reimport.record import Run, Verdict, anchor, journal, lock
 from nexus_reimport.record.notebooks import pages
 from nexus_reimport.runner import fork_server, notebook
@@ -63,7 +64,8 @@ def test_a_run_waits_for_the_digest_and_goes_on_when_it_is_given(clinic: Clinic)
     (done,) = runner.run([DEV], approve=asked[0][:12], **signed)
     assert (done.verdict, done.exit_code, done.sealed) == (Verdict.COMPLETE, 0, True)
     assert done.run == waiting.run
-    approval = record.find(environments.load(DEV), done.run).load(Approval)
+    run = record.find(environments.load(DEV), done.run)
+    approval = run.load(Approval)
     assert (approval.by, approval.reason) == ("A. Person", "agreed with reception")
     assert "by A. Person (as " in Path(done.record, "data", "02_execute.html").read_text()
     names = {p.name for p in Path(done.record, "data").iterdir()}
@@ -87,6 +89,10 @@ def test_a_run_waits_for_the_digest_and_goes_on_when_it_is_given(clinic: Clinic)
     left_out = sum(line.split(",")[2] == "left out" for line in lines)
     assert f"Deleted for good: nothing. Left out by a rule: {left_out:,} records of" in front
     assert "Each by its id: data/ledger.csv, data/misfits.csv." in front
+    lost = sum(e.lost for e in run.load(Plan).entities.values())
+    named = re.search(r"what Nexus had is gone: (.+?); how many", front)
+    assert named
+    assert sum(map(int, re.findall(r"\d+", named[1]))) == lost > 0
     assert record.every(environments.load(DEV))[-1].problems() == []
     assert "waited" in done.summary
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from nexus_reimport import model, record
+from nexus_reimport import model, record, show
 from nexus_reimport import settings as environments
 from nexus_reimport.events import Event
 from nexus_reimport.model import (
@@ -129,6 +129,21 @@ def test_the_warning_above_the_button_names_what_is_deleted_for_good_and_what_st
     text = rendered("reimport.html", it=shown, head=head, front="", xsrf="")
     assert "Deleted for good , since FileMaker does not bring it back: 12 patients" in text
     assert "What Nexus alone has stays: 37 patients" in text
+    lost = sum(change.gone for change in PATIENTS.changes)
+    assert f"what Nexus has and FileMaker replaces or clears: {lost} value" in dry_run(planned)
+
+
+def test_a_self_test_that_was_made_on_dev_is_told_as_that_of_dev(planned: record.Run) -> None:
+    """The summary of a run on prod told it as its own."""
+    trials = (model.Trial("a kind", "what it means", "rows", 1, ("a check",)),)
+    for environment, where in ((planned.environment, ""), ("sandbox-x", " Made on sandbox-x, in")):
+        model.save(
+            model.SelfTest(environment, planned.id, ("a check",), trials, 1.0),
+            planned.folder / "self_test.json",
+        )
+        told = dict(show.facts(planned))["self-test"]
+        assert told.startswith(f"1 kind of corruption: 1 caught, 0 missed.{where}"), told
+        assert ("Made on" in told) is bool(where)
 
 
 def test_what_a_run_whose_counts_were_lost_has_done_is_not_told_by_its_rehearsal(
