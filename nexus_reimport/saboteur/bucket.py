@@ -78,14 +78,18 @@ def a_file_is_hidden(scene: Scene) -> int:
 
 @kind(SORT)
 def the_end_of_the_list_is_lost(scene: Scene) -> int:
-    """The list ends before its end: its last page is missing."""
-    return _remove(scene, scene.objects[-max(1, len(scene.objects) // 10) :])
+    """The list ends before its end: its last page is missing, with a file that a row names."""
+    ours = _ours(scene)
+    if not ours:
+        return 0
+    page = len(scene.objects) - max(1, len(scene.objects) // 10)
+    return _remove(scene, scene.objects[min(page, scene.objects.index(ours[-1])) :])
 
 
 @kind(SORT)
 def the_bucket_is_empty(scene: Scene) -> int:
     """Nothing is listed at all."""
-    return _remove(scene, scene.objects)
+    return _remove(scene, scene.objects if _ours(scene) else ())
 
 
 @kind(SORT)

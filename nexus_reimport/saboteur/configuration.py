@@ -11,7 +11,7 @@ from nexus_reimport.model import Level
 from nexus_reimport.nexus.structure.catalog import Table
 from nexus_reimport.nexus.structure.tables import fingerprinted
 from nexus_reimport.saboteur.kinds import Kind, declare, kind
-from nexus_reimport.saboteur.scene import Field, Scene, on_any
+from nexus_reimport.saboteur.scene import TEXT, Field, Scene, on_any
 
 SORT = "a row of the configuration"
 _POINTING = "a protected row that points at a patient"
@@ -82,17 +82,22 @@ def _emptied(scene: Scene, table: Table) -> int:
     return scene.delete(table, scene.keys(table))
 
 
+def _steady(scene: Scene, table: Table, *types: str) -> Iterator[Field]:
+    """The columns of these types, without those that move by themselves: there none is missed."""
+    _, _, left_out = fingerprinted(scene.database.mapping, table)
+    return (f for f in scene.fields(table) if f.is_of(*types) and f.column.name not in left_out)
+
+
 def _changed(scene: Scene, table: Table) -> int:
-    return scene.change_first(scene.texts(table), "{0} || '.'", "length({0}) > 0")
+    return scene.change_first(_steady(scene, table, *TEXT), "{0} || '.'", "length({0}) > 0")
 
 
 def _turned(scene: Scene, table: Table) -> int:
-    return scene.change_first((f for f in scene.fields(table) if f.is_of("boolean")), "NOT {0}")
+    return scene.change_first(_steady(scene, table, "boolean"), "NOT {0}")
 
 
 def _numbers(scene: Scene, table: Table) -> Iterator[Field]:
-    types = ("integer", "numeric", "smallint", "bigint")
-    return (f for f in scene.fields(table) if f.is_of(*types))
+    return _steady(scene, table, "integer", "numeric", "smallint", "bigint")
 
 
 def _counted(scene: Scene, table: Table) -> int:
@@ -100,7 +105,7 @@ def _counted(scene: Scene, table: Table) -> int:
 
 
 def _dated(scene: Scene, table: Table) -> int:
-    moments = (f for f in scene.fields(table) if f.is_of("timestamp", "date"))
+    moments = _steady(scene, table, "timestamp", "date")
     return scene.change_first(moments, "{0} + interval '1 day'")
 
 
@@ -109,7 +114,7 @@ def _cleared(scene: Scene, table: Table) -> int:
 
 
 def _swapped(scene: Scene, table: Table) -> int:
-    return scene.swap_first(scene.texts(table))
+    return scene.swap_first(_steady(scene, table, *TEXT))
 
 
 # what becomes of a row, in words; the level at which it must be found; the act
@@ -194,8 +199,22 @@ def somebody_has_more_rights(scene: Scene) -> int:
     """A protected row has all its flags set: a user is an administrator."""
 
     def attempt(table: Table) -> int:
-        flags = [f for f in scene.fields(table) if f.is_of("boolean")]
-        return sum(scene.change(f, "true") for f in flags) if len(flags) > 1 else 0
+        flags = [f.name for f in _steady(scene, table, "boolean")]
+        if len(flags) < 2:
+            return 0
+        query = sql.SQL(
+            "UPDATE {table} SET ({flags}) = ROW({true}) WHERE {key} = (SELECT {key} FROM {table}"
+            ' WHERE ({all}) IS NOT TRUE ORDER BY {key}::text COLLATE "C" LIMIT 1)'
+        )
+        return scene.do(
+            query.format(
+                table=scene.place(table),
+                flags=sql.SQL(", ").join(flags),
+                true=sql.SQL(", ").join([sql.SQL("true")] * len(flags)),
+                all=sql.SQL(" AND ").join(flags),
+                key=sql.Identifier(table.primary_key[0]),
+            )
+        )
 
     return scene.first_of(attempt, scene.configuration())
 

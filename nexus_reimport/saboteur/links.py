@@ -399,22 +399,15 @@ def a_thumbnail_is_lost(scene: Scene) -> int:
 
 @kind(SORT)
 def every_link_is_shifted(scene: Scene) -> int:
-    """Every document hangs on the patient of the next one: each patient has as many as before."""
+    """Every document hangs on the patient of the one before: each has as many as before."""
 
     def attempt(spec: Attachment) -> int:
-        table = _holder(scene, spec)
-        return scene.do(
-            sql.SQL(
-                "UPDATE {table} AS t SET {object} = s.owner FROM (SELECT {key},"
-                " coalesce(lag({object}) OVER (ORDER BY {key}), {object}) AS owner FROM {table}"
-                " WHERE {object} IS NOT NULL) AS s WHERE s.{key} = t.{key}"
-                " AND t.{object} <> s.owner"
-            ).format(
-                table=scene.place(table),
-                object=sql.Identifier(spec.link.object),
-                key=sql.Identifier(table.primary_key[0]),
-            )
+        where = _column(_holder(scene, spec), spec.link.object)
+        # What hangs on something else, or on nobody, stays where it is.
+        linked = sql.SQL("{}::text = ANY ({}::text[])").format(
+            where.key, sql.Literal(_linked(scene, spec))
         )
+        return scene.shift(where, linked)
 
     return scene.first(
         partial(attempt, spec) for spec in scene.database.mapping.attachments.values()

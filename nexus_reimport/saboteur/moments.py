@@ -177,11 +177,16 @@ def two_times_cancel(scene: Scene) -> int:
 
 @kind(SORT, only_links=False)
 def every_time_is_off_by_an_hour(scene: Scene) -> int:
-    """All appointments are an hour later: what lies between them is what it was."""
+    """All appointments are an hour later, and as long as they were."""
     calendar = scene.database.mapping.application.calendar
     return scene.do(
-        sql.SQL("UPDATE {} SET {start} = {start} + '1 hour'::interval").format(
-            scene.place(scene.appointments), start=sql.Identifier(calendar.start)
+        sql.SQL(
+            "UPDATE {} SET {start} = {start} + '1 hour'::interval,"
+            " {end} = {end} + '1 hour'::interval"
+        ).format(
+            scene.place(scene.appointments),
+            start=sql.Identifier(calendar.start),
+            end=sql.Identifier(calendar.end),
         )
     )
 
@@ -209,4 +214,6 @@ def an_appointment_has_no_end(scene: Scene) -> int:
     """An appointment of a patient has no end: the calendar's own code fails on it."""
     calendar = scene.database.mapping.application.calendar
     column = scene.appointments.column(calendar.end)
-    return scene.change(Field(scene.appointments, column), "NULL") if column else 0
+    if column is None:
+        return 0
+    return scene.change(Field(scene.appointments, column), "NULL", among=scene.of_a_patient)

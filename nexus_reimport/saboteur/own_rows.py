@@ -118,13 +118,17 @@ _OF_LOADED: tuple[tuple[str, str, LiteralString], ...] = (
             "UPDATE {0} AS t SET nexus_id = o.nexus_id FROM {0} AS o,"
             " (SELECT min(ctid) AS a, max(ctid) AS b FROM {0} WHERE entity ="
             " (SELECT min(entity) FROM {0})) AS two"
-            " WHERE (t.ctid, o.ctid) IN ((two.a, two.b), (two.b, two.a))"
+            " WHERE (t.ctid, o.ctid) IN ((two.a, two.b), (two.b, two.a)) AND two.a <> two.b"
         ),
     ),
     (
         "a_record_is_said_to_be_loaded",
         "A record is said to be loaded that FileMaker has not.",
-        "INSERT INTO {0} SELECT entity, filemaker_id || '0', nexus_id FROM {0} LIMIT 1",
+        # The last of all: a longer one is none of the others.
+        (
+            "INSERT INTO {0} SELECT entity, filemaker_id || '0', nexus_id FROM {0}"
+            ' ORDER BY filemaker_id COLLATE "C" DESC LIMIT 1'
+        ),
     ),
 )
 for _name, _meaning, _statement in _OF_LOADED:

@@ -51,7 +51,7 @@ _OF_MAKING: tuple[tuple[str, str, LiteralString], ...] = (
     (
         "the_run_has_another_number",
         "The run is said to have been committed after others.",
-        "UPDATE {runs} SET number = number + 5",
+        "UPDATE {runs} SET number = number + 5 WHERE number = (SELECT max(number) FROM {runs})",
     ),
     (
         "the_runs_have_a_column_more",

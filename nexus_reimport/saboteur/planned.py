@@ -6,13 +6,15 @@ rows before, and of the application's own questions.
 
 from __future__ import annotations
 
+from functools import partial
+
 from psycopg import sql
 
 from nexus_reimport.nexus.connection.postgres import names, none_of
 from nexus_reimport.nexus.registry import UndoLinks
 from nexus_reimport.nexus.structure.catalog import Table
 from nexus_reimport.saboteur.kinds import kind
-from nexus_reimport.saboteur.scene import Field, Scene
+from nexus_reimport.saboteur.scene import EVERY, Field, Scene
 
 SORT = "the plan and the rows alike"
 
@@ -20,11 +22,10 @@ SORT = "the plan and the rows alike"
 def _never_had(scene: Scene, entity: str, column: str) -> int:
     """One row has no value in ``column``, by the plan and by what was there before the run too."""
     table = scene.entity(entity)
-    part = next((p for p in scene.undo.tables if p.table == table.name), None)
-    if part is None or not table.column(column):
+    if not table.column(column):
         return 0
-    condition = sql.SQL("t.{} IS NOT NULL AND t.{key} IN (SELECT {key} FROM {})").format(
-        sql.Identifier(column), scene.undo.before(part), key=sql.Identifier(part.key)
+    condition = sql.SQL("t.{} IS NOT NULL AND {}").format(
+        sql.Identifier(column), _was_there(scene, table)
     )
     keys = scene.keys(table, condition)[:1]
     scene.follows.add(entity)
@@ -32,11 +33,19 @@ def _never_had(scene: Scene, entity: str, column: str) -> int:
     return sum(scene.set(table, key, column, None) for key in keys)
 
 
-def _clear(scene: Scene, entity: str, column: str) -> int:
-    """One row that has a value in ``column`` has none, by the plan too."""
+def _was_there(scene: Scene, table: Table) -> sql.Composed:
+    """The condition that a row of ``table`` (called t) was there before the run."""
+    part = next(p for p in scene.undo.tables if p.table == table.name)
+    return sql.SQL("t.{key} IN (SELECT {key} FROM {})").format(
+        scene.undo.before(part), key=sql.Identifier(part.key)
+    )
+
+
+def _clear(scene: Scene, entity: str, column: str, among: sql.Composable = EVERY) -> int:
+    """One row ``among`` them that has a value in ``column`` has none, by the plan too."""
     table = scene.entity(entity)
     field = table.column(column)
-    done = scene.change(Field(table, field), "NULL") if field else 0
+    done = scene.change(Field(table, field), "NULL", among=among) if field else 0
     if done:
         scene.follows.add(entity)
     return done
@@ -135,9 +144,9 @@ def an_appointment_was_planned_without_a_type(scene: Scene) -> int:
 
 @kind(SORT, only_links=False)
 def an_appointment_was_planned_without_an_end(scene: Scene) -> int:
-    """An appointment has no end, by the plan too: the calendar's code fails on it."""
+    """An appointment of a patient has no end, by the plan too: the calendar's code fails on it."""
     calendar = scene.database.mapping.application.calendar
-    return _clear(scene, calendar.entity, calendar.end)
+    return _clear(scene, calendar.entity, calendar.end, scene.of_a_patient)
 
 
 @kind(SORT, only_links=False)
@@ -166,8 +175,14 @@ def a_carried_value_was_planned_away(scene: Scene) -> int:
 
     def attempt(entity: str) -> int:
         fed = scene.database.mapping.entities[entity].fed_columns()
-        fields = scene.texts(scene.entity(entity))
-        done = scene.change_first((f for f in fields if f.column.name not in fed), "{0} || '.'")
+        table = scene.entity(entity)
+        # Of a new row Nexus knew nothing.
+        was_there = _was_there(scene, table)
+        done = scene.first(
+            partial(scene.change, f, "{0} || '.'", among=was_there)
+            for f in scene.texts(table)
+            if f.column.name not in fed
+        )
         if done:
             scene.follows.add(entity)
         return done

@@ -28,10 +28,10 @@ Object = Mapping[str, str | None]  # column of the list -> text
 Objects = tuple[Object, ...]
 REFUSED = (psycopg.IntegrityError, psycopg.DataError)  # the database itself keeps such rows out
 _WHOLE = ("smallint", "integer", "bigint")
-_TEXT = ("text", "character varying", "character")
+TEXT = ("text", "character varying", "character")
 _MOMENT = ("timestamp", "date", "time")
 _ALL: LiteralString = "true"
-_EVERY = sql.SQL(_ALL)
+EVERY = sql.SQL(_ALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Field:
     @property
     def value(self) -> sql.Composable:
         """What the column holds, for a statement that compares it: its collation may refuse."""
-        return in_default(self.name) if self.is_of(*_TEXT) else self.name
+        return in_default(self.name) if self.is_of(*TEXT) else self.name
 
     @property
     def key(self) -> sql.Identifier:
@@ -163,6 +163,12 @@ class Scene:
         return tuple(self.entity(name) for name in self.database.mapping.entities)
 
     @property
+    def of_a_patient(self) -> sql.Composed:
+        """The condition that an appointment (called t) is a patient's: one may be nobody's."""
+        patient = self.database.mapping.application.calendar.patient
+        return sql.SQL("{} IS NOT NULL").format(sql.Identifier("t", patient))
+
+    @property
     def others(self) -> tuple[Table, ...]:
         """What is wiped beside patients and appointments: notes, messages, letters."""
         return tuple(t for t in self.wiped if t not in (self.people, self.appointments))
@@ -255,7 +261,7 @@ class Scene:
 
     def texts(self, *tables: Table) -> Iterator[Field]:
         """The texts of ``tables``, of all that are wiped unless named: the smallest table first."""
-        return (f for f in self.fields(*(tables or self.by_size())) if f.is_of(*_TEXT))
+        return (f for f in self.fields(*(tables or self.by_size())) if f.is_of(*TEXT))
 
     def moments(self, *types: str) -> Iterator[Field]:
         """Dates and instants of what is wiped, the smallest table first."""
@@ -274,16 +280,23 @@ class Scene:
 
     # -------------------------------------------------------------- one row, two rows
 
-    def change(self, where: Field, to: LiteralString, condition: LiteralString = _ALL) -> int:
+    def change(
+        self,
+        where: Field,
+        to: LiteralString,
+        condition: LiteralString = _ALL,
+        among: sql.Composable = EVERY,
+    ) -> int:
         """Set one row's column to the expression ``to``, in which {0} is the column.
 
-        The row is the first that holds a value, fits ``condition``, and is changed by it.
+        The row is the first that holds a value, fits ``condition``, and is changed by it. It is
+        ``among`` rows (called t) that something else is known of.
         """
         return self.do(
             sql.SQL(
-                "UPDATE {table} SET {column} = {to} WHERE {key} = (SELECT {key} FROM {table}"
+                "UPDATE {table} SET {column} = {to} WHERE {key} = (SELECT {key} FROM {table} AS t"
                 " WHERE {column} IS NOT NULL AND {condition} AND {value} IS DISTINCT FROM {to}"
-                ' ORDER BY {key}::text COLLATE "C" LIMIT 1)'
+                ' AND {among} ORDER BY {key}::text COLLATE "C" LIMIT 1)'
             ).format(
                 table=self.place(where.table),
                 column=where.name,
@@ -291,6 +304,7 @@ class Scene:
                 key=where.key,
                 to=sql.SQL(to).format(where.value),
                 condition=sql.SQL(condition).format(where.value),
+                among=among,
             )
         )
 
@@ -300,7 +314,7 @@ class Scene:
         """As ``change``, in the first of ``fields`` that has such a row."""
         return self.first(partial(self.change, f, to, condition) for f in fields)
 
-    def swap(self, where: Field, condition: sql.Composable = _EVERY) -> int:
+    def swap(self, where: Field, condition: sql.Composable = EVERY) -> int:
         """Give two rows each other's value; both hold one, not the same, and fit ``condition``."""
         pair = self.rows(
             sql.SQL(
@@ -346,6 +360,27 @@ class Scene:
         """As ``swap``, in the first of ``fields`` that has two such rows."""
         return self.first_of(self.swap, fields)
 
+    def shift(self, where: Field, condition: sql.Composable = EVERY) -> int:
+        """Give each row the value of the row before it, the first that of the last.
+
+        Of the rows that hold one, and fit ``condition``.
+        """
+        return self.do(
+            sql.SQL(
+                "UPDATE {table} AS t SET {column} = s.value FROM (SELECT {key},"
+                # A window by itself: in the usual one last_value is the row's own.
+                " coalesce(lag({column}) OVER shift, last_value({column}) OVER whole) AS value"
+                " FROM {table} WHERE {column} IS NOT NULL AND {condition} WINDOW shift AS (ORDER BY"
+                " {key}), whole AS (ORDER BY {key} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED"
+                " FOLLOWING)) AS s WHERE t.{key} = s.{key} AND t.{column} <> s.value"
+            ).format(
+                table=self.place(where.table),
+                column=where.name,
+                key=where.key,
+                condition=condition,
+            )
+        )
+
     def fill(self, where: Field, to: LiteralString) -> int:
         """Set one row's column, which is NULL, to ``to``: {0} is the column, {1} the table."""
         place = self.place(where.table)
@@ -368,7 +403,9 @@ class Scene:
             sql.SQL(
                 "UPDATE {table} AS t SET {column} = (SELECT p.{other} FROM {others} AS p"
                 " WHERE p.{other} <> t.{column} ORDER BY 1 DESC LIMIT 1) WHERE t.{key} = (SELECT"
-                " {key} FROM {table} WHERE {column} IS NOT NULL ORDER BY {key}::text LIMIT 1)"
+                " {key} FROM {table} WHERE {column} IS NOT NULL"
+                " AND {column} <> ANY (SELECT o.{other} FROM {others} AS o)"
+                " ORDER BY {key}::text LIMIT 1)"
             ).format(
                 table=self.place(where.table),
                 column=where.name,
@@ -378,7 +415,7 @@ class Scene:
             )
         )
 
-    def keys(self, table: Table, condition: sql.Composable = _EVERY) -> list[str]:
+    def keys(self, table: Table, condition: sql.Composable = EVERY) -> list[str]:
         """The keys of the rows of ``table`` (called t) that fit ``condition``, in their order."""
         key = sql.Identifier(table.primary_key[0])
         query = sql.SQL(
@@ -475,7 +512,7 @@ class Scene:
                 sql.Identifier(column.name), self.place(table)
             )
             return sql.SQL("{} + row_number() OVER ()").format(largest)
-        if column.type.startswith(_TEXT):
+        if column.type.startswith(TEXT):
             return sql.SQL("left(md5({0}), 8) || left({0}, -8)").format(own)
         return own
 

@@ -54,7 +54,7 @@ _TEXTS: tuple[tuple[str, str, LiteralString, LiteralString], ...] = (
         "length({0}) > 0",
     ),
     (
-        "two_blanks_are_one",
+        "a_blank_is_two",
         "A blank inside of a text stands twice.",
         "regexp_replace({0}, ' ', '  ')",
         "strpos({0}, ' ') > 0",
@@ -218,6 +218,13 @@ def _links_to_protected(scene: Scene, *, carried: bool) -> Iterator[Field]:
                 yield Field(table, column)
 
 
+def _clinicians(scene: Scene) -> list[Field]:
+    """What a row points at and only Nexus knows: first the clinician, where there is one."""
+    clinician = (scene.appointments.name, scene.database.mapping.application.calendar.clinician)
+    fields = _links_to_protected(scene, carried=True)
+    return sorted(fields, key=lambda f: (f.table.name, f.column.name) != clinician)
+
+
 @kind(SORT, only_links=False)
 def two_rows_have_each_others_text(scene: Scene) -> int:
     """Two rows have each other's text."""
@@ -281,20 +288,7 @@ def a_text_moved_into_the_next_column(scene: Scene) -> int:
 @kind(SORT, only_links=False)
 def a_column_is_shifted_by_one_row(scene: Scene) -> int:
     """Every row has the text of the row before it, the first that of the last."""
-
-    def attempt(where: Field) -> int:
-        return scene.do(
-            sql.SQL(
-                "UPDATE {table} AS t SET {column} = s.value FROM (SELECT {key},"
-                # A window by itself: in the usual one last_value is the row's own.
-                " coalesce(lag({column}) OVER shift, last_value({column}) OVER whole) AS value"
-                " FROM {table} WHERE {column} IS NOT NULL WINDOW shift AS (ORDER BY {key}),"
-                " whole AS (ORDER BY {key} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED"
-                " FOLLOWING)) AS s WHERE t.{key} = s.{key} AND t.{column} <> s.value"
-            ).format(table=scene.place(where.table), column=where.name, key=where.key)
-        )
-
-    return scene.first_of(attempt, scene.texts())
+    return scene.first_of(scene.shift, scene.texts())
 
 
 @kind(SORT, only_links=False)
@@ -410,14 +404,14 @@ def two_carried_values_are_swapped(scene: Scene) -> int:
 @kind(_CARRIED, only_links=False)
 def a_clinician_is_lost(scene: Scene) -> int:
     """A row points at no protected row any more, where it did: an appointment without clinician."""
-    fields = _links_to_protected(scene, carried=True)
+    fields = _clinicians(scene)
     return scene.change_first((f for f in fields if not f.column.not_null), "NULL")
 
 
 @kind(_CARRIED, only_links=False)
 def two_clinicians_are_swapped(scene: Scene) -> int:
     """Two rows have each other's clinician, appointment type or company."""
-    return scene.swap_first(_links_to_protected(scene, carried=True))
+    return scene.swap_first(_clinicians(scene))
 
 
 @kind(SORT, only_links=False)

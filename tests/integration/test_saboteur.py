@@ -7,9 +7,11 @@ import re
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from nexus_reimport import checks, saboteur, show
 from nexus_reimport.checks import after
@@ -18,6 +20,7 @@ from nexus_reimport.errors import StopError
 from nexus_reimport.model import SelfTest
 from nexus_reimport.saboteur import Kind
 from nexus_reimport.saboteur.scene import Scene
+from nexus_sandbox.clinic import StoredObject
 from nexus_sandbox.postgres.server import PostgresServer
 from nexus_sandbox.s3.server import S3Server
 from support.altered import altered
@@ -241,6 +244,86 @@ def test_a_row_that_stays_is_not_taken_for_a_record_of_filemaker(
     )
     trials = book.sabotaged(tuple(saboteur.KINDS[name] for name in names)).trials
     assert [(t.changed, t.is_missed) for t in trials] == [(1, False)] * 3
+
+
+# What a kind may meet first and must pass by: columns that move by themselves, an appointment of
+# nobody, a new row, an object that no row names, a file's only link of another patient.
+PASSED_BY = """
+CREATE TABLE practice.device (
+    id integer PRIMARY KEY, token text, label text, seen timestamptz, made timestamptz,
+    hits integer, weight integer, ready boolean, usable boolean, shared boolean);
+INSERT INTO practice.device VALUES
+    (1, 't', 'scale', now(), now(), 7, 3, true, true, false),
+    (2, 'u', 'lamp', now(), now(), 8, 4, true, false, false);
+GRANT SELECT ON practice.device TO nexus_reimport;
+ALTER TABLE practice.visit ALTER person_id DROP NOT NULL, ALTER room SET DEFAULT 'new';
+UPDATE practice.visit SET id = id + 4, ends = starts + interval '1 hour';
+INSERT INTO practice.visit VALUES (1, NULL, '2025-08-01', '2025-08-02', 'nobody', NULL);
+SELECT setval(pg_get_serial_sequence('practice.visit', 'id'), 9);
+"""
+PROTECTED, CALENDAR = "protected_tables_are_as_they_were", "the_calendar_shows_every_appointment"
+MEANT = {
+    "a_configuration_row_is_changed": PROTECTED,
+    "a_configuration_row_has_another_date": PROTECTED,
+    "a_configuration_row_has_another_number": PROTECTED,
+    "a_configuration_row_has_a_flag_turned": PROTECTED,
+    "a_configuration_row_and_another_are_swapped": PROTECTED,
+    "two_configuration_changes_cancel": PROTECTED,
+    "somebody_has_more_rights": PROTECTED,
+    "an_appointment_was_planned_without_an_end": CALENDAR,
+    "a_carried_value_was_planned_away": "what_only_nexus_knows_was_carried_over",
+    "the_end_of_the_list_is_lost": "no_file_was_lost",
+}
+
+MORE_MEANT = {
+    "a_configuration_row_is_there_twice": PROTECTED,
+    "an_appointment_has_no_end": CALENDAR,
+    "a_clinician_is_lost": "every_appointment_has_a_clinician",
+    "a_row_is_of_no_clinic": "every_patient_has_a_clinic",
+    "a_carried_key_is_lost": "what_only_nexus_knows_was_carried_over",
+    "two_patients_have_each_others_document": "every_document_hangs_on_its_patient",
+    "two_patients_have_each_others_image": "every_image_hangs_on_its_patient",
+}
+
+
+def test_a_kind_is_found_by_the_check_that_it_is_meant_for(matrix: SelfTest) -> None:
+    caught = {t.kind: t.caught_by for t in matrix.trials}
+    meant = MEANT | MORE_MEANT
+    assert [kind for kind, check in meant.items() if check not in caught[kind]] == []
+
+
+def test_no_kind_is_missed_for_what_it_meets_first(over_the_data_api: Second, s3: S3Server) -> None:
+    second = over_the_data_api
+    s3.access.fill("second-installation", [StoredObject("uploads/9.pdf", b"of no row")])
+    columns = '["token", "seen", "hits", "ready"]'
+    application = "[application]"
+    volatile = f"[volatile]\ndevice = {columns}\n\n{application}"
+    second.edit("second_installation.toml", application, volatile)
+    second.connection.execute(PASSED_BY)
+    book, _ = second.checked()
+    trials = book.sabotaged(tuple(saboteur.KINDS[name] for name in MEANT)).trials
+    assert [t.kind for t in trials if MEANT[t.kind] not in t.caught_by] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "query"),
+    [
+        ("every_link_is_shifted", "SELECT patient_id, count(*) FROM practice.document GROUP BY 1"),
+        ("every_time_is_off_by_an_hour", "SELECT id, ends - starts FROM practice.visit"),
+    ],
+)
+def test_a_kind_keeps_what_it_says_that_it_keeps(
+    over_the_data_api: Second, name: str, query: LiteralString
+) -> None:
+    def corrupt(scene: Scene) -> int:
+        was = set(scene.rows(sql.SQL(query)))
+        done = saboteur.KINDS[name].corrupt(scene)
+        assert set(scene.rows(sql.SQL(query))) == was
+        return done
+
+    book, _ = over_the_data_api.checked()
+    (trial,) = book.sabotaged((replace(saboteur.KINDS[name], corrupt=corrupt),)).trials
+    assert trial.caught_by
 
 
 def test_a_copy_that_does_not_pass_as_it_is_shows_nothing_of_any_kind(

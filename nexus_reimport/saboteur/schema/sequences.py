@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import LiteralString
 
 from psycopg import sql
@@ -61,7 +60,7 @@ def a_sequence_is_set_back(scene: Scene) -> int:
 def a_sequence_is_at_its_end(scene: Scene) -> int:
     """A sequence has no value left to give out."""
     for sequence in _behind(scene, iter(scene.protected)):
-        if _set(scene, replace(sequence), "{} * 0 + " + str(sequence.largest)):
+        if _set(scene, sequence, "{} * 0 + " + str(sequence.largest)):
             return DONE
     return 0
 
