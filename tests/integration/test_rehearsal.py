@@ -16,12 +16,22 @@ from nexus_reimport import checks, record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.files import private
-from nexus_reimport.model import Applied, Backup, Ground, Plan, Proposal, Rehearsal, Report
+from nexus_reimport.model import (
+    Applied,
+    Backup,
+    Ground,
+    NewerDecision,
+    Plan,
+    Proposal,
+    Rehearsal,
+    Report,
+)
 from nexus_reimport.nexus import rights
 from nexus_reimport.nexus.connection import scratch
 from nexus_reimport.nexus.connection.postgres import connected
-from nexus_reimport.stages import backup, rehearsal
+from nexus_reimport.stages import apply, backup, rehearsal, undo
 from nexus_sandbox.postgres.server import PostgresServer
+from support.applying import order_of
 from support.clinic import ROLE, Clinic, copies, planned
 from support.halting import halted, nothing_left
 
@@ -236,6 +246,26 @@ def test_only_a_database_that_we_made_ourselves_is_ever_dropped(clinic: Clinic) 
             copy.require(connection)
     finally:
         clinic.server.drop_database(foreign)
+
+
+def test_what_needs_no_approval_is_written_to_a_copy_alone(clinic: Clinic, rehearsed: Path) -> None:
+    book, before, token = clinic.approved(rehearsed), clinic.state(), "0123456789abcdef"
+    ours, name = book.settings.postgres, scratch.PREFIX + token
+    clinic.server.create_database(name, owner=ROLE)
+    try:
+        with psycopg.connect(clinic.server.dsn(), autocommit=True) as connection:
+            connection.execute(f"COMMENT ON DATABASE {name} IS 'nexus_reimport scratch {token}'")
+        copy = scratch.Scratch(ours.model_copy(update={"database": name}), token)
+        order = replace(order_of(book), proposal=None, approval=None, scratch=copy)
+        with pytest.raises(StopError, match="not the one that"):
+            apply.apply(ours, order, book._check_inside, commit=True)
+        undecided = NewerDecision.UNDECIDED
+        back = undo.RollbackRequest("back", DEV, book.run.id, undecided, scratch=copy)
+        with pytest.raises(StopError, match="not the one that"):
+            undo.run(ours, book.mapping, back, book.check_undoing)
+    finally:
+        clinic.server.drop_database(name)
+    assert clinic.state() == before
 
 
 def test_a_dump_that_was_changed_is_no_backup(clinic: Clinic) -> None:

@@ -67,11 +67,25 @@ class Scratch:
     def require(self, connection: Connection) -> None:
         """Raise StopError unless the server of ``connection`` has this database, with our token."""
         if comment(connection, self.name) != _MARK + self.token:
-            raise StopError(
-                "the scratch database is not the one that this run created",
-                where=f"database {self.name}",
-                next="run 01_preflight again",
-            )
+            raise self._is_another(self.name)
+
+    def require_within(self, connection: Connection) -> None:
+        """Raise StopError unless ``connection`` is one to this database, with our token.
+
+        What is written there needs no approval, so nothing may be written to another one.
+        """
+        database = str(scalar(connection, "SELECT current_database()"))
+        if database != self.name:
+            raise self._is_another(database)
+        self.require(connection)
+
+    @staticmethod
+    def _is_another(database: str) -> StopError:
+        return StopError(
+            "the scratch database is not the one that this run created",
+            where=f"database {database}",
+            next="run 01_preflight again",
+        )
 
 
 def shape(connection: Connection) -> Shape:

@@ -69,7 +69,7 @@ def apply(
         run_lock(connection, target.lock_wait, journal),
     ):
         if request.scratch is not None:
-            request.scratch.require(connection)
+            request.scratch.require_within(connection)
         elif commit:
             deployment.require(connection, request.environment)
             _refuse_second(connection, request)

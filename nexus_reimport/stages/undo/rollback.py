@@ -60,7 +60,7 @@ def run(
         run_lock(connection, target.lock_wait, journal),
     ):
         if request.scratch is not None:
-            request.scratch.require(connection)
+            request.scratch.require_within(connection)
         else:
             deployment.require(connection, request.environment)
         reports = Reports(STAGE, STEPS, journal)
