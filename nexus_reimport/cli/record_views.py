@@ -163,8 +163,13 @@ def redact(environment: str, run: str, *, yes: bool, as_json: bool) -> None:
             places = list(map(str, findings.redacted))
             listed = wording.lines(places, shown=PLACES, indent="  ", noun="place")
             write(f"This will be redacted in the record of {chosen.id}:\n{listed}", err=True)
-            look = "open each place; a word for something else is a label of the environment"
-            _confirmed("Then type", chosen.id, look, state="nothing was changed")
+            answer = typed(f"Then type {chosen.id}")
+            if answer.strip() != chosen.id:
+                raise StopError(
+                    f"the text that was typed is not {chosen.id}",
+                    state="nothing was changed",
+                    next="open each place; a word for something else is a label of the environment",
+                )
         done = redaction.redact(settings, chosen)
     redacted = [f"redacted: {hit}" for hit in done.redacted]
     left = [f"left, {_what_next(chosen, hit)}: {hit}" for hit in done.left]
@@ -190,7 +195,7 @@ def acknowledge_restore(environment: str, why: str, *, yes: bool, as_json: bool)
         listed = "\n".join(f"  {one.run}, number {one.sequence}: {one.verdict}" for one in runs_now)
         write(f"The database of {environment} does not know these runs:\n{listed}", err=True)
         find_out = f"find out why the database of {environment} does not know these runs"
-        _confirmed("Was it restored? Then type", environment, find_out)
+        _confirmed("Was it restored?", environment, find_out)
     done = restored_database.acknowledge(environment, runs_now, why)
     runs_covered = wording.amount(len(done.runs), "run")
     text = f"the database was restored from before {runs_covered}; {done.acknowledged}"
@@ -206,19 +211,22 @@ def acknowledge_loss(environment: str, why: str, *, yes: bool, as_json: bool) ->
         write(f"The database of {environment} knows these runs:\n{listed}", err=True)
         write(f"No record of them is in {place}.", err=True)
         find_out = lost_records.advice(environment, str(place))
-        _confirmed("Are they lost for good? Then type", environment, find_out)
+        _confirmed("Are they lost for good?", environment, find_out)
     lost_records.acknowledge(environment, gone, why)
     known = wording.amount(len(gone), "run")
     text = f"the records of {known} are lost for good: the register says so; a run can begin"
     give({"environment": environment, "runs": gone, "why": why}, text, as_json=as_json)
 
 
-def _confirmed(
-    question: str, wanted: str, otherwise: str, state: str = "nothing was written"
-) -> None:
-    """Ask, and stop unless what is ``wanted`` is typed."""
-    if typed(f"{question} {wanted}").strip() != wanted:
-        raise StopError(f"the text that was typed is not {wanted}", state=state, next=otherwise)
+def _confirmed(question: str, environment: str, otherwise: str) -> None:
+    """Ask, and stop unless the environment's name is typed."""
+    answer = typed(f"{question} Then type {environment}")
+    if answer.strip() != environment:
+        raise StopError(
+            f"the text that was typed is not {environment}",
+            state="nothing was written",
+            next=otherwise,
+        )
 
 
 def _told(checked: Checked) -> str:
