@@ -31,20 +31,12 @@ from nexus_reimport.runner import RollbackOptions
 from nexus_reimport.stages import apply
 from support.clinic import ROLE, Clinic, finished, no_copies, planned
 from support.commands import command
+from support.ends import TABLES
 from support.halting import halted
 from support.relinking import linked_wrongly, relinked
 from support.sheets import fill, put_back, without_clinic
 
 DEV = "sandbox-dev"
-TABLES = {
-    "patients": "patients",
-    "appointments": "appointments",
-    "notes": "notes",
-    "sms_messages": "sms_messages",
-    "sms_inbound": "sms_inbound",
-    "letters": "letters_patientletter",
-    "reminders": "reminders",
-}
 LINKS = {"documents": "documents_document", "images": "images_batch"}
 NAMED = {naming.counted({e: n})[2:]: e for e in (*TABLES, *LINKS) for n in (1, 2)}
 DONE = {

@@ -21,18 +21,9 @@ from nexus_reimport.record.notebooks import first_screen
 from nexus_reimport.record.sealed import bag, front, index
 from support import ends
 from support.clinic import ROLE, Clinic
-from support.ends import DEV, ENDS, End
+from support.ends import DEV, ENDS, TABLES, End
 
-ENTITIES = {
-    "patients": "patients",
-    "appointments": "appointments",
-    "notes": "notes",
-    "sms_messages": "sms_messages",
-    "sms_inbound": "sms_inbound",
-    "letters": "letters_patientletter",
-    "reminders": "reminders",
-}
-NAMED = {naming.counted({e: n})[2:]: e for e in ENTITIES for n in (1, 2)}
+NAMED = {naming.counted({e: n})[2:]: e for e in TABLES for n in (1, 2)}
 # Words that claim that something was written; each stands only in a run that was committed.
 DONE = re.compile(
     r"\b(wiped|loaded|reimported|purged|re-linked|linked anew|restored|undone|put back|kept"
@@ -119,7 +110,7 @@ def rows(clinic: Clinic) -> dict[str, int]:
     """The rows of each wiped table, as the test counts them itself."""
     return {
         entity: int(clinic.value(f"SELECT count(*) FROM {table}"))
-        for entity, table in ENTITIES.items()
+        for entity, table in TABLES.items()
         if clinic.value(f"SELECT count(*) FROM {table}")
     }
 

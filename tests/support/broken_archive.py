@@ -5,17 +5,16 @@ from __future__ import annotations
 import http.client
 import os
 import socket
-import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from support.serving import serving
+
 Break = Callable[[BaseHTTPRequestHandler, bytes, Callable[[], http.client.HTTPResponse]], None]
-HOST = "127.0.0.1"
 
 
 def answering(status: int, code: str) -> Break:
@@ -49,7 +48,7 @@ def cut_upload(
     handler: BaseHTTPRequestHandler, body: bytes, _: Callable[[], http.client.HTTPResponse]
 ) -> None:
     """Half of it comes to S3, which is told of all of it; then both connections end."""
-    target = urlsplit(handler.server.target)  # type: ignore[attr-defined]
+    target = handler.to  # type: ignore[attr-defined]
     headers = (f"{n}: {v}\r\n" for n, v in handler.headers.items() if n.lower() != "expect")
     head = f"{handler.command} {handler.path} HTTP/1.1\r\n{''.join(headers)}\r\n"
     with socket.create_connection((target.hostname, target.port)) as connection:
@@ -98,6 +97,7 @@ def broken(
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        to = target
 
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -129,17 +129,5 @@ def broken(
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    server = ThreadingHTTPServer((HOST, 0), Handler)
-    server.target = endpoint  # type: ignore[attr-defined]
-    if certificate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http{'s' if certificate else ''}://{HOST}:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Handler, certificate) as address:
+        yield address

@@ -19,6 +19,15 @@ from support.relinking import linked_wrongly, relinked
 from support.stops import undecided, without_field
 
 DEV = "sandbox-dev"
+TABLES = {  # entity -> its table
+    "patients": "patients",
+    "appointments": "appointments",
+    "notes": "notes",
+    "sms_messages": "sms_messages",
+    "sms_inbound": "sms_inbound",
+    "letters": "letters_patientletter",
+    "reminders": "reminders",
+}
 OTHER_NOTE = (
     "UPDATE notes SET content = content || '.' WHERE id = (SELECT min(id::text)::uuid FROM notes)"
 )

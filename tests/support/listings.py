@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
@@ -16,6 +15,7 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.model import Census
 from nexus_reimport.settings.values import FromEnvironment
 from nexus_reimport.stages import census
+from support.serving import serving
 
 NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
@@ -75,13 +75,8 @@ def server(answer: Answer) -> Iterator[tuple[str, list[dict[str, str]]]]:
             self.end_headers()
             self.wfile.write(body)
 
-    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{running.server_address[1]}", seen
-    finally:
-        running.shutdown()
-        running.server_close()
+    with serving(Handler) as address:
+        yield address, seen
 
 
 def place(endpoint: str, **more: object) -> settings.S3:

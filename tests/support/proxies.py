@@ -6,13 +6,13 @@ Does what the example for nginx in docs/page.md does, ``auth_request`` included.
 from __future__ import annotations
 
 import http.client
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.header import Header
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from support.pages import PATH, TOKEN, ServedPage
+from support.serving import serving
 
 HOST = "nexus.clinic.example"
 COOKIE, USER = "sessionid=somebody-who-may", "Łukasz Nowak"
@@ -66,11 +66,5 @@ def proxied(page: ServedPage) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             """Nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Proxy) as address:
+        yield address

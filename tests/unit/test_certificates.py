@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from nexus_reimport.stages import census
 from support import SUPPORT
 from support.answering import answering
 from support.listings import listing, place
+from support.serving import serving
 
 AUTHORITY = SUPPORT / "authority"
 ANSWERS = {
@@ -45,23 +44,8 @@ def server(certificate: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-    class Quiet(ThreadingHTTPServer):
-        def handle_error(self, *_: object) -> None:
-            """A client that does not trust us hangs up."""
-
-    running = Quiet(("127.0.0.1", 0), Handler)
-    if certificate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(AUTHORITY / certificate)
-        running.socket = context.wrap_socket(
-            running.socket, server_side=True, do_handshake_on_connect=False
-        )
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    try:
-        yield f"https://127.0.0.1:{running.server_address[1]}"
-    finally:
-        running.shutdown()
-        running.server_close()
+    with serving(Handler, AUTHORITY / certificate if certificate else None) as address:
+        yield address.replace("http:", "https:")
 
 
 @pytest.fixture(autouse=True)
