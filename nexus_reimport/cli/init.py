@@ -216,7 +216,7 @@ def _ask_all(asked: Asked, draft: Draft, path: Path) -> None:
     ask_filemaker = partial(reachable.filemaker, mapping=mapping)
     _section(asked, draft, "filemaker", _of_filemaker, FileMaker, ask_filemaker)
     tell("\nS3")
-    _section(asked, draft, "s3", _of_s3, S3, reachable.s3)
+    _section(asked, draft, "s3", partial(_questions, section="s3", questions=_S3), S3, reachable.s3)
     tell("\nFolders; a relative one starts at the environment's file")
     while True:
         _questions(asked, draft, "folders", _FOLDERS)
@@ -275,10 +275,6 @@ def _of_filemaker(asked: Asked, draft: Draft) -> None:
     _questions(asked, draft, "filemaker", _FILEMAKER)
 
 
-def _of_s3(asked: Asked, draft: Draft) -> None:
-    _questions(asked, draft, "s3", _S3)
-
-
 def _questions(
     asked: Asked,
     draft: Draft,
@@ -300,11 +296,7 @@ def _questions(
 
 
 def _as_model(draft: Draft, section: str, model: type[M]) -> M:
-    """The section as the settings will have it.
-
-    Raises:
-        SettingsError: what does not fit, without its value.
-    """
+    """The section as the settings will have it."""
     from pydantic import ValidationError
 
     from nexus_reimport import settings as environments

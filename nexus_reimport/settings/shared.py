@@ -20,13 +20,13 @@ from nexus_reimport.settings.environment import Settings
 from nexus_reimport.settings.variables import Secrets
 
 
-def refuse(settings: Settings, environments: Path | None = None) -> None:
+def refuse(settings: Settings) -> None:
     """Stop where another environment's file names the bucket or the API of this one.
 
     Raises:
         SettingsError: it does; both files are named. Nothing was written.
     """
-    for problem in problems(settings, environments):
+    for problem in problems(settings):
         raise problem
 
 

@@ -74,7 +74,7 @@ def test_a_record_is_archived_as_one_bag_and_read_back(
     known: settings.Settings, locked: Archive, s3: S3Server, tmp_path: Path
 ) -> None:
     run = complete(known)
-    kept = archive.put(run.bag, locked)
+    (kept,) = archive.put_missing(run.bag.parent, locked)
     body = s3.access.client().get_object(Bucket=locked.bucket, Key=kept.key)["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(body)) as tar:
         tar.extractall(tmp_path / "read back", filter="data")

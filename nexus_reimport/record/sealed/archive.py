@@ -104,18 +104,13 @@ class _Copy:
 def put(folder: Path, place: Archive) -> Archived:
     """Archive the sealed record in ``folder``; one that is there already is compared.
 
+    The page of all records does not tell it yet.
+
     Raises:
         NotNow: the record is not sealed. Nothing was sent.
         OnlySealed: it is not as it was sealed, or another file lies there under its key.
         StorageError: it is not in the archive, or not as it must be. The record is unchanged.
     """
-    kept = _put(folder, place)
-    _show(folder.parent)
-    return kept
-
-
-def _put(folder: Path, place: Archive) -> Archived:
-    """As ``put``; the page of all records does not tell it yet."""
     seal = bag.digest(folder)
     if not seal:
         raise NotNow(f"run {folder.name} is not sealed", next="only a sealed record is archived")
@@ -163,7 +158,7 @@ def put_missing(runs: Path, place: Archive | None, *, looks: bool = False) -> li
     failed: list[StorageError | OnlySealed] = []
     for folder in _lacking(runs, place if looks else None):
         try:
-            done.append(_put(folder, place))
+            done.append(put(folder, place))
         except OnlySealed as error:
             failed.append(error)
         except StorageError as error:
@@ -232,11 +227,7 @@ def _is_kept(client: Any, copy: _Copy, kept: Archived) -> bool:
 
 @contextmanager
 def _packed(folder: Path, copy: _Copy) -> Iterator[BufferedRandom]:
-    """The record as one file without a name, beside it: a large clinic's has hundreds of megabytes.
-
-    Raises:
-        StorageError: there is no room for it. The record is unchanged.
-    """
+    """The record as one file without a name, beside it: it may have hundreds of megabytes."""
     with ExitStack() as held:
         try:
             data = held.enter_context(TemporaryFile(dir=folder.parent))
