@@ -1,0 +1,414 @@
+"""Checks after: what each says of what it finds, word by word, on what a real run has read."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nexus_reimport.checks import Finding
+from nexus_reimport.checks.after import After, application, database, files, linking, own
+from nexus_reimport.checks.after.database import _Compared
+from nexus_reimport.checks.after.files import _Objects
+from nexus_reimport.checks.after.linking import _hangs_wrong, _Walked
+from nexus_reimport.files import columns, rowfile
+from nexus_reimport.model import Sample
+from nexus_reimport.model.snapshot import ARCHIVED
+from nexus_reimport.nexus.reading.questions import ACTIVE, Answers, Asked, Shown
+from nexus_reimport.nexus.reading.questions import ARCHIVED as NOT_ACTIVE
+from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.planning.attachments import Placed
+from nexus_reimport.stages.sample import COLUMNS
+from support.clinic import Executed
+
+Change = Callable[[After], After]
+
+
+def told(found: Finding) -> tuple[list[str], int]:
+    """The lines, and how many things offend."""
+    lines = list(found.offending)
+    return lines, len(lines) if found.count is None else found.count
+
+
+def looked(after: After, known: dict[tuple[object, ...], object]) -> After:
+    """As it is, where some functions were asked already: each with its arguments -> its answer."""
+    fresh = replace(after)
+    fresh._found.update(known)
+    return fresh
+
+
+# ---------------------------------------------------------------- what the application shows
+
+
+def answers(**other: Callable[[Answers], Any]) -> Change:
+    def changed(after: After) -> After:
+        was = after.answers
+        assert isinstance(was, Answers)
+        return replace(after, answers=replace(was, **{name: of(was) for name, of in other.items()}))
+
+    return changed
+
+
+def one_less(counts: dict[str, int]) -> dict[str, int]:
+    return {**counts, "documents": counts["documents"] - 1}
+
+
+def one_more(counts: dict[str, int]) -> dict[str, int]:
+    return {**counts, "documents": counts.get("documents", 0) + 1}
+
+
+OPENS = application.every_patient_opens_with_its_attachments
+CALENDAR = application.the_calendar_shows_every_appointment
+SEARCH = application.search_finds_every_patient_by_name
+
+
+@pytest.mark.parametrize(
+    ("look", "change", "lines"),
+    [
+        (OPENS, answers(), []),
+        (OPENS, answers(not_opened=lambda _: ("7",)), ["7"]),
+        (OPENS, answers(shown=lambda a: one_less(a.shown)), ["documents"]),
+        (OPENS, answers(shown=lambda a: one_more(a.shown)), ["documents"]),
+        (
+            OPENS,
+            answers(shown=lambda a: one_less(a.shown), hidden=lambda a: one_more(a.hidden)),
+            [],
+        ),
+        (CALENDAR, answers(), []),
+        (CALENDAR, answers(calendar_broken=lambda _: ("7",)), ["7"]),
+        (CALENDAR, answers(calendar_events=lambda a: a.calendar_events - 1), ["count"]),
+        (CALENDAR, answers(calendar_events=lambda a: a.calendar_events + 1), ["count"]),
+        (SEARCH, answers(), []),
+        (SEARCH, answers(not_found=lambda _: ("7",)), ["7"]),
+    ],
+)
+def test_what_the_applications_own_queries_do_not_show_is_named(
+    executed_once: Executed, look: Callable[[After], Finding], change: Change, lines: list[str]
+) -> None:
+    after = executed_once.after
+    found, as_it_is = look(change(after)), look(after)
+    assert told(found)[0] == lines
+    assert found.looked_at == as_it_is.looked_at + (lines == ["7"] and look is not CALENDAR)
+
+
+HELD = Shown(
+    patients={ACTIVE: frozenset("78"), NOT_ACTIVE: frozenset("9")},
+    by_clinic={"1": 2},
+    events=frozenset({("3", "noon")}),
+    by_name=frozenset("7"),
+    attachments={"7": {"documents": frozenset("5")}},
+)
+
+
+@pytest.mark.parametrize(
+    ("other", "lines"),
+    [
+        ({}, []),
+        (
+            {"patients": {ACTIVE: frozenset("7"), NOT_ACTIVE: frozenset("9")}},
+            ["not archived patients: 1 are not shown (e.g. 8)"],
+        ),
+        (
+            {"patients": {ACTIVE: frozenset("78"), NOT_ACTIVE: frozenset("945")}},
+            ["archived patients: 2 are shown too many (e.g. 4)"],
+        ),
+        (
+            {"patients": {ACTIVE: frozenset("78"), NOT_ACTIVE: frozenset(["9", "4 Ann"])}},
+            ["archived patients: 1 are shown too many"],
+        ),
+        ({"by_clinic": {"1": 1}}, ["clinic 1: 1 patient is shown, 2 in the database"]),
+        ({"by_clinic": {"1": 3}}, ["clinic 1: 3 patients are shown, 2 in the database"]),
+        (
+            {"events": frozenset({("3", "night")})},
+            [
+                "appointments in the calendar: 1 are not shown (e.g. 3)",
+                "appointments in the calendar: 1 are shown too many (e.g. 3)",
+            ],
+        ),
+        ({"by_name": frozenset()}, ["patients found by their names: 1 are not shown (e.g. 7)"]),
+        ({"attachments": {"7": {}}}, ["documents of patient 7: 1 are not shown (e.g. 5)"]),
+    ],
+)
+def test_what_the_api_shows_otherwise_is_told_by_its_id_alone(
+    executed_once: Executed, other: dict[str, Any], lines: list[str]
+) -> None:
+    asked = Asked(("7",), {"7": "Ann"}, ("1",))
+    after = replace(executed_once.after, shown=(asked, HELD), api=replace(HELD, **other))
+    found = application.the_application_shows_what_the_database_holds(after)
+    assert (told(found)[0], found.looked_at) == (lines, 5)
+
+
+# ---------------------------------------------------------------- protected tables, sequences
+
+
+def compared(**tables: _Compared) -> Change:
+    return lambda after: looked(after, {(database._compared,): tuple(tables.items())})
+
+
+def sessions(more: int, *, transient: tuple[str, ...] = ("django_session",)) -> Change:
+    """Of a table that is only counted there are so many rows more."""
+
+    def changed(after: After) -> After:
+        was = after.fingerprints["django_session"]
+        assert isinstance(was, Fingerprint)
+        assert not was.digest
+        now = replace(was, rows=was.rows + more)
+        mapping = after.mapping.model_copy(update={"transient": transient})
+        return replace(
+            compared()(after),
+            intake=replace(after.intake, mapping=mapping),
+            fingerprints={**after.fingerprints, "django_session": now},
+        )
+
+    return changed
+
+
+STEADY = database.protected_tables_are_as_they_were
+ADDED = database.nothing_was_added_to_protected_tables
+SOME = _Compared(lost=1, changed=2, emptied=3, doubled=4, keys=["(7)", "(ann@example.org)"])
+COUNTED = "1 table is volatile as a whole and only counted"
+
+
+@pytest.mark.parametrize(
+    ("look", "change", "lines", "count", "note"),
+    [
+        (
+            STEADY,
+            compared(clinics=SOME),
+            [
+                "clinics: rows 1 lost, 2 changed, 3 with a volatile column emptied,"
+                " 4 twice under one key (7)"
+            ],
+            10,
+            COUNTED,
+        ),
+        (
+            STEADY,
+            compared(clinics=_Compared(unread="there is no table clinics")),
+            ["clinics: there is no table clinics"],
+            1,
+            COUNTED,
+        ),
+        (STEADY, sessions(-2), [], 0, COUNTED),
+        (
+            STEADY,
+            sessions(-2, transient=()),
+            ["django_session: 2 rows fewer, only counted"],
+            2,
+            COUNTED,
+        ),
+        (
+            ADDED,
+            compared(
+                clinics=_Compared(added=2, added_keys=["(7)", "(8)"]),
+                xero_sync_logs=_Compared(added=3, added_keys=["(9)"]),
+                patients_of_others=_Compared(lost=1),
+            ),
+            ["clinics: 2 rows (7, 8)"],
+            2,
+            "by themselves: rows of xero_sync_logs: +3",
+        ),
+        (
+            ADDED,
+            sessions(-2),
+            ["django_session: 2 rows fewer, which come and go"],
+            2,
+            "by themselves: rows of django_session: -2",
+        ),
+        (ADDED, sessions(-2, transient=()), [], 0, "by themselves: rows of django_session: -2"),
+        (ADDED, sessions(3), [], 0, "by themselves: rows of django_session: +3"),
+    ],
+)
+def test_of_protected_tables_it_is_told_how_many_rows_are_what(
+    executed_once: Executed,
+    look: Callable[[After], Finding],
+    change: Change,
+    lines: list[str],
+    count: int,
+    note: str,
+) -> None:
+    found = look(change(executed_once.after))
+    assert (*told(found), found.note) == (lines, count, note)
+
+
+def rows(*of: str) -> list[dict[str, str | None]]:
+    """Rows as ``key hash filled``, in the order of their keys."""
+    return [dict(zip(("key", "hash", "filled"), one.split(), strict=True)) for one in of]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "expected"),
+    [
+        (("1 a 1", "2 b 1"), ("1 a 1",), _Compared(lost=1, keys=["2"])),
+        (("1 a 1",), ("1 b 1",), _Compared(changed=1, keys=["1"])),
+        (("1 a 11",), ("1 a 10",), _Compared(emptied=1, keys=["1"])),
+        (("1 a 01",), ("1 a 11",), _Compared()),
+        (("1 a 1",), ("1 a 11",), _Compared(emptied=1, keys=["1"])),
+        (("1 a 1",), ("1 a 1", "2 b 1"), _Compared(added=1, added_keys=["2"])),
+        (("1 a 1",), ("1 a 1", "1 a 1"), _Compared(doubled=1, keys=["1"])),
+        (
+            (),
+            tuple(f"{n} a 1" for n in range(1, 8)),
+            _Compared(added=7, added_keys=list("12345")),
+        ),
+    ],
+)
+def test_rows_are_told_apart_by_what_became_of_them(
+    was: tuple[str, ...], now: tuple[str, ...], expected: _Compared
+) -> None:
+    assert database._rows_compared(rows(*was), rows(*now)) == expected
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "lines"),
+    [
+        ({"s": 5}, {"s": 5}, []),
+        ({"s": 5}, {"s": 4}, ["s: 5 then, 4 now"]),
+        ({"s": 5}, {"s": None}, ["s: 5 then, nothing now"]),
+        ({"s": 5}, {}, ["s: 5 then, nothing now"]),
+        ({"s": None}, {"s": None}, []),
+        ({"falls": -5}, {"falls": -4}, []),
+        ({"falls": -5}, {"falls": -6}, ["falls: 5 then, 6 now"]),
+    ],
+)
+def test_a_sequence_that_was_set_back_is_told_with_both_values(
+    executed_once: Executed, was: dict[str, Any], now: dict[str, Any], lines: list[str]
+) -> None:
+    after = executed_once.after
+    intake = replace(after.intake, survey=replace(after.survey, positions=was))
+    found = database.no_sequence_was_set_back(replace(after, intake=intake, positions=now))
+    assert told(found)[0] == lines
+
+
+# ---------------------------------------------------------------- files in S3
+
+
+def test_objects_are_counted_by_what_became_of_them_and_by_whether_a_row_names_them(
+    executed_once: Executed,
+) -> None:
+    after = executed_once.after
+    one, two, three, four = itertools.islice(columns.texts(after.named), 4)
+    objects = _Objects((one, "-a"), ("-b", "-c"), (two, three, "-d"), (four, "-e"))
+    after = looked(after, {(files._objects,): objects})
+    before = after.census.objects - len(after.named)
+    found = files.objects_that_no_row_names_are_as_they_were(after)
+    assert told(found) == (["1 lost", "1 changed", "2 added"], 4)
+    assert found.note == f"{before:,} before, {before + 1:,} now"
+    assert told(files.no_file_was_lost(after)) == ([], 3)
+    assert told(files.no_file_was_written_again(after)) == ([], 1)
+
+
+def test_of_a_sample_each_difference_is_counted_and_what_nobody_can_read(
+    executed_once: Executed, tmp_path: Path
+) -> None:
+    def written(name: str, *lines: str) -> Sample:
+        of = [tuple("" if part == "-" else part for part in line.split()) for line in lines]
+        return Sample(len(of), 9, rowfile.write(tmp_path / f"{name}.parquet", COLUMNS, of))
+
+    was = (
+        "a 1 e v t h s",
+        "b 1 e v t h s",
+        "c 1 e v t h s",
+        "d gone - - - - -",
+        "e 1 e v t h s",
+        f"f 1 e v t h {ARCHIVED}",
+        f"g 1 e v t h {ARCHIVED}",
+        "h 1 e v t h s",
+    )
+    now = (
+        "a 1 e v t h x",
+        "b 1 e v t h x",
+        "d gone - - - - -",
+        "e 1 e w t i s",
+        "f 1 e v t h s",
+        f"g 1 e v x h {ARCHIVED}",
+        f"h 1 e v t h {ARCHIVED}",
+    )
+    after = executed_once.after
+    after = replace(after, intake=replace(after.intake, folder=tmp_path))
+    sampled = replace(after, sample=written("was", *was), sample_now=written("now", *now))
+    found = files.a_sample_of_the_files_is_unchanged(sampled)
+    assert told(found) == (
+        [
+            "other sha256: 2",
+            "not read again: 1",
+            "could not be read before the run: 1",
+            "other version, headers: 1",
+            "other content_type: 1",
+        ],
+        6,
+    )
+    read = f"8 of {after.census.objects:,} objects, 9 bytes, read in full before and after"
+    kept = "3 are archived in S3, and compared without their bytes"
+    assert (found.looked_at, found.note) == (8, f"{read}; {kept}")
+    alone = replace(after, sample=written("was", was[5]), sample_now=written("now", was[5]))
+    note = files.a_sample_of_the_files_is_unchanged(alone).note
+    assert note.endswith("; 1 is archived in S3, and compared without its bytes")
+
+
+# ---------------------------------------------------------------- documents, images, batches
+
+OWNER, OTHER = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
+
+
+@pytest.mark.parametrize(
+    ("owner", "linked", "content_type", "is_wrong"),
+    [
+        (OWNER, OWNER, "7", False),
+        (OWNER, OTHER, "7", True),
+        (OWNER, None, "7", True),
+        (None, OTHER, "7", False),
+        (None, None, None, False),
+        (OWNER, OTHER, "8", False),  # somebody has hung it on something else
+        (OWNER, OWNER, "8", True),  # the same id, as something else
+        ("1", "1", "8", False),  # whole numbers are ids of several things
+        (OWNER, None, None, True),
+    ],
+)
+def test_what_hangs_wrong_hangs_on_another_patient_on_nothing_or_by_a_wrong_type(
+    owner: str | None, linked: str | None, content_type: str | None, is_wrong: bool
+) -> None:
+    one = Placed("k", "l", linked, content_type, True, "P1", owner)
+    assert _hangs_wrong(one, "7") is is_wrong
+
+
+def test_what_is_wrong_with_linking_rows_and_what_was_added_are_told_apart(
+    executed_once: Executed,
+) -> None:
+    after = executed_once.after
+    tables = list(after.mapping.linking_tables())
+    walked = {t: _Walked(3, (f"{t} 1 is gone",), (f"{t} 2",)) for t in tables}
+    after = looked(after, {(linking._walked, t): one for t, one in walked.items()})
+    wrong = linking.every_linking_row_is_as_planned(after)
+    assert (told(wrong)[0], wrong.looked_at) == (
+        [f"{table} 1 is gone" for table in tables],
+        3 * len(tables),
+    )
+    added = linking.no_linking_row_was_added(after)
+    assert (told(added)[0], added.looked_at) == ([f"{t} 2" for t in tables], 4 * len(tables))
+
+
+# ---------------------------------------------------------------- our own tables
+
+
+def test_what_the_undo_data_lacks_is_told_table_by_table(executed_once: Executed) -> None:
+    after = executed_once.after
+    table = "patients"
+    before, left = after.plan.before[table], after.claim.after[table]
+    other = replace(
+        after.own,
+        before={**after.own.before, table: replace(before, rows=before.rows - 1)},
+        after={**after.own.after, table: replace(left, digest="0")},
+        pointers=(frozenset({("a", "1", 1)}), frozenset({("a", "2", 1), ("a", "3", 1)})),
+    )
+    found = own.the_undo_data_is_whole(replace(after, own=other))
+    assert told(found)[0] == [
+        f"{table}, as kept from before the run: {before.rows - 1:,} rows, must be {before.rows:,}",
+        f"{table}, as the run has left it: {left.rows:,} rows, must be {left.rows:,},"
+        " other content",
+        "what pointed at the run's rows: 2 lines lost, 1 too many",
+    ]
