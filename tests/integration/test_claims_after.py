@@ -18,6 +18,7 @@ from nexus_reimport.checks.after.linking import _hangs_wrong, _Walked
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.model import Sample
 from nexus_reimport.model.snapshot import ARCHIVED
+from nexus_reimport.nexus.connection.readings import Unread
 from nexus_reimport.nexus.reading.questions import ACTIVE, Answers, Asked, Shown
 from nexus_reimport.nexus.reading.questions import ARCHIVED as NOT_ACTIVE
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
@@ -149,6 +150,16 @@ def compared(**tables: _Compared) -> Change:
     return lambda after: looked(after, {(database._compared,): tuple(tables.items())})
 
 
+def unread(part: str) -> Change:
+    """One table of what was read could not be."""
+
+    def changed(after: After) -> After:
+        readings = {**getattr(after, part), "clinics": Unread("cannot be read")}
+        return replace(after, **{part: readings})
+
+    return changed
+
+
 def sessions(more: int, *, transient: tuple[str, ...] = ("django_session",)) -> Change:
     """Of a table that is only counted there are so many rows more."""
 
@@ -193,6 +204,15 @@ COUNTED = "1 table is volatile as a whole and only counted"
             1,
             COUNTED,
         ),
+        (
+            STEADY,
+            compared(clinics=_Compared(lost=2), sms_templates=_Compared(unread="gone")),
+            ["clinics: rows 2 lost", "sms_templates: gone"],
+            3,
+            COUNTED,
+        ),
+        (STEADY, unread("fingerprints"), ["clinics: cannot be read"], 1, COUNTED),
+        (STEADY, unread("hashes"), ["clinics: cannot be read"], 1, COUNTED),
         (STEADY, sessions(-2), [], 0, COUNTED),
         (
             STEADY,
@@ -233,6 +253,22 @@ def test_of_protected_tables_it_is_told_how_many_rows_are_what(
 ) -> None:
     found = look(change(executed_once.after))
     assert (*told(found), found.note) == (lines, count, note)
+
+
+def test_a_row_of_a_table_that_was_empty_is_one_that_was_added(
+    executed_once: Executed, tmp_path: Path
+) -> None:
+    after, table, path = executed_once.after, "other.log", tmp_path / "hashes.parquet"
+    survey = replace(after.survey, elsewhere={table: Fingerprint(0, "of none")})
+    file = rowfile.write(path, ("table", "key", "hash", "filled"), [(table, "(7)", "a", "")])
+    after = replace(
+        after,
+        intake=replace(after.intake, survey=survey),
+        fingerprints={**after.fingerprints, table: Fingerprint(1, "of one")},
+        hashes={**after.hashes, table: replace(file, name=str(path))},
+    )
+    assert told(ADDED(after)) == ([f"{table}: 1 row (7)"], 1)
+    assert told(STEADY(after)) == ([], 0)
 
 
 def rows(*of: str) -> list[dict[str, str | None]]:
@@ -348,6 +384,15 @@ def test_of_a_sample_each_difference_is_counted_and_what_nobody_can_read(
     alone = replace(after, sample=written("was", was[5]), sample_now=written("now", was[5]))
     note = files.a_sample_of_the_files_is_unchanged(alone).note
     assert note.endswith("; 1 is archived in S3, and compared without its bytes")
+
+
+def test_a_sample_of_nothing_says_why_it_is_one(executed_once: Executed) -> None:
+    after = executed_once.after
+    nothing = replace(after, sample=replace(after.sample, objects=0))
+    found = files.a_sample_of_the_files_is_unchanged(nothing)
+    assert (found.looked_at, found.note, found.empty) == (1, files._NONE, "")
+    found = files.a_sample_of_the_files_is_unchanged(replace(nothing, named=after.named[:0]))
+    assert (found.looked_at, found.note, found.empty) == (0, "", "no row names a file")
 
 
 # ---------------------------------------------------------------- documents, images, batches

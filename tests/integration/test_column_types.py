@@ -288,27 +288,31 @@ def test_a_value_by_hand_is_planned_as_it_is_printed(found: Altered) -> None:
 
 def test_a_plan_in_another_form_than_the_printed_one_ends_a_dry_run(found: Altered) -> None:
     """Whatever the preflight did not know of a type: verification would fail after COMMIT."""
-    columns(found, {"weight": "numeric(4, 1)"})
-    values(found, {"weight": ("41", "7.5", "")})
+    columns(found, {"weight": "numeric(4, 1)", "height": "numeric(4, 1)"})
+    values(found, {"weight": ("41", "7.5", ""), "height": ("", "9.5", "180")})
     book = found.begun()
     plan, before = plan_of(book), found.state()
     entity = plan.entities["visits"]
     file = entity.file
+    planned = [list(row) for row in rowfile.read(book.folder, file)]
     at = file.columns.index("weight")
-    rows = [list(row) for row in rowfile.read(book.folder, file)]
-    assert sorted(filter(None, (row[at] for row in rows))) == ["41.0", "7.5"]
-    for row in rows:
-        row[at] = "41" if row[at] == "41.0" else row[at]
-    written = rowfile.write(book.folder / "other.parquet", file.columns, rows)
-    other = replace(plan, entities={**plan.entities, "visits": replace(entity, file=written)})
-    request = apply.ApplyRequest(book.run.id, "second", book.intake(), other)
-    with pytest.raises(StopError) as stopped:
-        apply.apply(book.settings.postgres, request, book._check_inside, commit=False)
-    assert (
-        "PostgreSQL stores planned values in another form than the plan's\n"
-        "    visit.weight: 1 row\n" in str(stopped.value)
-    )
-    assert "41" not in str(stopped.value)
+    assert sorted(filter(None, (row[at] for row in planned))) == ["41.0", "7.5"]
+    forms = {"41.0": "41", "180.0": "180"}
+    as_numbers = [[forms.get(value or "", value) for value in row] for row in planned]
+    key = file.columns.index("id")
+    with_a_zero = [*planned[0][:key], f"0{planned[0][key]}", *planned[0][key + 1 :]]
+    for rows, told in (
+        (as_numbers, "    visit.height: 1 row\n    visit.weight: 1 row\n"),
+        ([with_a_zero, *planned[1:]], "    visit.id: 1 row\n"),
+    ):
+        written = rowfile.write(book.folder / "other.parquet", file.columns, rows)
+        other = replace(plan, entities={**plan.entities, "visits": replace(entity, file=written)})
+        request = apply.ApplyRequest(book.run.id, "second", book.intake(), other)
+        with pytest.raises(StopError) as stopped:
+            apply.apply(book.settings.postgres, request, book._check_inside, commit=False)
+        said = "PostgreSQL stores planned values in another form than the plan's\n"
+        assert said + told in str(stopped.value)
+        assert "41" not in str(stopped.value)
     assert found.state() == before
     assert not list(book.folder.glob("printed_*"))
 

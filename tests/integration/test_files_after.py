@@ -172,7 +172,10 @@ def test_an_etag_that_is_not_told_is_replaced_by_the_time_of_the_last_change() -
     assert not after.files._is_changed(was, was)
     assert after.files._is_changed(was, {**was, "modified": "2026-01-02T00:00:00+00:00"})
     assert not after.files._is_changed(was, {**was, "modified": ""})
-    assert after.files._is_changed({**was, "etag": "a"}, {**was, "etag": "b"})
+    told = {**was, "etag": "a"}
+    assert after.files._is_changed(told, {**was, "etag": "b"})
+    assert after.files._is_changed(told, was)
+    assert after.files._is_changed(told, {**told, "size": "2"})
 
 
 def test_s3_is_listed_while_the_database_is_read(

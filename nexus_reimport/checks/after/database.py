@@ -122,7 +122,7 @@ class _Compared:
     def examples(keys: list[str]) -> str:
         """The first ids; a key that is none is not told."""
         ids = [key.strip("()") for key in keys if _ID.fullmatch(key)]
-        return f" ({', '.join(ids[:SAMPLE])})" if ids else ""
+        return f" ({', '.join(ids)})" if ids else ""
 
 
 def _compared(after: After) -> tuple[tuple[str, _Compared], ...]:
@@ -143,7 +143,7 @@ def _each_compared(after: After) -> Iterator[tuple[str, _Compared]]:
             yield name, _Compared(unread=hashes.why)
         elif hashes is not None:
             yield name, _rows_compared(rows, rowfile.read_dicts(after.folder, hashes))
-    empty = {t for t, f in _protected(after).items() if f.digest and not f.rows}
+    empty = {t for t, f in _protected(after).items() if not f.rows}
     for name in sorted(empty & after.hashes.keys()):
         hashes = had(after.hashes[name])
         yield name, _rows_compared((), rowfile.read_dicts(after.folder, hashes))
