@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openpyxl import load_workbook
 
 from nexus_reimport.errors import StopError
 from nexus_reimport.model import ByHand
 from nexus_reimport.model.survey import Pointer
-from nexus_reimport.planning import manual
+from nexus_reimport.planning import manual, plan
+from nexus_reimport.planning.manual import asking
 from nexus_reimport.planning.manual.sheet import Cell
-from support.by_itself import Written
+from support.by_itself import NOW, PlannedAlone, Written
 from support.small_plan import (
     ONE,
     decided,
@@ -107,6 +109,46 @@ def test_of_two_kinds_of_one_entity_each_value_is_filled(
         for kind, lacking in (("sites", 2), ("owns", 1))
         for used in [int(kind in kinds)]
     )
+
+
+def test_a_row_that_is_asked_for_since_another_kind_has_filled_it_waits(tmp_path: Path) -> None:
+    asks = '[by_hand.asks]\nentity = "people"\ncolumns = { sex = "" }\nshow = ["name"]\n'
+    asks += 'where_any = ["site_id"]\n'
+    made = declared(
+        tmp_path, ("[by_hand.sites]", f"{asks}[by_hand.sites]"), records={"people": [ONE]}
+    ).planned(by_hand(("100", "Person 1", "2")))
+    assert [(kind.kind, kind.waiting) for kind in made.plan.by_hand] == [("asks", 1), ("sites", 0)]
+
+
+@pytest.mark.parametrize("is_given_before", [False, True])
+def test_a_value_for_a_row_to_come_is_of_no_other_record_that_gets_its_number(
+    tmp_path: Path, is_given_before: bool
+) -> None:
+    """Numbers of new rows are those of one plan; a namesake may come before the run is executed."""
+    sheet = tmp_path / "manual.xlsx"
+
+    def planned(folder: str, *numbers: int) -> PlannedAlone:
+        (tmp_path / folder).mkdir()
+        people = [{**ONE, "id": f"P{number}"} for number in numbers]
+        clinic = written(tmp_path / folder, records={"people": people})
+        intake = clinic.intake()
+        given = manual.read(sheet, manual.kinds(intake))
+        made = PlannedAlone(intake, plan.make(intake, clinic.settings, as_of=NOW, given=given))
+        asking.write(made.plan, intake, clinic.settings, sheet)
+        return made
+
+    planned("first", 2, 3)
+    book = load_workbook(sheet)
+    book["sites"]["C2"] = "South"
+    book.save(sheet)
+    if not is_given_before:
+        with pytest.raises(StopError, match="line 2: Site: stale: the row shows different values"):
+            planned("then", 1, 2, 3)
+        return
+    assert planned("second", 2, 3).plan.by_hand == (ByHand("sites", "people", 1, 1, 1, 0),)
+    made = planned("then", 1, 2, 3)
+    assert made.plan.by_hand == (ByHand("sites", "people", 3, 1, 0, 0, 1),)
+    assert not made.lines(made.plan.overrides)
 
 
 def test_a_value_that_nexus_has_got_since_is_not_needed(tmp_path: Path) -> None:

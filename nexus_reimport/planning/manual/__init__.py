@@ -6,7 +6,7 @@ that it showed when it was written. If the row shows different values now, the l
 refused, so that no value lands on the wrong patient.
 """
 
-from nexus_reimport.planning.manual.reading import read, refuse_unusable
+from nexus_reimport.planning.manual.reading import is_anothers, read, refuse_unusable
 from nexus_reimport.planning.manual.sheet import (
     BY_HAND,
     CHOICES,
@@ -31,6 +31,7 @@ __all__ = [
     "Given",
     "SheetRow",
     "Shower",
+    "is_anothers",
     "is_over",
     "kinds",
     "lacks",

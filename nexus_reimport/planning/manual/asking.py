@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from nexus_reimport import ids
 from nexus_reimport.files import rowfile
 from nexus_reimport.intake import Intake
 from nexus_reimport.model import Plan
@@ -48,7 +49,7 @@ def write(plan: Plan, intake: Intake, settings: Settings, path: Path) -> None:
     asked = [(kind, list(listed(kind))) for kind in kinds]
     for kind in kinds:
         rows.follow(kind.spec.entity)
-    shower = manual.Shower(intake, settings.zone, rows.find)
+    shower = manual.Shower(intake, settings.zone, rows.find, _to_come(plan, intake, rows))
 
     def lines(kind: manual.ByHandSheet, those: list[manual.SheetRow]) -> Iterator[manual.SheetRow]:
         for one in those:
@@ -56,3 +57,13 @@ def write(plan: Plan, intake: Intake, settings: Settings, path: Path) -> None:
             yield replace(line, is_over=one.is_over)
 
     manual.write(path, ((kind, lines(kind, those)) for kind, those in asked))
+
+
+def _to_come(plan: Plan, intake: Intake, rows: ShownRows) -> dict[tuple[str, str], str]:
+    """Entity and number of the listed rows that this plan has numbered -> their FileMaker ids."""
+    firsts = {name: first for name, (first, _) in intake.survey.next_keys.items()}
+    return {
+        (entity, key): ids.of(filemaker_id or "").compared
+        for entity, filemaker_id, key in rowfile.read(intake.folder, plan.id_map)
+        if entity in firsts and key and int(key) >= firsts[entity] and rows.find(entity, key)
+    }

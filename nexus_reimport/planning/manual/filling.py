@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from nexus_reimport import ids
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import Dict, RowFile
 from nexus_reimport.intake import Intake
@@ -33,10 +34,14 @@ def fill(
         StopError: a line of the sheet cannot be used. Nothing was written to the database.
     """
     kinds, folder = manual.kinds(intake), intake.folder
-    _refuse_unusable(given, kinds, entities, intake, zone)
+    others = _refuse_unusable(given, kinds, entities, intake, zone)
     filled, counts = dict(entities), {kind.name: _Filling(kind) for kind in kinds}
-    for (name, key, column), cell in given.cells.items():
-        counts[name].values[key][column] = cell.value
+    for place, cell in given.cells.items():
+        name, key, column = place
+        if place in others:
+            counts[name].gone += 1
+        else:
+            counts[name].values[key][column] = cell.value
     for name, decided in entities.items():
         those = [one for one in counts.values() if one.kind.spec.entity == name]
         if decided.saved or any(one.values for one in those):
@@ -52,17 +57,31 @@ def _refuse_unusable(
     entities: Mapping[str, Decided],
     intake: Intake,
     zone: ZoneInfo,
-) -> None:
+) -> set[tuple[str, str, str]]:
+    """The places in ``given`` of values that were given before, for what is another row now."""
+
     def read(entity: str, columns: Sequence[str]) -> Iterator[Dict]:
         merged = entities[entity].merged
         yield from rowfile.read_columns(intake.folder, merged.rows, columns)
         yield from (merged.candidates[key] for key in entities[entity].saved)
 
     rows = ShownRows(kinds, intake, read)
+    known = {kind.name: kind for kind in kinds}
     for kind in kinds:
         rows.fetch(kind.spec.entity, {key for of, key, _ in given.cells if of == kind.name})
-    shower = manual.Shower(intake, zone, rows.find)
+    named = {(known[name].spec.entity, key) for name, key, _ in given.cells}
+    records = {
+        (name, key): ids.of(filemaker_id).compared
+        for name in dict(named)
+        for filemaker_id, key in entities[name].id_map()
+        if (name, key) in named
+    }
+    shower = manual.Shower(intake, zone, rows.find, records)
     manual.refuse_unusable(given, kinds, shower.line, zone)
+    lines = (
+        (place, cell, shower.line(known[place[0]], place[1])) for place, cell in given.cells.items()
+    )
+    return {place for place, cell, line in lines if line and manual.is_anothers(line, cell)}
 
 
 @dataclass(slots=True)
@@ -74,10 +93,11 @@ class _Filling:
     overrides: list[Override] = field(default_factory=list)
     used: int = 0
     not_needed: int = 0
+    gone: int = 0
     waiting: int = 0
 
     def fill(self, key: str, row: Dict) -> None:
-        """Put the values into their row; count whether it still lacks one."""
+        """Put the values into their row."""
         for column, value in self.values.get(key, {}).items():
             if row.get(column):
                 self.not_needed += 1
@@ -85,11 +105,14 @@ class _Filling:
                 row[column] = value
                 self.overrides.append((key, column, manual.BY_HAND))
                 self.used += 1
+
+    def count(self, row: Dict) -> None:
+        """Count whether the row still lacks a value, whichever kind has filled it."""
         self.waiting += manual.lacks(self.kind.spec, row)
 
     def summed(self) -> ByHand:
         """The sums."""
-        spec, every = self.kind.spec, sum(map(len, self.values.values()))
+        spec, every = self.kind.spec, sum(map(len, self.values.values())) + self.gone
         gone = every - self.used - self.not_needed
         return ByHand(
             self.kind.name, spec.entity, self.waiting, every, self.used, self.not_needed, gone
@@ -101,7 +124,7 @@ def _count(rows: RowFile, those: Sequence[_Filling], folder: Path) -> None:
     for one in those:
         columns = tuple(dict.fromkeys((*one.kind.spec.columns, *one.kind.spec.where_any)))
         for row in rowfile.read_columns(folder, rows, columns):
-            one.waiting += manual.lacks(one.kind.spec, row)
+            one.count(row)
 
 
 def _written_again(decided: Decided, those: Sequence[_Filling], folder: Path) -> Decided:
@@ -116,6 +139,8 @@ def _written_again(decided: Decided, those: Sequence[_Filling], folder: Path) ->
         for row in heapq.merge(stay, saved, key=lambda row: row[merged.key] or ""):
             for one in those:
                 one.fill(row[merged.key] or "", row)
+            for one in those:
+                one.count(row)
             yield row
 
     merged.merger.count_again()

@@ -18,6 +18,7 @@ from nexus_reimport.planning.manual.sheet import (
     EXPLAINED,
     KEY,
     MARK,
+    RECORD,
     SHOWN,
     ByHandSheet,
     Cell,
@@ -145,6 +146,7 @@ def _read_kind(
         mark, written = read_mark(key, str(line[MARK] or ""))
         filled = {c: line[c] for c in kind.columns if line[c] is not None}
         is_moved = _shows_others(kind, header, cells, written)
+        record = written.get(RECORD, ("",))[0]
         if filled and not key:
             yield f"{place}: has no {KEY}"
             continue
@@ -158,7 +160,7 @@ def _read_kind(
                 continue
             if values.setdefault((kind.spec.entity, key, column), value) != value:
                 yield f"{place}: {titles[column]}: another line of this row has a different value"
-            given.cells[kind.name, key, column] = Cell(value, mark, place, untouched)
+            given.cells[kind.name, key, column] = Cell(value, mark, place, untouched, record)
 
 
 _MOVED = (
@@ -268,11 +270,19 @@ def _unusable(line: SheetRow | None, column: str, cell: Cell) -> str:
     """Why a value cannot be put into its row."""
     if line is None:
         return "there is no such row"
-    if line.mark != cell.mark:
+    if line.mark != cell.mark or is_anothers(line, cell):
         return "stale: the row shows different values now than when the sheet was written"
     if line.row.get(column):
         return "the row holds a different value now; only an empty value is filled"
     return ""
+
+
+def is_anothers(line: SheetRow, cell: Cell) -> bool:
+    """Whether the row was another record's when the sheet was written: new numbers are handed out
+    anew by each plan.
+    """
+    both = cell.record and line.record
+    return bool(both) and content_hash(line.record) != cell.record
 
 
 def _in_wrong_order(kind: ByHandSheet, column: str, row: Mapping[str, str], zone: ZoneInfo) -> str:

@@ -64,12 +64,14 @@ class Cell:
     """A value that a person gave, as PostgreSQL prints it, with its line's mark and its place.
 
     ``untouched``: we wrote it into the sheet, because a person had given it for this row before.
+    ``record`` is the hash of the FileMaker id of a row that was still to come, else "".
     """
 
     value: str
     mark: str
     place: str
     untouched: bool = False
+    record: str = ""
 
 
 @dataclass(slots=True)
@@ -85,7 +87,8 @@ class SheetRow:
     """One line of a sheet: the row's key, the values that are shown, and the row.
 
     ``given`` are the columns whose values a person gave before. ``is_over`` puts it at the end.
-    ``asked`` are the places among ``shown`` of values that people are asked for.
+    ``asked`` are the places among ``shown`` of values that people are asked for. ``record`` is the
+    row's FileMaker id, as ids compare; "" if it has none.
     """
 
     key: str
@@ -94,6 +97,7 @@ class SheetRow:
     given: frozenset[str] = frozenset()
     is_over: bool = False
     asked: frozenset[int] = frozenset()
+    record: str = ""
 
     @property
     def mark(self) -> str:
@@ -110,7 +114,8 @@ class SheetRow:
 class Shower:
     """Makes the line of a row: values of it, and of rows that it points at, that identify it.
 
-    ``find`` gives a row by entity and key. Times are shown in the clinic's time zone.
+    ``find`` gives a row by entity and key, ``records`` the FileMaker ids of rows, as ids compare.
+    Times are shown in the clinic's time zone.
     """
 
     def __init__(
@@ -118,8 +123,10 @@ class Shower:
         intake: Intake,
         zone: ZoneInfo,
         find: Callable[[str, str], Row | None],
+        records: Mapping[tuple[str, str], str],
     ) -> None:
         self._mapping, self._zone, self._find = intake.mapping, zone, find
+        self._records = records
         self._instants = {
             (entity, column.name)
             for entity, columns in intake.survey.columns.items()
@@ -141,7 +148,8 @@ class Shower:
         entity, show = kind.spec.entity, kind.spec.show
         shown = (self._shown(entity, row, place) for place in show)
         asked = (n for n, place in enumerate(show) if self._is_asked(entity, place))
-        return SheetRow(key, tuple(shown), row, given, asked=frozenset(asked))
+        record = self._records.get((entity, key), "")
+        return SheetRow(key, tuple(shown), row, given, asked=frozenset(asked), record=record)
 
     def _is_asked(self, entity: str, place: str) -> bool:
         column, _, further = place.partition(".")
@@ -262,8 +270,10 @@ def label_of(kind: ByHandSheet, column: str, value: str | None) -> str:
 
 # Column -> the hash of the text that we wrote into its cell, and the value if it was given before.
 # SHOWN -> the hashes of the cells that show whose line it is, "" of an empty one.
+# RECORD -> the hash of the FileMaker id of a row that is still to come: its number may yet be given
+# to another record.
 Written = Mapping[str, Sequence[str]]
-SHOWN = ""
+SHOWN, RECORD = "", "*"
 
 
 def content_hash(cell: Any) -> str:

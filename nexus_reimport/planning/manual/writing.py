@@ -18,6 +18,7 @@ from nexus_reimport.files import private, workbook
 from nexus_reimport.planning.manual.sheet import (
     CHOICES,
     EXPLAINED,
+    RECORD,
     SHOWN,
     ByHandSheet,
     SheetRow,
@@ -196,6 +197,8 @@ def _write_kind(
             elif held:
                 written[column] = [content_hash(content_of(cell))]
                 cell.fill = grey
+        if line.record:
+            written[RECORD] = [content_hash(line.record)]
         _text(sheet, last, len(titles_of(kind)), whole_mark(line, written))
     sheet.freeze_panes = "A2"
     sheet.auto_filter.ref = f"A1:{_letter(len(titles_of(kind)))}{last}"
