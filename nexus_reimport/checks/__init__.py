@@ -158,7 +158,7 @@ def run(
     for c in chosen:
         steps.begin(naming.words(c.name))
         look = partial(asked, c, subject, memo)
-        results.append(_looked(c, look, _waiver_of(c, given), today, goes_on=goes_on))
+        results.append(_looked(c, look, _waiver_of(c, given, today), today, goes_on=goes_on))
     return Report(name or stage.__name__.lower(), tuple(results))
 
 
@@ -221,12 +221,13 @@ def refuse_wrong_waivers(waivers: Iterable[Waiver], state: str = NOTHING_WRITTEN
         )
 
 
-def _waiver_of(declared: Check, waivers: Sequence[Waiver]) -> Waiver | None:
-    """The waiver that names the check, else the one that names its twin."""
+def _waiver_of(declared: Check, waivers: Sequence[Waiver], today: date) -> Waiver | None:
+    """The waiver that names the check, else the one that names its twin; one in force first."""
     if not declared.waivable:
         return None
     names = [declared.name, *sorted(twins(declared.name))]  # its own first
-    return next((w for name in names for w in waivers if w.check == name), None)
+    every = [w for name in names for w in waivers if w.check == name]
+    return next((w for w in every if w.until >= today), next(iter(every), None))
 
 
 def _looked(
