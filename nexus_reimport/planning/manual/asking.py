@@ -62,6 +62,8 @@ def write(plan: Plan, intake: Intake, settings: Settings, path: Path) -> None:
 def _to_come(plan: Plan, intake: Intake, rows: ShownRows) -> dict[tuple[str, str], str]:
     """Entity and number of the listed rows that this plan has numbered -> their FileMaker ids."""
     firsts = {name: first for name, (first, _) in intake.survey.next_keys.items()}
+    if not firsts:
+        return {}
     return {
         (entity, key): ids.of(filemaker_id or "").compared
         for entity, filemaker_id, key in rowfile.read(intake.folder, plan.id_map)
