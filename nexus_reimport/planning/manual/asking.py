@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from nexus_reimport import ids
 from nexus_reimport.files import rowfile
-from nexus_reimport.intake import Intake
+from nexus_reimport.intake import Intake, id_pairs
 from nexus_reimport.model import Plan
 from nexus_reimport.planning import manual
 from nexus_reimport.planning.manual.shown import ShownRows
@@ -65,7 +64,7 @@ def _to_come(plan: Plan, intake: Intake, rows: ShownRows) -> dict[tuple[str, str
     if not firsts:
         return {}
     return {
-        (entity, key): ids.of(filemaker_id or "").compared
-        for entity, filemaker_id, key in rowfile.read(intake.folder, plan.id_map)
+        (entity, key): record.compared
+        for entity, record, key in id_pairs(rowfile.read(intake.folder, plan.id_map))
         if entity in firsts and key and int(key) >= firsts[entity] and rows.find(entity, key)
     }

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from nexus_reimport import ids
 from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import Dict, RowFile
-from nexus_reimport.intake import Intake
+from nexus_reimport.intake import Intake, id_pairs
 from nexus_reimport.model import ByHand
 from nexus_reimport.planning import manual
 from nexus_reimport.planning.entity import Override, write_rows
@@ -70,12 +69,13 @@ def _refuse_unusable(
     for kind in kinds:
         rows.fetch(kind.spec.entity, {key for of, key, _ in given.cells if of == kind.name})
     named = {(known[name].spec.entity, key) for name, key, _ in given.cells}
-    records = {
-        (name, key): ids.of(filemaker_id).compared
+    paired = (
+        (name, written, key)
         for name in dict(named)
-        for filemaker_id, key in entities[name].id_map()
+        for written, key in entities[name].id_map()
         if (name, key) in named
-    }
+    )
+    records = {(name, key): record.compared for name, record, key in id_pairs(paired)}
     shower = manual.Shower(intake, zone, rows.find, records)
     manual.refuse_unusable(given, kinds, shower.line, zone)
     lines = (
