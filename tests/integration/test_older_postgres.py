@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -37,18 +39,35 @@ from support.poolers import listening, of_version
 from support.rollbacks import taken_back
 
 OLDER = "16"
+WHEEL = "pgserver"
+LOCK = (Path(__file__).parents[2] / "requirements.lock").read_text()
 DEV = "sandbox-dev"
 
 
 @pytest.fixture(scope="module")
-def programs() -> Path:
-    """The folder of an older PostgreSQL's programs, of a wheel that there is to Python 3.12."""
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an older PostgreSQL's programs.
+
+    They are in a wheel that is made for Python up to 3.12, and need no Python themselves.
+    """
     if sys.version_info >= (3, 13):
-        pytest.fail("no wheel of an older PostgreSQL is made for this Python: use 3.11 or 3.12")
-    wheel = find_spec("pgserver")
-    assert wheel is not None, "the pgserver package is not installed: make .venv/.ready"
+        folder = tmp_path_factory.mktemp("wheel")
+        _put_beside(folder)
+        return folder / WHEEL / "pginstall" / "bin"
+    wheel = find_spec(WHEEL)
+    assert wheel is not None, f"the {WHEEL} package is not installed: make .venv/.ready"
     assert wheel.origin is not None
     return Path(wheel.origin).parent / "pginstall" / "bin"
+
+
+def _put_beside(folder: Path) -> None:
+    """Install the locked wheel of the last Python that has one into ``folder``."""
+    locked = re.search(rf"^({WHEEL}==\S+)[^\\]*((?:\\\n +--hash=\S+ ?)+)", LOCK, re.MULTILINE)
+    assert locked is not None, f"requirements.lock has no {WHEEL}"
+    (folder / "lock").write_text(f"{locked[1]} {locked[2]}\n")
+    words = "install --quiet --no-deps --only-binary=:all: --python-version=3.12 --require-hashes"
+    pip = [sys.executable, "-m", "pip", *words.split()]
+    subprocess.run([*pip, f"--target={folder}", f"--requirement={folder / 'lock'}"], check=True)
 
 
 @pytest.fixture(scope="module")
