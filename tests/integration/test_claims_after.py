@@ -16,12 +16,14 @@ from nexus_reimport.checks.after.database import _Compared
 from nexus_reimport.checks.after.files import _Objects
 from nexus_reimport.checks.after.linking import _hangs_wrong, _Walked
 from nexus_reimport.files import columns, rowfile
+from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.model import Sample
 from nexus_reimport.model.snapshot import ARCHIVED
 from nexus_reimport.nexus.connection.readings import Unread
 from nexus_reimport.nexus.reading.questions import ACTIVE, Answers, Asked, Shown
 from nexus_reimport.nexus.reading.questions import ARCHIVED as NOT_ACTIVE
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.structure.links import AttachmentState
 from nexus_reimport.planning.attachments import Placed
 from nexus_reimport.stages.sample import COLUMNS
 from support.clinic import Executed
@@ -419,6 +421,73 @@ def test_what_hangs_wrong_hangs_on_another_patient_on_nothing_or_by_a_wrong_type
 ) -> None:
     one = Placed("k", "l", linked, content_type, True, "P1", owner)
     assert _hangs_wrong(one, "7") is is_wrong
+
+
+DOCUMENTS = linking.every_document_hangs_on_its_patient
+
+
+def planned(**more: int) -> Change:
+    """The plan has other numbers of documents."""
+
+    def changed(after: After) -> After:
+        links = after.plan.links
+        numbers = {name: getattr(links["documents"], name) + n for name, n in more.items()}
+        other = {**links, "documents": replace(links["documents"], **numbers)}
+        return replace(after, plan=replace(after.plan, links=other))
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        (planned(), []),
+        (planned(reachable_after=1), ["count"]),
+        (planned(reachable_after=-1), ["count"]),
+        (planned(rows=1), ["count"]),
+    ],
+)
+def test_documents_hang_on_patients_as_often_as_planned(
+    executed_once: Executed, change: Change, lines: list[str]
+) -> None:
+    after = change(executed_once.after)
+    found, state, plan = DOCUMENTS(after, "documents"), after.states["documents"], after.plan
+    assert (told(found)[0], found.looked_at) == (
+        lines,
+        executed_once.after.plan.links["documents"].rows,
+    )
+    assert isinstance(state, AttachmentState)
+    before = plan.links["documents"].reachable_before
+    assert before != plan.links["documents"].reachable_after
+    assert found.note == (
+        f"{state.linked:,} of {state.rows:,} on a live patient, {before:,} before;"
+        f" {state.linked_elsewhere:,} on something else,"
+        f" {state.dangling + state.unlinked:,} on nothing"
+    )
+
+
+def test_a_document_that_has_come_since_is_not_counted(
+    executed_once: Executed, tmp_path: Path
+) -> None:
+    after = executed_once.after
+    file = after.attachments["documents"]
+    assert isinstance(file, RowFile)
+    held = list(rowfile.read_dicts(after.folder, file))
+    new = {**next(row for row in held if row["linked"] == "t"), "key": "zz", "link_key": "zz"}
+    lines = [tuple(row[column] for column in file.columns) for row in (*held, new)]
+    path = tmp_path / "attached.parquet"
+    more = replace(rowfile.write(path, file.columns, lines), name=str(path))
+    after = replace(after, attachments={**after.attachments, "documents": more})
+    found = DOCUMENTS(after, "documents")
+    assert (told(found)[0], found.looked_at) == ([], len(held))
+
+
+def test_a_linking_table_that_cannot_be_read_is_what_is_found(executed_once: Executed) -> None:
+    after = executed_once.after
+    unread = dict.fromkeys(after.mapping.linking_tables(), Unread("it is gone"))
+    found = linking.every_linking_row_is_as_planned(replace(after, linking=unread))
+    assert told(found)[0] == ["it is gone"] * len(unread)
+    assert found.looked_at == len(unread)
 
 
 def test_what_is_wrong_with_linking_rows_and_what_was_added_are_told_apart(
