@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.model import Sample
 from nexus_reimport.model.snapshot import ARCHIVED
 from nexus_reimport.nexus.connection.readings import Unread
+from nexus_reimport.nexus.own_tables import OwnTables
 from nexus_reimport.nexus.reading.questions import ACTIVE, Answers, Asked, Shown
 from nexus_reimport.nexus.reading.questions import ARCHIVED as NOT_ACTIVE
+from nexus_reimport.nexus.registry import AS_MADE, OWN_SCHEMA, OwnObject
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.nexus.structure.links import AttachmentState
 from nexus_reimport.planning.attachments import Placed
@@ -526,3 +529,157 @@ def test_what_the_undo_data_lacks_is_told_table_by_table(executed_once: Executed
         " other content",
         "what pointed at the run's rows: 2 lines lost, 1 too many",
     ]
+
+
+def our_own(**other: Callable[[OwnTables], Any]) -> Change:
+    """Something of our own tables is read otherwise."""
+
+    def changed(after: After) -> After:
+        tables = {name: of(after.own) for name, of in other.items()}
+        return replace(after, own=replace(after.own, **tables))
+
+    return changed
+
+
+def the_row(**columns: Any) -> Change:
+    return our_own(rows=lambda own: tuple({**row, **columns} for row in own.rows))
+
+
+def hours(number: int, *, of: Callable[[After], datetime]) -> Change:
+    """The run's row says that it was committed so many hours off an instant."""
+    return lambda after: the_row(committed_at=(of(after) + timedelta(hours=number)).isoformat())(
+        after
+    )
+
+
+def now(_: After) -> datetime:
+    return datetime.now(UTC)
+
+
+def surveyed(after: After) -> datetime:
+    return after.survey.taken_at
+
+
+OFF = "{run}: committed_at: 12 hours and more off this machine's clock"
+
+
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        (our_own(), []),
+        (our_own(rows=lambda _: ()), ["{run} has 0 rows"]),
+        (our_own(rows=lambda own: own.rows * 2), ["{run} has 2 rows"]),
+        (lambda after: replace(after, claim=replace(after.claim, edited=("plan",))), ["plan"]),
+        (the_row(undone_by="x"), ["{run}: undone_by"]),
+        (the_row(digest="x"), ["{run}: digest"]),
+        (the_row(number=2), ["{run}: number"]),
+        (hours(11, of=now), []),
+        (hours(13, of=now), [OFF]),
+        (hours(-11, of=surveyed), []),
+        (hours(-13, of=surveyed), [OFF]),
+    ],
+)
+def test_what_the_row_of_the_run_says_otherwise_is_told_by_its_column(
+    executed_once: Executed, change: Change, lines: list[str]
+) -> None:
+    found = own.the_run_is_written_down_in_the_database(change(executed_once.after))
+    assert told(found)[0] == [line.format(run=executed_once.run) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("was", "is_now", "lines"),
+    [
+        ([("a", "d", "1")], [("a", "d", "1")], []),
+        ([("a", "d", None)], [("a", "d", "1")], []),  # a number came with a newer version
+        ([("a", "d", "1")], [("a", "d", "2")], ["a is changed"]),
+        ([("a", "d", "1")], [("a", "e", "1")], ["a is changed"]),
+        ([("a", "d", "1")], [], ["a is gone"]),
+        ([], [("a", "d", "1")], ["a was not there"]),
+        ([("a", "d", "1")], [("a", "d", "1")] * 2, ["a run has two rows"]),
+    ],
+)
+def test_the_rows_of_earlier_runs_are_told_by_what_became_of_them(
+    executed_once: Executed,
+    tmp_path: Path,
+    was: list[tuple[str | None, ...]],
+    is_now: list[tuple[str | None, ...]],
+    lines: list[str],
+) -> None:
+    after, names = executed_once.after, ("run", "digest", "number")
+
+    def written(name: str, rows: list[tuple[str | None, ...]]) -> RowFile:
+        path = tmp_path / f"{name}.parquet"
+        return replace(rowfile.write(path, names, rows), name=str(path))
+
+    survey = replace(after.survey, runs=written("was", was))
+    after = replace(after, intake=replace(after.intake, survey=survey))
+    after = our_own(runs=lambda _: written("now", is_now))(after)
+    assert told(own.the_run_is_written_down_in_the_database(after))[0] == lines
+
+
+TABLE_OF_OTHERS = OwnObject(f"{OWN_SCHEMA}.notes", "table", (), (), "", "")
+OF_NO_RUN = OwnObject("nexus_reimport_undo_x", "schema", (), (), "", "")
+
+
+def first(place: str, **other: Any) -> Change:
+    """One object of our own is made otherwise."""
+    return our_own(
+        objects=lambda own: tuple(
+            replace(one, **other) if one.place == place else one for one in own.objects
+        )
+    )
+
+
+def more(*objects: OwnObject) -> Change:
+    return our_own(objects=lambda own: (*own.objects, *objects))
+
+
+RUNS_TABLE = f"{OWN_SCHEMA}.runs"
+
+
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        (our_own(), []),
+        (our_own(marker=lambda _: "x"), ["the marker names another environment"]),
+        (
+            more(OF_NO_RUN),
+            ["nexus_reimport_undo_x: a schema of no run"],
+        ),
+        (more(TABLE_OF_OTHERS), [f"{TABLE_OF_OTHERS.place}: somebody else's table"]),
+        (first(RUNS_TABLE, kind="view"), [f"{RUNS_TABLE}: somebody else's view"]),
+        (first(RUNS_TABLE, acts="trigger x"), [f"{RUNS_TABLE}: trigger x"]),
+        (
+            first(RUNS_TABLE, constraints=(*AS_MADE[RUNS_TABLE][1], "CHECK x")),
+            [f"{RUNS_TABLE}: not ours: constraint CHECK x"],
+        ),
+        (
+            first(RUNS_TABLE, columns=AS_MADE[RUNS_TABLE][0][1:]),
+            [f"{RUNS_TABLE}: missing: column {AS_MADE[RUNS_TABLE][0][0]}"],
+        ),
+    ],
+)
+def test_what_is_not_as_we_make_it_is_told_by_its_place(
+    executed_once: Executed, change: Change, lines: list[str]
+) -> None:
+    found = own.our_own_tables_are_as_we_make_them(change(executed_once.after))
+    assert told(found)[0] == lines
+
+
+def test_what_is_remembered_otherwise_is_told_record_by_record(
+    executed_once: Executed, tmp_path: Path
+) -> None:
+    after, plan = executed_once.after, executed_once.after.plan
+    lines = list(rowfile.read(after.folder, plan.id_map))
+
+    def remembered(*rows: tuple[str | None, ...]) -> list[str]:
+        path = tmp_path / "loaded.parquet"
+        path.unlink(missing_ok=True)
+        file = replace(rowfile.write(path, plan.id_map.columns, rows), name=str(path))
+        return told(own.what_was_loaded_is_remembered(our_own(loaded=lambda _: file)(after)))[0]
+
+    (entity, one, row), *others = lines
+    assert remembered(*lines) == []
+    assert remembered(*others) == [f"{entity} {one}"]
+    assert remembered(*lines, ("notes", "x", "y")) == ["notes x"]
+    assert remembered(*others, (entity, one, row)) == ["the order of the lines"]
