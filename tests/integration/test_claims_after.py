@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nexus_reimport import strict_json
 from nexus_reimport.checks import Finding
 from nexus_reimport.checks.after import After, application, database, files, linking, own
 from nexus_reimport.checks.after.database import _Compared
 from nexus_reimport.checks.after.files import _Objects
 from nexus_reimport.checks.after.linking import _hangs_wrong, _Walked
+from nexus_reimport.checks.after.rows import (
+    _fed_by_key,
+    _outcomes,
+    _overrides,
+    every_patient_of_filemaker_is_there,
+    every_planned_row_came_from_somewhere,
+    every_row_is_as_planned,
+    what_only_nexus_knows_was_carried_over,
+)
 from nexus_reimport.files import columns, rowfile
 from nexus_reimport.files.rowfile import RowFile
-from nexus_reimport.model import Sample
+from nexus_reimport.model import Outcome, Sample, Scope
 from nexus_reimport.model.snapshot import ARCHIVED
 from nexus_reimport.nexus.connection.readings import Unread
 from nexus_reimport.nexus.own_tables import OwnTables
 from nexus_reimport.nexus.reading.questions import ACTIVE, Answers, Asked, Shown
 from nexus_reimport.nexus.reading.questions import ARCHIVED as NOT_ACTIVE
-from nexus_reimport.nexus.registry import AS_MADE, OWN_SCHEMA, OwnObject
+from nexus_reimport.nexus.registry import AS_MADE, OWN_SCHEMA, OwnObject, UndoData, UndoSize
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.nexus.structure.links import AttachmentState
 from nexus_reimport.planning.attachments import Placed
@@ -613,7 +624,7 @@ def test_the_rows_of_earlier_runs_are_told_by_what_became_of_them(
 
     survey = replace(after.survey, runs=written("was", was))
     after = replace(after, intake=replace(after.intake, survey=survey))
-    after = our_own(runs=lambda _: written("now", is_now))(after)
+    after = the_row(number=len(was) + 1)(our_own(runs=lambda _: written("now", is_now))(after))
     assert told(own.the_run_is_written_down_in_the_database(after))[0] == lines
 
 
@@ -666,20 +677,191 @@ def test_what_is_not_as_we_make_it_is_told_by_its_place(
     assert told(found)[0] == lines
 
 
+def test_undo_data_holds_the_tables_alone_that_its_run_is_known_to_have_made(
+    executed_once: Executed,
+) -> None:
+    after = executed_once.after
+    (ours,) = after.own.rows
+    kept = after.own.undo
+    assert isinstance(kept, UndoData)
+    old, part = "nexus_reimport_undo_old", kept.tables[0].kept_as
+    survey = replace(after.survey, undo=(UndoSize("old", old, None, 1, ""),))
+    after = replace(after, intake=replace(after.intake, survey=survey))
+
+    def lines(*tables: OwnObject, known: bool = True) -> list[str]:
+        earlier = {**ours, "run": "old", "undo": {**ours["undo"], "schema": old}}
+        rows = (earlier, ours) if known else (ours,)
+        changed = our_own(rows=lambda _: rows)(more(*tables)(after))
+        return told(own.our_own_tables_are_as_we_make_them(changed))[0]
+
+    def table(place: str, *constraints: str) -> OwnObject:
+        return OwnObject(place, "table", (), constraints, "", "")
+
+    assert lines(table(f"{old}.{part}")) == []
+    assert lines(table(f"{old}.x")) == [f"{old}.x: somebody else's table"]
+    assert lines(table(f"{old}.x"), known=False) == []
+    assert lines(table(f"{kept.schema}.x")) == [f"{kept.schema}.x: somebody else's table"]
+    wrong = f"{old}.{part}: not ours: constraint CHECK x"
+    assert lines(table(f"{old}.{part}", "CHECK x")) == [wrong]
+
+
+def test_who_else_may_use_a_table_of_ours_is_named(executed_once: Executed) -> None:
+    after = first(RUNS_TABLE, readers="PUBLIC")(executed_once.after)
+    assert told(own.nobody_else_may_use_our_own_tables(after))[0] == [f"{RUNS_TABLE}: PUBLIC"]
+
+
 def test_what_is_remembered_otherwise_is_told_record_by_record(
     executed_once: Executed, tmp_path: Path
 ) -> None:
     after, plan = executed_once.after, executed_once.after.plan
     lines = list(rowfile.read(after.folder, plan.id_map))
 
-    def remembered(*rows: tuple[str | None, ...]) -> list[str]:
-        path = tmp_path / "loaded.parquet"
-        path.unlink(missing_ok=True)
-        file = replace(rowfile.write(path, plan.id_map.columns, rows), name=str(path))
-        return told(own.what_was_loaded_is_remembered(our_own(loaded=lambda _: file)(after)))[0]
+    def kept(*rows: tuple[str | None, ...]) -> RowFile:
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.parquet"
+        return replace(rowfile.write(path, plan.id_map.columns, rows), name=str(path))
+
+    def remembered(*rows: tuple[str | None, ...], by: After = after) -> list[str]:
+        file = kept(*rows)
+        return told(own.what_was_loaded_is_remembered(our_own(loaded=lambda _: file)(by)))[0]
 
     (entity, one, row), *others = lines
     assert remembered(*lines) == []
     assert remembered(*others) == [f"{entity} {one}"]
     assert remembered(*lines, ("notes", "x", "y")) == ["notes x"]
     assert remembered(*others, (entity, one, row)) == ["the order of the lines"]
+    before = replace(after.intake, survey=replace(after.survey, id_map=kept(*others)))
+    relinked = replace(after, intake=before, plan=replace(plan, scope=Scope.RELINK))
+    assert remembered(*others, by=relinked) == [], "a run that re-links loads nothing"
+    assert remembered(*lines, by=relinked) == [f"{entity} {one}"]
+
+
+# ---------------------------------------------------------------- wiped tables
+
+PATIENTS = "patients"
+Row = dict[str, str | None]
+
+
+@dataclass
+class Patients:
+    """The patients as they are after the run, to be read otherwise."""
+
+    after: After
+    tmp_path: Path
+
+    @property
+    def file(self) -> RowFile:
+        found = self.after.now[PATIENTS]
+        assert isinstance(found, RowFile)
+        return found
+
+    @property
+    def key(self) -> str:
+        return self.after.survey.keys[PATIENTS]
+
+    def rows(self) -> list[Row]:
+        return [dict(row) for row in rowfile.read_dicts(self.after.folder, self.file)]
+
+    def read_as(self, rows: list[Row], *without: str) -> After:
+        names = tuple(column for column in self.file.columns if column not in without)
+        path = self.tmp_path / f"{len(list(self.tmp_path.iterdir()))}.parquet"
+        lines = [tuple(row[name] for name in names) for row in rows]
+        file = replace(rowfile.write(path, names, lines), name=str(path))
+        return replace(self.after, now={**self.after.now, PATIENTS: file})
+
+
+@pytest.fixture
+def patients(executed_once: Executed, tmp_path: Path) -> Patients:
+    return Patients(executed_once.after, tmp_path)
+
+
+def off(look: Callable[..., Finding], after: After) -> list[str]:
+    return told(look(after, PATIENTS))[0]
+
+
+def test_a_row_that_is_not_as_planned_is_named_once_whatever_is_wrong_with_it(
+    patients: Patients,
+) -> None:
+    look, held = every_row_is_as_planned, patients.rows()
+    names = [f"{PATIENTS} {row[patients.key]}" for row in held]
+    one, *others = held
+    assert off(look, patients.read_as(held)) == []
+    assert off(look, patients.read_as(others)) == [names[0]]
+    more = {**held[-1], patients.key: "zz"}
+    assert off(look, patients.read_as([*held, more])) == [f"{PATIENTS} zz"]
+    columns_of = patients.after.survey.columns[PATIENTS]
+    text = next(c.name for c in columns_of if not c.is_json and c.name == "last_name")
+    of_json = next(c.name for c in columns_of if c.is_json and (one[c.name] or "{}") != "{}")
+    document = one[of_json] or ""
+    assert off(look, patients.read_as([{**one, text: f"{one[text]} "}, *others])) == [names[0]]
+    assert off(look, patients.read_as([{**one, of_json: f" {document}"}, *others])) == []
+    assert off(look, patients.read_as([{**one, of_json: "[]"}, *others])) == [names[0]]
+    plan = patients.after.plan
+    there = f"{plan.entities[PATIENTS].table}: there is no column {text}"
+    assert there in off(look, patients.read_as(held, text))
+
+
+def test_what_only_nexus_knows_is_compared_column_by_column_and_key_by_key(
+    patients: Patients,
+) -> None:
+    look, (one, *others) = what_only_nexus_knows_was_carried_over, patients.rows()
+    was = {row[patients.key] for row in patients.after.intake.rows(PATIENTS)}
+    assert one[patients.key] in was
+    name, spec = f"{PATIENTS} {one[patients.key]}", patients.after.mapping.entities[PATIENTS]
+    fed, by_key = {*spec.fed_columns()}, _fed_by_key(spec)
+    assert off(look, patients.read_as([one, *others])) == []
+    unfed = next(c for c in one if c not in fed and c != patients.key and one[c] is not None)
+    assert off(look, patients.read_as([{**one, unfed: "x"}, *others])) == [name]
+    whole = next(c for c in one if c in fed and c not in by_key and one[c])
+    assert off(look, patients.read_as([{**one, whole: "x"}, *others])) == []
+    column = next(c for c in by_key if (one[c] or "{}")[0] == "{")
+    document = strict_json.held(one[column] or "{}")
+    added = json.dumps({**document, "only Nexus knows": 1}, default=str)
+    assert off(look, patients.read_as([{**one, column: added}, *others])) == [name]
+    override = replace(patients.read_as([{**one, unfed: "x"}, *others]))
+    override._found[_overrides, override.plan.overrides] = {(PATIENTS, one[patients.key], unfed)}
+    assert off(look, override) == [], "a person has set it"
+    override._found[_overrides, override.plan.overrides] = {(PATIENTS, one[patients.key], "x")}
+    assert off(look, override) == [name]
+
+
+def test_a_record_whose_row_is_gone_is_named_by_its_filemaker_id(patients: Patients) -> None:
+    after, held = patients.after, patients.rows()
+    look = every_patient_of_filemaker_is_there
+    ids = {
+        row: record
+        for entity, record, row in rowfile.read(after.folder, after.plan.id_map)
+        if entity == PATIENTS
+    }
+    known = _outcomes(after, PATIENTS, Outcome.NEW, Outcome.REPLACED)
+    loaded = set(columns.texts(known["nexus_id"]))
+    gone = next(row for row in held if row[patients.key] in loaded)
+    others = [row for row in held if row is not gone]
+    assert told(look(after))[0] == []
+    assert told(look(patients.read_as(others)))[0] == [ids[gone[patients.key]]]
+    kept = next(row for row in held if row[patients.key] not in loaded)
+    assert told(look(patients.read_as([row for row in held if row is not kept])))[0] == []
+    plan = after.plan.entities[PATIENTS]
+    left_out = {**plan.left_out, "x": 1}
+    plans = {**after.plan.entities, PATIENTS: replace(plan, left_out=left_out)}
+    changed = replace(after, plan=replace(after.plan, entities=plans))
+    assert told(look(changed))[0] == ["count"]
+    assert look(changed).note != look(after).note
+
+
+def test_a_planned_row_that_nothing_accounts_for_and_a_kept_one_that_is_not_planned_are_named(
+    patients: Patients,
+) -> None:
+    after, look = patients.after, every_planned_row_came_from_somewhere
+    plan, held = after.plan.entities[PATIENTS], patients.rows()
+
+    def planned_as(rows: list[Row]) -> After:
+        file = patients.read_as(rows).now[PATIENTS]
+        plans = {**after.plan.entities, PATIENTS: replace(plan, file=file)}
+        return replace(after, plan=replace(after.plan, entities=plans))
+
+    kept = set(columns.texts(_outcomes(after, PATIENTS, Outcome.KEPT)["nexus_id"]))
+    one = next(row for row in held if row[patients.key] in kept)
+    assert off(look, planned_as(held)) == []
+    assert off(look, planned_as([*held, {**one, patients.key: "zz"}])) == [f"{PATIENTS} zz"]
+    without = [row for row in held if row is not one]
+    assert off(look, planned_as(without)) == [f"{PATIENTS} {one[patients.key]}"]
