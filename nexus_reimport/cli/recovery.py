@@ -118,6 +118,7 @@ def purge_private(
 ) -> None:
     """Delete private files of old runs; first, without --yes, show which. The register keeps it."""
     from nexus_reimport import runner, show
+    from nexus_reimport import settings as environments
 
     folders = runner.purge_private(environment, older_than, really=yes)
     done = "deleted" if yes else "would be deleted"
@@ -134,6 +135,9 @@ def purge_private(
     command = f"nexus-reimport purge-private {environment} --older-than {older_than} --yes"
     if not yes and any(not f.kept for f in folders):
         text += f"\nnothing was deleted; to delete: {command}"
+    sheet = environments.load(environment).by_hand_sheet
+    if sheet.exists():
+        text += f"\nit may hold patients' names, and stays until you delete it: {sheet}"
     plain = [{**asdict(f), "path": str(f.path), "deleted": yes and not f.kept} for f in folders]
     give({"private": plain}, text, as_json=as_json)
 

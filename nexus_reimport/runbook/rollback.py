@@ -271,15 +271,11 @@ class Rollback:
         """The report of the checks after the rollback, on a new connection.
 
         Raises:
-            StopError: this rollback has committed nothing, or the database is older than it.
-                Nothing was written.
+            StopError: this rollback has committed nothing, or nobody knows whether it has, or the
+                database is older than it. Nothing was written.
         """
         book = self.book
-        if self.run.verdict() not in (Verdict.COMMITTED_UNVERIFIED, Verdict.COMPLETE):
-            raise StopError(
-                "this rollback has committed nothing, so there is nothing to verify",
-                next="run 90_rollback from the top",
-            )
+        book.require_committed(todo="run 90_rollback from the top")
         book.require_as_read()
         state = "the run was undone; this step wrote nothing"
         require_ready(book.settings, book.mapping, Task.FINISH, state)

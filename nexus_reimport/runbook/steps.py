@@ -46,7 +46,15 @@ from nexus_reimport.nexus import activity
 from nexus_reimport.nexus.activity import Watched
 from nexus_reimport.nexus.connection import waiters
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.record import Run, anchor, closing, current_step, journal, redaction
+from nexus_reimport.record import (
+    Run,
+    Verdict,
+    anchor,
+    closing,
+    current_step,
+    journal,
+    redaction,
+)
 from nexus_reimport.record.sealed import approved as as_approved
 from nexus_reimport.record.sealed import archive
 from nexus_reimport.runbook import maintenance
@@ -313,10 +321,30 @@ class Steps:
     def _refuse_executed(self) -> None:
         if journal.was_executed(self.run.events()):
             raise StopError(
-                "this run was executed; its preflight can no longer be changed",
+                "this run has gone as far as COMMIT; no step before it can be run again",
                 state=f"{self.run.state()}; this step wrote nothing: plan, backup and approval are"
                 " as they were",
                 next=self._what_is_left(),
+            )
+
+    def require_committed(self, *, todo: str) -> None:
+        """Stop where there is nothing to verify, or nobody knows yet whether there is.
+
+        ``todo`` is what to do with a run that has committed nothing.
+
+        Raises:
+            StopError: as above. Nothing was written.
+        """
+        verdict = self.run.verdict()
+        kind = "rollback" if self.run.kind == "rollback" else "run"
+        if verdict is Verdict.IN_DOUBT:
+            raise StopError(
+                f"it is not known whether this {kind} was committed, so it cannot be verified yet",
+                next=self._what_is_left(),
+            )
+        if verdict not in (Verdict.COMMITTED_UNVERIFIED, Verdict.COMPLETE):
+            raise StopError(
+                f"this {kind} has committed nothing, so there is nothing to verify", next=todo
             )
 
     def _what_is_left(self) -> str:

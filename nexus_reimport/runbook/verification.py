@@ -7,7 +7,7 @@ from nexus_reimport.errors import COMMITTED_BEFORE, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Census, Report, Sample
 from nexus_reimport.nexus.rights import Task
-from nexus_reimport.record import Verdict, anchor
+from nexus_reimport.record import anchor
 from nexus_reimport.runbook import maintenance
 from nexus_reimport.runbook.opening import (
     require_ready,
@@ -27,14 +27,10 @@ class Verification(Steps):
         """The report of every check after, on a new connection.
 
         Raises:
-            StopError: this run has committed nothing, or the database is older than it. Nothing
-                was written.
+            StopError: this run has committed nothing, or nobody knows whether it has, or the
+                database is older than it. Nothing was written.
         """
-        if self.run.verdict() not in (Verdict.COMMITTED_UNVERIFIED, Verdict.COMPLETE):
-            raise StopError(
-                "this run has committed nothing, so there is nothing to verify",
-                next="run 02_execute first",
-            )
+        self.require_committed(todo="run 02_execute first")
         self.require_as_read()
         require_ready(self.settings, self.mapping, Task.FINISH, COMMITTED_BEFORE)
         anchor.require_held(self.settings, self.run)

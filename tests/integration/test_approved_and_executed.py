@@ -272,7 +272,7 @@ def test_nobody_approves_or_plans_anew_what_is_being_executed(
     assert [type(error) for error in told] == [Busy] * 3
     assert book.run.load(Approval) == given
     assert book.run.verdict() is Verdict.COMMITTED_UNVERIFIED
-    with pytest.raises(StopError, match="its preflight can no longer be changed") as refused:
+    with pytest.raises(StopError, match="no step before it can be run again") as refused:
         other.approve(typed)
     assert refused.value.state.startswith("committed; this step wrote nothing")
     assert book.verify().passed

@@ -405,6 +405,9 @@ def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(
     with halted(DEV, book.run.id, 5, tmp_path / "marker") as process:
         process.kill()
         process.wait()
+    with pytest.raises(StopError, match="not known whether this run was committed") as unknown:
+        runbook.resume(DEV, book.run.id).verify()  # it said "has committed nothing"
+    assert f"nexus-reimport finish {DEV}" in unknown.value.next
     secrets = clinic.folder / f".env.{DEV}"
     there = secrets.read_text()
     port = f"NEXUS_SANDBOX_PG_PORT={clinic.server.port}"

@@ -143,8 +143,11 @@ def test_what_the_way_back_needs_is_never_purged(
     assert (book.folder / "nexus.dump").is_file()
     _, out, _ = command(capsys, *arguments[:-1])
     assert f"nexus-reimport purge-private {DEV} --older-than 0d --yes" in out
-    command(capsys, *arguments, "--yes")
+    sheet = environments.load(DEV).by_hand_sheet
+    sheet.write_bytes(b"of people")
+    _, out, _ = command(capsys, *arguments[:-1], "--yes")
     assert not book.folder.exists()
+    assert f"it may hold patients' names, and stays until you delete it: {sheet}" in out
     assert environments.load(DEV).folders.runs.is_dir()
 
 
