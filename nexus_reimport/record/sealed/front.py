@@ -94,7 +94,7 @@ def _pages(payload: Path) -> tuple[str, ...]:
 
 def readme(front: Front) -> str:
     """``README.txt``: what this is, what happened, and how to check it, in plain words."""
-    seal = f"sha256sum {bag.TAG_MANIFEST}"
+    seal = f"the seal (sha256sum {bag.TAG_MANIFEST}) with Seal-Before of the next record"
     lines = [
         "This folder is the record of one run that reimports patient data into Nexus.",
         f"{_name(front)}, {when(front)}: {front.verdict}{front.of_pages}: {front.meaning}.",
@@ -103,8 +103,7 @@ def readme(front: Front) -> str:
         *filter(None, (front.lost,)),
         f"To read it, open: {', '.join(front.pages) or 'data/journal.jsonl; it has no pages'}.",
         f"To check it: sha256sum -c {bag.TAG_MANIFEST} {bag.MANIFEST}",
-        f"Then compare the seal ({seal}) with Seal-Before of the next record, and, of a committed"
-        + " run, with the one in the database.",
+        f"Then compare {seal}; of a run that was committed, with the one in the database too.",
         "Every BagIt tool (RFC 8493) can check it too. nexus-reimport record check does it all.",
         f"{_searched(front)} The words: docs/glossary.md of nexus_reimport.",
     ]
