@@ -210,7 +210,8 @@ def test_the_paper_has_all_that_a_converter_may_be_given_beside_its_field() -> N
     text = (CHECKOUT / "docs" / "mapping.md").read_text(encoding="utf-8")
     rows = text.partition("| `convert` | `with` |")[2].partition("\n\n")[0].splitlines()[2:]
     for name, one in ((n, c) for n, c in CONVERTERS.items() if c.knows):
-        (row,) = (row for row in rows if row.startswith(f"| `{name}` |"))
+        row = next((row for row in rows if row.startswith(f"| `{name}` |")), "")
+        assert row, f"{name} has no line in the table of `with`"
         given = re.findall(r"`(\w+)`( \*)?", row.split("|")[2])
         assert {word for word, _ in given} == one.knows, name
         assert {word for word, needed in given if needed} == {*one.needs}, name

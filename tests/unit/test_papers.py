@@ -156,12 +156,9 @@ def test_there_is_one_table_of_exit_codes() -> None:
         assert EXIT_CODES[int(code)].startswith(meaning), code
 
 
-def test_every_name_that_a_mapping_can_hold_is_in_its_paper() -> None:
-    """Of another clinic's mapping there is nothing to copy: what is not told cannot be known."""
-    paper = (CHECKOUT / "docs" / "mapping.md").read_text(encoding="utf-8")
-    told = set(re.findall(r"[\w*]+", "\n".join(re.findall(r"`([^`\n]+)`", paper))))
-    told |= set(re.findall(r"^(\w+) =", paper, re.MULTILINE))
-    of_ours = [m for m in vars(nexus_reimport.mapping).values() if isinstance(m, ModuleType)]
+def names_in(package: ModuleType) -> set[str]:
+    """The names that the files may hold which the models of ``package`` read."""
+    of_ours = [m for m in vars(package).values() if isinstance(m, ModuleType)]
     models = {
         cls
         for module in of_ours
@@ -169,6 +166,27 @@ def test_every_name_that_a_mapping_can_hold_is_in_its_paper() -> None:
         if isinstance(cls, type) and issubclass(cls, Strict) and cls.__module__ == module.__name__
     }
     assert len(models) > 12
-    names = {field.alias or name for cls in models for name, field in cls.model_fields.items()}
+    return {field.alias or name for cls in models for name, field in cls.model_fields.items()}
+
+
+def names_told(text: str) -> set[str]:
+    """The words in code in ``text``, and those that a line gives a value or a section to."""
+    told = set(re.findall(r"[\w*]+", "\n".join(re.findall(r"`([^`\n]+)`", text))))
+    told |= set(re.findall(r"\b(\w+) =", text))
+    heads = re.findall(r"^ *(?:# )?\[+([\w.]+)", text, re.MULTILINE)
+    return told | {part for head in heads for part in head.split(".")}
+
+
+def test_every_name_that_a_mapping_can_hold_is_in_its_paper() -> None:
+    """Of another clinic's mapping there is nothing to copy: what is not told cannot be known."""
+    told = names_told((CHECKOUT / "docs" / "mapping.md").read_text(encoding="utf-8"))
     computed = {"digest", "text"}
-    assert not sorted(names - told - computed)
+    assert not sorted(names_in(nexus_reimport.mapping) - told - computed)
+
+
+def test_every_name_that_an_environments_file_can_hold_is_in_a_template_or_a_paper() -> None:
+    """If this fails: tell of the option in dev.toml.template, or in the paper it belongs to."""
+    templates = (CHECKOUT / "runbook" / "environments").glob("*.template")
+    papers = (*templates, *(CHECKOUT / "docs").glob("*.md"), *CHECKOUT.glob("*/README.md"))
+    told = set[str]().union(*(names_told(path.read_text(encoding="utf-8")) for path in papers))
+    assert not sorted(names_in(nexus_reimport.settings) - told)
