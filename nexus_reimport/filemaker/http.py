@@ -23,6 +23,7 @@ import urllib3
 from nexus_reimport import disks, environ, progress, wording
 from nexus_reimport.errors import AGAIN, SettingsError, SourceError
 from nexus_reimport.filemaker import Meter
+from nexus_reimport.filemaker.responses import ResponsesInTime, TooSlow
 from nexus_reimport.settings.certificates import broke_off, unencrypted
 from nexus_reimport.settings.credentials import is_protected
 
@@ -91,10 +92,6 @@ class _InVain:
 
 class _TooLarge(requests.exceptions.RequestException):
     """An answer that never ends, or of which a few compressed bytes stand for too many."""
-
-
-class _TooSlow(requests.exceptions.Timeout):
-    """An answer whose bytes keep coming for too long."""
 
 
 def origin(url: str) -> str:
@@ -251,6 +248,8 @@ class Wire:
             # One for each thread: requests does not promise that a Session can be shared.
             session = self._local.session = requests.Session()
             session.trust_env = False  # else proxies and ``.netrc`` of this machine are used
+            for scheme in ("https://", "http://"):
+                session.mount(scheme, ResponsesInTime(self._retries.whole))
             with self._lock:
                 self._sessions.append(session)
         return session
@@ -286,7 +285,7 @@ class Wire:
                 " so large; then run again",
             )
         # `raw` raises urllib3's own errors, which requests turns into its own only when it reads.
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+        except _UNREAD as error:
             if disk := disks.behind(error):
                 return _InVain(disk.what, f"{disk.fix}, {AGAIN}")
             if error.args and isinstance(error.args[0], urllib3.exceptions.ProtocolError):
@@ -295,11 +294,7 @@ class Wire:
             return next(kinds, f"a request to FileMaker failed ({type(error).__name__})")
 
     def _content(self, response: requests.Response) -> bytes:
-        """The whole body, if it arrives in the time that an answer may take.
-
-        Read as it arrives: one larger read would wait for its last byte, however slowly it comes.
-        """
-        ends = time.monotonic() + self._retries.whole
+        """The whole body, read as it arrives."""
         parts, size = [], 0
         with response:
             while part := response.raw.read1(_CHUNK, decode_content=True):
@@ -307,8 +302,6 @@ class Wire:
                 size += len(part)
                 if size > self._retries.largest:
                     raise _TooLarge
-                if time.monotonic() > ends:
-                    raise _TooSlow
         return b"".join(parts)
 
     def _unanswered(self, reason: str, where: str) -> SourceError:
@@ -321,8 +314,9 @@ class Wire:
         )
 
 
+_UNREAD = (TooSlow, requests.exceptions.RequestException, urllib3.exceptions.HTTPError)
 _FAILURES = (  # the first that fits: the library's errors inherit from each other
-    (_TooSlow, "FileMaker's answer took too long to arrive"),
+    (TooSlow, "FileMaker's answer took too long to arrive"),
     (requests.exceptions.ConnectTimeout, "FileMaker did not accept the connection in time"),
     (requests.exceptions.Timeout, "FileMaker did not answer in time"),
     (urllib3.exceptions.ReadTimeoutError, "FileMaker did not answer in time"),

@@ -87,6 +87,26 @@ def test_a_server_that_was_reached_is_not_told_as_out_of_reach(sent):
     assert len(asked) == 1
 
 
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+
+@pytest.mark.parametrize("interim", [EARLY, EARLY * 2, EARLY.replace(b"103", b"100") + EARLY])
+def test_an_interim_answer_is_not_the_answer(interim):
+    """It was, and the answer itself was then read as that to the next question."""
+    with answering(interim + EMPTY) as (url, _):
+        wire = Wire(url, verify=True, retries=RetryPolicy())
+        assert wire.send("GET", PRODUCT, where="here").status == 200
+
+
+@pytest.mark.parametrize("sent", [EMPTY, EARLY * 9], ids=["a header", "interim answers"])
+def test_a_header_that_drips_has_the_time_of_a_whole_answer(sent):
+    with answering(sent, pause=0.02) as (url, _):
+        wire = Wire(url, verify=True, retries=RetryPolicy(read=5.0, whole=0.2))
+        with pytest.raises(TransientError, match="answer took too long to arrive"):
+            wire.send("GET", PRODUCT, where="here")
+
+
 def test_an_answer_that_grows_without_end_is_left_before_it_fills_the_memory():
     """Three megabytes were three gigabytes: the system ends a run for less, and says nothing."""
     body = gzip.compress(bytes(3 << 20))
