@@ -428,14 +428,6 @@ def test_a_run_that_re_linked_alone_claims_links_alone(clinic: Clinic) -> None:
     assert {"wiped", "loaded", "reimported", "kept", "changed"}.isdisjoint(facts)
 
 
-def test_a_second_run_says_that_nothing_was_changed(clinic: Clinic) -> None:
-    clinic.executed()
-    before = held(clinic)
-    facts = every_number_is_true(clinic, clinic.whole(dry=True).run, before)
-    assert held(clinic) == before
-    assert {facts[name] for name in ("new", "changed", "purged", "re-linked")} == {"nothing"}
-
-
 def test_values_of_the_sheet_are_counted_as_changes(clinic: Clinic) -> None:
     clinic.executed()
     first = planned()

@@ -6,15 +6,11 @@ import traceback
 
 import pytest
 
-from nexus_reimport import runbook
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import Plan
 from support.clinic import Clinic
 from support.leaking import files, leaks
-from support.stops import (
-    STOPS,
-    undecided,
-)
+from support.stops import STOPS, undecided
 
 
 @pytest.mark.parametrize("name", STOPS)
@@ -36,10 +32,7 @@ def test_it_stops_with_one_clear_message_and_nothing_changed(clinic: Clinic, nam
 
 def test_what_is_undecided_is_listed_as_lines_for_the_environment(clinic: Clinic) -> None:
     undecided(clinic)
-    with pytest.raises(ReimportError):
-        clinic.preflight()
-    book = runbook.resume("sandbox-dev")
-    lines = book.run.load(Plan).undecided()
+    lines = clinic.planned_anew().run.load(Plan).undecided()
     assert any(
         line.startswith("decisions.notes: no_filemaker_id = keep or purge") for line in lines
     )

@@ -7,6 +7,7 @@ front of the record and the list of records: for every way in which a run can en
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,10 +94,6 @@ class Places:
         }
 
 
-def as_made(clinic: Clinic, end: End, rehearsed: Path, folder: Path) -> Places:
-    return Places.of(found(end(clinic, rehearsed, folder).id))
-
-
 def found(run: str) -> Run:
     return next(one for one in record.every(environments.load(DEV)) if one.id == run)
 
@@ -122,11 +119,59 @@ def committed(clinic: Clinic, run: Run) -> bool:
     return bool(clinic.value(query, "dev", run.id, role=ROLE))
 
 
+def _nothing_differed(places: Places) -> None:
+    """It is not called wiped anywhere."""
+    new = {places.facts[name] for name in ("new", "changed", "purged", "re-linked")}
+    assert new == {"nothing"}
+    none = "COMPLETE: verified; all was already as imported, and no row had to be written"
+    assert {places.headlines["terminal"], places.screen.headline, places.outcome.headline} == {none}
+    assert places.facts["written"] == "nothing: all rows were already as imported afresh"
+    readme = (places.run.bag / bag.README).read_text()
+    assert "no row had to be written for it: all were already so" in readme
+    article = index._article(places.run.bag, places.front, "", {})
+    for text in (readme, article, places.screen.as_text()):
+        assert not re.search(r"\b(wiped|deleted and|deleted, )", text, re.IGNORECASE), text
+
+
+def _wrote_nothing(places: Places) -> None:
+    """A rollback of a run that wrote nothing does not say that rows were put back."""
+    assert places.facts["written"] == places.line("written") == "0 rows; no links"
+    assert "no row had to be written for it" in places.front.changed
+    assert "put back" not in (places.run.bag / bag.README).read_text()
+
+
+def _taken_back(places: Places) -> None:
+    """Its own record is sealed and cannot say so; it stood there as if its data were there."""
+    page = (places.run.bag.parent / index.FILE).read_text()
+    assert f"It was taken back since, by run {ends.last().id}." in page
+    assert page.count("It was taken back since") == 1
+    assert page.count("COMPLETE</span>, taken back since") == 1
+
+
+def _stopped_by_a_check(places: Places) -> None:
+    """No line of its journal said that it was stopped: it was told as one that was given up."""
+    assert places.run.verdict() is Verdict.STOPPED
+    assert places.run.load(Report, "checks_before").blocking
+    assert places.screen.headline == "NO-GO: 1 check failed; nothing was written"
+    assert places.outcome.headline == "NO-GO: it was stopped; nothing was written"
+    assert "1 check failed" in places.front.failure
+
+
+# What is said at one end alone; its clinic is made once for this and for what holds at each.
+AT_ONE_END: dict[End, Callable[[Places], None]] = {
+    ends.complete_where_nothing_differed: _nothing_differed,
+    ends.rolled_back_what_wrote_nothing: _wrote_nothing,
+    ends.taken_back_complete: _taken_back,
+    ends.stopped_by_a_check: _stopped_by_a_check,
+}
+
+
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
 def test_no_place_says_more_than_another_or_than_the_database_holds(
     clinic: Clinic, rehearsed: Path, tmp_path: Path, end: End
 ) -> None:
-    places = as_made(clinic, end, rehearsed, tmp_path)
+    places = Places.of(found(end(clinic, rehearsed, tmp_path).id))
+    AT_ONE_END.get(end, lambda _: None)(places)
     holds_together(clinic, places)
     if not (places.run.is_sealed or places.run.verdict() is Verdict.IN_DOUBT):
         runner.seal(DEV)
@@ -233,50 +278,3 @@ def _written(places: Places) -> int:
     of_facts = sum(counts(places.facts.get("written", "").partition(";")[0]).values())
     assert found in ({of_facts}, set())
     return of_facts
-
-
-def test_a_run_of_which_nothing_differed_is_not_called_wiped_anywhere(
-    clinic: Clinic, rehearsed: Path, tmp_path: Path
-) -> None:
-    places = as_made(clinic, ends.complete_where_nothing_differed, rehearsed, tmp_path)
-    none = "COMPLETE: verified; all was already as imported, and no row had to be written"
-    assert {places.headlines["terminal"], places.screen.headline, places.outcome.headline} == {none}
-    assert places.facts["written"] == "nothing: all rows were already as imported afresh"
-    readme = (places.run.bag / bag.README).read_text()
-    assert "no row had to be written for it: all were already so" in readme
-    article = index._article(places.run.bag, places.front, "", {})
-    for text in (readme, article, places.screen.as_text()):
-        assert not re.search(r"\b(wiped|deleted and|deleted, )", text, re.IGNORECASE), text
-
-
-def test_a_rollback_of_a_run_that_wrote_nothing_does_not_say_that_rows_were_put_back(
-    clinic: Clinic, rehearsed: Path, tmp_path: Path
-) -> None:
-    places = as_made(clinic, ends.rolled_back_what_wrote_nothing, rehearsed, tmp_path)
-    assert places.facts["written"] == places.line("written") == "0 rows; no links"
-    assert "no row had to be written for it" in places.front.changed
-    assert "put back" not in (places.run.bag / bag.README).read_text()
-
-
-def test_the_list_of_records_says_which_run_was_taken_back_since(
-    clinic: Clinic, rehearsed: Path, tmp_path: Path
-) -> None:
-    """Its own record is sealed and cannot say so; it stood there as if its data were there."""
-    run = ends.taken_back_complete(clinic, rehearsed, tmp_path)
-    page = (run.bag.parent / index.FILE).read_text()
-    back = ends.last()
-    assert f"It was taken back since, by run {back.id}." in page
-    assert page.count("It was taken back since") == 1
-    assert page.count("COMPLETE</span>, taken back since") == 1
-
-
-def test_a_run_that_a_check_has_stopped_says_so_where_its_pages_were_stepped_through(
-    clinic: Clinic, rehearsed: Path, tmp_path: Path
-) -> None:
-    """No line of its journal said that it was stopped: it was told as one that was given up."""
-    places = as_made(clinic, ends.stopped_by_a_check, rehearsed, tmp_path)
-    assert places.run.verdict() is Verdict.STOPPED
-    assert places.run.load(Report, "checks_before").blocking
-    assert places.screen.headline == "NO-GO: 1 check failed; nothing was written"
-    assert places.outcome.headline == "NO-GO: it was stopped; nothing was written"
-    assert "1 check failed" in places.front.failure

@@ -99,11 +99,8 @@ def test_our_own_tables_that_are_not_as_the_run_has_left_them_stop_it(
     assert result.sample
 
 
-def test_the_row_of_an_earlier_run_must_stay_what_it_was(
-    done: tuple[Clinic, runbook.Runbook],
-) -> None:
-    clinic, first = done
-    second = clinic.whole(dry=True)
+def test_the_row_of_an_earlier_run_must_stay_what_it_was(clinic: Clinic) -> None:
+    first, second = clinic.executed_twice()
     assert not failed(verified(second)).keys() & {ROW, REMEMBERED, UNDO}
     change = "UPDATE nexus_reimport.runs SET {} WHERE run = '" + first.run.id + "'"
     clinic.do(change.format("seal = 'x'"), role=ROLE)  # written late: no part of it

@@ -66,9 +66,11 @@ def stopped_while_reading(clinic: Clinic, _: Path, __: Path) -> Run:
 
 def stopped_by_a_check(clinic: Clinic, _: Path, __: Path) -> Run:
     undecided(clinic)
+    book = clinic.planned_anew()
+    book.check_before()
     with refused():
-        clinic.preflight()
-    return last()
+        book.rehearse()
+    return book.run
 
 
 def waiting(clinic: Clinic, _: Path, __: Path) -> Run:
@@ -138,8 +140,7 @@ def complete(clinic: Clinic, _: Path, __: Path) -> Run:
 
 
 def complete_where_nothing_differed(clinic: Clinic, _: Path, __: Path) -> Run:
-    clinic.executed()
-    return clinic.whole(dry=True).run
+    return clinic.executed_twice()[1].run
 
 
 def complete_and_all_written(clinic: Clinic, _: Path, __: Path) -> Run:
