@@ -31,12 +31,12 @@ def _whole(given: Given) -> str | None:
     return columns.whole(given.value)
 
 
-@converter("date")
+@converter("date", is_date=True)
 def _date(given: Given) -> str | None:
     return moments.iso_date(given.value)
 
 
-@converter("birth_date")
+@converter("birth_date", is_date=True)
 def _birth_date(given: Given) -> str | None:
     return moments.birth_date(given.value, given.as_of, given.zone)
 

@@ -73,6 +73,7 @@ class Converter:
     is_id: bool = False  # the field holds an id
     is_json: bool = False  # gives a list or a dict
     is_instant: bool = False  # gives an instant
+    is_date: bool = False  # gives a date
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     instead: Callable[[Given], str | None] | None = None  # what counts if the column cannot hold it
     entry: Callable[[Detail], object] | None = None  # of a card: what one detail gives, or None

@@ -86,6 +86,8 @@ def _of_source(mapping: FieldMapping, path: Path, source: SourceTable) -> Iterat
     name = str(path[-1])
     yield from _absent(mapping, (*path, "key"), name, source.key)
     yield from _absent(mapping, (*path, "modified"), name, filter(None, (source.modified,)))
+    if (spec := source.fields.get(source.modified)) and spec.type not in ("date", "timestamp"):
+        yield (*path, "modified"), f"{source.modified} is a {spec.type}: name a date or a timestamp"
     yield from _twice((*path, "columns"), filter(None, source.columns), "columns")
     for number, link in enumerate(source.links):
         yield from _absent(mapping, (*path, "links", number, "field"), name, (link.field,))

@@ -252,8 +252,12 @@ class EntityPlan:
 
     @property
     def lost(self) -> int:
-        """The number of values of Nexus, in rows that stay, that are replaced or cleared."""
-        return sum(change.gone for change in self.changes)
+        """The number of values of Nexus, in rows that stay, that are replaced or cleared.
+
+        By FileMaker, or by a named rule.
+        """
+        by_rule = sum(rule.changed for rule in self.overridden)
+        return by_rule + sum(change.gone for change in self.changes)
 
     def questions(self) -> Iterator[Question]:
         """Every decision that a person has to make, including those already made."""

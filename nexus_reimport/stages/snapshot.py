@@ -211,6 +211,7 @@ def _fields(
             _find(metadata[name], field, wanted, places[name].table, of_channel)
             for field, wanted in spec.fields.items()
         )
+        of_channel += _found_twice(fields[name], places[name].table)
     if every := [problem for of_channel in problems.values() for problem in of_channel]:
         listed = "\n".join(f"    {problem}" for problem in every)
         lacking = sorted(channel for channel, of_channel in problems.items() if of_channel)
@@ -237,6 +238,17 @@ def _names_of_several(places: Mapping[str, TableSource]) -> dict[Channel, list[s
             if names[caseless(table)] > 1
         ]
     return problems
+
+
+def _found_twice(fields: tuple[FieldFound, ...], table: str) -> Iterator[str]:
+    """The fields of FileMaker that two of the mapping were found as: both would get its values."""
+    names: dict[str, list[str]] = {}
+    for one in fields:
+        names.setdefault(one.found_as, []).append(one.name)
+    for real, several in names.items():
+        if real and len(several) > 1:
+            both = " and ".join(several)
+            yield f"{table}: {both} are both found as {real}, whose values would stand for each"
 
 
 def _find(

@@ -94,6 +94,17 @@ def test_two_fields_that_are_spelt_alike_are_both_named_and_an_exact_name_wins(
         assert "second" in {row["remark"] for row in rows}
 
 
+@pytest.mark.parametrize(
+    "other", ['Place = { type = "text", also = ["Remark"], optional = true }', '"re mark" = "text"']
+)
+def test_a_field_that_two_of_the_mapping_are_found_as_stops(small: Open, other: str) -> None:
+    """Its values would have stood in the columns of both."""
+    added = (('Remark = "text"', f'Remark = "text"\n{other}'),)
+    told = r"Remark and (Place|re mark) are both found as Remark"
+    with small("data_api", mapping=added) as place, pytest.raises(MappingError, match=told):
+        place.read()
+
+
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_a_field_is_found_in_either_form_of_unicode(small: Open, channel: str) -> None:
     change = rename("Visits", "Remark", decomposed("Bemärkung"))

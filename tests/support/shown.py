@@ -47,7 +47,7 @@ PATIENTS = EntityPlan(
         ColumnChange("clinic_id", 86, 4, 0, 1, 2739, "nexus", 2756, 2842),
         ColumnChange("sex", 0, 0, 0, 0, 2830, "filemaker", 2830, 2842),
     ),
-    overridden=(OverriddenRows("past_is_completed", "status", "completed", 4, True, None),),
+    overridden=(OverriddenRows("past_is_completed", "status", "completed", 4, True, None, 4),),
     misfits=(
         Misfits("dob", "no date", 1, 1, 0, ("F-1", "F-2")),
         Misfits("end_time", "no end: 30 minutes after the start", 0, 0, 9, ("F-3",)),

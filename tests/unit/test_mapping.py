@@ -136,6 +136,12 @@ MOBILE = 'keys = ["phones", "emails", "email"], replaces = ["phone", "mobile"]'
             "contacts has no field modified",
         ),
         (
+            'modified = "modificationTimestamp"',
+            'modified = "Area"',
+            "sources.contacts.modified",
+            "Area is a text: name a date or a timestamp",
+        ),
+        (
             "resolves_at_least = 0.9 }",
             "resolves_at_least = 90 }",
             "sources.events.links.0.resolves_at_least",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from nexus_reimport import wording
+from nexus_reimport import convert, wording
 from nexus_reimport.files.toml_places import Path
-from nexus_reimport.mapping import Entity, FieldMapping, Problem, named, refused
+from nexus_reimport.mapping import DefaultRule, Entity, FieldMapping, Problem, named, refused
 from nexus_reimport.nexus.connection.postgres import Connection, statement
 from nexus_reimport.nexus.structure import catalog as catalogs
 from nexus_reimport.nexus.structure import column_types
-from nexus_reimport.nexus.structure.catalog import Catalog, Table
+from nexus_reimport.nexus.structure.catalog import Catalog, Column, Table
+
+_MOMENTS = ("as_of", "from")  # the rules for new rows that give one
 
 
 def check(connection: Connection, mapping: FieldMapping, catalog: Catalog) -> None:
@@ -72,6 +74,7 @@ def _unfit(mapping: FieldMapping, catalog: Catalog) -> Iterator[Problem]:
         for path, text in (*_wrong_keys(entity, table), *_wrong_columns(entity, table)):
             yield ("entities", name, *path), text
     yield from _no_booleans(mapping, catalog)
+    yield from _no_times(mapping, catalog)
     for path, name in _named_by_one_column(mapping):
         table = catalog.tables.get(name)
         if table is not None and (text := _no_key(table)):
@@ -94,6 +97,49 @@ def _no_booleans(mapping: FieldMapping, catalog: Catalog) -> Iterator[Problem]:
         if column and column.stored_as != "boolean":
             what = f"the type of {name}.{flag} is {column.type}, and a boolean column is needed"
             yield path, f"{what}: name one, or take `{path[-1]}` out, so that every row counts"
+
+
+def _no_times(mapping: FieldMapping, catalog: Catalog) -> Iterator[Problem]:
+    """The columns by which a row is of the past or still to come, and that hold no time.
+
+    Any two texts can be compared: what is no time would be over, or not, by its first letter.
+    """
+    for path, name, named_column in _times(mapping):
+        entity = mapping.entities[name]
+        table = catalog.tables.get(entity.table)
+        column = table.column(named_column) if table else None
+        if column and not _can_hold_times(column, entity):
+            what = (
+                f"the type of {entity.table}.{column.name} is {column.type}, and a date or a time"
+            )
+            yield path, f"{what} is needed; in a text one that the mapping converts to it"
+
+
+def _times(mapping: FieldMapping) -> Iterator[tuple[Path, str, str]]:
+    """Place, entity and column of each time that the mapping names."""
+    for name, entity in mapping.entities.items():
+        for number, override in enumerate(entity.overrides):
+            yield ("entities", name, "overrides", number, "past"), name, override.past
+        for new, rule in entity.new.items():
+            if isinstance(rule, DefaultRule) and rule.rule == "completed_if_past":
+                yield ("entities", name, "new", new, "column"), name, rule.column
+    for name, kind in mapping.by_hand.items():
+        yield ("by_hand", name, "future"), kind.entity, kind.future
+    calendar = mapping.application.calendar
+    for part in ("start", "end"):
+        yield ("application", "calendar", part), calendar.entity, getattr(calendar, part)
+
+
+def _can_hold_times(column: Column, entity: Entity) -> bool:
+    if column.stored_as == "date" or column.stored_as.startswith("timestamp"):
+        return True
+    feed = entity.columns.get(column.name)
+    given = entity.new.get(column.name)
+    if feed:
+        fills_it = feed.converter.is_date or feed.converter.is_instant
+    else:  # what nobody fills may hold what the application writes there
+        fills_it = given is None or (isinstance(given, DefaultRule) and given.rule in _MOMENTS)
+    return fills_it and convert.is_text(column.stored_as)
 
 
 def _named_by_one_column(mapping: FieldMapping) -> Iterator[tuple[Path, str]]:
