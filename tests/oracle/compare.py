@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator, Set
+from datetime import date, datetime
 from typing import Any
 
 from oracle import cards, links
@@ -27,6 +29,7 @@ def problems(seen: Seen) -> list[str]:
         _of_links,
         _protected,
         _accounts,
+        _by_hand,
         cards.problems,
     )
     return [problem for look in each for problem in look(expected)]
@@ -47,7 +50,9 @@ def _cells(what: str, wanted: Row, row: Row, without: Collection[str] = ()) -> I
 
 
 def _comparable(value: Any) -> Any:
-    """JSON by what its leaves say."""
+    """JSON by what its leaves say; what people may give by hand as they write it."""
+    if isinstance(value, uuid.UUID | date) and not isinstance(value, datetime):
+        return str(value)
     if isinstance(value, dict):
         return {key: _leaf(inner) for key, inner in value.items()}
     return value
@@ -219,6 +224,14 @@ def _unchanged(seen: Seen, tables: Set[str]) -> Iterator[str]:
         before, after = (sorted(map(repr, n.tables[table])) for n in (seen.before, seen.after))
         if before != after:
             yield f"{table}: a protected table has changed"
+
+
+def _by_hand(expected: Expected) -> Iterator[str]:
+    """What became of the values by hand, kind by kind."""
+    for kind in expected.seen.plan.by_hand:
+        what = ("waiting", "given", "used", "there", "gone")
+        wanted = {one: expected.by_hand[kind.kind, one] for one in what}
+        yield from _counts(f"by hand, {kind.kind}", wanted, {w: getattr(kind, w) for w in what})
 
 
 def _accounts(expected: Expected) -> Iterator[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
 
-from oracle import closure, links, matching
+from oracle import by_hand, closure, links, matching
 from oracle.matching import at, carried
 from oracle.seen import SOURCES, TABLE, ZONE, Mapped, Row, Seen
 from oracle.texts import clean, fold_blanks, ident, is_uuid
@@ -77,6 +77,7 @@ class Expected:
         self.causes, self.purged = closure.purged(self)
         for entity, row_id in self.purged:
             del self.rows[entity][row_id]
+        self.by_hand = by_hand.filled(self.rows, seen.given)
 
     def decided(self, entity: str, what: str) -> str:
         """What was decided; to keep, where nothing was."""

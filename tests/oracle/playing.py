@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tomllib
 from contextlib import suppress
+from pathlib import Path
 from random import Random
 
-from nexus_reimport import runbook
+from nexus_reimport import runbook, settings
 from nexus_reimport.errors import StopError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Plan
-from oracle import channels, filemaker_edits, nexus_edits, seen, variations, way_back
+from oracle import by_hand, channels, filemaker_edits, nexus_edits, seen, variations, way_back
 from oracle.channels import Ways
 from oracle.seen import SOURCES, Mapped, Seen
 from support import clinic as clinics
@@ -20,6 +22,7 @@ from support.clinic import ROLE, Clinic
 
 _MAPPING = "loose.toml"
 _WRITES = ("differences", "all")
+_ASKS_OF_THE_PAST = "\n[manual]\npast = true\n"
 _CLEARABLE = """
 SELECT table_name, column_name FROM information_schema.columns
 WHERE table_schema = 'public' AND (is_nullable = 'YES' OR data_type = 'jsonb')
@@ -56,7 +59,7 @@ def prepare(clinic: Clinic, random: Random) -> None:
         clinic.edit(name, 'mapping = "nexus"', f'mapping = "{_MAPPING}"')
         clinic.edit(name, "counts_may_differ = 0.1", "counts_may_differ = 1.0")
         with (clinic.folder / f"{name}.toml").open("a", encoding="utf-8") as file:
-            file.write(_WAIVER)
+            file.write(_WAIVER + _ASKS_OF_THE_PAST)
 
 
 def _named(kind: str) -> str:
@@ -98,6 +101,7 @@ def edit(clinic: Clinic, random: Random) -> None:
 
 def play(clinic: Clinic, ways: Ways, kind: str = "dev", *, links_only: bool = False) -> Seen:
     """A whole run, committed and verified, in which each source is read in its way."""
+    sheet = _sheet(clinic, kind)
     book = _approved(clinic, ways, kind, links_only=links_only)
     filemaker = channels.arrived(clinic.simulator.tables, ways)
     before = _nexus(clinic, kind)
@@ -111,9 +115,10 @@ def play(clinic: Clinic, ways: Ways, kind: str = "dev", *, links_only: bool = Fa
         name: list(rowfile.read_dicts(book.folder, getattr(plan, name)))
         for name in ("ledger", "misfits", "differences")
     }
+    values = by_hand.given(sheet, before.tables) if not links_only else {}
     decisions = tomllib.loads((clinic.folder / f"{_named(kind)}.toml").read_text())["decisions"]
     after, entities = _nexus(clinic, kind), _entities(clinic)
-    return Seen(filemaker, before, after, plan, entities, decisions, **lists)
+    return Seen(filemaker, before, after, plan, entities, decisions, **lists, given=values)
 
 
 def play_in_prod(clinic: Clinic, random: Random, ways: Ways, dev: Seen) -> tuple[Seen, list[str]]:
@@ -174,12 +179,37 @@ def _approved(
 ) -> runbook.Runbook:
     name = _named(kind)
     channels.read(clinic, ways, name)
-    book = clinics.planned(name, links_only=links_only)
+    book = clinics.surveyed(name, links_only=links_only)
+    try:
+        book.plan()
+    except StopError as stopped:
+        # What people gave is for other rows than there are now; what these are is tried elsewhere.
+        if "of manual.xlsx cannot be used" not in str(stopped):
+            raise
+        book.seal()
+        _sheet(clinic, kind).unlink()
+        return _approved(clinic, ways, kind, links_only=links_only)
     # Prod must have been rehearsed on a copy.
     dry_on = clinic.server if kind == "dev" else None
     book = clinics.approved(book, book.check_before(), dry_on)
     clinics.as_tested(book)
     return book
+
+
+def give(clinic: Clinic, random: Random, kind: str = "dev") -> None:
+    """Let people fill in the newest sheet, leave the one that lies there, or take it away."""
+    here = _sheet(clinic, kind)
+    sheets = sorted(here.parent.glob(f"*/{here.name}"), key=lambda path: path.stat().st_mtime)
+    how = random.random()
+    if sheets and how < 0.7:
+        shutil.copy(sheets[-1], here)
+        by_hand.fill(random, here, _nexus(clinic, kind).tables)
+    elif how < 0.8:
+        here.unlink(missing_ok=True)
+
+
+def _sheet(clinic: Clinic, kind: str) -> Path:
+    return settings.load(_named(kind)).by_hand_sheet
 
 
 def take_back(clinic: Clinic, random: Random, run: Seen) -> list[str]:

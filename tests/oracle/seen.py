@@ -68,6 +68,7 @@ class Seen:
     ledger: Sequence[Row]
     misfits: Sequence[Row]
     differences: Sequence[Row]
+    given: Mapping[tuple[str, str, str], str]  # by hand: kind, Nexus id, column -> the value
 
     def records(self, source: str) -> Sequence[Row]:
         """The records of a source of the mapping."""

@@ -33,6 +33,7 @@ def test_two_runs_leave_what_the_oracle_says(clinic: Clinic, seed: int) -> None:
     random = Random(seed)
     playing.prepare(clinic, random)
     for _ in range(2):
+        playing.give(clinic, random)
         playing.edit(clinic, random)
         playing.decide(clinic, random)
         ways = channels.choose(random)
