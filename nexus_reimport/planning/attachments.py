@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyarrow import ChunkedArray as Column
 
 LINK_COLUMNS = ("key", "object", "content_type")
+IN_NO_BATCH = "in no batch, so that nothing holds its link"
 UNPLACED_COLUMNS = ("attachment", "nexus_id", "why", "linked_to", "object")
 
 
@@ -56,7 +57,7 @@ class Placed(NamedTuple):
     """One attachment, its link, and its owner by FileMaker."""
 
     key: str
-    link_key: str
+    link_key: str  # "" if no row holds its link: an image of no batch
     object: str | None
     content_type: str | None
     known: bool  # FileMaker has the record
@@ -248,8 +249,8 @@ def plan(
         for link_key, members in _groups(placed, folder):
             targets = sorted({m.owner for m in members if m.owner})
             linked = _linked(members[0], owners)
-            target = targets[0] if len(targets) == 1 else None
-            if _is_torn(members, target, linked):
+            target = targets[0] if len(targets) == 1 and link_key else None
+            if link_key and _is_torn(members, target, linked):
                 split_groups.append(link_key)
                 target = None
             why = _why(linked, target, members[0].object)
@@ -375,6 +376,8 @@ def _why_unplaced(linked: str, placed: Placed) -> Iterator[str]:
     """Why FileMaker's owner is not that of an attachment, where a person may want to look."""
     if linked == "elsewhere":
         yield "linked to something else, unchanged"
+    if not placed.link_key:
+        yield IN_NO_BATCH
     if not placed.known:
         yield "no record in FileMaker, or of two patients"
     elif placed.owner is None:
@@ -385,7 +388,7 @@ def _why_it_stays(linked: str, placed: Placed) -> str:
     if linked == "elsewhere":
         kind = f" (content type {placed.content_type})" if placed.content_type else ""
         return f"its link leads to something else{kind}, and stays"
-    return "its batch is not of one owner alone: its link stays"
+    return "its batch is not of one owner alone: its link stays" if placed.link_key else IN_NO_BATCH
 
 
 def kept_files(intake: Intake) -> dict[str, Column]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import Plan
 from support.clinic import Clinic, planned
+from support.relinking import relinked
 
 ALONE = """
 SELECT i.id::text, b.id::text, b.object_id::text, substring(i.s3_key FROM 'dump/([0-9]+)\\.')
@@ -44,3 +45,18 @@ def test_an_image_whose_id_and_file_are_of_two_patients_is_moved_to_neither(
     }
     of_the_file = str(records[number].values["id"]).lower()
     assert outcomes[of_the_file] == ("left out", "not_in_nexus", None)
+
+
+def test_an_image_of_no_batch_is_counted_and_told(clinic: Clinic) -> None:
+    """Elsewhere the column of the batch may be empty; such an image was in no figure."""
+    clinic.do("ALTER TABLE images_image ALTER COLUMN batch_id DROP NOT NULL")
+    image = clinic.value(
+        "UPDATE images_image SET batch_id = NULL WHERE id = (SELECT min(id::text)::uuid"
+        " FROM images_image WHERE s3_key ~ 'dump/[0-9]+') RETURNING id::text"
+    )
+    book = relinked(clinic)
+    links = book.run.load(Plan).links["images"]
+    assert links.rows == clinic.value("SELECT count(*) FROM images_image")
+    assert links.unplaced
+    why = {line[1]: line[2] for line in rowfile.read(book.folder, links.unplaced)}
+    assert why[image] == "in no batch, so that nothing holds its link"

@@ -62,6 +62,18 @@ def test_a_dangling_batch_is_fixed_though_one_image_cannot_be_placed(tmp_path: P
     assert made.split_groups == ()
 
 
+def test_images_of_no_batch_are_listed_since_nothing_holds_their_links(tmp_path: Path) -> None:
+    loose = [Placed(key, "", None, None, True, "A", "a") for key in "12"]
+    stays: dict[str, str] = {}
+    made = attachments.plan("images", BATCHES, loose, OWNERS, tmp_path, stays)
+    assert (made.rows, made.fixed, made.split_groups) == (2, {}, ())
+    assert not list(rowfile.read(tmp_path, made.file))
+    why = "in no batch, so that nothing holds its link"
+    assert stays == {"1": why, "2": why}
+    listed = list(rowfile.read(tmp_path, made.unplaced)) if made.unplaced else []
+    assert listed == [("images", key, why, None, None) for key in "12"]
+
+
 def test_what_hangs_on_nothing_and_nobody_can_place_stays_so(tmp_path: Path) -> None:
     made, rows = planned(tmp_path, member("1", None, None))
     assert rows == []

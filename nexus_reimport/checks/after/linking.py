@@ -64,7 +64,12 @@ def _hang_right(after: After, name: str) -> Finding:
 
 
 def _hangs_wrong(one: Placed, wanted_type: str | None) -> bool:
-    """Whether one does not hang on the owner that FileMaker names, nor on something else."""
+    """Whether one does not hang on the owner that FileMaker names, nor on something else.
+
+    What is in no batch can hang on nothing.
+    """
+    if not one.link_key:
+        return False
     if one.owner is None or one.content_type == wanted_type:
         return one.owner not in (None, one.object)
     is_typed_wrong = one.object == one.owner and is_uuid(one.owner)

@@ -33,7 +33,8 @@ def dump_attachment(
 ) -> RowFile:
     """Every attachment: key, link_key, object, content_type, linked, files, identity columns.
 
-    ``link_key`` is the key of the row that holds the link: the attachment's own, or its batch's.
+    ``link_key`` is the key of the row that holds the link: the attachment's own, or its batch's;
+    NULL where it is in no batch.
     ``linked`` is t where that link is to a live row of the owner's entity.
     """
     link, key = attachment.link, database.key(attachment.table)
@@ -100,7 +101,7 @@ def _source(database: Database, attachment: Attachment) -> tuple[Column, sql.Com
     source: sql.Composable = sql.SQL("{} AS a").format(database.place(attachment.table))
     if not attachment.through:
         return _column("a"), source, _column("a")
-    source = sql.SQL("{} JOIN {} AS h ON h.{} = a.{}").format(
+    source = sql.SQL("{} LEFT JOIN {} AS h ON h.{} = a.{}").format(
         source,
         database.place(attachment.through.table),
         sql.Identifier(database.key(attachment.through.table)),
