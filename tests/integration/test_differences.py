@@ -294,6 +294,10 @@ def test_a_row_takes_a_unique_value_that_nobody_has_by_an_update(place: Postgres
     assert found["ticket"] == Difference(changed=2, replaced=2)
     found = differing(place, NOTHING | {"ticket": before}, NOTHING | {"ticket": [ticket(1, "d")]})
     assert found["ticket"] == Difference(changed=1, gone=3)
+    same = (*ticket(1, "a", 1, "1")[:-1], "another note")
+    before = [ticket(1, "a", 1, "1")]
+    found = differing(place, NOTHING | {"ticket": before}, NOTHING | {"ticket": [same]})
+    assert found["ticket"] == Difference(changed=1), "what it has itself is free"
 
 
 def test_a_row_that_stays_as_it_is_is_not_written(place: Postgres) -> None:
