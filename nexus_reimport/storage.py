@@ -50,7 +50,8 @@ from nexus_reimport.settings.certificates import unencrypted
 
 SHARED = {"config_file": "~/.aws/config", "credentials_file": "~/.aws/credentials"}
 _RIGHT = (
-    "give the account s3:ListBucket on the bucket itself; s3:GetObject on its objects does not help"
+    "give the account s3:ListBucket on the bucket itself, for every prefix that [s3] names;"
+    " s3:GetObject on its objects does not help"
 )
 _KEYS = "correct access_key and secret_key of [s3], or the secrets that they name"
 _LATER = "run again later"
@@ -102,9 +103,11 @@ _OF_STATUS = {
     403: "AccessDenied",
     404: "NoSuchBucket",
     405: "MethodNotAllowed",
+    429: "SlowDown",
     500: "InternalError",
     501: "NotImplemented",
-    503: "ServiceUnavailable",
+    # 502 and 504 are of a proxy.
+    **dict.fromkeys((502, 503, 504), "ServiceUnavailable"),
 }
 # S3 declares no entities; one could make the parser grow without end.
 _DECLARATION = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
@@ -289,10 +292,11 @@ def _loader() -> Loader:
     return Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
 
 
-def where(place: settings.Bucket) -> str:
-    """The ``where`` of an error."""
+def where(place: settings.Bucket, prefix: str = "") -> str:
+    """The ``where`` of an error; ``prefix`` is the part of the bucket that it is of."""
     at = place.endpoint or f"region {place.region}"
-    return f"bucket {place.bucket}, {at}"
+    part = f", prefix {prefix}" if prefix else ""
+    return f"bucket {place.bucket}{part}, {at}"
 
 
 def http_status(error: ClientError) -> int:
@@ -306,16 +310,21 @@ def code_of(error: ClientError) -> str:
 
 
 def refused(
-    error: ClientError, place: settings.Bucket, what_for: str = "to list the bucket"
+    error: ClientError,
+    place: settings.Bucket,
+    what_for: str = "to list the bucket",
+    prefix: str = "",
 ) -> StorageError:
-    """The error for S3's refusal. Of its answer only the code is shown."""
+    """The error for S3's refusal. Of its answer only the code and a region are shown."""
     reply: dict[str, Any] = dict(error.response.get("Error", {}))
     status = http_status(error)
     code = code_of(error)
     if code not in _CAUSES:
         code = _OF_STATUS.get(status, "") or code
     what, todo = _CAUSES.get(code, ("an unknown code", "look it up in S3's list of error codes"))
-    region = reply.get("Region", "")
+    # A redirect has it in a header only.
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    region = reply.get("Region", "") or headers.get("x-amz-bucket-region", "")
     # The server's own text: only what can be the name of a region goes into a message.
     if (
         code in ("AuthorizationHeaderMalformed", "PermanentRedirect")
@@ -326,7 +335,7 @@ def refused(
     name = code if code.replace(".", "").isalnum() else "?"
     error_of_s3 = StorageError(
         f"S3 refused {what_for} ({name}, HTTP {status}): {what}",
-        where=where(place),
+        where=where(place, prefix),
         next=_there(place, todo if todo == _LATER else f"{todo}; then run again"),
     )
     is_refused = code in _CAUSES.keys() - _OF_THE_SERVER

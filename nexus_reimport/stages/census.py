@@ -44,9 +44,9 @@ def take(place: settings.S3, folder: Path, name: str = "census") -> Census:
     at = datetime.now(UTC)
     objects: Spool[tuple[str, Stored]] = Spool(folder)  # in memory are the keys, as columns
     keys = [columns.of(())]
-    with _in_our_words(place):
-        client = storage.opened(place)
-        for prefix in place.prefixes:
+    client = storage.opened(place)
+    for prefix in place.prefixes:
+        with _in_our_words(place, prefix):
             for page in _pages(client, place, prefix):
                 keys.append(columns.of(page))
                 for one in page.items():
@@ -71,20 +71,21 @@ def ask(place: settings.S3) -> tuple[float, str]:
     Raises:
         StorageError: as ``take``.
     """
-    with _in_our_words(place):
+    prefix = place.prefixes[0]
+    with _in_our_words(place, prefix):
         client = storage.opened(place, retries=0)
         began = time.monotonic()
-        first = next(_pages(client, place, place.prefixes[0]))
+        first = next(_pages(client, place, prefix))
     return time.monotonic() - began, next(iter(first), "")
 
 
 @contextmanager
-def _in_our_words(place: settings.S3) -> Iterator[None]:
+def _in_our_words(place: settings.S3, prefix: str) -> Iterator[None]:
     """What S3, or the library that asks it, says against a listing, in our words."""
     try:
         yield
     except ClientError as error:
-        raise storage.refused(error, place) from None
+        raise storage.refused(error, place, prefix=prefix) from None
     except BotoCoreError as error:
         raise storage.unreached(error, place) from None
     except (storage.NoListing, ResponseParserError, ValueError, TypeError):

@@ -245,9 +245,36 @@ def test_each_refusal_has_its_cause_and_its_advice(code: str, tmp_path: Path) ->
 def test_a_refusal_without_a_word_is_told_by_its_status(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"\(AccessDenied, HTTP 403\)"):
         taken(lambda _: Reply("<html>Forbidden</html>", 403), tmp_path)
+    for status, name in ((429, "SlowDown"), (502, "ServiceUnavailable")):
+        busy = error("TooManyRequests", status)
+        with (
+            server(lambda _, busy=busy: busy) as (endpoint, _),
+            pytest.raises(StorageError, match=rf"\({name}, HTTP {status}\)") as told,
+        ):
+            census.ask(place(endpoint))
+        assert told.value.next == "run again later"
     for status in (301, 302, 307, 308):
         with pytest.raises(StorageError, match=rf"\(PermanentRedirect, HTTP {status}\)"):
             taken(lambda _, s=status: Reply("", s, {"Location": "http://127.0.0.1:9/"}), tmp_path)
+
+
+def test_a_refusal_of_one_prefix_names_it(tmp_path: Path) -> None:
+    """ "This account may not list the bucket" was said of one that had listed half of it."""
+
+    def answer(query: Query) -> str | Reply:
+        return error("AccessDenied", 403) if query["prefix"] == "b/" else listing("a/1")
+
+    with pytest.raises(StorageError) as stopped:
+        taken(answer, tmp_path, "a/", "b/")
+    assert "bucket b, prefix b/, http" in stopped.value.where
+    assert "for every prefix that [s3] names" in stopped.value.next
+
+
+def test_a_bucket_of_another_region_is_told_with_the_region(tmp_path: Path) -> None:
+    """A redirect has it in a header, and "correct region" was all that was said."""
+    away = Reply(error("PermanentRedirect", 301).body, 301, {"x-amz-bucket-region": "eu-west-9"})
+    with pytest.raises(StorageError, match="the bucket is at another address: eu-west-9"):
+        taken(lambda _: away, tmp_path)
 
 
 @pytest.mark.parametrize(
