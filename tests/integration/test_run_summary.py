@@ -15,28 +15,26 @@ from typing import Any
 
 import pytest
 
-from nexus_reimport import naming, record, runbook, runner, show, wording
+from nexus_reimport import naming, record, runner, show, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.files.rowfile import read_dicts
 from nexus_reimport.model import Applied, Approval, Plan, Snapshot
 from nexus_reimport.page import outcome
-from nexus_reimport.progress import heard_by
 from nexus_reimport.record import Run, State, Verdict
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.record.notebooks import first_screen
 from nexus_reimport.runbook import rollback
 from nexus_reimport.runner import RollbackOptions
 from nexus_reimport.stages import apply
-from support.clinic import ROLE, Clinic, finished, no_copies, planned
+from support.clinic import Clinic, finished, no_copies, planned
 from support.commands import command
-from support.ends import TABLES
+from support.ends import DEV, TABLES, committed, failed
 from support.halting import halted
 from support.relinking import linked_wrongly, relinked
 from support.sheets import fill, put_back, without_clinic
 
-DEV = "sandbox-dev"
 LINKS = {"documents": "documents_document", "images": "images_batch"}
 NAMED = {naming.counted({e: n})[2:]: e for e in (*TABLES, *LINKS) for n in (1, 2)}
 DONE = {
@@ -86,13 +84,6 @@ def told(run: Run) -> dict[str, str]:
         assert re.search(rf"^  {re.escape(name)} +{re.escape(text)}$", terminal, re.MULTILINE)
         assert re.search(rf"^{re.escape(name)}: +{re.escape(text)}$", cell, re.MULTILINE)
     return dict(found)
-
-
-def committed(clinic: Clinic, run: Run) -> bool:
-    if clinic.value("SELECT to_regclass('nexus_reimport.runs')", role=ROLE) is None:
-        return False
-    query = "SELECT count(*) FROM nexus_reimport.runs WHERE run = %s"
-    return bool(clinic.value(query, "dev", run.id, role=ROLE))
 
 
 def nothing_is_claimed(clinic: Clinic, run: Run, before: Held) -> dict[str, str]:
@@ -232,20 +223,11 @@ def test_a_run_that_stopped_inside_says_nothing_was_written(
     )
 
 
-def test_a_run_that_failed_says_nothing_was_written(clinic: Clinic, rehearsed: Path) -> None:
-    run = clinic.approved(rehearsed).run
-
-    def cut(done: int, _: int, begun: str) -> None:
-        if done == 6 and not begun:
-            clinic.rows(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE"
-                " application_name = 'nexus_reimport' AND datname = current_database()",
-                role=ROLE,
-            )
-
+def test_a_run_that_failed_says_nothing_was_written(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path
+) -> None:
     before = held(clinic)
-    with pytest.raises(ReimportError), heard_by(cut):
-        runbook.resume(DEV, run.id).apply()
+    run = failed(clinic, rehearsed, tmp_path)
     assert run.verdict() is Verdict.FAILED
     nothing_is_claimed(clinic, run, before)
 

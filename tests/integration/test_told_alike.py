@@ -21,8 +21,8 @@ from nexus_reimport.record import Run, State, Verdict
 from nexus_reimport.record.notebooks import first_screen
 from nexus_reimport.record.sealed import bag, front, index
 from support import ends
-from support.clinic import ROLE, Clinic
-from support.ends import DEV, ENDS, TABLES, End
+from support.clinic import Clinic
+from support.ends import DEV, ENDS, TABLES, End, committed
 
 NAMED = {naming.counted({e: n})[2:]: e for e in TABLES for n in (1, 2)}
 # Words that claim that something was written; each stands only in a run that was committed.
@@ -110,13 +110,6 @@ def rows(clinic: Clinic) -> dict[str, int]:
         for entity, table in TABLES.items()
         if clinic.value(f"SELECT count(*) FROM {table}")
     }
-
-
-def committed(clinic: Clinic, run: Run) -> bool:
-    if clinic.value("SELECT to_regclass('nexus_reimport.runs')", role=ROLE) is None:
-        return False
-    query = "SELECT count(*) FROM nexus_reimport.runs WHERE run = %s"
-    return bool(clinic.value(query, "dev", run.id, role=ROLE))
 
 
 def _nothing_differed(places: Places) -> None:

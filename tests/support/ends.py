@@ -19,7 +19,7 @@ from support.relinking import linked_wrongly, relinked
 from support.stops import undecided, without_field
 
 DEV = "sandbox-dev"
-TABLES = {  # entity -> its table
+TABLES = {  # of each entity that is wiped
     "patients": "patients",
     "appointments": "appointments",
     "notes": "notes",
@@ -37,6 +37,14 @@ End = Callable[[Clinic, Path, Path], Run]
 def last() -> Run:
     """The newest run."""
     return record.every(environments.load(DEV))[-1]
+
+
+def committed(clinic: Clinic, run: Run) -> bool:
+    """Whether the database has the run's row, by the test's own query."""
+    if clinic.value("SELECT to_regclass('nexus_reimport.runs')", role=ROLE) is None:
+        return False
+    query = "SELECT count(*) FROM nexus_reimport.runs WHERE run = %s"
+    return bool(clinic.value(query, "dev", run.id, role=ROLE))
 
 
 @contextlib.contextmanager
