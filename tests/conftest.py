@@ -151,12 +151,7 @@ def clinic(
 ) -> Iterator[Clinic]:
     """A clinic of this test's own, as it is found."""
     with clinics.opened(tmp_path) as found:
-        found.executed_once = lambda: request.getfixturevalue("executed_once")
-        found.proposed_once = lambda: request.getfixturevalue("proposed_once")
-        found.planned_once = lambda: request.getfixturevalue("planned_once")
-        found.surveyed_once = lambda: request.getfixturevalue("surveyed_once")
-        found.way_back_once = lambda: request.getfixturevalue("way_back_once")
-        found.twice_once = lambda: request.getfixturevalue("executed_twice")
+        found.made_once = request.getfixturevalue
         yield found
 
 
@@ -293,8 +288,8 @@ def executed_twice(
 
 @pytest.fixture(scope="session")
 def shown(
+    request: pytest.FixtureRequest,
     clinics: Clinics,
-    executed_once: Executed,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Clinic]:
     """The clinic of the page: one run was executed and sealed in its dev.
@@ -303,7 +298,7 @@ def shown(
     """
     folder = tmp_path_factory.mktemp("shown")
     with clinics.opened(folder) as found:
-        found.executed_once = lambda: executed_once
+        found.made_once = request.getfixturevalue
         found.executed()
         del os.environ[FOLDER_VARIABLE]
         yield found

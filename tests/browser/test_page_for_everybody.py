@@ -58,8 +58,7 @@ def test_axe_finds_nothing_serious(
     at_rest(signed_in, page)
     look_at(signed_in, shots, f"8 {scheme}")
     assert found_by_axe(signed_in) == []
-    assert shown.executed_once is not None
-    run = shown.executed_once().run
+    run = shown.made_once("executed_once").run
     for path in (f"/runs/{run}", "/nothing"):
         signed_in.get(page.url + path)
         assert found_by_axe(signed_in) == []

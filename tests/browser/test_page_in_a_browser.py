@@ -147,8 +147,7 @@ def test_dry_run_full_reimport_and_rollback(
     press(browser, "Take it back")
     wait_for(browser, "dry-run", "was undone, and verified")
     wait_for(browser, "runs", "taken back since")
-    assert shown.executed_once is not None
-    wait_for(browser, "connections", f"by run {shown.executed_once().run}")
+    wait_for(browser, "connections", f"by run {shown.made_once('executed_once').run}")
     assert shown.state() == before
 
 

@@ -29,8 +29,7 @@ def test_an_archived_page_is_shown_as_it_lies_there_and_can_do_nothing(
     page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     """Also one into which somebody has put a script."""
-    assert shown.executed_once is not None
-    run = record.find(settings_of(shown), shown.executed_once().run)
+    run = record.find(settings_of(shown), shown.made_once("executed_once").run)
     planted = run.folder / "planted.html"
     planted.write_text("<script>alert(1)</script>")
     try:
@@ -64,7 +63,6 @@ def test_of_a_large_file_of_a_record_a_piece_is_in_memory(
     page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     """The whole of it was: the lists of a large clinic have hundreds of megabytes."""
-    assert shown.executed_once is not None
     assert page.process is not None
     status = Path(f"/proc/{page.process.pid}/status")
 
@@ -72,7 +70,7 @@ def test_of_a_large_file_of_a_record_a_piece_is_in_memory(
         (line,) = (line for line in status.read_text().splitlines() if "VmHWM" in line)
         return int(line.split()[1]) << 10
 
-    run = record.find(settings_of(shown), shown.executed_once().run)
+    run = record.find(settings_of(shown), shown.made_once("executed_once").run)
     planted, size = run.folder / "planted.csv", 600 << 20
     with planted.open("wb") as file:
         file.truncate(size)  # nothing is stored of it
@@ -89,8 +87,7 @@ def test_of_a_large_file_of_a_record_a_piece_is_in_memory(
 def test_the_page_of_a_run_tells_it_whole(
     page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
-    assert shown.executed_once is not None
-    run = shown.executed_once().run
+    run = shown.made_once("executed_once").run
     text = words(session.get(f"{page.url}/runs/{run}", timeout=60).text)
     for told in (
         "COMPLETE",
@@ -125,8 +122,7 @@ def test_each_run_in_the_table_says_what_its_verdict_means(
     page: ServedPage, session: requests.Session, shown: Clinic
 ) -> None:
     """PARTIAL, in capitals, told a practice manager nothing."""
-    assert shown.executed_once is not None
-    run = record.find(settings_of(shown), shown.executed_once().run)
+    run = record.find(settings_of(shown), shown.made_once("executed_once").run)
     text = words(session.get(f"{page.url}/runs", timeout=60).text)
     verdict, _, meaning = run.headline().partition(": ")
     assert f"{verdict} {meaning}" in text[text.index("became of it") :]
@@ -137,8 +133,7 @@ def test_the_page_of_a_run_whose_record_is_damaged_says_so_and_stands(
 ) -> None:
     """One value that was changed made an error of the whole page; an empty journal was told as a
     run that was given up, with nothing written."""
-    assert shown.executed_once is not None
-    run = record.find(settings_of(shown), shown.executed_once().run)
+    run = record.find(settings_of(shown), shown.made_once("executed_once").run)
 
     def told() -> str:
         answer = session.get(f"{page.url}/runs/{run.id}", timeout=60)

@@ -149,8 +149,7 @@ def test_every_attachment_that_filemaker_can_place_hangs_on_its_patient(
 
 
 def test_a_second_run_changes_nothing(clinic: Clinic) -> None:
-    assert clinic.executed_once is not None
-    clinic.become(clinic.executed_once().template)
+    clinic.become(clinic.made_once("executed_once").template)
     before = clinic.state()
     _, book = clinic.executed_twice()
     assert clinic.state() == before

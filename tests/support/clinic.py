@@ -159,6 +159,10 @@ class Twice:
     template: str
 
 
+def _nothing(name: str) -> Any:
+    raise LookupError(f"this clinic was opened without the session's {name}")
+
+
 @dataclass(slots=True)
 class Clinic:
     """A clinic of one test's own: two databases, a FileMaker, its environment files."""
@@ -170,12 +174,7 @@ class Clinic:
     databases: dict[str, str]
     made_up: MadeUp
     environments: tuple[str, ...] = ("sandbox-dev", "sandbox-prod")
-    executed_once: Callable[[], Executed] | None = None
-    surveyed_once: Callable[[], Path] | None = None
-    planned_once: Callable[[], Path] | None = None
-    proposed_once: Callable[[], Path] | None = None
-    way_back_once: Callable[[], WayBack] | None = None
-    twice_once: Callable[[], Twice] | None = None
+    made_once: Callable[[str], Any] = _nothing  # name of a session's fixture -> what it gives
 
     def add_prod(self) -> None:
         """Make the second database, which most tests do not need."""
@@ -245,8 +244,7 @@ class Clinic:
 
         For a clinic as it is found: another one needs a plan of its own, by ``planned``.
         """
-        assert self.planned_once is not None
-        return self.go_on(self.planned_once())
+        return self.go_on(self.made_once("planned_once"))
 
     def planned_anew(self) -> runbook.Runbook:
         """A plan of what the session's run has read, in its place if one was made here before.
@@ -262,8 +260,7 @@ class Clinic:
 
         Where Nexus is another one, its survey is to be made again.
         """
-        assert self.surveyed_once is not None
-        surveyed = self.surveyed_once()
+        surveyed: Path = self.made_once("surveyed_once")
         for run in surveyed.glob("*/sandbox-dev/*"):
             shutil.rmtree(self.folder.parent / run.relative_to(surveyed), ignore_errors=True)
         return self.go_on(surveyed)
@@ -289,8 +286,7 @@ class Clinic:
 
         For a clinic as it is found: another one needs its own, by ``preflight``, of five seconds.
         """
-        assert self.proposed_once is not None
-        return self.go_on(self.proposed_once())
+        return self.go_on(self.made_once("proposed_once"))
 
     def approved(self, rehearsed: Path) -> runbook.Runbook:
         """The session's rehearsed and approved run, as if it had been made here."""
@@ -304,15 +300,13 @@ class Clinic:
 
     def executed(self) -> runbook.Runbook:
         """The session's run, executed and sealed, as if that had been done here."""
-        assert self.executed_once is not None
-        once = self.executed_once()
+        once: Executed = self.made_once("executed_once")
         self.become(once.template)
         return self.resumed(once)
 
     def executed_twice(self) -> tuple[runbook.Runbook, runbook.Runbook]:
         """The session's executed run and one after it, as if both had been done here."""
-        assert self.twice_once is not None
-        once = self.twice_once()
+        once: Twice = self.made_once("executed_twice")
         self.become(once.template)
         self.copy_records(once.folder)
         first = runbook.resume("sandbox-dev", once.first)
@@ -339,8 +333,7 @@ class Clinic:
 
         Where people have written since, it needs a look of its own, by ``rollbacks.approved``.
         """
-        assert self.way_back_once is not None
-        once = self.way_back_once()
+        once: WayBack = self.made_once("way_back_once")
         self.become(once.executed.template)
         self.copy_records(once.folder)
         return rollback.begin("sandbox-dev", once.run)
