@@ -119,13 +119,13 @@ def edit_record(
     return _edit(path, table, edit, nth)
 
 
-def change_field(path: str, table: str, changed: Field, *, nth: int = 1) -> Fault:
+def change_field(path: str, table: str, changed: Field) -> Fault:
     """Somebody redefines a field: another type, or as a global field."""
 
     def change(live: FileTable) -> None:
         live.fields = tuple(changed if f.name == changed.name else f for f in live.fields)
 
-    return _edit(path, table, change, nth)
+    return _edit(path, table, change)
 
 
 def remove_field(path: str, table: str, name: str, *, nth: int = 1) -> Fault:
@@ -147,14 +147,14 @@ def doubled_row(path: str, *, nth: int = 1) -> Fault:
     return Fault(path=path, nth=nth, change=lambda answer: _changed(answer, double))
 
 
-def huge_text(path: str, name: str, size: int, *, nth: int = 1) -> Fault:
+def huge_text(path: str, name: str, size: int) -> Fault:
     """The first record of the page has so many characters in one field."""
 
     def grow(content: dict[str, Any]) -> None:
         first = _data(content)[0]
         first.get("fieldData", first)[name] = "x" * size
 
-    return Fault(path=path, nth=nth, change=lambda answer: _changed(answer, grow))
+    return Fault(path=path, change=lambda answer: _changed(answer, grow))
 
 
 def question_mark(path: str, name: str, *, nth: int = 1) -> Fault:
@@ -199,16 +199,16 @@ def wrong_link(path: str, link: Callable[[str], str], *, nth: int = 1, times: in
     )
 
 
-def moved_link(path: str, by: int, *, nth: int = 1) -> Fault:
+def moved_link(path: str, by: int) -> Fault:
     """The next page begins so many rows later; earlier, where ``by`` is below 0."""
-    return wrong_link(path, lambda link: _moved(link, by), nth=nth)
+    return wrong_link(path, lambda link: _moved(link, by))
 
 
 def _moved(link: str, by: int) -> str:
     return re.sub(r"(?<=skiptoken=s)\d+", lambda begin: str(int(begin[0]) + by), link)
 
 
-def _edit(path: str, table: str, change: Callable[[FileTable], object], nth: int) -> Fault:
+def _edit(path: str, table: str, change: Callable[[FileTable], object], nth: int = 1) -> Fault:
     def edit(simulator: Simulator) -> None:
         with simulator.edit() as tables:
             change(tables[table])
