@@ -102,12 +102,14 @@ def test_an_older_server_is_told_by_what_it_leaves_out(simulator):
     assert "read this table over OData" in str(stopped.value)
 
 
+def of_so_many(whole):
+    """The table is said to have so many records."""
+    return bent(RECORDS, lambda c: c["response"]["dataInfo"].update(totalRecordCount=whole))
+
+
 @pytest.mark.parametrize("whole", [58, "58"])
 def test_a_table_that_has_more_records_than_the_account_is_given_stops(simulator, whole):
-    def change(content):
-        content["response"]["dataInfo"].update(totalRecordCount=whole)
-
-    simulator.faults.append(bent(RECORDS, change))
+    simulator.faults.append(of_so_many(whole))
     with opened(simulator, DataApi) as source, pytest.raises(SourceRefused) as stopped:
         source.count("API_Contacts")
     assert "FileMaker gives this account 57 of 58 records of the table" in str(stopped.value)
@@ -115,20 +117,14 @@ def test_a_table_that_has_more_records_than_the_account_is_given_stops(simulator
 
 
 def test_a_record_that_is_being_made_while_the_table_is_counted_stops_nothing(simulator):
-    def change(content):
-        content["response"]["dataInfo"].update(totalRecordCount=58)
-
-    simulator.faults.append(replace(bent(RECORDS, change), times=1))
+    simulator.faults.append(replace(of_so_many(58), times=1))
     with opened(simulator, DataApi) as source:
         assert source.count("API_Contacts") == 57
 
 
 @pytest.mark.parametrize("whole", [57, "", None])
 def test_a_server_may_not_say_how_many_records_the_table_has(simulator, whole):
-    def change(content):
-        content["response"]["dataInfo"].update(totalRecordCount=whole)
-
-    simulator.faults.append(bent(RECORDS, change))
+    simulator.faults.append(of_so_many(whole))
     with opened(simulator, DataApi) as source:
         assert source.count("API_Contacts") == 57
 

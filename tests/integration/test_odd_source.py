@@ -208,13 +208,14 @@ def test_two_rows_of_nexus_whose_ids_differ_in_case_alone_claim_one_record(small
         assert "no_two_rows_claim_one_record" in blocking
 
 
+def in_case_alone(tables: Tables) -> None:
+    tables["Visits"].records[0].values["VisitNo"] = "aB"
+    tables["Visits"].records[1].values["VisitNo"] = "Ab"
+
+
 @pytest.mark.parametrize("channel", SERVERS)
 def test_ids_that_differ_in_case_alone_stop_and_are_named(small: Open, channel: str) -> None:
-    def change(tables: Tables) -> None:
-        tables["Visits"].records[0].values["VisitNo"] = "aB"
-        tables["Visits"].records[1].values["VisitNo"] = "Ab"
-
-    with small(channel, change) as place, pytest.raises(SourceError) as stopped:
+    with small(channel, in_case_alone) as place, pytest.raises(SourceError) as stopped:
         place.read()
     said = "visits: 1 pair of keys differs only in case or spelling"
     assert said in str(stopped.value)
@@ -225,11 +226,7 @@ def test_ids_that_differ_in_case_alone_stop_and_are_named(small: Open, channel: 
 def test_ids_in_a_file_that_differ_in_case_alone_stop_and_their_lines_are_named(
     small: Open,
 ) -> None:
-    def change(tables: Tables) -> None:
-        tables["Visits"].records[0].values["VisitNo"] = "aB"
-        tables["Visits"].records[1].values["VisitNo"] = "Ab"
-
-    with small("exports", change) as place, pytest.raises(SourceError) as stopped:
+    with small("exports", in_case_alone) as place, pytest.raises(SourceError) as stopped:
         place.read()
     assert "1 row has the key of an earlier row, in line 3\n" in str(stopped.value)
     assert "in line 3 the key differs only in case or spelling" in str(stopped.value)

@@ -97,12 +97,13 @@ def test_values_set_aside_on_a_full_disk_name_their_folder(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def refuse(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that says at the end of a write that it had no room, as some file systems do."""
-
-    def refuse(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", refuse)
 
@@ -110,9 +111,6 @@ def full(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_sheet_to_fill_in_says_it_in_the_same_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     monkeypatch.setattr(Workbook, "save", refuse)
     with pytest.raises(OSError) as refused:
         writing.write(tmp_path / "manual.xlsx", ())

@@ -79,7 +79,6 @@ def test_a_strict_workbook_is_read_like_any_other(tmp_path):
     assert read(files(tmp_path), "t.xlsx", a="date") == [{"id": "1", "a": "2025-11-09"}]
 
 
-HEADERS = '<row r="1"><c r="A1" t="str"><v>id</v></c><c r="B1" t="str"><v>a</v></c></row>'
 ONE_TEXT = '<row r="2"><c r="A2"><v>1</v></c><c r="B2" t="s"><v>0</v></c></row>'
 
 
@@ -101,7 +100,7 @@ ONE_TEXT = '<row r="2"><c r="A2"><v>1</v></c><c r="B2" t="s"><v>0</v></c></row>'
     ],
 )
 def test_a_row_or_cell_that_the_library_would_leave_out_stops(rows, place, tmp_path):
-    raw_workbook(tmp_path, HEADERS + rows)
+    raw_workbook(tmp_path, HEAD + rows)
     with pytest.raises(SourceError, match=f"{place} comes twice, or after a later one") as stopped:
         files(tmp_path).count("t.xlsx")
     assert "state: nothing was written" in str(stopped.value)
@@ -109,7 +108,7 @@ def test_a_row_or_cell_that_the_library_would_leave_out_stops(rows, place, tmp_p
 
 def test_rows_and_cells_may_have_no_places_of_their_own(tmp_path):
     rows = "<row><c><v>1</v></c><c><v>7</v></c></row><row><c><v>2</v></c></row>"
-    raw_workbook(tmp_path, HEADERS + rows)
+    raw_workbook(tmp_path, HEAD + rows)
     assert read(files(tmp_path), "t.xlsx", a="number") == [
         {"id": "1", "a": "7"},
         {"id": "2", "a": ""},
@@ -127,7 +126,7 @@ def test_rows_and_cells_may_have_no_places_of_their_own(tmp_path):
     ],
 )
 def test_a_text_that_looks_like_an_escape_stays_in_the_table_of_texts_too(stored, text, tmp_path):
-    raw_workbook(tmp_path, HEADERS + ONE_TEXT, [f"<t>{stored}</t>"])
+    raw_workbook(tmp_path, HEAD + ONE_TEXT, [f"<t>{stored}</t>"])
     assert read(files(tmp_path), "t.xlsx", a="text") == [{"id": "1", "a": text}]
 
 
@@ -142,5 +141,5 @@ def test_a_text_that_looks_like_an_escape_stays_in_the_table_of_texts_too(stored
 )
 def test_every_character_that_xml_cannot_hold_is_read_from_its_escape(stored, text, tmp_path):
     """They were read as the seven signs, and an invisible text counted as a value."""
-    raw_workbook(tmp_path, HEADERS + ONE_TEXT, [f"<t>{stored}</t>"])
+    raw_workbook(tmp_path, HEAD + ONE_TEXT, [f"<t>{stored}</t>"])
     assert read(files(tmp_path), "t.xlsx", a="text") == [{"id": "1", "a": text}]
