@@ -167,7 +167,7 @@ def test_a_start_and_a_making_that_a_clock_change_skips_are_marked_as_derived(
             if r.values.get("id_Contact") == contacts.records[0].values["id"]
         )
         event.values.update(startDate="2025-10-05", startTime="02:30:00", endDate="", endTime="")
-    book = planned()
+    book = clinic.planned_of_filemaker()
     start, making = (
         misfits(book, "appointments")["start_time", skipped],
         misfits(book, "patients")["created_at", skipped],
