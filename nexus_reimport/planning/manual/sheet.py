@@ -88,7 +88,7 @@ class SheetRow:
 
     ``given`` are the columns whose values a person gave before. ``is_over`` puts it at the end.
     ``asked`` are the places among ``shown`` of values that people are asked for. ``record`` is the
-    row's FileMaker id; "" if it has none.
+    row's FileMaker id, as ids compare; "" if it has none.
     """
 
     key: str
@@ -114,8 +114,8 @@ class SheetRow:
 class Shower:
     """Makes the line of a row: values of it, and of rows that it points at, that identify it.
 
-    ``find`` gives a row by entity and key, ``records`` the FileMaker ids of rows. Times are
-    shown in the clinic's time zone.
+    ``find`` gives a row by entity and key, ``records`` the FileMaker ids of rows, as ids compare.
+    Times are shown in the clinic's time zone.
     """
 
     def __init__(
