@@ -30,6 +30,7 @@ def test_what_the_database_does_not_have_is_told_at_once_and_before_filemaker_is
         ('where_any = ["coordinator_name", "plan', 'where_any = ["coordinator", "plan'),
         ('"patient_id.first_name"]', '"patient_id.given"]'),
         ('future = "start_time"', 'future = "start"'),
+        ('past = "end_time", asks', 'past = "notes", asks'),
         ('archived = "archived"', 'archived = "gone"'),
         ('"completed", past = "end_time"', '"completed", past = "notes"'),
         ('column = "reminder_date", past', 'column = "status", past'),
@@ -63,6 +64,7 @@ def test_what_the_database_does_not_have_is_told_at_once_and_before_filemaker_is
         ("entities.appointments.new.status.column", "appointments: no column ends"),
         ("attachments.images.file", "images_image: no column thumbnail"),
         ("by_hand.appointments.future", "appointments: no column start"),
+        ("entities.appointments.overrides.0.past", "the type of appointments.notes is text, and"),
         ("attachments.documents.link.object", "documents_document: no column subject"),
         (
             "external_ids.xero_contacts.active",
