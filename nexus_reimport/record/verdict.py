@@ -167,8 +167,8 @@ COMMIT: Mapping[Commit, Mapping[Sign, Commit]] = {
         Sign.COMMITTED: Commit.DONE,
         Sign.NOT_THERE: Commit.NONE,
     },
+    # Another attempt says nothing of the COMMIT that was sent: it may fail before it asks.
     Commit.SENT: {
-        Sign.TRIED: Commit.TRIED,
         Sign.REFUSED: Commit.REFUSED,
         Sign.LOST: Commit.LOST,
         Sign.COMMITTED: Commit.DONE,
@@ -182,7 +182,6 @@ COMMIT: Mapping[Commit, Mapping[Sign, Commit]] = {
         Sign.NOT_THERE: Commit.NONE,
     },
     Commit.LOST: {
-        Sign.TRIED: Commit.TRIED,
         Sign.COMMITTED: Commit.DONE,
         Sign.NOT_THERE: Commit.NONE,
     },

@@ -187,7 +187,7 @@ class Steps:
 
         In JupyterLab hours may pass between the approval and this cell, so ``gates`` are asked for
         again. If the connection is lost at COMMIT, the database is asked whether the run was
-        committed.
+        committed: at once, or else before the next attempt.
 
         Raises:
             StopError: this run was committed before, a gate is closed by now, or the COMMIT has
@@ -200,6 +200,10 @@ class Steps:
                 next=self._what_is_left(),
             )
         self.require_as_read()
+        if self.run.verdict() is Verdict.IN_DOUBT:
+            with self.run.one_step():  # another process may be at work on it
+                if self.settle():
+                    raise settled(self.run, is_committed=True)
         if redaction.values_redacted(self.run):
             raise StopError(
                 "values of this run were redacted: they are not what was approved",

@@ -12,7 +12,7 @@ import pytest
 
 from nexus_reimport import CHECKOUT, record, runbook, runner
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import RecordError, StopError
+from nexus_reimport.errors import RecordError, StopError, TargetError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import NewerDecision, Plan, Proposal, Scope
 from nexus_reimport.record import Verdict
@@ -408,6 +408,13 @@ def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(
     with pytest.raises(StopError, match="not known whether this run was committed") as unknown:
         runbook.resume(DEV, book.run.id).verify()  # it said "has committed nothing"
     assert f"nexus-reimport finish {DEV}" in unknown.value.next
+    limit = f"ALTER DATABASE {clinic.databases['dev']} CONNECTION LIMIT"
+    with clinic.superuser() as admin:
+        admin.execute(f"{limit} 0".encode())
+        with pytest.raises(TargetError) as again:  # a second attempt took the doubt away
+            book.apply()
+        admin.execute(f"{limit} -1".encode())
+    assert again.value.state == "not known yet"
     secrets = clinic.folder / f".env.{DEV}"
     there = secrets.read_text()
     port = f"NEXUS_SANDBOX_PG_PORT={clinic.server.port}"

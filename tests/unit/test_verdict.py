@@ -74,7 +74,7 @@ MEANINGLESS = {
 # Below: states across, signs down, in each place the state that follows; a dot changes nothing.
 COMMIT = """
              NONE    TRIED    SENT     REFUSED  LOST   DONE
-  TRIED      TRIED   .        TRIED    TRIED    TRIED  .
+  TRIED      TRIED   .        .        TRIED    .      .
   SENT       SENT    SENT     .        SENT     .      .
   REFUSED    .       REFUSED  REFUSED  .        .      .
   LOST       LOST    LOST     LOST     LOST     .      .
