@@ -170,12 +170,6 @@ def last(settings: Settings) -> Link | None:
     return max(links, key=lambda link: link.sequence, default=None)
 
 
-def read(settings: Settings, run: Run) -> str:
-    """The seal that the database holds for this run; "" where it holds none."""
-    with connected(settings.postgres) as connection:
-        return registry.seal(connection, run.id)
-
-
 def apart(connection: Connection, settings: Settings) -> Apart:
     """What this environment's own database and the records do not both know."""
     return Apart(

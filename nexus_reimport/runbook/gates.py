@@ -151,7 +151,8 @@ class Gated(Steps):
         last = self._dev_run()
         if last is None:
             return None
-        if anchor.read(dev, last) != last.seal_digest():
+        known = next((row for row in anchor.rows(dev) if row.run == last.id), None)
+        if known is None or known.seal != last.seal_digest():
             raise StopError(
                 f"the record {last.id} of {dev.name} is not the one whose seal its database holds",
                 next=f"run `nexus-reimport run {dev.name}` again",
@@ -165,7 +166,8 @@ class Gated(Steps):
             proposal.mapping,
             schema.differences(before, now),
             _untested(last),
-            last.id in record.taken_back(record.every(dev)),
+            # The folder alone would say nothing where the rollback's record was taken away.
+            bool(known.undone_by) or last.id in record.taken_back(record.every(dev)),
         )
 
 

@@ -457,7 +457,7 @@ def test_a_seal_that_a_kill_kept_from_the_database_reaches_it_with_the_next_run(
     book = clinic.whole(rehearsed=rehearsed)
     clinic.do("UPDATE nexus_reimport.runs SET seal = ''", role=ROLE)
     later = runbook.begin(DEV).run
-    assert anchor.read(book.settings, book.run) == book.run.seal_digest()
+    assert anchor.rows(book.settings)[0].seal == book.run.seal_digest()
     assert [e.line["of"] for e in later.events() if e.event == "anchored"] == [book.run.id]
 
 
@@ -469,7 +469,7 @@ def test_a_record_that_was_edited_is_not_anchored_afterwards(
     with (book.run.folder / "journal.jsonl").open("a") as file:
         file.write("{}\n")
     runbook.begin(DEV)
-    assert anchor.read(book.settings, book.run) == ""
+    assert anchor.rows(book.settings)[0].seal == ""
 
 
 def test_an_archive_that_fails_is_told_loudly_and_changes_no_result(

@@ -218,7 +218,7 @@ def test_dev_and_then_prod_and_prod_not_without_dev(clinic: Clinic, rehearsed: P
     assert book.verify().passed
     book.sign_off()
     seal = book.seal()
-    assert anchor.read(book.settings, book.run) == seal
+    assert anchor.rows(book.settings)[0].seal == seal
     assert book.run.problems() == []
     own = ('dev_environment = "sandbox-dev"', 'dev_environment = "sandbox-prod"')
     clinic.edit("sandbox-prod", *own)

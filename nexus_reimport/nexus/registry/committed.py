@@ -213,14 +213,6 @@ def write_seal(connection: Connection, run: str, seal: str, sequence: int, verdi
     connection.execute(query, (seal, sequence, verdict, run))
 
 
-def seal(connection: Connection, run: str) -> str:
-    """The seal that the database has for the record of ``run``; "" if it has none."""
-    if not exists(connection, RUNS):
-        return ""
-    query = sql.SQL("SELECT seal FROM {} WHERE run = %s").format(RUNS)
-    return str(scalar(connection, query, (run,)) or "")
-
-
 def undo_of_no_run(connection: Connection, every: Iterable[Committed]) -> list[str]:
     """The schemas of undo data that none of ``every`` run has made."""
     known = {run.undo.schema for run in every if run.undo}
