@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from nexus_reimport import CHECKOUT, runner, settings
+from nexus_reimport import CHECKOUT, runner, settings, wording
 from nexus_reimport.errors import Busy, SandboxError, SettingsError
 from nexus_reimport.files import private
 from nexus_reimport.record import lock
@@ -29,11 +29,13 @@ def run(
 
     Raises:
         Busy: a run of these environments is at work. Nothing was started.
-        SandboxError: the folder cannot be used. Nothing was started.
+        SandboxError: the folder cannot be used, or the clinic's environments are not where they
+            are looked for. Nothing was started.
     """
     folder = lifecycle.require_usable(folder)
     if apart:
         os.environ[settings.FOLDER_VARIABLE] = str(_own_environments(folder))
+    _require_environments()
     if _is_at_work():
         raise Busy(
             "a run of the made-up clinic is at work with the same environments",
@@ -70,6 +72,18 @@ def _own_environments(folder: Path) -> Path:
             text = shipped.read_text(encoding="utf-8").replace('"../../', '"../')
             private.write_new(path, text.encode())
     return own
+
+
+def _require_environments() -> None:
+    files = [settings.folder() / f"{name}.toml" for name in ENVIRONMENTS]
+    if absent := [str(path) for path in files if not path.is_file()]:
+        raise SandboxError(
+            f"{wording.amount(len(absent), 'environment')} of the made-up clinic not found",
+            where=", ".join(absent),
+            state="nothing was started",
+            next=f"unset {settings.FOLDER_VARIABLE}, or name there the folder that has them:"
+            " runbook/environments of a checkout",
+        )
 
 
 def _is_at_work() -> bool:

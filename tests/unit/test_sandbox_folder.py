@@ -5,6 +5,11 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import pytest
+
+from nexus_reimport import settings
+from nexus_reimport.cli import demo
+from nexus_reimport.errors import SandboxError
 from nexus_sandbox.stack import lifecycle, state
 from nexus_sandbox.stack.state import SavedState
 from support.running import killed_after
@@ -35,3 +40,15 @@ def test_a_kill_at_any_instant_of_the_removal_leaves_a_folder_that_can_be_used_a
         if not killed:
             break
     assert len(left) > 5
+
+
+def test_a_demo_says_before_it_starts_anything_that_its_environments_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It made a clinic, started all servers, and failed after a minute."""
+    monkeypatch.setenv(settings.FOLDER_VARIABLE, str(tmp_path / "others"))
+    with pytest.raises(SandboxError) as refused:
+        demo.run(tmp_path / "clinic", 0.02, lambda text: None, apart=False)
+    assert refused.value.what == "2 environments of the made-up clinic not found"
+    assert f"unset {settings.FOLDER_VARIABLE}" in refused.value.next
+    assert not (tmp_path / "clinic" / "postgres").exists()
