@@ -222,7 +222,7 @@ def test_a_session_that_hides_its_times_is_listed_as_one_that_could_have(clinic:
 def test_an_executed_run_is_not_asked_any_more(clinic: Clinic, rehearsed: Path) -> None:
     book = clinic.approved(rehearsed)
     book.apply()
-    with pytest.raises(StopError, match="was executed"):
+    with pytest.raises(StopError, match="has gone as far as COMMIT"):
         book.activity()
 
 

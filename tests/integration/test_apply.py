@@ -528,7 +528,7 @@ def test_the_preflight_of_an_executed_run_is_not_changed_any_more(
     book.apply()
     dump = (book.folder / "nexus.dump").read_bytes()
     for step in (book.snapshot, book.survey_and_backup, book.plan, book.rehearse):
-        with pytest.raises(StopError, match="was executed") as told:
+        with pytest.raises(StopError, match="has gone as far as COMMIT") as told:
             step()
         assert f"nexus-reimport finish {DEV}" in told.value.next
     with pytest.raises(RecordError, match="is COMMITTED_UNVERIFIED"):

@@ -437,7 +437,7 @@ def test_what_a_hook_prints_stays_private(clinic: Clinic, hooks: Hooks, rehearse
         ('enter = ["/bin/true"]', "enter and leave belong together"),
         ('enter = ["./up"]\nleave = ["./down"]', "an absolute path"),
         ('enter = ["true", ""]\nleave = ["true"]', "an argument is empty"),
-        ('enter = "true"\nleave = "true"', "tuple"),
+        ('enter = "true"\nleave = "true"', "must be a list"),
         ('enter = ["true"]\nleave = ["true"]\ntimeout = 0', "greater than 0"),
         (
             'enter = ["true", { env = "NEXUS_SANDBOX_PG_PASSWORD" }]\nleave = ["true"]',
