@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import count, groupby
 
 from nexus_reimport.filemaker import NO_VALUE, Remark
 from nexus_reimport.text import LOSSLESS, clean, is_clean
@@ -94,9 +94,13 @@ def loses(what: str) -> bool:
 
 
 def apart(record: Mapping[str, str]) -> dict[str, str]:
-    """``record`` with every repetition under a name of its own: ``Face``, ``Face(2)``."""
+    """``record`` with every repetition under a name of its own: ``Face``, ``Face(2)``.
+
+    That can be the name of a field as well, which keeps its value: the next number is taken.
+    """
     row = {}
     for name, value in record.items():
         row[name], *others = value.split(REPETITION)
-        row |= {f"{name}({number})": other for number, other in enumerate(others, 2)}
+        numbered = (f"{name}({number})" for number in count(2))
+        row |= zip((one for one in numbered if one not in record), others, strict=False)
     return row

@@ -25,6 +25,7 @@ from support.exported_files import (
     table,
     workbook,
 )
+from support.odd_exports import separated
 from support.small_filemaker import contacts, empty
 
 # ------------------------------------------------------------------ columns
@@ -282,6 +283,18 @@ def test_h34_rows_in_which_every_cell_is_empty_are_no_rows(suffix, tmp_path):
     source = files(tmp_path)
     assert source.count(f"t{suffix}") == 2
     assert [row["id"] for row in read(source, f"t{suffix}")] == ["R0", "R1"]
+
+
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u200b"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_h34_a_row_in_which_nobody_sees_anything_is_no_row(suffix, blank, tmp_path):
+    """Somebody has pressed the space bar, beyond the columns of a sheet as well."""
+    beyond = [blank] if suffix == ".xlsx" else []
+    rows = (("id", "a"), ("1", "x"), (blank, ""), ("", blank), ("2", "y", *beyond))
+    source = files(tmp_path)
+    name = separated(tmp_path, rows, suffix)
+    assert source.count(name) == 2
+    assert [row["a"] for row in read(source, name, a="text")] == ["x", "y"]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nexus_reimport import convert, forms
 from nexus_reimport.errors import SourceError
 from nexus_reimport.filemaker import Field, ReadRequest
-from nexus_reimport.filemaker.cleaning import Cleaner
+from nexus_reimport.filemaker.cleaning import MORE, REPETITION, Cleaner, apart
 from nexus_reimport.filemaker.jsontext import NOT_COMPUTED
 from nexus_reimport.filemaker.keys import Keys
 from nexus_reimport.filemaker.odata.collection import Collection
@@ -53,6 +53,16 @@ def cleaned(pages: Iterable[list[dict[str, str]]]) -> tuple[list[str], object]:
 @given(RECORDS)
 def test_texts_are_cleaned_as_if_they_came_one_by_one(records: list[dict[str, str]]) -> None:
     assert cleaned([records]) == cleaned([record] for record in records)
+
+
+@pytest.mark.parametrize("names", [("k", "Face", "Face(2)"), ("k", "Face(2)", "Face")])
+def test_a_field_that_is_called_like_a_repetition_keeps_its_value_and_both_are_told_apart(
+    names: tuple[str, ...],
+) -> None:
+    held = {"k": "A", "Face": f"first{REPETITION}second", "Face(2)": "its own"}
+    cleaner = Cleaner({"face": "Face", "other": "Face(2)"}, names)
+    assert cleaner.columns([apart({n: held[n] for n in names})], ["A"]) == [["first"], ["its own"]]
+    assert list(cleaner.counted()) == [("face", MORE, 1, ("A",))]
 
 
 class Compared(str):

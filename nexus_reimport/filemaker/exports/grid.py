@@ -1,8 +1,8 @@
 """The content of an exported file: named columns, and the lines under them.
 
 Columns are found by name and keep their place: a blank header cell keeps its column, which is not
-read, so that the columns after it do not shift. A line in which every cell is empty is not a row:
-spreadsheets save formatted empty lines.
+read, so that the columns after it do not shift. A line in which nobody sees anything is not a row:
+spreadsheets save formatted empty lines, and people leave blanks in them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 from nexus_reimport import wording
 from nexus_reimport.errors import ExportError
 from nexus_reimport.filemaker.exports.cells import EXPORT_AGAIN, Cell
-from nexus_reimport.text import composed, fold, is_uuid
+from nexus_reimport.text import composed, fold, is_uuid, visible
 
 # FileMaker writes no field names into .csv and .tab.
 _WITH_HEADERS = (
@@ -104,9 +104,7 @@ def read(
     Raises:
         ExportError: there are no headers, or a line has more or fewer values than columns.
     """
-    held: Iterator[GridRow] = (
-        line for line in lines if any(cell not in (None, "") for cell in line.cells)
-    )
+    held: Iterator[GridRow] = (line for line in lines if not all(map(_is_nothing, line.cells)))
     first = next(held, None)
     if first is None:
         raise ExportError("the file holds no data", where=where, next=EXPORT_AGAIN)
@@ -121,7 +119,7 @@ def read(
         is_further = (
             len(own) < len(columns)
             and len(rows)
-            and all(line.cells[place] in (None, "") for place in own)
+            and all(_is_nothing(line.cells[place]) for place in own)
         )
         (further if is_further else rows).append(line)
     return Grid(columns, rows, further)
@@ -150,7 +148,7 @@ def _even(
         if padded:
             end = len(cells)
             # Formatting stretches a line beyond the columns: empty cells at its end are no values.
-            while end > width and cells[end - 1] is None:
+            while end > width and _is_nothing(cells[end - 1]):
                 end -= 1
             cells = cells[:end] + (None,) * (width - end)
         if len(cells) != width:
@@ -167,6 +165,11 @@ def _even(
                 next=EXPORT_AGAIN,
             )
         yield line._replace(cells=cells)
+
+
+def _is_nothing(cell: Cell) -> bool:
+    """Whether nobody sees anything in a cell."""
+    return cell is None or (isinstance(cell, str) and not visible(cell).strip())
 
 
 def _is_header(cell: Cell, name: str) -> bool:
