@@ -34,11 +34,11 @@ _USUAL = re.compile(  # the usual timestamp, tried first for speed
 )
 # A fraction, and an offset that is dropped: FileMaker stores wall-clock time.
 _STAMP = re.compile(
-    r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(?:Z|[+-][0-9:]{4,6})?"
+    r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,12}))?)?(?:Z|[+-][0-9:]{4,6})?"
 )
 # Hours of four digits: a FileMaker time is a duration, and 24:00:00 and more occur.
 _COLONS = re.compile(
-    r"(?P<hours>[0-9]{1,4}):(?P<minutes>[0-9]{2})(?::(?P<seconds>[0-9]{2}(?:\.[0-9]{1,6})?))?"
+    r"(?P<hours>[0-9]{1,4}):(?P<minutes>[0-9]{2})(?::(?P<seconds>[0-9]{2}(?:\.[0-9]{1,12})?))?"
     r"(?:\s?(?P<half>[AaPp])\.?\s?[Mm]\.?)?"
 )
 # Some locales write 9.30 for half past nine.

@@ -18,7 +18,7 @@ from nexus_reimport.convert.registry import ConversionError, Partial
 OTHER_FORM = "not a date in the expected form, but in the form"
 EARLIEST = date(1890, 1, 1)  # an earlier date is a typing error: no living patient is that old
 # Hours of four digits: to FileMaker a time is a duration, not a time of day.
-_DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,6})?)?")
+_DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,12}))?)?")
 # FileMaker takes 930, typed for half past nine, for 930 hours. Past midnight events do last.
 _TOO_LONG = timedelta(hours=48)
 NO_TIME = "no time: set to midnight"  # on a calendar that looks like a time that was entered
@@ -83,7 +83,11 @@ def _no_date(value: str) -> str:
 
 
 def duration(value: str) -> timedelta:
-    """A FileMaker time, which can be a duration: 24 hours and more, fractions of a second."""
+    """A FileMaker time, which can be a duration: 24 hours and more, fractions of a second.
+
+    PostgreSQL keeps six digits of them; a quotient has more, which are cut: rounded, the last
+    moment of a day would be on the next one.
+    """
     match = _DURATION.fullmatch(value.strip())
     if not match:
         raise ConversionError("not a time")
@@ -91,7 +95,10 @@ def duration(value: str) -> timedelta:
     if int(minutes) > 59 or int(seconds or 0) > 59:
         raise ConversionError("not a time")
     return timedelta(
-        hours=int(hours), minutes=int(minutes), seconds=float((seconds or "0") + (fraction or ""))
+        hours=int(hours),
+        minutes=int(minutes),
+        seconds=int(seconds or 0),
+        microseconds=int((fraction or "")[:6].ljust(6, "0")),
     )
 
 
@@ -217,7 +224,7 @@ def timestamp(value: str, zone: ZoneInfo) -> Partial:
     """
     if not value.strip():
         return Partial(None)
-    at = _stamped(_wall(value), zone)
+    at = _on_the_day(_wall(value), _parts(value)[1], zone)
     no_time = (NO_TIME,) if has_no_time(value) else ()
     return Partial(at.value, derived=(*no_time, *at.derived))
 

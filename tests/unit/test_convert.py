@@ -131,7 +131,16 @@ def test_a_time_that_was_typed_without_its_colon_is_told() -> None:
     for clock, derived in (("47:59:59", ()), ("48:00:00", later), ("930:00:00", later)):
         assert convert.moment("2025-06-30", clock, SYDNEY).derived == derived
         assert ends(("", clock)).derived == derived
+        assert convert.timestamp(f"2025-06-30 {clock}", SYDNEY).derived == derived
     assert convert.moment("2025-06-30", "930:00:00", SYDNEY).value == "2025-08-07 08:00:00+00"
+
+
+@pytest.mark.parametrize("more", ["", "9", "99", "999999"])
+def test_of_a_fraction_the_digits_that_postgresql_cannot_keep_are_cut(more: str) -> None:
+    """A quotient has any number of them; rounded, this one would be on the next day."""
+    last = f"23:59:59.999999{more}"
+    assert convert.moment("2025-06-30", last, SYDNEY).value == "2025-06-30 13:59:59.999999+00"
+    assert convert.timestamp(f"2025-06-30T{last}Z", SYDNEY).value == "2025-06-30 13:59:59.999999+00"
 
 
 @given(st.integers(0, 9999), st.integers(0, 59), st.integers(0, 59))
