@@ -8,9 +8,8 @@ from decimal import Context, Decimal
 from functools import cache, partial
 
 from nexus_reimport.convert.moments import (
-    NO_TIME,
-    has_no_time,
     iso_date,
+    remarks,
     time_of_day,
     wall_clock,
 )
@@ -92,9 +91,8 @@ def for_type(value: str, type_name: str) -> str:
 
 
 def derived_for_type(value: str, type_name: str) -> tuple[str, ...]:
-    """What ``for_type`` adds to ``value``, in words: midnight, where it has no time of day."""
-    is_bare = type_name == _WALL_CLOCK and bool(value.strip()) and has_no_time(value)
-    return (NO_TIME,) if is_bare else ()
+    """What is told of ``for_type``'s timestamp: midnight, where ``value`` has no time of day."""
+    return remarks(value) if type_name == _WALL_CLOCK and value.strip() else ()
 
 
 def is_foretold(type_name: str) -> bool:

@@ -21,6 +21,7 @@ EARLIEST = date(1890, 1, 1)  # an earlier date is a typing error: no living pati
 _DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,12}))?)?")
 # FileMaker takes 930, typed for half past nine, for 930 hours. Past midnight events do last.
 _TOO_LONG = timedelta(hours=48)
+_LATER_DAY = "a time of 48 hours or more: set to a later day"
 NO_TIME = "no time: set to midnight"  # on a calendar that looks like a time that was entered
 NO_CLOCK = "a date beside a time that cannot be read: set to midnight"
 REPEATED = "a time that a clock change repeats: taken as the first of the two"
@@ -224,9 +225,19 @@ def timestamp(value: str, zone: ZoneInfo) -> Partial:
     """
     if not value.strip():
         return Partial(None)
-    at = _on_the_day(_wall(value), _parts(value)[1], zone)
-    no_time = (NO_TIME,) if has_no_time(value) else ()
-    return Partial(at.value, derived=(*no_time, *at.derived))
+    at = _stamped(_wall(value), zone)
+    return Partial(at.value, derived=(*remarks(value), *at.derived))
+
+
+def remarks(value: str) -> tuple[str, ...]:
+    """What is told of the time of day of a timestamp that can be read."""
+    clock = _parts(value)[1]
+    return _of_length(clock) if clock else (NO_TIME,)
+
+
+def _of_length(clock: str) -> tuple[str, ...]:
+    """What is told of a time that cannot be meant as one of a day."""
+    return (_LATER_DAY,) if duration(clock) >= _TOO_LONG else ()
 
 
 def _wall(value: str) -> datetime:
@@ -261,8 +272,7 @@ def moment(day: str, clock: str, zone: ZoneInfo) -> Partial:
 def _on_the_day(wall: datetime, clock: str, zone: ZoneInfo) -> Partial:
     """The instant of ``wall``; derived if ``clock``, in it, cannot be meant as a time of a day."""
     at = _stamped(wall, zone)
-    is_long = bool(clock.strip()) and duration(clock) >= _TOO_LONG
-    reasons = ("a time of 48 hours or more: set to a later day",) if is_long else ()
+    reasons = _of_length(clock) if clock.strip() else ()
     return Partial(at.value, derived=(*reasons, *at.derived))
 
 

@@ -131,7 +131,9 @@ def test_a_time_that_was_typed_without_its_colon_is_told() -> None:
     for clock, derived in (("47:59:59", ()), ("48:00:00", later), ("930:00:00", later)):
         assert convert.moment("2025-06-30", clock, SYDNEY).derived == derived
         assert ends(("", clock)).derived == derived
-        assert convert.timestamp(f"2025-06-30 {clock}", SYDNEY).derived == derived
+        stamp = f"2025-06-30 {clock}"
+        assert convert.timestamp(stamp, SYDNEY).derived == derived
+        assert convert.derived_for_type(stamp, "timestamp without time zone") == derived
     assert convert.moment("2025-06-30", "930:00:00", SYDNEY).value == "2025-08-07 08:00:00+00"
 
 
