@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from nexus_reimport.errors import COMMITTED_BEFORE, StopError, TargetError, repair
 from nexus_reimport.events import Event
+from nexus_reimport.model import Approval
 from nexus_reimport.nexus import deployment, registry
 from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.registry import Committed, Restore
 from nexus_reimport.nexus.registry import restores as of_database
-from nexus_reimport.record import runs
+from nexus_reimport.record import journal, runs
 from nexus_reimport.record.run import Run
 from nexus_reimport.record.sealed import register
 from nexus_reimport.record.sealed.chain import Link
@@ -96,6 +98,32 @@ def rows(settings: Settings) -> list[Committed]:
     with connected(settings.postgres) as connection:
         deployment.require(connection, settings.name)
         return _own(connection, settings)
+
+
+def note_committed(settings: Settings) -> None:
+    """Journal in each open run that it was committed, where the database alone still knows it.
+
+    A disk that lied, or a folder that came back from a backup, has lost the end of a journal: by
+    its other lines nothing was written, and the record would be closed so. A database that cannot
+    be asked is told of by the step that needs it.
+    """
+    waiting = [run for run in runs.open_runs(settings) if _may_lack_its_commit(run)]
+    committed: dict[str, Committed] = {}
+    if waiting:
+        with suppress(TargetError, StopError):
+            committed = {row.run: row for row in rows(settings)}
+    for run in waiting:
+        if known := committed.get(run.id):
+            undoes = next((row.run for row in committed.values() if row.undone_by == run.id), "")
+            run.journal(Event.SETTLED, committed=True, kind=known.kind, undoes=undoes)
+
+
+def _may_lack_its_commit(run: Run) -> bool:
+    """Whether it was ever approved, and its journal says that nothing was written."""
+    if run.state() is not State.AS_IT_WAS:
+        return False
+    ended = journal.only(run.events(), Event.FINISHED)
+    return run.has(Approval) or any(entry.stage == journal.APPROVAL for entry in ended)
 
 
 def _own(connection: Connection, settings: Settings) -> list[Committed]:

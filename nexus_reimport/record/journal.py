@@ -476,8 +476,8 @@ def seconds(entries: Iterable[Entry]) -> dict[str, float]:
 
 
 def was_executed(entries: Sequence[Entry]) -> bool:
-    """Whether COMMIT was sent, or was about to be."""
-    return bool(only(entries, Event.COMMITTING, Event.COMMITTED))
+    """Whether COMMIT was sent, or was about to be, or the database knows the run."""
+    return any(entry.event is Event.COMMITTING or entry.is_commit for entry in entries)
 
 
 def is_approved(entries: Sequence[Entry]) -> bool:

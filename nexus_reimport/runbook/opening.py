@@ -282,6 +282,7 @@ def create(
     repeated = settings.waivers if kind != "rollback" else ()
     statements.refuse_unfit(settings, name, "", waivers=repeated)
     lost_records.refuse(settings)
+    anchor.note_committed(settings)
     run = record.create(settings, kind, undoes=undoes, name=name)
     maintenance.leave(settings, run)
     with suppress(TargetError, StopError):  # the first step that needs the database reports it

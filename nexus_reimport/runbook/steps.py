@@ -193,6 +193,7 @@ class Steps:
             StopError: this run was committed before, a gate is closed by now, or the COMMIT has
                 just been settled.
         """
+        anchor.note_committed(self.settings)
         if self.run.is_committed():
             raise StopError(
                 "this run was committed already",
@@ -239,10 +240,12 @@ class Steps:
         """Ask the database whether this run was committed, and journal the answer.
 
         Raises:
+            NotNow: the record is sealed; nothing was written to it.
             StopError: the database belongs to another environment; the run stays in doubt.
         """
+        self.run.require_open()
         require_own_database(self.settings, "not known yet")
-        known = apply.settle(self.settings.postgres, self.run.id)
+        known = apply.settle(self.settings.postgres, self.run.id, self.settings.name)
         # What the run is for stands in the first lines of its journal, which may be lost.
         kind, undoes = known or (self.run.kind, self.run.undoes)
         committed = known is not None
@@ -253,6 +256,7 @@ class Steps:
         """Close the record, and write its digest into the database too; gives the digest."""
         self.run.require_open()
         maintenance.leave(self.settings, self.run)  # before the seal closes the journal
+        anchor.note_committed(self.settings)
         committed = self.run.is_committed()
         known = anchor.last(self.settings) if committed or self.run.is_first() else None
         acts: tuple[tuple[str, Callable[[], object]], ...] = (

@@ -45,6 +45,7 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> CommandO
             return _beside_the_seal(settings, chosen)
         chosen.require_open()
         chosen.require_idle()
+        anchor.note_committed(settings)
         if unsettled := settle_doubt(chosen):
             window.leave(settings)
             return outcome.of(chosen, unsettled)

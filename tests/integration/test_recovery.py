@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import uuid
 from collections import Counter
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, StopError, TargetError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import NewerDecision, Plan, Proposal, Scope
-from nexus_reimport.record import Verdict
+from nexus_reimport.record import Verdict, journal
 from nexus_reimport.runbook import adoption, restored_database, whereabouts
 from nexus_reimport.runner import RollbackOptions
 from nexus_reimport.runner.advice import (
@@ -434,8 +435,40 @@ def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(
     with pytest.raises(RecordError, match="IN_DOUBT"):
         record.create(environments.load(DEV))
     secrets.write_text(there)
+    with pytest.raises(StopError, match="not sandbox-prod"):  # asked once more, it led elsewhere
+        apply.settle(environments.load(DEV).postgres, book.run.id, "sandbox-prod")
     nothing_left(clinic)  # a busy server finds out later that its client is gone
     assert runner.settle(DEV).verdict is Verdict.KILLED
+
+
+def _cut_before(run: record.Run, stage: str) -> None:
+    """The journal without the end that ``stage`` began, as a disk that lied has lost it."""
+    file = run.folder / journal.JOURNAL
+    lost = (f'"stage": "{stage}"', '"event": "settled"')
+    whole = file.read_text().splitlines(keepends=True)
+    kept = takewhile(lambda line: not any(one in line for one in lost), whole)
+    file.write_text("".join(kept))
+    assert run.state() is record.State.AS_IT_WAS
+
+
+def test_what_a_journal_has_lost_of_a_commit_is_asked_of_the_database(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    """By what was left nothing was written: the next run closed the record so."""
+    book = executed(clinic, rehearsed, verified=False)
+    _cut_before(book.run, "apply")
+    with pytest.raises(RecordError, match="COMMITTED_UNVERIFIED"):
+        runbook.begin(DEV)
+    with pytest.raises(StopError, match="no step before it can"):
+        book.propose()  # it took plan and approval away
+    _cut_before(book.run, "apply")
+    with pytest.raises(StopError, match="was committed already"):
+        book.apply()
+    way_back = approved()
+    way_back.undo()
+    _cut_before(way_back.run, "undo")
+    assert runner.finish(DEV, way_back.run.id).verdict is Verdict.COMPLETE
+    assert book.run.verdict() is Verdict.UNDONE
 
 
 def test_exit_5_c_the_dump_of_a_lost_server_is_restored_on_another(
@@ -458,4 +491,7 @@ def test_exit_5_c_the_dump_of_a_lost_server_is_restored_on_another(
     clinic.databases["other"] = named
     assert clinic.state("other") == before
     assert runner.seal(DEV).sealed
+    with pytest.raises(RecordError, match="never written to"):  # it put an answer into the record
+        runner.settle(DEV, book.run.id)
+    assert book.run.problems() == []
     shutil.rmtree(book.folder)

@@ -84,7 +84,7 @@ def apply(
         return work.after_commit(applied) if commit else applied
 
 
-def settle(target: Postgres, run: str) -> tuple[str, str] | None:
+def settle(target: Postgres, run: str, environment: str) -> tuple[str, str] | None:
     """What ``run`` was for, if it was committed: its kind, and the run that it has undone.
 
     None if it was not. The database is asked once the run's session has ended.
@@ -92,9 +92,12 @@ def settle(target: Postgres, run: str) -> tuple[str, str] | None:
     Raises:
         TargetError: the database cannot be reached, or that session is still there; the run stays
             in doubt.
+        StopError: this connection leads to another database than ``environment``'s, or to a
+            replica: each may lead elsewhere. The run stays in doubt.
     """
     with connected(target, "not known yet") as connection:
         wait_for_run_lock(connection, target.lock_wait)
+        deployment.require(connection, environment, "not known yet")
         return registry.purpose(connection, run)
 
 
