@@ -45,7 +45,6 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> CommandO
             return _beside_the_seal(settings, chosen)
         chosen.require_open()
         chosen.require_idle()
-        anchor.note_committed(settings)
         if unsettled := settle_doubt(chosen):
             window.leave(settings)
             return outcome.of(chosen, unsettled)
@@ -137,6 +136,7 @@ def _not_now(done: CommandOutcome, before: str) -> CommandOutcome:
 
 def settle_doubt(run: Run) -> str:
     """Ask the database about a run in doubt; if it cannot be asked, the run stays so: why."""
+    anchor.note_committed(environments.load(run.environment))
     if run.verdict() is not Verdict.IN_DOUBT:
         return ""
     try:
@@ -171,6 +171,7 @@ def _sealed(run: Run, say: Say | None = None, *, as_saved: bool = False) -> Comm
     if say:
         say(f"{run.environment}: {naming.stage(SEAL)}")
     book = runbook.reopen(run.environment, run.id)
+    settle_doubt(run)  # what the database can say now, nobody can ask of a sealed record
     if run.undoes and run.is_committed():
         rollback.close_undone(book)
     try:

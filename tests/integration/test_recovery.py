@@ -441,14 +441,13 @@ def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(
     assert runner.settle(DEV).verdict is Verdict.KILLED
 
 
-def _cut_before(run: record.Run, stage: str) -> None:
-    """The journal without the end that ``stage`` began, as a disk that lied has lost it."""
+def _cut_from(run: record.Run, *begin: str) -> record.State:
+    """What a journal says that has lost its end, from a line on: as by a disk that lied."""
     file = run.folder / journal.JOURNAL
-    lost = (f'"stage": "{stage}"', '"event": "settled"')
     whole = file.read_text().splitlines(keepends=True)
-    kept = takewhile(lambda line: not any(one in line for one in lost), whole)
+    kept = takewhile(lambda line: not any(one in line for one in begin), whole)
     file.write_text("".join(kept))
-    assert run.state() is record.State.AS_IT_WAS
+    return run.state()
 
 
 def test_what_a_journal_has_lost_of_a_commit_is_asked_of_the_database(
@@ -456,19 +455,21 @@ def test_what_a_journal_has_lost_of_a_commit_is_asked_of_the_database(
 ) -> None:
     """By what was left nothing was written: the next run closed the record so."""
     book = executed(clinic, rehearsed, verified=False)
-    _cut_before(book.run, "apply")
+    applied = ('"stage": "apply"', '"event": "settled"')
+    assert _cut_from(book.run, *applied) is record.State.AS_IT_WAS
     with pytest.raises(RecordError, match="COMMITTED_UNVERIFIED"):
         runbook.begin(DEV)
     with pytest.raises(StopError, match="no step before it can"):
         book.propose()  # it took plan and approval away
-    _cut_before(book.run, "apply")
+    assert _cut_from(book.run, *applied) is record.State.AS_IT_WAS
     with pytest.raises(StopError, match="was committed already"):
         book.apply()
     way_back = approved()
     way_back.undo()
-    _cut_before(way_back.run, "undo")
-    assert runner.finish(DEV, way_back.run.id).verdict is Verdict.COMPLETE
-    assert book.run.verdict() is Verdict.UNDONE
+    assert _cut_from(way_back.run, '"event": "committed"') is record.State.UNKNOWN
+    closed = runner.seal(DEV)  # for good as in doubt, and the run as not taken back
+    assert (closed.sealed, closed.verdict) == (True, Verdict.COMMITTED_UNVERIFIED)
+    assert (book.run.is_sealed, book.run.verdict()) == (True, Verdict.UNDONE)
 
 
 def test_exit_5_c_the_dump_of_a_lost_server_is_restored_on_another(
@@ -490,7 +491,11 @@ def test_exit_5_c_the_dump_of_a_lost_server_is_restored_on_another(
     subprocess.run(command, check=True)
     clinic.databases["other"] = named
     assert clinic.state("other") == before
-    assert runner.seal(DEV).sealed
+    secrets = clinic.folder / f".env.{DEV}"
+    port = f"PG_PORT={clinic.server.port}"
+    secrets.write_text(secrets.read_text().replace(port, "PG_PORT=9"))  # the server is lost
+    closed = runner.seal(DEV)
+    assert (closed.sealed, closed.verdict) == (True, Verdict.IN_DOUBT)
     with pytest.raises(RecordError, match="never written to"):  # it put an answer into the record
         runner.settle(DEV, book.run.id)
     assert book.run.problems() == []
