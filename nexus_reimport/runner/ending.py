@@ -76,7 +76,11 @@ def of_chosen(
     def work() -> CommandOutcome:
         with record.at_work(settings), window.left_on_error(settings):
             chosen.append(record.find(settings, run_id))
-            return step(chosen[0])
+            try:
+                return step(chosen[0])
+            except ReimportError as error:
+                error.state = chosen[0].stated(error.state)  # the run may have written before
+                raise
 
     ended = _whatever_ends_it(settings, work, lambda: chosen[0] if chosen else None)
     return tell(settings, ended)

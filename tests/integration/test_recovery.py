@@ -13,7 +13,7 @@ import pytest
 
 from nexus_reimport import CHECKOUT, record, runbook, runner
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import RecordError, StopError, TargetError
+from nexus_reimport.errors import MappingError, RecordError, StopError, TargetError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import NewerDecision, Plan, Proposal, Scope
 from nexus_reimport.record import Verdict, journal
@@ -416,6 +416,13 @@ def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(
             book.apply()
         admin.execute(f"{limit} -1".encode())
     assert again.value.state == "not known yet"
+    clinic.edit(DEV, 'mapping = "nexus"', 'mapping = "own.toml"')
+    (clinic.folder / "own.toml").write_text("patients = 1\n")
+    for command in (runner.finish, runner.settle):
+        with pytest.raises(MappingError) as unread:
+            command(DEV)
+        assert "not known yet" in unread.value.state, "it said that nothing was written"
+    clinic.edit(DEV, 'mapping = "own.toml"', 'mapping = "nexus"')
     secrets = clinic.folder / f".env.{DEV}"
     there = secrets.read_text()
     port = f"NEXUS_SANDBOX_PG_PORT={clinic.server.port}"
