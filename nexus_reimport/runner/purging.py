@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import UTC, datetime
 
 from nexus_reimport import mapping as mappings
 from nexus_reimport import record
 from nexus_reimport import settings as environments
+from nexus_reimport.errors import StopError
 from nexus_reimport.nexus import activity, deployment, registry, rights
 from nexus_reimport.nexus.connection.driver_errors import scrubbed
 from nexus_reimport.nexus.connection.postgres import connected
@@ -21,8 +23,8 @@ def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
     """Drop undo data, except of the ``keep`` latest runs that can be undone; gives what it was.
 
     Raises:
-        StopError: the database is not this environment's, or a right is missing. Nothing was
-            dropped.
+        StopError: the database is not this environment's, a right is missing, or a run that is not
+            finished would lose its way back. Nothing was dropped.
     """
     settings = environments.load(environment)
     mapping = mappings.load(settings.mapping, environments.folder())
@@ -30,6 +32,7 @@ def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
     with record.at_work(settings), connected(settings.postgres) as connection:
         deployment.require(connection, settings.name)
         older = tuple(registry.undo_sizes(connection)[keep:])
+        _refuse_unfinished(settings, {size.run for size in older})
         schemas = {size.schema for size in older}
         lacking = [
             right
@@ -42,6 +45,19 @@ def purge_undo(environment: str, keep: int) -> tuple[UndoSize, ...]:
             for size in older:
                 registry.drop_undo(connection, size.schema)
     return older
+
+
+def _refuse_unfinished(settings: Settings, runs: Container[str]) -> None:
+    """Stop where a run that is in doubt or not verified is among ``runs``: it may be taken back."""
+    run = record.unfinished(settings)
+    needed = (run.undoes or run.id) if run else ""
+    if run and needed in runs:
+        raise StopError(
+            f"run {run.id} is not finished, and may have to be taken back with this undo data",
+            where=run.where,
+            state="nothing was dropped",
+            next=f"nexus-reimport finish {settings.name}; then purge. Or keep one more (--keep)",
+        )
 
 
 def purge_private(environment: str, older_than: str, *, really: bool) -> list[PrivateFolder]:

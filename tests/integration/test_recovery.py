@@ -16,6 +16,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import MappingError, RecordError, StopError, TargetError
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import NewerDecision, Plan, Proposal, Scope
+from nexus_reimport.nexus.registry import undo_schema
 from nexus_reimport.record import Verdict, journal
 from nexus_reimport.runbook import adoption, restored_database, whereabouts
 from nexus_reimport.runner import RollbackOptions
@@ -30,7 +31,7 @@ from nexus_reimport.runner.advice import (
 from nexus_reimport.settings import BY_HAND_SHEET
 from nexus_reimport.stages import apply
 from nexus_sandbox.postgres.server import binaries
-from support.clinic import OWNER, Clinic, Committed, Executed, planned
+from support.clinic import OWNER, ROLE, Clinic, Committed, Executed, planned
 from support.halting import halted, nothing_left
 from support.relinking import LINKS, linked_wrongly, relinked
 from support.restoring import drop_aside, named, swap_in
@@ -341,7 +342,11 @@ def test_exit_4_f_a_refused_rollback_leads_to_the_dump(
 ) -> None:
     before = clinic.state()
     book, _ = spoilt_after_commit(clinic, rehearsed)
-    runner.purge_undo(DEV, 0)
+    with pytest.raises(StopError, match="is not finished, and may have to be taken back") as kept:
+        runner.purge_undo(DEV, 0)
+    assert kept.value.state == "nothing was dropped"
+    assert f"nexus-reimport finish {DEV}" in kept.value.next
+    clinic.do(f"DROP SCHEMA {undo_schema(book.run.id)} CASCADE", role=ROLE)
     with pytest.raises(StopError, match="no longer exists") as told:
         runner.rollback(RollbackOptions(book.run.id, newer=NewerDecision.DISCARD))
     assert f"nexus-reimport restore {book.run.id} --into NAME" in told.value.next

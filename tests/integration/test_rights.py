@@ -354,7 +354,7 @@ def test_a_right_that_is_revoked_under_the_locks_is_named_and_all_is_as_it_was(
 def test_each_command_asks_for_what_it_needs_before_it_starts(
     clinic: Clinic,
 ) -> None:
-    run = clinic.executed().run.id
+    run = clinic.whole().run.id
     schema = f"nexus_reimport_undo_{run.lower().replace('-', '_')}"
     database, live = clinic.databases["dev"], clinic.state()
     with administrator(clinic.server, database) as admin:

@@ -195,7 +195,7 @@ def test_undo_data_that_is_gone_is_said_and_the_dump_is_named(
 ) -> None:
     from nexus_reimport import runner
 
-    run = executed(clinic, rehearsed)
+    run = clinic.whole(rehearsed=rehearsed)
     (dropped,) = runner.purge_undo(DEV, 0)
     assert (dropped.run, dropped.undone_by) == (run.run.id, "")
     assert dropped.bytes_stored > 0

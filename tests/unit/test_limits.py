@@ -53,6 +53,7 @@ def test_a_day_that_python_alone_would_read_is_none(value: str) -> None:
         ("24:00:01", 86_401),
         ("9999:59:59", 35_999_999),
         ("0:00:00.000001", 0.000_001),
+        ("0:00:00.0000019", 0.000_001),
     ],
 )
 def test_a_time_fits_up_to_its_last_minute_and_second(value: str, seconds: float) -> None:
@@ -60,7 +61,8 @@ def test_a_time_fits_up_to_its_last_minute_and_second(value: str, seconds: float
 
 
 @pytest.mark.parametrize(
-    "value", ["9:60", "9:60:00", "9:00:60", "9:5", "10000:00", "-1:00", "9:00:00.1234567", "9.30"]
+    "value",
+    ["9:60", "9:60:00", "9:00:60", "9:5", "10000:00", "-1:00", "9:00:00.1234567890123", "9.30"],
 )
 def test_a_time_beyond_them_is_none_and_never_becomes_a_later_one(value: str) -> None:
     with pytest.raises(ConversionError, match="not a time"):
