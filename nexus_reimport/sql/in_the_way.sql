@@ -7,7 +7,9 @@ LEFT JOIN pg_catalog.pg_locks x
   ON l.pid IS NULL AND x.pid IS NULL AND x.virtualtransaction = l.virtualtransaction
  AND x.locktype = 'transactionid' AND x.granted
 LEFT JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = x.transactionid
-JOIN pg_catalog.pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p', 'm')
+-- Who reads a table opens its indexes as well, and of REINDEX it waits for these alone.
+LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = l.relation
+JOIN pg_catalog.pg_class c ON c.oid = coalesce(i.indrelid, l.relation) AND c.relkind IN ('r', 'p', 'm')
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT LIKE 'pg\_%%'
 WHERE l.locktype = 'relation'
   -- The only mode that conflicts with ACCESS SHARE, which readers take.

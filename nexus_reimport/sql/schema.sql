@@ -47,12 +47,13 @@ JOIN pg_catalog.pg_index i ON i.indrelid = named.oid AND i.indisunique
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid AND NOT c.relispartition
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid)
 UNION ALL
-SELECT false, 'trigger ' || g.tgname || ' of ' || name,
+-- Of a partition each has a state of its own. Local, as older runs have kept no such line.
+SELECT g.tgparentid <> 0, 'trigger ' || g.tgname || ' of ' || name,
        CASE g.tgenabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'on replicas' WHEN 'A' THEN 'always' ELSE 'enabled' END,
        -- With the body of its function, which decides what the trigger does.
        pg_catalog.pg_get_triggerdef(g.oid) || md5(p.prosrc)
 FROM named
-JOIN pg_catalog.pg_trigger g ON g.tgrelid = named.oid AND NOT g.tgisinternal AND g.tgparentid = 0
+JOIN pg_catalog.pg_trigger g ON g.tgrelid = named.oid AND NOT g.tgisinternal
 JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
 UNION ALL
 SELECT false, 'rule ' || r.rulename || ' of ' || name,

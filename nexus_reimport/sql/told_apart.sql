@@ -11,8 +11,7 @@ WITH keys AS (
                 OR coalesce((to_jsonb(x) ->> 'indnullsnotdistinct')::boolean, false))
            AND NOT EXISTS (
                SELECT FROM pg_catalog.pg_constraint k
-                WHERE k.confrelid = x.indrelid AND k.contype = 'f'
-                  AND k.confkey && x.indkey::int2[])
+                WHERE k.confrelid = x.indrelid AND k.confkey && x.indkey::int2[])
            AND NOT EXISTS (
                SELECT
                  -- Of columns that are only included there is no operator class.

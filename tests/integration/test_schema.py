@@ -245,6 +245,12 @@ BESIDE_TABLES = {
         "REFRESH MATERIALIZED VIEW practice.m WITH NO DATA",
         "view practice.m: materialized then, materialized, never filled now",
     ),
+    # On one partition alone: audited rows of that one would be audited no more.
+    'CREATE TRIGGER t BEFORE INSERT ON "Other One".parts'
+    " FOR EACH ROW EXECUTE FUNCTION practice.nothing()": (
+        'ALTER TABLE "Other One".low DISABLE TRIGGER t',
+        "trigger t of Other One.low: enabled then, disabled now",
+    ),
     "ALTER TABLE practice.site FORCE ROW LEVEL SECURITY": (
         "ALTER TABLE practice.site ENABLE ROW LEVEL SECURITY",
         "row level security of practice.site: off, forced then, on, forced now",
