@@ -27,15 +27,13 @@ PREPARED = "BEGIN; {}; PREPARE TRANSACTION 'of the \"{}\"'"
 
 
 @contextmanager
-def prepared(
-    clinic: Clinic, statement: str, name: str = "till", kind: str = "dev"
-) -> Iterator[None]:
+def prepared(clinic: Clinic, statement: str, name: str = "till") -> Iterator[None]:
     """A transaction that was prepared, and that nobody has ended: it has no session any more."""
-    clinic.do(PREPARED.format(statement, name), kind)
+    clinic.do(PREPARED.format(statement, name))
     try:
         yield
     finally:
-        clinic.do(f"ROLLBACK PREPARED 'of the \"{name}\"'", kind)
+        clinic.do(f"ROLLBACK PREPARED 'of the \"{name}\"'")
 
 
 @contextmanager
@@ -68,11 +66,7 @@ def test_a_prepared_transaction_that_has_written_is_named(clinic: Clinic, rehear
 def test_a_prepared_transaction_is_told_in_the_preflight(clinic: Clinic) -> None:
     ours = "UPDATE notes SET content = content; SELECT FROM patients FOR UPDATE"
     of_others = "UPDATE clinics SET name = name; SELECT FROM patients"
-    with (
-        prepared(clinic, ours),
-        prepared(clinic, of_others, "desk"),
-        prepared(clinic, "UPDATE images SET id = id", "other clinic", "prod"),
-    ):
+    with prepared(clinic, ours), prepared(clinic, of_others, "desk"):
         notices = surveyed().run.load(Survey).notices
     (told,) = (notice for notice in notices if notice.startswith("prepared transaction"))
     assert "'of the \"till\"' has locked notes, patients, and" in told
