@@ -126,7 +126,7 @@ def _differing(wanted: Wanted, present: sql.Composable) -> sql.Composed:
         "SELECT coalesce(p.{key}, w.{key}) AS {key}{columns}, CASE WHEN p.{key} IS NULL THEN {new}"
         " WHEN w.{key} IS NULL THEN {gone} WHEN {replaced_if} THEN {replaced} ELSE {changed}"
         " END AS {what} FROM {present} AS p FULL JOIN {place} AS w ON w.{key} = p.{key}{holders}"
-        " WHERE {differs}"
+        " WHERE p.{key} IS NULL OR w.{key} IS NULL OR {differs}"
     ).format(
         key=key,
         what=_WHAT,

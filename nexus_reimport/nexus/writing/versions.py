@@ -97,6 +97,7 @@ def astray(transaction: Transaction, part: UndoPart, written: Written) -> Astray
         # FULL: a row that must be there may be on no other side.
         " FULL JOIN {rows} AS w ON w.{key} = coalesce(t.{key}, v.key)"
         " WHERE CASE WHEN w.{key} IS NULL THEN {moved} WHEN {gone} THEN t.{key} IS NOT NULL"
+        " WHEN t.{key} IS NULL THEN true"
         " ELSE NOT pg_catalog.record_image_eq(ROW({now}), ROW({then})) END"
     ).format(
         compared=_compared(transaction, part),
