@@ -108,14 +108,15 @@ def note_committed(settings: Settings) -> None:
     be asked is told of by the step that needs it.
     """
     waiting = [run for run in runs.open_runs(settings) if _may_lack_its_commit(run)]
-    committed: dict[str, Committed] = {}
+    known: dict[str, tuple[str, str] | None] = {}
     if waiting:
-        with suppress(TargetError, StopError):
-            committed = {row.run: row for row in rows(settings)}
+        with suppress(TargetError, StopError), connected(settings.postgres) as connection:
+            deployment.require(connection, settings.name)
+            known = {run.id: registry.purpose(connection, run.id) for run in waiting}
     for run in waiting:
-        if known := committed.get(run.id):
-            undoes = next((row.run for row in committed.values() if row.undone_by == run.id), "")
-            run.journal(Event.SETTLED, committed=True, kind=known.kind, undoes=undoes)
+        if purpose := known.get(run.id):
+            kind, undoes = purpose
+            run.journal(Event.SETTLED, committed=True, kind=kind, undoes=undoes)
 
 
 def _may_lack_its_commit(run: Run) -> bool:

@@ -33,7 +33,7 @@ def fill(
         StopError: a line of the sheet cannot be used. Nothing was written to the database.
     """
     kinds, folder = manual.kinds(intake), intake.folder
-    others = _refuse_unusable(given, kinds, entities, intake, zone)
+    others = _anothers(given, kinds, entities, intake, zone)
     filled, counts = dict(entities), {kind.name: _Filling(kind) for kind in kinds}
     for place, cell in given.cells.items():
         name, key, column = place
@@ -50,14 +50,18 @@ def fill(
     return tuple(one.summed() for one in counts.values()), filled
 
 
-def _refuse_unusable(
+def _anothers(
     given: manual.Given,
     kinds: Sequence[ByHandSheet],
     entities: Mapping[str, Decided],
     intake: Intake,
     zone: ZoneInfo,
 ) -> set[tuple[str, str, str]]:
-    """The places in ``given`` of values that were given before, for what is another row now."""
+    """The places in ``given`` of values that were given before, for what is another row now.
+
+    Raises:
+        StopError: a line of the sheet cannot be used. Nothing was written to the database.
+    """
 
     def read(entity: str, columns: Sequence[str]) -> Iterator[Dict]:
         merged = entities[entity].merged
@@ -68,7 +72,9 @@ def _refuse_unusable(
     known = {kind.name: kind for kind in kinds}
     for kind in kinds:
         rows.fetch(kind.spec.entity, {key for of, key, _ in given.cells if of == kind.name})
-    named = {(known[name].spec.entity, key) for name, key, _ in given.cells}
+    # A line names its record where its key is a number that the next plan may give to another.
+    numbered = {place: cell for place, cell in given.cells.items() if cell.record}
+    named = {(known[name].spec.entity, key) for name, key, _ in numbered}
     paired = (
         (name, written, key)
         for name in dict(named)
@@ -78,10 +84,11 @@ def _refuse_unusable(
     records = {(name, key): record.compared for name, record, key in id_pairs(paired)}
     shower = manual.Shower(intake, zone, rows.find, records)
     manual.refuse_unusable(given, kinds, shower.line, zone)
-    lines = (
-        (place, cell, shower.line(known[place[0]], place[1])) for place, cell in given.cells.items()
-    )
-    return {place for place, cell, line in lines if line and manual.is_anothers(line, cell)}
+    return {
+        (name, key, column)
+        for (name, key, column), cell in numbered.items()
+        if (line := shower.line(known[name], key)) and manual.is_anothers(line, cell)
+    }
 
 
 @dataclass(slots=True)
