@@ -32,7 +32,7 @@ from nexus_reimport.page.status import Status
 from nexus_reimport.page.way_back import WayBack
 from nexus_reimport.page.work import Failed, Work
 from nexus_reimport.record import Run, Verdict, runs, signatures
-from nexus_reimport.record.anchor import Forgotten
+from nexus_reimport.record.anchor import Forgotten, Unnoted
 from nexus_reimport.record.sealed import archive, register
 from nexus_reimport.record.verdict import UNFINISHED
 from nexus_reimport.runbook import connections, first_things, lost_records, restored_database
@@ -119,6 +119,11 @@ class Front:
         return forgotten if is_last else None
 
     @property
+    def unnoted(self) -> Unnoted | None:
+        """An open run that the database knows as committed, and whose journal does not say so."""
+        return status.unnoted(self.settings, self.status.value)
+
+    @property
     def is_in_doubt(self) -> bool:
         """Whether it is not known of a run if it was committed."""
         return self.outcome is not None and self.outcome.verdict is Verdict.IN_DOUBT
@@ -157,12 +162,12 @@ class Front:
         if self.work:
             return "work"
         if self._first_thing is FirstThing.UNFINISHED:
-            return gates.DECIDE
+            return gates.DECIDE if self.must_decide else gates.DRY_RUN
         if self.waiting:
             return next((gate.place for gate in self.gates.closed[:1]), "") or "reimport"
         if self._broken:
             return gates.CONNECTIONS
-        return way_back.PLACE if self._was_not_taken_back and not self.away else "dry-run"
+        return way_back.PLACE if self._was_not_taken_back and not self.away else gates.DRY_RUN
 
     @property
     def now(self) -> Standing:
@@ -171,6 +176,8 @@ class Front:
             return standing.of_work(self.work, self.settings.zone)
         if self.away:
             return standing.of_lost(self.away)
+        if self.unnoted:
+            return standing.of_unnoted(self.unnoted)
         if self.forgotten:
             return standing.of_restored(self.forgotten)
         return standing.of_outcome(self.outcome, self.settings.zone)
@@ -192,7 +199,8 @@ class Front:
     @property
     def _first_thing(self) -> FirstThing | None:
         """What no run begins before."""
-        return first_things.of(self.away, is_unfinished=self.must_decide)
+        is_unfinished = self.must_decide or self.unnoted is not None
+        return first_things.of(self.away, is_unfinished=is_unfinished)
 
     @property
     def _broken(self) -> Gate | None:
@@ -212,6 +220,11 @@ class Front:
         if self._first_thing is FirstThing.LOST_RECORDS:
             advice = lost_records.advice(self.settings.name, str(self.settings.records_folder))
             return f"{words.upper_first(advice)}."
+        if self.unnoted:
+            return (
+                f"The database {self.unnoted}: nexus-reimport finish {self.settings.name} writes it"
+                " there, verifies the run, and closes its record."
+            )
         if self.is_in_doubt and self.must_finish:
             return "Ask the database what became of the last run: the button stands below."
         return "A person must decide: read what stands below."

@@ -13,12 +13,15 @@ from nexus_reimport.page import signing, status, words
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.page.status import Status
 from nexus_reimport.record import Run
+from nexus_reimport.record.anchor import Unnoted
 from nexus_reimport.runbook.connections import Connections
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import sign_off
 
+_NONE_LEFT = "no earlier run is left unverified or in doubt"
 _WRITTEN = "nobody has written to Nexus since the dry run"
 DECIDE = "decide"  # where the page tells of a run that a person must decide about
+DRY_RUN = "dry-run"  # where it tells of the last run
 CONNECTIONS = "connections"  # where the page tells of each server
 _BRING = "bring the folder of the records back"
 _WAIT, _FINISH = "wait until what is at work has ended", "finish the earlier run first"
@@ -78,7 +81,7 @@ def read(
     return Gates(
         (
             _idle(busy=busy),
-            _settled(unfinished, seen, busy=busy),
+            _unnoted(status.unnoted(settings, seen.value)) or _settled(unfinished, seen, busy=busy),
             _dry_run(run, unfinished, seen, busy=busy),
             *_of_the_approval(run, busy=busy),
             _unwritten(run, seen),
@@ -104,8 +107,12 @@ def _is_away(seen: Reading[Status]) -> bool:
     return bool(seen.value and seen.value.apart.away)
 
 
+def _unnoted(one: Unnoted | None) -> Gate | None:
+    return Gate(_NONE_LEFT, State.CLOSED, f"the database {one}", _FINISH, DRY_RUN) if one else None
+
+
 def _settled(run: Run | None, seen: Reading[Status], *, busy: bool) -> Gate:
-    claim = "no earlier run is left unverified or in doubt"
+    claim = _NONE_LEFT
     if _is_away(seen):
         return Gate(claim, State.CLOSED, "the records of the earlier runs are not here", _BRING)
     if run is None:

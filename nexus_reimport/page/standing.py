@@ -11,7 +11,7 @@ from nexus_reimport.page import history, words
 from nexus_reimport.page.outcome import RunOutcome
 from nexus_reimport.page.work import Work
 from nexus_reimport.record import journal
-from nexus_reimport.record.anchor import Forgotten
+from nexus_reimport.record.anchor import Forgotten, Unnoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,11 @@ def of_lost(away: tuple[str, ...]) -> Standing:
 def of_restored(forgotten: Forgotten) -> Standing:
     """The database does not know the last run, which was committed."""
     return Standing(f"The database {forgotten}", "attention" if forgotten.restore else "bad")
+
+
+def of_unnoted(unnoted: Unnoted) -> Standing:
+    """The database knows an open run whose journal has lost that it was committed."""
+    return Standing(f"The database {unnoted}", "bad")
 
 
 def of_outcome(outcome: RunOutcome | None, zone: ZoneInfo) -> Standing:

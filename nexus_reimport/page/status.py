@@ -17,7 +17,7 @@ from nexus_reimport.nexus.structure import fingerprint
 from nexus_reimport.nexus.structure.database import Database
 from nexus_reimport.nexus.structure.tables import fingerprints_of
 from nexus_reimport.record import Run, Verdict, anchor
-from nexus_reimport.record.anchor import Apart
+from nexus_reimport.record.anchor import Apart, Unnoted
 from nexus_reimport.settings import Settings
 
 
@@ -59,6 +59,13 @@ def read(settings: Settings) -> Status:
             patients=next(kind.rows for kind in row_counts.entities if kind.entity == people),
             apart=anchor.apart(connection, settings),
         )
+
+
+def unnoted(settings: Settings, seen: Status | None) -> Unnoted | None:
+    """The first open run of which the database has said what its journal lacks still."""
+    known = seen.apart.unnoted if seen else ()
+    lacking = {run.id for run in anchor.may_lack_their_commit(settings)} if known else set()
+    return next((one for one in known if one.run in lacking), None)
 
 
 def waiting(settings: Settings) -> Run | None:

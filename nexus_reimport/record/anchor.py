@@ -15,7 +15,7 @@ from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.registry import Committed, Restore
 from nexus_reimport.nexus.registry import restores as of_database
 from nexus_reimport.record import journal, runs
-from nexus_reimport.record.run import Run
+from nexus_reimport.record.run import Run, of
 from nexus_reimport.record.sealed import register
 from nexus_reimport.record.sealed.chain import Link
 from nexus_reimport.record.verdict import State
@@ -37,12 +37,25 @@ class Forgotten:
 
 
 @dataclass(frozen=True, slots=True)
+class Unnoted:
+    """An open run that was committed, as the database says, and whose journal lacks that."""
+
+    run: str
+    kind: str
+    undoes: str  # the run that it has undone, "" for none
+
+    def __str__(self) -> str:
+        return f"says that run {self.run} was committed, which its journal has lost"
+
+
+@dataclass(frozen=True, slots=True)
 class Apart:
     """Where the database and the records on this machine do not know the same."""
 
     away: tuple[str, ...] = ()  # runs whose records are not here, as ``away`` has them
     forgotten: Forgotten | None = None  # the latest committed run, if the database lacks it
     no_seal: str = ""  # the latest sealed run of which the database has no seal
+    unnoted: tuple[Unnoted, ...] = ()
 
 
 def write(settings: Settings, run: Run) -> None:
@@ -107,16 +120,31 @@ def note_committed(settings: Settings) -> None:
     its other lines nothing was written, and the record would be closed so. A database that cannot
     be asked is told of by the step that needs it.
     """
-    waiting = [run for run in runs.open_runs(settings) if _may_lack_its_commit(run)]
-    known: dict[str, tuple[str, str] | None] = {}
-    if waiting:
+    unnoted: tuple[Unnoted, ...] = ()
+    if may_lack_their_commit(settings):
         with suppress(TargetError, StopError), connected(settings.postgres) as connection:
             deployment.require(connection, settings.name)
-            known = {run.id: registry.purpose(connection, run.id) for run in waiting}
-    for run in waiting:
-        if purpose := known.get(run.id):
-            kind, undoes = purpose
-            run.journal(Event.SETTLED, committed=True, kind=kind, undoes=undoes)
+            unnoted = _unnoted(connection, settings)
+    for one in unnoted:
+        facts = {"kind": one.kind, "undoes": one.undoes}
+        of(settings, one.run).journal(Event.SETTLED, committed=True, **facts)
+
+
+def _unnoted(connection: Connection, settings: Settings) -> tuple[Unnoted, ...]:
+    """The open runs whose journals lack the COMMIT that the database knows.
+
+    A journal is read again once the database has answered: a run that commits in between has
+    journalled before its COMMIT that it is about to be sent.
+    """
+    waiting = may_lack_their_commit(settings)
+    asked = [(run, registry.purpose(connection, run.id)) for run in waiting]
+    still = ((run, known) for run, known in asked if known and _may_lack_its_commit(run))
+    return tuple(Unnoted(run.id, *known) for run, known in still)
+
+
+def may_lack_their_commit(settings: Settings) -> list[Run]:
+    """The open runs that were ever approved, and of which the journals say nothing was written."""
+    return [run for run in runs.open_runs(settings) if _may_lack_its_commit(run)]
 
 
 def _may_lack_its_commit(run: Run) -> bool:
@@ -205,6 +233,7 @@ def apart(connection: Connection, settings: Settings) -> Apart:
         away=_away(_own(connection, settings), settings),
         forgotten=_forgotten(connection, settings),
         no_seal=next((run.id for run in lacking(connection, settings)), ""),
+        unnoted=_unnoted(connection, settings),
     )
 
 

@@ -70,7 +70,7 @@ class Whereabouts:
             )
         match first_things.of(
             self.apart.away,
-            is_unfinished=self.unfinished is not None,
+            is_unfinished=self.unfinished is not None or bool(self.apart.unnoted),
             no_database=bool(self.adopted),
         ):
             case FirstThing.LOST_RECORDS:

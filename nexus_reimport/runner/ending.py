@@ -19,7 +19,7 @@ from nexus_reimport.errors import (
 )
 from nexus_reimport.interrupt import Interrupted
 from nexus_reimport.model import Proposal
-from nexus_reimport.record import Run, State
+from nexus_reimport.record import Run, State, anchor
 from nexus_reimport.record.run import gone
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runner import notebook, outcome
@@ -75,6 +75,7 @@ def of_chosen(
 
     def work() -> CommandOutcome:
         with record.at_work(settings), window.left_on_error(settings):
+            anchor.note_committed(settings)  # which of several is meant may depend on it
             chosen.append(record.find(settings, run_id))
             try:
                 return step(chosen[0])

@@ -20,7 +20,8 @@ def whereabouts(value: Whereabouts) -> str:
 def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     yield "adopted", value.adopted or "yes"
     last = value.last
-    yield "last run", _of_last(last) if last else "none yet"
+    is_unnoted = last is not None and last.id in {one.run for one in value.apart.unnoted}
+    yield "last run", _of_last(last, is_unnoted=is_unnoted) if last else "none yet"
     if value.is_still_up:
         todo = "the next run, finish, settle or seal takes it down"
         yield "maintenance", f"the window is still up; {todo}"
@@ -43,8 +44,10 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     yield "next", value.next
 
 
-def _of_last(run: Run) -> str:
+def _of_last(run: Run, *, is_unnoted: bool) -> str:
     """Which it is, what became of it, and what that means for the database."""
+    if is_unnoted:  # what its journal says of the database is not so
+        return f"{run.id}, {run.kind}: see what the database says of it"
     standing = run.standing()
     meaning = "" if standing is Verdict.RUNNING else f": {run.meaning()}"
     return f"{run.id}, {run.kind}, {standing}{meaning}"
@@ -56,7 +59,9 @@ def _of_records(value: Whereabouts) -> Iterator[tuple[str, str]]:
     is_beside = first is not None and first != last
     if first and is_beside:
         yield "unfinished", f"{first.id}, {first.kind}, {first.standing()}"
-    if last and last.must_be_closed and not value.is_busy:
+    for unnoted in value.apart.unnoted:
+        yield "database", f"it {unnoted}"
+    if last and last.must_be_closed and not value.is_busy and not value.apart.unnoted:
         is_named = is_beside or last.seal_was_cut
         which = f"{value.environment} --run {last.id}" if is_named else value.environment
         todo = f"nexus-reimport seal {which} closes it, or says what prevents that"

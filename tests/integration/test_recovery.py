@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import uuid
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import CHECKOUT, record, runbook, runner
+from nexus_reimport import CHECKOUT, record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import MappingError, RecordError, StopError, TargetError
 from nexus_reimport.files import rowfile
@@ -32,7 +33,9 @@ from nexus_reimport.settings import BY_HAND_SHEET
 from nexus_reimport.stages import apply
 from nexus_sandbox.postgres.server import binaries
 from support.clinic import OWNER, ROLE, Clinic, Committed, Executed, planned
+from support.commands import command
 from support.halting import halted, nothing_left
+from support.pages import gathered
 from support.relinking import LINKS, linked_wrongly, relinked
 from support.restoring import drop_aside, named, swap_in
 from support.rollbacks import DEV, approved, executed
@@ -423,9 +426,9 @@ def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(
     assert again.value.state == "not known yet"
     clinic.edit(DEV, 'mapping = "nexus"', 'mapping = "own.toml"')
     (clinic.folder / "own.toml").write_text("patients = 1\n")
-    for command in (runner.finish, runner.settle):
+    for ask in (runner.finish, runner.settle):
         with pytest.raises(MappingError) as unread:
-            command(DEV)
+            ask(DEV)
         assert "not known yet" in unread.value.state, "it said that nothing was written"
     clinic.edit(DEV, 'mapping = "own.toml"', 'mapping = "nexus"')
     secrets = clinic.folder / f".env.{DEV}"
@@ -482,6 +485,41 @@ def test_what_a_journal_has_lost_of_a_commit_is_asked_of_the_database(
     closed = runner.seal(DEV)  # for good as in doubt, and the run as not taken back
     assert (closed.sealed, closed.verdict) == (True, Verdict.COMMITTED_UNVERIFIED)
     assert (book.run.is_sealed, book.run.verdict()) == (True, Verdict.UNDONE)
+
+
+def test_what_a_journal_has_lost_of_a_commit_is_told_before_any_step(
+    clinic: Clinic, rehearsed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status and page said that nothing was written, and that a run could begin."""
+    book = executed(clinic, rehearsed, verified=False)
+    _cut_from(book.run, '"stage": "apply"')
+    before = book.run.journal_size()
+    name, todo = book.run.id, f"nexus-reimport finish {DEV}"
+    it = whereabouts.of(environments.load(DEV))
+    assert ([one.run for one in it.apart.unnoted], it.next) == ([name], todo)
+    text = show.whereabouts(it)
+    assert f"it says that run {name} was committed, which its journal has lost" in text
+    assert "nothing was written" not in text
+    assert "not sealed" not in text, "it is not to be closed as it is"
+    _, out, _ = command(capsys, "status", DEV, "--json")
+    assert json.loads(out)["environments"][0]["committed_without_record"] == [name]
+    page = gathered(DEV)
+    assert page.now.tone == "bad"
+    assert page.now.text.startswith(f"The database says that run {name} was committed")
+    assert todo in page.next
+    assert name in page.gates.closed[0].why
+    code, out, _ = command(capsys, "record", "check", DEV)
+    assert (code, todo in out) == (1, True)
+    assert book.run.journal_size() == before, "who only looks writes nothing"
+    way_back = approved()
+    way_back.undo()
+    assert _cut_from(way_back.run, '"stage": "undo"') is record.State.AS_IT_WAS
+    (unnoted,) = whereabouts.of(environments.load(DEV)).apart.unnoted
+    assert (unnoted.run, unnoted.undoes) == (way_back.run.id, name)
+    done = runner.finish(DEV)  # of both, the one that the other waits for
+    assert (done.run, done.verdict) == (way_back.run.id, Verdict.COMPLETE)
+    assert book.run.verdict() is Verdict.UNDONE
+    assert not whereabouts.of(environments.load(DEV)).apart.unnoted
 
 
 def test_exit_5_c_the_dump_of_a_lost_server_is_restored_on_another(

@@ -101,7 +101,8 @@ def _of_commit(commit: Commit, row: Committed, undone_by: str) -> Iterator[str]:
 def _not_sealed(record: Checked, row: Committed) -> Iterator[str]:
     if row.seal:
         yield "the database has a seal for this run, and its record is not sealed"
-    yield from _not_committed(record)
+    todo = f"nexus-reimport finish {record.environment} writes it there, verifies and seals it"
+    yield from (f"{problem}: {todo}" for problem in _not_committed(record))
 
 
 def _differences(record: Checked, row: Committed) -> Iterator[str]:
