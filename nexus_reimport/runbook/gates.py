@@ -35,6 +35,46 @@ def sheet_without_run(settings: Settings) -> SignOff:
     return sign_off.sheet(settings, None, signatures.standing(settings))
 
 
+def dev_of(settings: Settings) -> Settings:
+    """The environment on which is tried what comes to this one.
+
+    Raises:
+        SettingsError, StopError: its file is not as it must be, or it cannot stand for dev.
+    """
+    dev = environments.load(settings.dev_environment)
+    ours, theirs = settings.postgres, dev.postgres
+    other_database = (ours.host, ours.port, ours.database) != (
+        theirs.host,
+        theirs.port,
+        theirs.database,
+    )
+    if dev.kind is not EnvironmentKind.DEV or dev.sandbox != settings.sandbox or not other_database:
+        raise StopError(
+            f"{dev.name} cannot stand for dev: it must be of kind dev, with another database,"
+            " and a sandbox only if this is a sandbox",
+            next="name the right dev_environment in the environment's file",
+        )
+    return dev
+
+
+def is_taken_back(dev: Settings, run: Run) -> bool:
+    """Whether a sealed run of dev was taken back since, as its database or its records say.
+
+    The folder alone would say nothing where the rollback's record was taken away.
+
+    Raises:
+        StopError: dev's database does not hold the seal of this record, or is not dev's own.
+        TargetError: it could not be asked.
+    """
+    known = next((row for row in anchor.rows(dev) if row.run == run.id), None)
+    if known is None or known.seal != run.seal_digest():
+        raise StopError(
+            f"the record {run.id} of {dev.name} is not the one whose seal its database holds",
+            next=f"run `nexus-reimport run {dev.name}` again",
+        )
+    return bool(known.undone_by) or run.id in record.taken_back(record.every(dev))
+
+
 class Gated(Steps):
     """A run that somebody has to approve."""
 
@@ -131,32 +171,11 @@ class Gated(Steps):
     def _relied_on(self) -> approval.DevRun | None:
         if not self.settings.dev_environment:
             return None
-        dev = environments.load(self.settings.dev_environment)
-        ours, theirs = self.settings.postgres, dev.postgres
-        other_database = (ours.host, ours.port, ours.database) != (
-            theirs.host,
-            theirs.port,
-            theirs.database,
-        )
-        if (
-            dev.kind is not EnvironmentKind.DEV
-            or dev.sandbox != self.settings.sandbox
-            or not other_database
-        ):
-            raise StopError(
-                f"{dev.name} cannot stand for dev: it must be of kind dev, with another database,"
-                " and a sandbox only if this is a sandbox",
-                next="name the right dev_environment in the environment's file",
-            )
+        dev = dev_of(self.settings)
         last = self._dev_run()
         if last is None:
             return None
-        known = next((row for row in anchor.rows(dev) if row.run == last.id), None)
-        if known is None or known.seal != last.seal_digest():
-            raise StopError(
-                f"the record {last.id} of {dev.name} is not the one whose seal its database holds",
-                next=f"run `nexus-reimport run {dev.name}` again",
-            )
+        taken_back = is_taken_back(dev, last)
         proposal = last.load(Proposal)
         # prod may get only what was tried on the same schema
         before, now = (schema.structure(run.load(Survey).schema) for run in (last, self.run))
@@ -166,8 +185,7 @@ class Gated(Steps):
             proposal.mapping,
             schema.differences(before, now),
             _untested(last),
-            # The folder alone would say nothing where the rollback's record was taken away.
-            bool(known.undone_by) or last.id in record.taken_back(record.every(dev)),
+            taken_back,
         )
 
 

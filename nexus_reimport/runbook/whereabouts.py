@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nexus_reimport import record, wording
-from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.model import Approval, Plan, Proposal, Question, Refusal, Scope, SignOff
 from nexus_reimport.model.approval import short
@@ -27,7 +26,7 @@ from nexus_reimport.runbook import (
     restored_database,
 )
 from nexus_reimport.runbook.first_things import FirstThing
-from nexus_reimport.runbook.gates import sheet_without_run
+from nexus_reimport.runbook.gates import dev_of, is_taken_back, sheet_without_run
 from nexus_reimport.runbook.opening import last_complete
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import approval
@@ -54,7 +53,7 @@ class Whereabouts:
     who: str  # what the command that approves needs besides the digest
     apart: Apart  # the database and the records
     place: str  # where the records are
-    is_taken_back: bool  # the dev run, by a rollback since
+    dev_note: str  # that it was taken back, or why it does not count or is not known; else ""
     damaged: tuple[str, ...]  # runs whose journals are not there
     changed: tuple[str, ...]  # values of the last run that were changed, or are missing
     register: str  # why no signature counts
@@ -158,7 +157,7 @@ def of(settings: Settings) -> Whereabouts:
     changed = last.damaged() if last and not is_busy else ()
     waits = waits and not is_busy and not changed
     reopened = book.reopen(settings.name, last.id) if last is not None and waits else None
-    now, (dev, is_taken_back) = datetime.now(UTC), _dev(settings)
+    now, (dev, dev_note) = datetime.now(UTC), _dev(settings)
     return Whereabouts(
         environment=settings.name,
         adopted=adopted,
@@ -177,7 +176,7 @@ def of(settings: Settings) -> Whereabouts:
         who=approval.with_name(settings),
         apart=apart,
         place=str(place),
-        is_taken_back=is_taken_back,
+        dev_note=dev_note,
         damaged=tuple(folder.name for folder in runs.without_journal(settings)),
         changed=changed,
         register=register.contradiction(settings.records_folder),
@@ -216,13 +215,22 @@ def _undecided(last: Run | None, settings: Settings) -> tuple[Question, ...]:
     return last.load(Plan).open_in(settings)
 
 
-def _dev(settings: Settings) -> tuple[str, bool]:
-    """The dev run that prod can rely on, "" if there is none, and whether it was taken back."""
+def _dev(settings: Settings) -> tuple[str, str]:
+    """The dev run that prod can rely on, "" if there is none, and what stands against it."""
     if not settings.dev_environment:
-        return "", False
+        return "", ""
     try:
-        dev = environments.load(settings.dev_environment)
-    except ReimportError:
-        return "", False
+        dev = dev_of(settings)
+    except ReimportError as error:
+        return "", f"not known: {_line(error)}"
     last = last_complete(dev, {Scope.REIMPORT})
-    return (last.id, last.id in record.taken_back(record.every(dev))) if last else ("", False)
+    if last is None:
+        return "", ""
+    try:  # as the gate does
+        return last.id, "taken back since" if is_taken_back(dev, last) else ""
+    except ReimportError as error:
+        return last.id, f"no run can rely on it now: {_line(error)}"
+
+
+def _line(error: ReimportError) -> str:
+    return error.what.partition("\n")[0]

@@ -89,5 +89,5 @@ def _of_sign_off(value: Whereabouts) -> Iterator[tuple[str, str]]:
 
 def _dev_run(value: Whereabouts) -> str:
     if not value.dev:
-        return "no COMPLETE run yet"
-    return f"COMPLETE, run {value.dev}{' (taken back since)' if value.is_taken_back else ''}"
+        return value.dev_note or "no COMPLETE run yet"
+    return f"COMPLETE, run {value.dev}{value.dev_note and f' ({value.dev_note})'}"

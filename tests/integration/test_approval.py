@@ -13,6 +13,7 @@ from nexus_reimport.errors import RecordError, StopError
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Verdict
 from nexus_reimport.record.sealed import check
+from nexus_reimport.runbook import whereabouts
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.runner import notebook
 from support.auditing import auditors_tool
@@ -20,6 +21,11 @@ from support.clinic import ROLE, Clinic, taken_back
 from support.running import until
 
 DEV, PROD = "sandbox-dev", "sandbox-prod"
+
+
+def status() -> str:
+    """What the command says of prod: the same as its gate."""
+    return show.whereabouts(whereabouts.of(environments.load(PROD)))
 
 
 def test_a_go_on_prod_says_what_its_approval_is_refused_for_and_stays_good_for_it(
@@ -49,6 +55,7 @@ def test_a_go_on_prod_says_what_its_approval_is_refused_for_and_stays_good_for_i
     way_back = record.every(environments.load(DEV))[-1]
     way_back.bag.rename(tmp_path / way_back.id)  # the database says it without that record
     assert runbook.resume(PROD).gates()[0].claim == gate.claim
+    assert f"dev       COMPLETE, run {tried.run.id} (taken back since)\n" in status()
     (tmp_path / way_back.id).rename(way_back.bag)
     for name, old, new in (
         (DEV, *(f'database = "{clinic.databases[kind]}"' for kind in ("dev", "prod"))),
@@ -56,11 +63,13 @@ def test_a_go_on_prod_says_what_its_approval_is_refused_for_and_stays_good_for_i
     ):
         clinic.edit(name, old, new)
         assert "cannot stand for dev" in str(runbook.resume(PROD).gates()[0].refusal)
+        assert f"not known: {DEV} cannot stand for dev" in status()
         clinic.edit(name, new, old)
     anchored = "UPDATE nexus_reimport.runs SET seal = %s WHERE run = %s"
     clinic.do(anchored, "dev", "0" * 64, tried.run.id, role=ROLE)
     not_ours = "is not the one whose seal its database holds"
     assert not_ours in str(runbook.resume(PROD).gates()[0].refusal)
+    assert f"(no run can rely on it now: the record {tried.run.id} of {DEV} {not_ours})" in status()
     clinic.do(anchored, "dev", tried.run.seal_digest(), tried.run.id, role=ROLE)
     (done,) = runner.run([PROD], approve=digest)
     assert (done.run, done.verdict) == (run.id, Verdict.COMPLETE)
