@@ -102,6 +102,19 @@ def require_held(settings: Settings, run: Run) -> None:
         )
 
 
+def may_be_undone(settings: Settings, run: str, by: str) -> bool:
+    """Whether the rollback ``by`` has undone ``run``, by the database; True if it does not answer.
+
+    The journal of a rollback may say more than is so: a standby that took over, or a restored
+    database, has lost its COMMIT.
+    """
+    try:
+        known = rows(settings)
+    except (TargetError, StopError):
+        return True
+    return any(row.run == run and row.undone_by == by for row in known)
+
+
 def rows(settings: Settings) -> list[Committed]:
     """The runs of this environment that the database knows, the latest first.
 

@@ -53,6 +53,7 @@ from nexus_reimport.runbook.opening import (
     require_ready,
     today,
 )
+from nexus_reimport.runbook.steps import seal
 from nexus_reimport.settings import Settings
 from nexus_reimport.stages import approval, backup, undo
 
@@ -318,22 +319,34 @@ class Rollback:
                 next=f"nexus-reimport restore {self.undoes} --into NAME gives the whole database"
                 " back",
             )
-            close_undone(self.book)
+            close_undone(self.book.settings, self.run)
         self.run.journal(Event.VERIFIED, code=approval.code_digest())
         maintenance.leave(self.book.settings)
         return report
 
 
-def close_undone(book: Runbook) -> None:
-    """Seal the record of the run that the rollback of ``book`` has undone, if it is still open.
+def close_undone(settings: Settings, rollback: Run) -> str:
+    """Seal the record of the run that ``rollback`` has undone, if it is still open.
 
     Nothing is left to finish in it, whether the rollback was verified or not. What fails beside the
-    seal is journalled, and spoils no rollback.
+    seal is journalled, and spoils no rollback. Where the database says that the rollback has undone
+    nothing, that record stays open, and so it is told: "" otherwise.
     """
-    for earlier in record.open_runs(book.settings):
-        if earlier.id == book.run.undoes:
-            earlier.journal(Event.UNDONE, by=book.run.id)
-            try:
-                Runbook(book.settings, book.mapping, earlier).seal()
-            except (NotClean, OnlySealed, StorageError, StopError, TargetError) as error:
-                book.run.journal(Event.NOT_KEPT, of=earlier.id, what=error.what)
+    undone = (one for one in record.open_runs(settings) if one.id == rollback.undoes)
+    for earlier in undone:
+        if not anchor.may_be_undone(settings, earlier.id, rollback.id):
+            untrue = StopError(
+                f"the database does not say that this rollback has undone run {earlier.id}",
+                where=rollback.where,
+                state=f"run {earlier.id} stays open, as its own journal says",
+                next="find out whether the database was restored, or another server took over;"
+                f" nexus-reimport finish {settings.name} --run {earlier.id} goes on with that run",
+            )
+            rollback.journal(Event.NOT_KEPT, of=earlier.id, what=untrue.what)
+            return str(untrue)
+        earlier.journal(Event.UNDONE, by=rollback.id)
+        try:
+            seal(settings, earlier)
+        except (NotClean, OnlySealed, StorageError, StopError, TargetError) as error:
+            rollback.journal(Event.NOT_KEPT, of=earlier.id, what=error.what)
+    return ""

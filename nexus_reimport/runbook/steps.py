@@ -116,6 +116,64 @@ def settled(run: Run, *, is_committed: bool) -> StopError:
     )
 
 
+def settle(settings: Settings, run: Run) -> bool:
+    """Ask the database whether the run was committed, and journal the answer.
+
+    Raises:
+        NotNow: the record is sealed; nothing was written to it.
+        StopError: the database belongs to another environment; the run stays in doubt.
+    """
+    run.require_open()
+    require_own_database(settings, "not known yet")
+    known = apply.settle(settings.postgres, run.id, settings.name)
+    # What the run is for stands in the first lines of its journal, which may be lost.
+    kind, undoes = known or (run.kind, run.undoes)
+    committed = known is not None
+    run.journal(Event.SETTLED, committed=committed, kind=kind, undoes=undoes)
+    return committed
+
+
+def seal(settings: Settings, run: Run, bar: Bar = no_bar, *, as_saved: bool = True) -> str:
+    """Close the record, and write its digest into the database too; gives the digest."""
+    run.require_open()
+    maintenance.leave(settings, run)  # before the seal closes the journal
+    anchor.note_committed(settings)
+    committed = run.is_committed()
+    known = anchor.last(settings) if committed or run.is_first() else None
+    acts: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("search and seal", lambda: closing.close(settings, run, known, as_saved=as_saved)),
+        ("anchor in the database", lambda: anchor.write(settings, run) if committed else None),
+        ("archive", lambda: archive.put_missing(run.bag.parent, settings.record.archive)),
+    )
+    shown = current_step.shown(run.private, SEAL, bar(naming.stage(SEAL)))
+    with shown, garbage.rarely_looked_for():
+        failed = _after_seal(acts)
+    if len(failed) == 1:
+        raise failed[0]
+    if failed:
+        listed = wording.lines([error.what for error in failed])
+        raise OnlySealed(
+            f"the record is sealed, and {wording.amount(len(failed), 'thing')} beside it"
+            f" failed\n{listed}",
+            state="the record is sealed and whole",
+            next="; ".join(error.next for error in failed),
+        )
+    return run.seal_digest()
+
+
+def _after_seal(acts: Sequence[tuple[str, Callable[[], object]]]) -> list[ReimportError]:
+    """What failed of seal, signature, anchor and archive; each is tried, whatever failed."""
+    failed: list[ReimportError] = []
+    steps = progress.Steps(len(acts))
+    for name, act in acts:
+        try:
+            with steps.step(name):
+                act()
+        except (OnlySealed, StorageError, StopError, TargetError) as error:
+            failed.append(error)
+    return failed
+
+
 @dataclass(frozen=True, slots=True)
 class Steps:
     """One open run: its environment, its mapping, its record."""
@@ -237,68 +295,12 @@ class Steps:
             raise doubt from None
 
     def settle(self) -> bool:
-        """Ask the database whether this run was committed, and journal the answer.
-
-        Raises:
-            NotNow: the record is sealed; nothing was written to it.
-            StopError: the database belongs to another environment; the run stays in doubt.
-        """
-        self.run.require_open()
-        require_own_database(self.settings, "not known yet")
-        known = apply.settle(self.settings.postgres, self.run.id, self.settings.name)
-        # What the run is for stands in the first lines of its journal, which may be lost.
-        kind, undoes = known or (self.run.kind, self.run.undoes)
-        committed = known is not None
-        self.run.journal(Event.SETTLED, committed=committed, kind=kind, undoes=undoes)
-        return committed
+        """Ask whether this run was committed, and journal the answer; see ``settle``."""
+        return settle(self.settings, self.run)
 
     def seal(self, *, as_saved: bool = True) -> str:
-        """Close the record, and write its digest into the database too; gives the digest."""
-        self.run.require_open()
-        maintenance.leave(self.settings, self.run)  # before the seal closes the journal
-        anchor.note_committed(self.settings)
-        committed = self.run.is_committed()
-        known = anchor.last(self.settings) if committed or self.run.is_first() else None
-        acts: tuple[tuple[str, Callable[[], object]], ...] = (
-            (
-                "search and seal",
-                lambda: closing.close(self.settings, self.run, known, as_saved=as_saved),
-            ),
-            (
-                "anchor in the database",
-                lambda: anchor.write(self.settings, self.run) if committed else None,
-            ),
-            (
-                "archive",
-                lambda: archive.put_missing(self.run.bag.parent, self.settings.record.archive),
-            ),
-        )
-        shown = current_step.shown(self.run.private, SEAL, self.bar(naming.stage(SEAL)))
-        with shown, garbage.rarely_looked_for():
-            failed = self._after_seal(acts)
-        if len(failed) == 1:
-            raise failed[0]
-        if failed:
-            listed = wording.lines([error.what for error in failed])
-            raise OnlySealed(
-                f"the record is sealed, and {wording.amount(len(failed), 'thing')} beside it"
-                f" failed\n{listed}",
-                state="the record is sealed and whole",
-                next="; ".join(error.next for error in failed),
-            )
-        return self.run.seal_digest()
-
-    def _after_seal(self, acts: Sequence[tuple[str, Callable[[], object]]]) -> list[ReimportError]:
-        """What failed of seal, signature, anchor and archive; each is tried, whatever failed."""
-        failed: list[ReimportError] = []
-        steps = progress.Steps(len(acts))
-        for name, act in acts:
-            try:
-                with steps.step(name):
-                    act()
-            except (OnlySealed, StorageError, StopError, TargetError) as error:
-                failed.append(error)
-        return failed
+        """Close the record; see ``seal``."""
+        return seal(self.settings, self.run, self.bar, as_saved=as_saved)
 
     @contextmanager
     def _one_step(self, name: str) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nexus_reimport import checks, naming, runbook
+from nexus_reimport import checks, naming
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
     NotClean,
@@ -23,7 +23,7 @@ from nexus_reimport.record import Run, Verdict, anchor
 from nexus_reimport.record.sealed import archive
 from nexus_reimport.record.verdict import ENDED
 from nexus_reimport.runbook import maintenance as window
-from nexus_reimport.runbook import rollback
+from nexus_reimport.runbook import rollback, steps
 from nexus_reimport.runbook.steps import SEAL
 from nexus_reimport.runner import ending, executing, notebook, outcome
 from nexus_reimport.runner.notebook import VERIFY
@@ -136,11 +136,12 @@ def _not_now(done: CommandOutcome, before: str) -> CommandOutcome:
 
 def settle_doubt(run: Run) -> str:
     """Ask the database about a run in doubt; if it cannot be asked, the run stays so: why."""
-    anchor.note_committed(environments.load(run.environment))
+    settings = environments.load(run.environment)
+    anchor.note_committed(settings)
     if run.verdict() is not Verdict.IN_DOUBT:
         return ""
     try:
-        runbook.reopen(run.environment, run.id).settle()
+        steps.settle(settings, run)  # no mapping is needed to ask: it may be broken by now
     except (TargetError, StopError) as error:
         run.journal(Event.UNSETTLED, what=error.what)
         return str(error)
@@ -170,16 +171,17 @@ def _unfit_waivers(settings: Settings) -> str:
 def _sealed(run: Run, say: Say | None = None, *, as_saved: bool = False) -> CommandOutcome:
     if say:
         say(f"{run.environment}: {naming.stage(SEAL)}")
-    book = runbook.reopen(run.environment, run.id)
+    settings = environments.load(run.environment)
     settle_doubt(run)  # what the database can say now, nobody can ask of a sealed record
+    untrue = ""
     if run.undoes and run.is_committed():
-        rollback.close_undone(book)
+        untrue = rollback.close_undone(settings, run)
     try:
-        book.seal(as_saved=as_saved)
-    except (NotClean, NotSaved) as error:
-        open_still = outcome.of(run, str(error))
-        return replace(open_still, exit_code=open_still.exit_code or error.exit_code)
-    except (OnlySealed, StorageError, StopError, TargetError) as error:
+        steps.seal(settings, run, as_saved=as_saved)
+    except (NotClean, NotSaved) as failed:
+        open_still = outcome.of(run, str(failed))
+        return replace(open_still, exit_code=open_still.exit_code or failed.exit_code)
+    except (OnlySealed, StorageError, StopError, TargetError) as failed:
         # The record is sealed; its anchor, signature or archive is missing, which is told loudly.
-        return outcome.of(run, str(error))
-    return outcome.of(run)
+        return outcome.of(run, "\n".join(filter(None, (untrue, str(failed)))))
+    return outcome.of(run, untrue)
