@@ -49,6 +49,7 @@ NOTHING_WRITTEN = "nothing was written"
 NOT_BY_THIS_STEP = "nothing was written by this step"  # an earlier one may have committed
 COMMITTED_BEFORE = f"committed; {NOT_BY_THIS_STEP}"
 ROLLED_BACK = "rolled back, the database is as it was"
+CHANGED_FILE = "run 01_preflight again; a run never continues with a changed file"
 LINES = ("where", "state", "next")  # of an error, below what happened
 
 

@@ -16,7 +16,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from nexus_reimport.errors import RecordError, is_of_system
+from nexus_reimport.errors import CHANGED_FILE, RecordError, is_of_system
 from nexus_reimport.files import private
 
 if TYPE_CHECKING:
@@ -403,5 +403,5 @@ def _changed(name: str) -> RecordError:
     return RecordError(
         f"{name} is missing, or is not what the run wrote there",
         where="the run's private folder",
-        next="run 01_preflight again; a run never continues with a changed file",
+        next=CHANGED_FILE,
     )

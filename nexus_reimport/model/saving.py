@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from nexus_reimport.errors import AGAIN, ALLOW_IT, RecordError
+from nexus_reimport.errors import AGAIN, ALLOW_IT, CHANGED_FILE, RecordError
 from nexus_reimport.files import private
 from nexus_reimport.files.json_values import adapter
 
@@ -43,7 +43,7 @@ def load(kind: type[T], path: Path) -> T:
     except ValidationError:
         raise RecordError(
             f"{path.name} cannot be read back",
-            next="run 01_preflight again; a run never continues with a changed file",
+            next=CHANGED_FILE,
         ) from None
 
 

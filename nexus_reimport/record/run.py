@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from nexus_reimport import model, naming, wording
 from nexus_reimport.errors import (
+    CHANGED_FILE,
     NOT_BY_THIS_STEP,
     NOTHING_WRITTEN,
     Busy,
@@ -235,12 +236,27 @@ class Run:
         return f"the database is {self.left()}; this step wrote nothing"
 
     def as_told(self, error: ReimportError) -> ReimportError:
-        """The error as it is told of this run: under the runner nobody runs a page, or a step."""
+        """The error as it is told of this run: under the runner nobody runs a page, or a step.
+
+        Beside a run that is committed no other one begins before it is finished or closed.
+        """
+        if error.next == CHANGED_FILE and self.is_committed():
+            error.state, error.next = self.stated(error.state), self._without_a_file()
         if not marks.is_page_of(self.private):
             return error
         if self.is_committed():
             return continued(error, f"finish it (nexus-reimport finish {self.environment})")
         return begun_anew(error, f"begin again ({self.again})")
+
+    def _without_a_file(self) -> str:
+        """What can be done about a committed run of which a file is missing, or was changed."""
+        name = self.environment
+        back = "" if self.undoes else f"; or take it back (nexus-reimport rollback {self.id})"
+        return (
+            f"bring that file back from a backup, then finish the run (nexus-reimport finish"
+            f" {name}); or close it without verification (nexus-reimport seal {name}), then begin"
+            f" another one, which verifies all (nexus-reimport run {name}){back}"
+        )
 
     # -------------------------------------------------------------- who works on it
 

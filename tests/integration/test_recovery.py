@@ -454,6 +454,32 @@ def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(
     assert runner.seal(DEV).sealed
 
 
+@pytest.mark.parametrize("way", ["seal", "rollback"])
+def test_a_committed_run_without_its_private_files_can_be_closed_or_taken_back(
+    clinic: Clinic, rehearsed: Path, way: str
+) -> None:
+    """It was said to run 01_preflight again, which was refused until the run was closed."""
+    book = executed(clinic, rehearsed, verified=False)
+    shutil.rmtree(book.run.private)
+    with pytest.raises(RecordError, match="is missing, or is not what the run wrote") as stepped:
+        runbook.resume(DEV, book.run.id).verify()
+    assert (
+        stepped.value.state == "the database is reimported, and not verified yet; this step"
+        " wrote nothing"
+    )
+    error = runner.finish(DEV).error
+    for todo in (f"finish {DEV})", f"seal {DEV})", f"run {DEV})", f"rollback {book.run.id})"):
+        assert f"(nexus-reimport {todo}" in error
+        assert f"(nexus-reimport {todo}" in stepped.value.next
+    assert "01_preflight" not in error
+    if way == "seal":
+        assert runner.seal(DEV).sealed
+        (done,) = runner.run([DEV], approve_rehearsed=True)
+    else:
+        done = runner.rollback(RollbackOptions(run=book.run.id, rehearsed=True))
+    assert done.verdict is Verdict.COMPLETE
+
+
 def test_a_rollback_that_the_database_lacks_closes_no_other_record(
     clinic: Clinic, rehearsed: Path
 ) -> None:
