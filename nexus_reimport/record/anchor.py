@@ -14,6 +14,7 @@ from nexus_reimport.nexus import deployment, registry
 from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.registry import Committed, Restore
 from nexus_reimport.nexus.registry import restores as of_database
+from nexus_reimport.nexus.writing.run_lock import wait_for_run_lock
 from nexus_reimport.record import journal, runs
 from nexus_reimport.record.run import Run, of
 from nexus_reimport.record.sealed import register
@@ -137,6 +138,8 @@ def note_committed(settings: Settings) -> None:
     if may_lack_their_commit(settings):
         with suppress(TargetError, StopError), connected(settings.postgres) as connection:
             deployment.require(connection, settings.name)
+            # Its COMMIT may be on its way: a server that waits for its standby shows it to nobody.
+            wait_for_run_lock(connection, settings.postgres.lock_wait)
             unnoted = _unnoted(connection, settings)
     for one in unnoted:
         facts = {"kind": one.kind, "undoes": one.undoes}

@@ -20,7 +20,7 @@ from nexus_reimport.record.sealed.check import Checked
 from nexus_reimport.settings import Settings
 from nexus_reimport.text import one_line
 
-_STATE = "the register beside the records may say so already; the database does not"
+_STATE = "register and database may say so already, or one of them: it counts where both do"
 
 
 def advice(environment: str, forgotten: Forgotten) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import threading
 import uuid
 from collections import Counter
 from itertools import takewhile
@@ -19,6 +20,7 @@ from nexus_reimport.events import Event
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import NewerDecision, Plan, Proposal, Scope
 from nexus_reimport.nexus.registry import undo_schema
+from nexus_reimport.nexus.writing.run_lock import LOCK_KEY
 from nexus_reimport.record import Verdict, journal
 from nexus_reimport.runbook import adoption, restored_database, whereabouts
 from nexus_reimport.runner import RollbackOptions
@@ -562,6 +564,28 @@ def test_what_a_journal_has_lost_of_a_commit_is_told_before_any_step(
     assert (done.run, done.verdict) == (way_back.run.id, Verdict.COMPLETE)
     assert book.run.verdict() is Verdict.UNDONE
     assert not whereabouts.of(environments.load(DEV)).apart.unnoted
+
+
+def test_a_commit_that_is_on_its_way_is_waited_for_where_its_journal_has_lost_it(
+    clinic: Clinic, rehearsed: Path
+) -> None:
+    """A server that waits for its standby shows it to nobody yet: the record was closed as KILLED.
+
+    The session itself holds the run's lock until its COMMIT has been answered.
+    """
+    book = executed(clinic, rehearsed, verified=False)
+    _cut_from(book.run, '"stage": "apply"')
+    with clinic.connect(role=ROLE) as session:
+        session.execute("CREATE TEMP TABLE kept AS SELECT * FROM nexus_reimport.runs")
+        session.execute("DELETE FROM nexus_reimport.runs")
+        session.execute("SELECT pg_advisory_lock(%s)", (LOCK_KEY,))
+        session.execute("BEGIN")
+        session.execute("INSERT INTO nexus_reimport.runs SELECT * FROM kept")
+        answered = threading.Timer(0.5, lambda: (session.execute("COMMIT"), session.close()))
+        answered.start()
+        done = runner.seal(DEV)
+        answered.join()
+    assert (done.sealed, done.verdict) == (True, Verdict.COMMITTED_UNVERIFIED)
 
 
 def test_exit_5_c_the_dump_of_a_lost_server_is_restored_on_another(
