@@ -157,7 +157,9 @@ def _facts(value: Whereabouts) -> dict[str, object]:
         "last_run": last.id if last else "",
         "verdict": last.standing() if last else "",
         "unknown_to_database": value.apart.forgotten.run if value.apart.forgotten else "",
-        "committed_without_record": [one.run for one in value.apart.unnoted],
+        "committed_without_record": [
+            one.run for one in (*value.apart.unnoted, value.apart.denied) if one
+        ],
         "undecided": [question.line for question in value.undecided],
         "dev_run": value.dev,
         "sign_off_open": [line.id for line in value.sheet.open],

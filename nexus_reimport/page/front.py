@@ -124,6 +124,13 @@ class Front:
         return status.unnoted(self.settings, self.status.value)
 
     @property
+    def denied(self) -> Unnoted | None:
+        """The last run, if its sealed record does not say what the database says: its COMMIT."""
+        denied = self.status.value.apart.denied if self.status.value else None
+        is_last = denied and self.outcome and self.outcome.run.id == denied.run
+        return denied if is_last else None
+
+    @property
     def is_in_doubt(self) -> bool:
         """Whether it is not known of a run if it was committed."""
         return self.outcome is not None and self.outcome.verdict is Verdict.IN_DOUBT
@@ -176,8 +183,8 @@ class Front:
             return standing.of_work(self.work, self.settings.zone)
         if self.away:
             return standing.of_lost(self.away)
-        if self.unnoted:
-            return standing.of_unnoted(self.unnoted)
+        if unnoted := self.unnoted or self.denied:
+            return standing.of_unnoted(unnoted)
         if self.forgotten:
             return standing.of_restored(self.forgotten)
         return standing.of_outcome(self.outcome, self.settings.zone)
@@ -245,6 +252,8 @@ class Front:
         if self.forgotten:
             advice = restored_database.advice(self.settings.name, self.forgotten)
             return f"{words.upper_first(advice)}."
+        if self.denied:
+            return "Start a dry run, which compares all; or take that run back under Way back."
         run = self.status.value.apart.no_seal if self.status.value else ""
         if not run:
             return ""

@@ -43,7 +43,7 @@ def of_restored(forgotten: Forgotten) -> Standing:
 
 
 def of_unnoted(unnoted: Unnoted) -> Standing:
-    """The database knows an open run whose journal has lost that it was committed."""
+    """The database knows a run whose journal does not say that it was committed."""
     return Standing(f"The database {unnoted}", "bad")
 
 

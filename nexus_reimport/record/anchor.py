@@ -39,14 +39,16 @@ class Forgotten:
 
 @dataclass(frozen=True, slots=True)
 class Unnoted:
-    """An open run that was committed, as the database says, and whose journal lacks that."""
+    """A run that was committed, as the database says, and whose journal lacks that."""
 
     run: str
     kind: str
     undoes: str  # the run that it has undone, "" for none
+    is_sealed: bool = False
 
     def __str__(self) -> str:
-        return f"says that run {self.run} was committed, which its journal has lost"
+        lacks = "its sealed record does not say" if self.is_sealed else "its journal has lost"
+        return f"says that run {self.run} was committed, which {lacks}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class Apart:
     away: tuple[str, ...] = ()  # runs whose records are not here, as ``away`` has them
     forgotten: Forgotten | None = None  # the latest committed run, if the database lacks it
     no_seal: str = ""  # the latest sealed run of which the database has no seal
-    unnoted: tuple[Unnoted, ...] = ()
+    unnoted: tuple[Unnoted, ...] = ()  # open runs
+    denied: Unnoted | None = None  # the latest run that it knows, where its record is sealed
 
 
 def write(settings: Settings, run: Run) -> None:
@@ -158,6 +161,18 @@ def _unnoted(connection: Connection, settings: Settings) -> tuple[Unnoted, ...]:
     return tuple(Unnoted(run.id, *known) for run, known in still)
 
 
+def _denied(connection: Connection, settings: Settings) -> Unnoted | None:
+    """The latest run that the database knows, if its sealed record does not say it was committed.
+
+    The database could not be asked when the record was closed.
+    """
+    for row in _own(connection, settings)[:1]:
+        run = of(settings, row.run)
+        if run.is_sealed and run.state() in (State.AS_IT_WAS, State.UNKNOWN):
+            return Unnoted(run.id, row.kind, run.undoes, is_sealed=True)
+    return None
+
+
 def may_lack_their_commit(settings: Settings) -> list[Run]:
     """The open runs that were ever approved, and of which the journals say nothing was written."""
     return [run for run in runs.open_runs(settings) if _may_lack_its_commit(run)]
@@ -250,6 +265,7 @@ def apart(connection: Connection, settings: Settings) -> Apart:
         forgotten=_forgotten(connection, settings),
         no_seal=next((run.id for run in lacking(connection, settings)), ""),
         unnoted=_unnoted(connection, settings),
+        denied=_denied(connection, settings),
     )
 
 

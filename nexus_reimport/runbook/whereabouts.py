@@ -90,6 +90,9 @@ class Whereabouts:
             return f"find out who has changed its record; then: {todo}"
         if self.apart.forgotten and last.is_sealed:
             return restored_database.advice(self.environment, self.apart.forgotten)
+        if self.apart.denied and last.is_sealed:
+            back = f"nexus-reimport rollback {self.apart.denied.run} takes that run back"
+            return f"{self._run} imports and verifies all; or {back}"
         if self.apart.no_seal and last.is_sealed:
             return f"nexus-reimport seal {self.environment} --run {self.apart.no_seal}"
         if self.not_archived and last.is_sealed and last.verdict() is Verdict.COMPLETE:

@@ -18,7 +18,7 @@ from nexus_reimport.errors import (
     TargetError,
 )
 from nexus_reimport.events import Event
-from nexus_reimport.model import Proposal
+from nexus_reimport.model import Approval, Proposal
 from nexus_reimport.record import Run, Verdict, anchor
 from nexus_reimport.record.sealed import archive
 from nexus_reimport.record.verdict import ENDED
@@ -119,7 +119,8 @@ def _beside_the_seal(settings: Settings, run: Run) -> CommandOutcome:
         )
     window.leave(settings)
     try:
-        if run.is_committed():
+        # One that was closed while the database did not answer may be committed nevertheless.
+        if run.is_committed() or run.has(Approval):
             anchor.write(settings, run)
         archive.put_missing(run.bag.parent, settings.record.archive)
     except (OnlySealed, StorageError, StopError, TargetError) as error:

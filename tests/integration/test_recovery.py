@@ -566,6 +566,34 @@ def test_what_a_journal_has_lost_of_a_commit_is_told_before_any_step(
     assert not whereabouts.of(environments.load(DEV)).apart.unnoted
 
 
+def test_a_record_that_was_closed_without_its_commit_is_told_until_another_run(
+    clinic: Clinic, rehearsed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status asked for the seal again and again, and the check of the records said nothing."""
+    book = executed(clinic, rehearsed, verified=False)
+    _cut_from(book.run, '"stage": "apply"')
+    secrets = clinic.folder / f".env.{DEV}"
+    there = secrets.read_text()
+    secrets.write_text(there.replace(f"PG_PORT={clinic.server.port}", "PG_PORT=9"))
+    assert runner.seal(DEV).sealed
+    secrets.write_text(there)
+    says = f"says that run {book.run.id} was committed, which its sealed record does not say"
+    it = whereabouts.of(environments.load(DEV))
+    text = show.whereabouts(it)
+    assert f"it {says}" in text
+    assert "nothing was written" not in text
+    assert f"nexus-reimport rollback {book.run.id}" in it.next
+    assert gathered(DEV).now.text == f"The database {says}"
+    not_so = "the database says that it was committed, and its journal does not"
+    assert not_so in command(capsys, "record", "check", DEV)[1]
+    runner.seal(DEV, book.run.id)
+    assert not whereabouts.of(environments.load(DEV)).apart.no_seal
+    assert not_so in command(capsys, "record", "check", DEV)[1]
+    done = runner.rollback(RollbackOptions(run=book.run.id, rehearsed=True))
+    assert done.verdict is Verdict.COMPLETE
+    assert whereabouts.of(environments.load(DEV)).apart.denied is None
+
+
 def test_a_commit_that_is_on_its_way_is_waited_for_where_its_journal_has_lost_it(
     clinic: Clinic, rehearsed: Path
 ) -> None:

@@ -60,6 +60,7 @@ def _with_row(
     if record.kind != SEALED:
         return record.with_problems(*_not_sealed(record, row))
     if not row.seal:
+        record = record.with_problems(*_not_committed(record))
         # As ``anchor.write_late`` does: the seal of a record that was changed vouches for nothing.
         when = (
             "none is written while it is not right"
