@@ -229,8 +229,8 @@ class Front:
             return f"{words.upper_first(advice)}."
         if self.unnoted:
             return (
-                f"The database {self.unnoted}: nexus-reimport finish {self.settings.name} writes it"
-                " there, verifies the run, and closes its record."
+                f"Finish that run: the button stands below. nexus-reimport finish"
+                f" {self.settings.name} does the same: it verifies the run, and closes its record."
             )
         if self.is_in_doubt and self.must_finish:
             return "Ask the database what became of the last run: the button stands below."

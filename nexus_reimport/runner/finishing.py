@@ -7,6 +7,8 @@ from dataclasses import replace
 from nexus_reimport import checks, naming
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
+    NOT_BY_THIS_STEP,
+    NOTHING_WRITTEN,
     NotClean,
     NotNow,
     NotSaved,
@@ -37,7 +39,7 @@ _STAYS_OPEN = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT, Verdict.WAITING)
 
 def finish(name: str, run_id: str = "", progress: Say | None = None) -> CommandOutcome:
     """Settle a run in doubt, verify a committed one, seal it; then what a kill prevented there."""
-    settings = environments.load(name)
+    settings = _settings(name)
     executing.check(VERIFY)
 
     def finished(chosen: Run) -> CommandOutcome:
@@ -66,12 +68,26 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> CommandO
     return ending.of_chosen(settings, run_id, finished)
 
 
+def _settings(name: str) -> Settings:
+    """The environment of a run that may be committed, or in doubt.
+
+    Raises:
+        SettingsError: its file is not as it must be. What the run has left is as before.
+    """
+    try:
+        return environments.load(name)
+    except SettingsError as error:
+        if error.state == NOTHING_WRITTEN:
+            error.state = NOT_BY_THIS_STEP
+        raise
+
+
 def settle(name: str, run_id: str = "", progress: Say | None = None) -> CommandOutcome:
     """Ask the database whether a run in doubt was committed; it stays open.
 
     If the database cannot be asked, the run stays in doubt, and its outcome says why.
     """
-    settings = environments.load(name)
+    settings = _settings(name)
 
     def settled(chosen: Run) -> CommandOutcome:
         if chosen.verdict() is not Verdict.IN_DOUBT and progress:
@@ -90,7 +106,7 @@ def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> CommandOutco
 
     A page that was stepped through by hand and is not saved is asked for, unless ``as_saved``.
     """
-    settings = environments.load(name)
+    settings = _settings(name)
 
     def sealed(chosen: Run) -> CommandOutcome:
         chosen.require_idle()

@@ -15,7 +15,7 @@ import pytest
 
 from nexus_reimport import CHECKOUT, record, runbook, runner, show
 from nexus_reimport import settings as environments
-from nexus_reimport.errors import RecordError, StopError, TargetError
+from nexus_reimport.errors import RecordError, SettingsError, StopError, TargetError
 from nexus_reimport.events import Event
 from nexus_reimport.files import rowfile
 from nexus_reimport.model import NewerDecision, Plan, Proposal, Scope
@@ -451,6 +451,12 @@ def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(
     with pytest.raises(StopError, match="not sandbox-prod"):  # asked once more, it led elsewhere
         apply.settle(environments.load(DEV).postgres, book.run.id, "sandbox-prod")
     nothing_left(clinic)  # a busy server finds out later that its client is gone
+    clinic.edit(DEV, 'mapping = "own.toml"', "mapping = 1")
+    for ask in (runner.finish, runner.settle, runner.seal):
+        with pytest.raises(SettingsError) as unread:
+            ask(DEV)
+        assert unread.value.state == "nothing was written by this step", "of a run in doubt"
+    clinic.edit(DEV, "mapping = 1", 'mapping = "own.toml"')
     # A mapping that cannot be read keeps nobody in doubt: the question needs none.
     assert runner.settle(DEV).verdict is Verdict.KILLED
     assert runner.seal(DEV).sealed
