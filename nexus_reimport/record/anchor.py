@@ -167,9 +167,10 @@ def _denied(connection: Connection, settings: Settings) -> Unnoted | None:
     The database could not be asked when the record was closed.
     """
     for row in _own(connection, settings)[:1]:
-        run = of(settings, row.run)
-        if run.is_sealed and run.state() in (State.AS_IT_WAS, State.UNKNOWN):
-            return Unnoted(run.id, row.kind, run.undoes, is_sealed=True)
+        sealed = (run for run in runs.every(settings) if run.id == row.run and run.is_sealed)
+        for run in sealed:
+            if run.state() in (State.AS_IT_WAS, State.UNKNOWN):
+                return Unnoted(run.id, row.kind, run.undoes, is_sealed=True)
     return None
 
 
