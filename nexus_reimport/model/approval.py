@@ -105,6 +105,7 @@ class Applied:
     timings: dict[str, float]
     report: Report
     warnings: tuple[str, ...] = ()
+    is_confirmed: bool = True  # False: a standby was lost at COMMIT, this server alone holds it
     updated: dict[str, int] = field(default_factory=dict)
     written: dict[str, int] = field(default_factory=dict)  # table -> rows that had to be written
     write: Write = Write.ALL

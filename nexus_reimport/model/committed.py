@@ -55,7 +55,9 @@ def run_row(
     )
 
 
-def after_commit(done: Done, waited: float, timings: Mapping[str, float]) -> Done:
+def after_commit(
+    done: Done, waited: float, timings: Mapping[str, float], *, is_confirmed: bool
+) -> Done:
     """``done`` with what is only known once the locks are gone."""
     return replace(
         done,
@@ -63,4 +65,5 @@ def after_commit(done: Done, waited: float, timings: Mapping[str, float]) -> Don
         at=datetime.now(UTC),
         writers_waited=waited,
         timings=dict(timings),
+        is_confirmed=is_confirmed,
     )

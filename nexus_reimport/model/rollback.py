@@ -76,6 +76,7 @@ class Undone:
     report: Report
     written: dict[str, int] = field(default_factory=dict)  # table -> rows that had to be written
     newer: NewerDecision = NewerDecision.UNDECIDED
+    is_confirmed: bool = True  # False: a standby was lost at COMMIT, this server alone holds it
 
     @property
     def rows_written(self) -> int | None:

@@ -255,6 +255,7 @@ def _as_before(run: Run) -> str:
 def _looks(run: Run, plan: Plan, before: Report | None) -> list[str]:
     """What a person should look at, as the first screen of a page of the runbook has it."""
     return [
+        *attention.of_commit(run.loaded(Applied)),
         *attention.of_drift(run.loaded(Drift), run.loaded(Approval)),
         *attention.of_plan(plan, before, with_missing=False, is_committed=run.is_committed()),
         *attention.of_checks(before),

@@ -232,6 +232,7 @@ def applied(value: Applied) -> Page:
         title,
         (
             TextLine(f"Writers waited {wording.at_most(value.writers_waited)}."),
+            *(TextLine(f"{text}.", Tone.BAD) for text in attention.of_commit(value)),
             table(wrote, columns, rows),
             *((TextLine(_written(written)),) if rows and written is not None else ()),
             table(relinked, "attachment | links written", links),

@@ -7,6 +7,7 @@ from nexus_reimport.model import NewerDecision, RollbackPreview, RollbackProposa
 from nexus_reimport.model.approval import short
 from nexus_reimport.nexus.changes import NewerRows, Since
 from nexus_reimport.nexus.registry import UndoSize
+from nexus_reimport.record.notebooks import attention as attentions
 from nexus_reimport.show.checks import checks_table, counted
 from nexus_reimport.show.page import Page, ShownTable, TextLine, Tone, attention, table
 from nexus_reimport.stages.restore import Restored
@@ -72,6 +73,7 @@ def undone(value: Undone) -> Page:
         (
             verdict,
             TextLine(f"Writers waited {wording.at_most(value.writers_waited)}."),
+            *(TextLine(f"{text}.", Tone.BAD) for text in attentions.of_commit(value)),
             table(
                 "Rows",
                 f"what | {'restored' if value.exact else 'there after it'} | had to be written",

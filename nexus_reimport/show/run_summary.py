@@ -289,6 +289,7 @@ def _looks(run: Run) -> Iterator[Fact]:
     approved = run.loaded(Proposal) or run.loaded(RollbackProposal)
     older = (run.loaded(Survey), run.loaded(RollbackPreview)) if run.is_committed() else ()
     for text in (
+        *attention.of_commit(_applied(run) or run.loaded(Undone)),
         *attention.of_drift(run.loaded(Drift), run.loaded(Approval)),
         *attention.of_stored(*older),
         *attention.of_verification(journal.verified_with(run.events()), approved),

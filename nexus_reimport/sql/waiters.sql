@@ -4,7 +4,9 @@
 SELECT a.pid, a.application_name, coalesce(c.relname::text, '')
 FROM pg_catalog.pg_locks l
 JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation
+-- Who waits for an index, as a REINDEX does, waits for its table.
+LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = l.relation
+LEFT JOIN pg_catalog.pg_class c ON c.oid = coalesce(i.indrelid, l.relation)
 WHERE NOT l.granted
   AND a.datname = current_database()
   AND a.application_name IS DISTINCT FROM %(ours)s

@@ -19,8 +19,9 @@ from nexus_reimport.errors import Busy, TargetError
 from nexus_reimport.events import Event, null_journal
 from nexus_reimport.model import Backup
 from nexus_reimport.nexus.connection import pg_tools, session, standbys
-from nexus_reimport.nexus.connection.postgres import connected, scalar
+from nexus_reimport.nexus.connection.postgres import Connection, connected, scalar
 from nexus_reimport.nexus.writing import transaction
+from nexus_reimport.nexus.writing.transaction import Reports, Transaction
 from nexus_reimport.runner.watch import watching
 from nexus_reimport.settings import Postgres
 from nexus_sandbox.postgres.access import SUPERUSER
@@ -43,10 +44,15 @@ ODD = {
     "transaction_timeout": "4321",
     "search_path": "nowhere",
 }
+HELD = "SELECT count(*) FROM pg_locks WHERE mode = 'ExclusiveLock' AND locktype = 'relation'"
 
 
 def place() -> Postgres:
     return environments.load(DEV).postgres
+
+
+def in_transaction(connection: Connection, target: Postgres | None = None) -> Transaction:
+    return Transaction(connection, target or place(), "public", Reports("", 1, null_journal))
 
 
 def settings_of(target: Postgres) -> dict[str, str | None]:
@@ -264,7 +270,7 @@ def test_commit_waits_for_the_disk_whatever_a_function_has_set(
     before = clinic.state()
     with connected(place()) as connection, pytest.raises(TargetError, match="synchronous_commit"):
         transaction.write_transaction(
-            connection,
+            in_transaction(connection),
             lambda: connection.execute("SELECT set_config('synchronous_commit', 'off', true)"),
             commit=True,
             journal=null_journal,
@@ -311,12 +317,39 @@ def test_a_commit_that_would_wait_for_a_standby_without_end_is_not_sent(
         pytest.raises(TargetError, match=away),
     ):
         transaction.write_transaction(
-            connection,
+            in_transaction(connection),
             lambda: later.enter_context(a_standby_is_away(clinic)),
             commit=True,
             journal=null_journal,
         )
     assert clinic.state() == before
+
+
+def test_a_commit_that_loses_its_standby_ends_in_time_and_says_that_it_is_not_confirmed(
+    clinic: Clinic,
+) -> None:
+    """COMMIT waited without an end, and the clinic's writers with it."""
+    target = place().model_copy(update={"max_writers_wait": 4.0})
+    seen: list[Event] = []
+    with ExitStack() as later, connected(target) as connection:
+
+        def lose_it(event: Event, **_: object) -> None:
+            seen.append(event)
+            if event is Event.COMMITTING:
+                later.enter_context(a_standby_is_away(clinic))
+
+        work_in = in_transaction(connection, target)
+
+        def work() -> None:
+            work_in.lock(["patients"])
+            connection.execute("SELECT pg_logical_emit_message(true, 'test', '')")
+
+        with work_in.in_time():
+            transaction.write_transaction(work_in, work, commit=True, journal=lose_it)
+        assert work_in.waited() < 30
+        assert clinic.value(HELD, role=SUPERUSER) == 0
+    assert seen == [Event.COMMITTING, Event.COMMITTED]
+    assert not work_in.is_confirmed
 
 
 # ---------------------------------------------------------------- what a killed run has left

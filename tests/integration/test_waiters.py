@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -145,24 +146,32 @@ def test_a_select_of_the_application_waits_for_a_moment_and_the_preflight_goes_o
     assert f"({MIGRATION}), table patients" in told["what"]
 
 
+@pytest.mark.parametrize(
+    ("index", "waits"),
+    [
+        ("CREATE INDEX CONCURRENTLY beside ON notes (created_at)", r"\(a migration\)$"),
+        ("REINDEX INDEX notes_pkey", r"\(a migration\), table notes$"),  # it named the index
+    ],
+)
 def test_an_index_that_is_built_beside_does_not_wait_for_the_end_of_the_dump(
-    clinic: Clinic,
+    clinic: Clinic, index: LiteralString, waits: str
 ) -> None:
     waited: list[float] = []
 
     def build() -> None:
         with migration(clinic) as other:
-            index = "CREATE INDEX CONCURRENTLY beside ON notes (created_at)"
             waited.append(seconds(lambda: other.execute(index)))
 
     def read() -> None:
         with waiters.reading(place()) as connection, exported_snapshot(connection):
+            connection.execute("SELECT count(*) FROM public.notes")
             with beside(build):
                 until(lambda: waited)
             connection.execute("SELECT 1")
 
-    with pytest.raises(LockConflict, match="a migration"):
+    with pytest.raises(LockConflict) as told:
         read()
+    assert re.search(waits, told.value.what)
     assert waited[0] < PATIENCE
 
 

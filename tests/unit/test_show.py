@@ -248,6 +248,9 @@ def test_a_transaction_that_was_rolled_back_is_not_called_committed() -> None:
     assert "Would be re-linked" in text
     text = repr(show.applied(replace(applied, committed=True)))
     assert text.startswith("Committed")
+    assert "a standby" not in text
+    alone = replace(applied, committed=True, is_confirmed=False)
+    assert "a standby has not confirmed it: bring the standby back" in repr(show.applied(alone))
     assert "would be" not in text.lower()
 
 

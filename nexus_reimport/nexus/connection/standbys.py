@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
+
+import psycopg
 
 from nexus_reimport import wording
 from nexus_reimport.errors import TargetError
@@ -54,19 +57,34 @@ def _away(connection: Connection, state: str) -> TargetError | None:
 
 
 def _ends(connection: Connection) -> bool:
-    """Whether a COMMIT that changes nothing ends in time.
-
-    Else its wait is cancelled, which the server says in a warning. None of its own limits apply.
-    """
-    warnings: list[object] = []
-    connection.add_notice_handler(warnings.append)
+    """Whether a COMMIT that changes nothing ends in time. None of the server's own limits apply."""
     connection.execute("BEGIN; SELECT pg_logical_emit_message(true, 'nexus_reimport', '')")
-    timer = threading.Timer(_SECONDS, connection.cancel_safe)
+    return committed(connection, _SECONDS)
+
+
+def committed(connection: Connection, seconds: float) -> bool:
+    """Send COMMIT, which waits for standbys for at most ``seconds``; gives whether they confirmed.
+
+    Then the wait is cancelled, by us or by an administrator: the server says so in a warning, and
+    has committed all the same.
+    """
+    warnings: list[str | None] = []
+
+    def note(diag: psycopg.errors.Diagnostic) -> None:
+        if diag.severity_nonlocalized == "WARNING":
+            warnings.append(diag.sqlstate)
+
+    def cancel() -> None:
+        with suppress(psycopg.Error):  # a connection that is lost meanwhile, COMMIT itself tells
+            connection.cancel_safe()
+
+    connection.add_notice_handler(note)
+    timer = threading.Timer(seconds, cancel)
     timer.start()
     try:
         connection.execute("COMMIT")
     finally:
         timer.cancel()
         timer.join()  # a cancel that is late must not hit the next statement
-        connection.remove_notice_handler(warnings.append)
+        connection.remove_notice_handler(note)
     return not warnings

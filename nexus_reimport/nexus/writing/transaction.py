@@ -42,6 +42,7 @@ _ENDED = ("FATAL", "PANIC")  # severities with which the server ends the session
 # Taken as it is needed. That of temporary tables cannot be set once the session has used some.
 _MEMORY = sql.SQL("SET LOCAL temp_buffers = '64MB'; SET LOCAL work_mem = '32MB'")
 _WORTH_STATISTICS = 500  # rows
+_AT_LEAST = 1.0  # seconds that COMMIT may wait for standbys, if no other time is left
 _ROUGHLY = 0.5  # seconds: the server's limit started slightly before our own clock
 Writes = Mapping[str, tuple[int, int, int]]  # table -> rows inserted, updated, deleted
 
@@ -68,6 +69,7 @@ class Transaction:
         self.connection, self.schema = connection, schema
         self.timings: dict[str, float] = {}
         self.locked_at = 0.0
+        self.is_confirmed = True  # by the standbys that must confirm its COMMIT, if there are any
         self._target, self._reports = target, reports
         self._end: float | None = None
         self._deadline: Deadline | None = None
@@ -235,6 +237,18 @@ class Transaction:
             sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(milliseconds(left)))
         )
 
+    def commit(self) -> None:
+        """Send COMMIT. For standbys it waits within the rest of ``max_writers_wait``, not longer.
+
+        A server does not limit that wait, and our locks stay as long.
+        """
+        self.is_confirmed = standbys.committed(self.connection, self._rest())
+
+    def _rest(self) -> float:
+        if self._end is None:
+            return self._target.max_writers_wait
+        return max(self._end - time.monotonic(), _AT_LEAST)
+
     def waited(self) -> float:
         """Seconds that others may have waited for us so far."""
         return time.monotonic() - self.locked_at
@@ -262,7 +276,7 @@ class Transaction:
 
 
 def write_transaction(
-    connection: Connection,
+    transaction: Transaction,
     work: Callable[[], T],
     *,
     commit: bool,
@@ -280,6 +294,7 @@ def write_transaction(
         InDoubt: the connection was lost, or we were interrupted, while COMMIT was on its way. The
             database is as before, or holds everything that was approved.
     """
+    connection = transaction.connection
     # Before anybody waits for our locks, and once more before COMMIT.
     are_seen = commit and standbys.require(connection, ROLLED_BACK)
     # READ COMMITTED: once we have the locks, each statement sees what others committed before.
@@ -298,7 +313,7 @@ def write_transaction(
     # On the disk before COMMIT is sent: a kill in between must leave the run in doubt.
     journal(Event.COMMITTING)
     try:
-        connection.execute("COMMIT")
+        transaction.commit()
     except psycopg.Error as error:
         if _is_in_doubt(connection, error):
             raise _in_doubt("the connection was lost") from None

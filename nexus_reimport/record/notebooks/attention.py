@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from nexus_reimport import naming, wording
 from nexus_reimport.model import (
+    Applied,
     Approval,
     ColumnChange,
     Drift,
@@ -138,6 +139,18 @@ def _to_fill_in(plan: Plan) -> Iterator[str]:
     if waiting:
         rows = wording.amount(sum(waiting.values()), "row")
         yield f"{rows} need a value that only a person knows ({naming.counted(waiting)})"
+
+
+def of_commit(done: Applied | Undone | None) -> list[str]:
+    """That a standby, which must confirm each COMMIT, was lost at this one."""
+    if done is None or done.is_confirmed:
+        return []
+    text = (
+        "committed on this server, and a standby has not confirmed it: bring the standby back. What"
+        " was committed is lost if a standby takes over that has not caught up"
+        " (pg_stat_replication)"
+    )
+    return [text]
 
 
 def of_drift(drift: Drift | None, approved: Approval | None) -> list[str]:

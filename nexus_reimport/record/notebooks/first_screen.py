@@ -324,6 +324,7 @@ def _as_before(seen: _Record, done: Undone) -> Line:
 def _looks(seen: _Record) -> list[str]:
     """What a person should look at, the largest things first."""
     texts = [r.what for r in seen.outlook.refusals] if seen.outlook and not seen.approval else []
+    texts += attention.of_commit(seen.done)
     texts += attention.of_ending(seen.outlook) if not seen.is_committed else []
     texts += attention.of_verification(journal.verified_with(seen.entries), seen.asked)
     # Before the plan's: those were there when it was approved, and the screen holds a few lines.

@@ -79,7 +79,7 @@ def apply(
         with transaction.in_time():
             work = _Reimport(transaction, request, before_commit, commit=commit)
             applied: Applied = write_transaction(
-                connection, work.do, commit=commit, journal=journal, rows=Applied.rows_in_all
+                transaction, work.do, commit=commit, journal=journal, rows=Applied.rows_in_all
             )
         return work.after_commit(applied) if commit else applied
 
@@ -272,7 +272,9 @@ class _Reimport:
     def after_commit(self, applied: Applied) -> Applied:
         """``applied`` with what is only known after COMMIT. VACUUM runs outside of transactions."""
         waited = self._transaction.committed(applied.writers_waited)
-        committed = after_commit(applied, waited, self._transaction.timings)
+        committed = after_commit(
+            applied, waited, self._transaction.timings, is_confirmed=self._transaction.is_confirmed
+        )
         wiped = [part.table for part in self._undo.tables]
         return replace(committed, warnings=tuple(vacuum(self._transaction, wiped)))
 

@@ -68,7 +68,7 @@ def run(
         work = _Rollback(transaction, mapping, request, before_commit)
         with transaction.in_time():
             undone = write_transaction(
-                connection, work.do, commit=True, journal=journal, rows=Undone.rows_in_all
+                transaction, work.do, commit=True, journal=journal, rows=Undone.rows_in_all
             )
         return work.after_commit(undone)
 
@@ -196,7 +196,9 @@ class _Rollback:
     def after_commit(self, undone: Undone) -> Undone:
         """``undone`` with what is only known after COMMIT."""
         waited = self._transaction.committed(undone.writers_waited)
-        return after_commit(undone, waited, self._transaction.timings)
+        return after_commit(
+            undone, waited, self._transaction.timings, is_confirmed=self._transaction.is_confirmed
+        )
 
     def _compare_schema(self, undoes: Committed) -> None:
         """Stop unless the schema is as approved; under the locks nobody can change it."""
