@@ -18,10 +18,12 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import Busy, TargetError
 from nexus_reimport.events import Event, null_journal
 from nexus_reimport.model import Backup
+from nexus_reimport.nexus import registry
 from nexus_reimport.nexus.connection import pg_tools, session, standbys
 from nexus_reimport.nexus.connection.postgres import Connection, connected, scalar
 from nexus_reimport.nexus.writing import transaction
 from nexus_reimport.nexus.writing.transaction import Reports, Transaction
+from nexus_reimport.nexus.writing.vacuum import vacuum
 from nexus_reimport.runner.watch import watching
 from nexus_reimport.settings import Postgres
 from nexus_sandbox.postgres.access import SUPERUSER
@@ -348,6 +350,13 @@ def test_a_commit_that_loses_its_standby_ends_in_time_and_says_that_it_is_not_co
             transaction.write_transaction(work_in, work, commit=True, journal=lose_it)
         assert work_in.waited() < 30
         assert clinic.value(HELD, role=SUPERUSER) == 0
+        # Each waited ten minutes, and the seal after it without an end.
+        connection.execute("SET statement_timeout = '5s'")
+        assert list(vacuum(work_in, ["patients"])) == []
+        registry.make(connection)
+        with connected(target) as another:
+            registry.write_seal(another, "none", "", 0, "")
+            assert scalar(another, "SHOW synchronous_commit") == "local"
     assert seen == [Event.COMMITTING, Event.COMMITTED]
     assert not work_in.is_confirmed
 

@@ -40,6 +40,11 @@ def require_seen(connection: Connection, state: str) -> None:
         raise away
 
 
+def do_not_wait(connection: Connection) -> None:
+    """From now on nothing of this session waits for standbys: for what can be done again."""
+    connection.execute("SET synchronous_commit = local")
+
+
 def _away(connection: Connection, state: str) -> TargetError | None:
     ((needed, names, connected),) = connection.execute(statement("standbys")).fetchall()
     if connected >= needed:

@@ -17,6 +17,7 @@ from nexus_reimport import strict_json
 from nexus_reimport.files import private, rowfile
 from nexus_reimport.files.json_values import adapter
 from nexus_reimport.files.rowfile import RowFile
+from nexus_reimport.nexus.connection import standbys
 from nexus_reimport.nexus.connection.postgres import Connection, names, scalar, statement
 from nexus_reimport.nexus.registry.own_schema import RUNS, UNDO_PREFIX, exists
 from nexus_reimport.nexus.registry.undo import UndoData, undo_schema
@@ -207,6 +208,8 @@ def write_seal(connection: Connection, run: str, seal: str, sequence: int, verdi
     """
     if not exists(connection, RUNS):
         return
+    # Without an end, if one is away. A seal that is lost with a server is written by the next run.
+    standbys.do_not_wait(connection)
     query = sql.SQL(
         "UPDATE {} SET seal = %s, sequence = %s, verdict = %s WHERE run = %s AND seal = ''"
     ).format(RUNS)

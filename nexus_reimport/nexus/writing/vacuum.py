@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import psycopg
 from psycopg import sql
 
+from nexus_reimport.nexus.connection import standbys
 from nexus_reimport.nexus.connection.driver_errors import code_and_name
 from nexus_reimport.nexus.connection.postgres import Connection, scalar, statement, table_name
 from nexus_reimport.nexus.connection.session import MAINTAIN_SINCE
@@ -19,6 +20,7 @@ def vacuum(transaction: Transaction, tables: Iterable[str]) -> Iterator[str]:
     The server would skip a table of another owner with only a notice, so the right is asked first.
     """
     connection = transaction.connection
+    standbys.do_not_wait(connection)
     by_owner: dict[str, list[str]] = {}
     for table in tables:
         place = table_name(transaction.schema, table)
