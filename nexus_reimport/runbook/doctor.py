@@ -265,8 +265,8 @@ def _postgres(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
         missing = (r for task in TASKS for r in lacking_of(settings, every, task))
         lacking = tuple(dict.fromkeys(missing))
         yield from _rights(lacking)
-        yield from _optional(every)
-        yield from _for_restore(lacking_of(settings, every, Task.RESTORE), lacking)
+        restore = lacking_of(settings, every, Task.RESTORE)
+        yield from _not_granted(every, [right for right in restore if right not in lacking])
         if not lacking:
             opening.require_fit(connection, mapping)
             yield _right("every table and column that the mapping names")
@@ -339,18 +339,26 @@ def _rights(lacking: tuple[Right, ...]) -> Iterator[Finding]:
         yield _right("every right that a run and a rollback need")
 
 
-def _optional(held: tuple[Right, ...]) -> Iterator[Finding]:
-    """Rights without which a run goes on, each with what is then missing."""
+def _not_granted(held: tuple[Right, ...], restore: list[Right]) -> Iterator[Finding]:
+    """Rights without which a run goes on, each with what is then missing.
+
+    ``restore``: those that only ``nexus-reimport restore`` needs, the way back if a rollback is
+    refused. A statement is given once, also where more than one thing is missing without it.
+    """
     optional = [r for r in held if r.rule.without and not r.held and set(r.rule.tasks) & set(TASKS)]
-    for lost in dict.fromkeys(right.rule.without for right in optional):
-        for what, grant in rights.lines(r for r in optional if r.rule.without == lost):
-            yield _remark(f"not granted: {what}; without it {lost}", grant)
-
-
-def _for_restore(needed: tuple[Right, ...], named: tuple[Right, ...]) -> Iterator[Finding]:
-    """Rights that only ``nexus-reimport restore`` needs, the way back if a rollback is refused."""
-    for what, grant in rights.lines([right for right in needed if right not in named]):
-        yield _remark(f"not granted: {what}; without it nexus-reimport restore stops", grant)
+    without: dict[str, list[Right]] = {}
+    for right in optional:
+        without.setdefault(right.rule.without, []).append(right)
+    without["nexus-reimport restore stops"] = restore
+    losses: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for lost, lacking in without.items():
+        for what, grant in rights.lines(lacking):
+            on, _, why = what.partition(": ")  # which right, on what, at which server
+            losses.setdefault((on, grant), []).append((why, lost))
+    for (on, grant), reasons in losses.items():
+        whys = "; ".join(why for why, _ in reasons)
+        lost = "; and ".join(lost for _, lost in reasons)
+        yield _remark(f"not granted: {on}: {whys}; without it {lost}", grant)
 
 
 def _filemaker(settings: Settings, mapping: FieldMapping) -> Iterator[Finding]:
