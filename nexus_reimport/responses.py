@@ -1,4 +1,4 @@
-"""How an answer of FileMaker is read from its connection.
+"""How an answer over HTTP is read from its connection.
 
 The library bounds the wait for the next byte only, so a header that comes a byte at a time has no
 end. And it takes an interim answer, such as 103, for the answer itself: what follows on the same
@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import http.client
 import io
+import math
 import time
 from functools import partial
 from typing import Any
 
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool
+from urllib3 import HTTPConnectionPool, PoolManager
+from urllib3.exceptions import HTTPError
 
 
-class TooSlow(Exception):
+class TooSlow(HTTPError):
     """An answer whose bytes keep coming for too long.
 
     No ``OSError``, which the library would turn into a connection that was closed.
     """
+
+
+class TooLarge(HTTPError):
+    """An answer that is larger than the memory should hold."""
 
 
 class ResponsesInTime(HTTPAdapter):
@@ -34,22 +40,40 @@ class ResponsesInTime(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
         """Make the library's pools, whose connections read answers as this module does."""
         super().init_poolmanager(*args, **more)
-        pools = self.poolmanager.pool_classes_by_scheme
-        self.poolmanager.pool_classes_by_scheme = {
-            scheme: _in_time(pool, self._whole) for scheme, pool in pools.items()
-        }
+        limit(self.poolmanager, self._whole)
 
 
-def _in_time(pool: type[HTTPConnectionPool], whole: float) -> type[HTTPConnectionPool]:
-    response = staticmethod(partial(_Response, whole=whole))
+def limit(manager: PoolManager, whole: float, largest: float = math.inf) -> None:
+    """Make ``manager`` read every answer in ``whole`` seconds, and at most ``largest`` bytes.
+
+    Bytes are counted as they come, the header among them. An answer that ends before the length
+    that it has announced is an error of the connection.
+    """
+    pools = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {
+        scheme: _in_time(pool, whole, largest) for scheme, pool in pools.items()
+    }
+
+
+def _in_time(
+    pool: type[HTTPConnectionPool], whole: float, largest: float
+) -> type[HTTPConnectionPool]:
+    response = staticmethod(partial(_Response, whole=whole, largest=largest))
     connection = type("Connection", (pool.ConnectionCls,), {"response_class": response})
     return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 
 
 class _Response(http.client.HTTPResponse):
-    def __init__(self, *args: Any, whole: float, **more: Any) -> None:
+    def __init__(self, *args: Any, whole: float, largest: float, **more: Any) -> None:
         super().__init__(*args, **more)
-        self.fp = io.BufferedReader(_InTime(self.fp.detach(), whole))
+        self.fp = io.BufferedReader(_InTime(self.fp.detach(), whole, largest))
+
+    def read(self, amt: int | None = None) -> bytes:
+        """What ``http.client`` reads; botocore asks for no proof that it is the whole."""
+        part = super().read(amt)
+        if not part and amt and self.length:
+            raise http.client.IncompleteRead(part, self.length)
+        return part
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
@@ -63,8 +87,8 @@ class _Response(http.client.HTTPResponse):
 class _InTime(io.RawIOBase):
     """What arrives on a connection, until ``whole`` seconds after its first byte."""
 
-    def __init__(self, raw: io.RawIOBase, whole: float) -> None:
-        self._raw, self._whole = raw, whole
+    def __init__(self, raw: io.RawIOBase, whole: float, largest: float) -> None:
+        self._raw, self._whole, self._left = raw, whole, largest
         self._ends: float | None = None
 
     def readable(self) -> bool:
@@ -74,6 +98,9 @@ class _InTime(io.RawIOBase):
         if self._ends is not None and time.monotonic() > self._ends:
             raise TooSlow
         count = self._raw.readinto(buffer)
+        self._left -= count or 0
+        if self._left < 0:
+            raise TooLarge
         if self._ends is None:
             self._ends = time.monotonic() + self._whole
         return count

@@ -9,6 +9,8 @@ Source: botocore's configuration reference; Amazon S3 API Reference, "Error resp
 
 from __future__ import annotations
 
+import http.client
+import math
 import re
 import threading
 from collections.abc import Callable
@@ -43,8 +45,9 @@ from botocore.exceptions import (
 from botocore.handlers import BUILTIN_HANDLERS
 from botocore.loaders import Loader
 from botocore.utils import parse_timestamp
+from urllib3.exceptions import ProtocolError
 
-from nexus_reimport import disks, environ, settings
+from nexus_reimport import disks, environ, responses, settings
 from nexus_reimport.errors import AGAIN, StorageError, StorageRefused, as_kind
 from nexus_reimport.settings.certificates import unencrypted
 
@@ -94,6 +97,7 @@ _OF_THE_SERVER = {
     "NotImplemented",
     "MethodNotAllowed",
 }
+_SURE = {"PermanentRedirect", "SlowDown", "ServiceUnavailable", "InternalError"}
 # A HEAD request has no body, so no code: only its status is left.
 _OF_STATUS = {
     # 302 is of a proxy that wants a login, or of a console.
@@ -121,16 +125,24 @@ _OWN_ENDPOINT: dict[str, Any] = {"ignore_configured_endpoint_urls": True}  # not
 
 
 RETRIES = 4  # of a request that was not answered, each after up to 30 s
+WHOLE = 300.0  # seconds for one answer, even if bytes keep coming: a page of a listing is small
+WHOLE_OBJECT = 3_600.0  # seconds: an image may be large, and the line slow
+LARGEST_LISTING = 64 << 20  # bytes of one page: 1,000 keys of 1,024 bytes, each byte as %XX
 
 
 def opened(place: settings.Bucket, *, lists_only: bool = True, retries: int = RETRIES) -> Any:
     """A client of S3 at ``place``; ``lists_only``: any answer that is no listing is an error.
+
+    Else an answer may be an object, and may be large and take long.
 
     Raises:
         StorageError: the profile, the endpoint or the region cannot be used.
     """
     try:
         client = _client(place, retries)
+        whole, largest = (WHOLE, LARGEST_LISTING) if lists_only else (WHOLE_OBJECT, math.inf)
+        # botocore has no public way to its connections.
+        responses.limit(client._endpoint.http_session._manager, whole, largest)  # noqa: SLF001
         return client if not lists_only else _listing_only(client)
     except (BotoCoreError, ValueError) as error:
         raise unreached(error, place) from None
@@ -181,14 +193,10 @@ def _look_at(
 
     Raises:
         ValueError: the size or the time of an object is none.
-        IncompleteReadError: there are fewer bytes than announced.
     """
     body = response_dict["body"]
     if response_dict["status_code"] != 200:
         return
-    announced = response_dict["headers"].get("content-length", "")
-    if announced.isdigit() and len(body) < int(announced):  # nobody else compares them
-        raise IncompleteReadError(actual_bytes=len(body), expected_bytes=int(announced))
     try:
         root = None if _DECLARATION.search(body) else ElementTree.fromstring(body)  # noqa: S314
     except ElementTree.ParseError:
@@ -320,7 +328,10 @@ def refused(
     status = http_status(error)
     code = code_of(error)
     if code not in _CAUSES:
-        code = _OF_STATUS.get(status, "") or code
+        of_status = _OF_STATUS.get(status, "")
+        # Of a code that we do not know, a status such as 403 would give the wrong cause.
+        if not code or code.isdecimal() or of_status in _SURE:
+            code = of_status or code
     what, todo = _CAUSES.get(code, ("an unknown code", "look it up in S3's list of error codes"))
     # A redirect has it in a header only.
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
@@ -346,6 +357,7 @@ def unreached(error: Exception, place: settings.Bucket) -> StorageError:
     """The error if S3 did not answer. The library's text may hold an address and is dropped."""
     if disk := disks.behind(error):  # such as no more open files, with which nothing is reached
         return StorageError(disk.what, where=where(place), next=f"{disk.fix}, {AGAIN}")
+    error = _cause(error)
     what, todo = next((what, todo) for kind, what, todo in _FAILURES if isinstance(error, kind))
     if isinstance(error, SSLError):
         what, todo = unencrypted(str(error), "S3", place.section)
@@ -355,6 +367,16 @@ def unreached(error: Exception, place: settings.Bucket) -> StorageError:
     return as_kind(error_of_s3, StorageRefused) if todo == _PROFILE else error_of_s3
 
 
+def _cause(error: Exception) -> Exception:
+    """The error that botocore has wrapped, where that tells more."""
+    wrapped = getattr(error, "kwargs", {}).get("error", error)
+    if isinstance(wrapped, ProtocolError) and isinstance(
+        wrapped.args[-1], http.client.IncompleteRead
+    ):
+        return wrapped.args[-1]
+    return wrapped if isinstance(wrapped, responses.TooSlow | responses.TooLarge) else error
+
+
 def _there(place: settings.Bucket, todo: str) -> str:
     """What to do, in the part of the environment's file that describes ``place``."""
     return todo.replace(settings.S3.section, place.section)
@@ -362,6 +384,13 @@ def _there(place: settings.Bucket, todo: str) -> str:
 
 _PROFILE = "correct profile of [s3], or write access_key and secret_key; then run again"
 _FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
+    (responses.TooSlow, "S3's answer took too long to arrive", _NETWORK),
+    (
+        responses.TooLarge,
+        "S3's answer is larger than any listing is",
+        "check that the endpoint of [s3] is S3 itself; then run again",
+    ),
+    (http.client.IncompleteRead, "S3's answer broke off in the middle", _NETWORK),
     (ProfileNotFound, "there is no such profile in this machine's AWS files", _PROFILE),
     (NoCredentialsError, "the profile holds no credentials", _PROFILE),
     (PartialCredentialsError, "the profile's credentials are not complete", _PROFILE),

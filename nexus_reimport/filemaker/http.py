@@ -23,7 +23,7 @@ import urllib3
 from nexus_reimport import disks, environ, progress, wording
 from nexus_reimport.errors import AGAIN, SettingsError, SourceError
 from nexus_reimport.filemaker import Meter
-from nexus_reimport.filemaker.responses import ResponsesInTime, TooSlow
+from nexus_reimport.responses import ResponsesInTime, TooSlow
 from nexus_reimport.settings.certificates import broke_off, unencrypted
 from nexus_reimport.settings.credentials import is_protected
 

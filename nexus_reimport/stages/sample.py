@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from nexus_reimport import progress, settings, storage, wording
 from nexus_reimport.errors import StorageError, is_forbidden
@@ -77,7 +78,7 @@ def take(
     """
     wanted, rows = list(keys), []
     with _in_our_words(place), ThreadPoolExecutor(_READERS) as readers:
-        client = storage.opened(place)
+        client = storage.opened(place, lists_only=False)
         for row in readers.map(partial(_read, client, place.bucket), wanted):
             rows.append(row)
             progress.tell(len(rows), len(wanted), "files")
@@ -126,7 +127,8 @@ def why_unread(place: settings.S3, key: str) -> str:
     """
     with _in_our_words(place):
         try:
-            storage.opened(place).get_object(Bucket=place.bucket, Key=key)["Body"].close()
+            client = storage.opened(place, lists_only=False)
+            client.get_object(Bucket=place.bucket, Key=key)["Body"].close()
         except ClientError as error:
             if storage.code_of(error) != _OF_ITS_CLASS:
                 return _why_not(error)
@@ -140,7 +142,8 @@ def _in_our_words(place: settings.S3) -> Iterator[None]:
         yield
     except ClientError as error:
         raise storage.refused(error, place, "to let us read an object") from None
-    except (BotoCoreError, OSError) as error:
+    # HTTPError: TLS broke within an answer, or it took too long
+    except (BotoCoreError, HTTPError, OSError) as error:
         if is_forbidden(error):
             raise
         raise storage.unreached(error, place) from None

@@ -36,6 +36,7 @@ class Reply:
     body: str
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    more: int = 0  # bytes that are announced and do not come
 
 
 def listing(*keys: str, more: str = WHOLE, etag: str = '"abc"', size: str = "1") -> str:
@@ -71,9 +72,10 @@ def server(answer: Answer) -> Iterator[tuple[str, list[dict[str, str]]]]:
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body) + reply.more))
             self.end_headers()
             self.wfile.write(body)
+            self.close_connection = self.close_connection or reply.more > 0
 
     with serving(Handler) as address:
         yield address, seen

@@ -285,12 +285,62 @@ def test_a_bucket_of_another_region_is_told_with_the_region(tmp_path: Path) -> N
             b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n<ListBucketResult>",
             "S3's answer broke off in the middle",
         ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n<List\r\n9\r\n<",
+            "S3's answer broke off in the middle",
+        ),
+        (
+            b"HTTP/1.1 403 No\r\nContent-Length: 999\r\n\r\n<Error>",
+            "S3's answer broke off in the middle",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (storage.LARGEST_LISTING + (1 << 17)),
+            "S3's answer is larger than any listing is",
+        ),
     ],
 )
 def test_an_answer_that_is_cut_is_told_as_that(sent: bytes, what: str) -> None:
     with answering(sent) as (url, _), pytest.raises(StorageError) as told:
         census.ask(place(url))
     assert (told.value.what, told.value.exit_code) == (what, 3)
+
+
+WELL = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
+
+
+def test_an_answer_that_drips_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte renewed the time that was allowed: a listing of a megabyte had a year."""
+    monkeypatch.setattr(storage, "WHOLE", 0.5)
+    body = listing().encode()
+    with (
+        answering(WELL % (len(body), body), pause=0.02) as (url, _),
+        pytest.raises(StorageError, match="S3's answer took too long to arrive"),
+    ):
+        census.ask(place(url))
+
+
+def test_an_interim_answer_is_not_the_listing() -> None:
+    body = listing("a").encode()
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    with answering(hints + WELL % (len(body), body)) as (url, _):
+        assert census.ask(place(url))[1] == "a"
+
+
+def test_a_listing_that_was_cut_is_asked_for_again(tmp_path: Path) -> None:
+    asked = []
+
+    def answer(_: Query) -> Reply:
+        asked.append(1)
+        return Reply(listing("a"), more=999 if len(asked) == 1 else 0)
+
+    assert keys(taken(answer, tmp_path), tmp_path) == ["a"]
+    assert len(asked) == 2
+
+
+def test_a_code_that_nobody_knows_is_not_told_as_another_one(tmp_path: Path) -> None:
+    """The policy of the bucket was changed for an account that was suspended."""
+    with pytest.raises(StorageError, match=r"\(AccountSuspended, HTTP 403\): an unknown code"):
+        taken(lambda _: error("AccountSuspended", 403), tmp_path)
 
 
 def test_a_server_that_is_busy_is_not_asked_twice_for_in_one_sentence(tmp_path: Path) -> None:
