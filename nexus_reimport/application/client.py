@@ -6,13 +6,16 @@ reaches the named server and no other. An error holds a status and a path, never
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import requests
 import tenacity
+from urllib3.exceptions import HTTPError
 
 from nexus_reimport import disks, environ, progress, wording
 from nexus_reimport.errors import (
@@ -20,10 +23,14 @@ from nexus_reimport.errors import (
     ApplicationRefused,
     as_kind,
 )
+from nexus_reimport.responses import ResponsesInTime, TooLarge, TooSlow
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.certificates import unencrypted
 
 _CONNECT = 10.0  # seconds
+_WHOLE = 900.0  # seconds for one answer, even if bytes keep coming
+_LARGEST = 1 << 30  # bytes of one answer, decompressed: the calendar gives all at once
+_CHUNK = 1 << 16  # bytes
 _TRIES = 3
 # Django's hidden field of a form: it refuses a POST without its value.
 _TOKEN = re.compile(r"""name=["']csrfmiddlewaretoken["']\s+value=["']([^"']+)["']""")
@@ -33,6 +40,14 @@ Query = Mapping[str, str]
 
 class _Passing(Exception):
     """A status that may pass: of a server before Nexus."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What came back, whatever its status."""
+
+    status_code: int
+    content: bytes
 
 
 class Api:
@@ -54,9 +69,9 @@ class Api:
         if answer.status_code != 200:
             raise self.error(path, f"answered with HTTP {answer.status_code}", _LOOK)
         try:
-            content = answer.json()
+            content = json.loads(answer.content)
         # A login page or a proxy's error is HTML, also with status 200.
-        except ValueError:
+        except (ValueError, RecursionError):
             content = None
         if not isinstance(content, dict):
             raise self.error(path, "answered with something else than an object of JSON", _LOOK)
@@ -72,17 +87,37 @@ class Api:
         # Nexus gives 100 rows a page, and ignores another wish.
         for number in range(1, _LONGEST):
             page = self.get(path, {**(query or {}), "page": str(number)})
-            results, count = page.get("results"), page.get("count")
-            if not isinstance(results, list) or not isinstance(count, int):
-                raise self.error(path, "answered with something else than a list", _LOOK)
-            rows, total = rows + len(results), count
+            results, total = self.rows(path, page.get("results")), self.count(path, page)
+            rows += len(results)
             yield from results
-            if not page.get("next"):
+            # A server that gives the same page again says that there is always another one.
+            if not page.get("next") or rows > total:
                 break
         if rows != total:
             raise self.error(path, f"says {wording.amount(total, 'row')}, and gave {rows:,}", _LOOK)
 
-    def ask(self, method: str, path: str, **more: Any) -> requests.Response:
+    def rows(self, path: str, given: object) -> list[dict[str, Any]]:
+        """``given`` of an answer, if it is a list of objects.
+
+        Raises:
+            ApplicationError: it is not.
+        """
+        if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+            raise self.error(path, "answered with something else than a list", _LOOK)
+        return given
+
+    def count(self, path: str, page: Mapping[str, Any]) -> int:
+        """How many rows a list says that it has.
+
+        Raises:
+            ApplicationError: it does not say.
+        """
+        count = page.get("count")
+        if type(count) is not int:
+            raise self.error(path, "answered with something else than a list", _LOOK)
+        return count
+
+    def ask(self, method: str, path: str, **more: Any) -> _Answer:
         """One request, tried again where nothing was answered, or a server before Nexus failed."""
         tries = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(_TRIES if method == "GET" else 1),
@@ -97,25 +132,32 @@ class Api:
         except requests.exceptions.SSLError as error:
             what, todo = unencrypted(str(error), "Nexus", "[application]")
             raise self.error(path, f"cannot be asked: {what}", todo) from None
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             if disk := disks.behind(error):
                 raise self.error(path, f"cannot be asked: {disk.what}", disk.fix) from None
             what = next((what for kind, what in _FAILURES if isinstance(error, kind)), "failed")
             raise self.error(path, what, _REACH + environ.unused_proxy()) from None
 
-    def _once(self, method: str, path: str, more: Mapping[str, Any]) -> requests.Response:
+    def _once(self, method: str, path: str, more: Mapping[str, Any]) -> _Answer:
         with progress.answering("Nexus's API"):
             answer = self._session.request(
                 method,
                 f"{self._access.url}{path}",
                 timeout=(_CONNECT, self._access.timeout),
                 allow_redirects=False,
+                stream=True,
                 **more,
             )
+            with answer:
+                content = bytearray()
+                for part in answer.iter_content(_CHUNK):
+                    content += part
+                    if len(content) > _LARGEST:
+                        raise TooLarge
         # Of a proxy before the application, which is restarting or overloaded.
         if answer.status_code in (502, 503, 504):
             raise _Passing(str(answer.status_code))
-        return answer
+        return _Answer(answer.status_code, bytes(content))
 
     def error(
         self, path: str, what: str, todo: str, kind: type[ApplicationError] = ApplicationError
@@ -130,6 +172,9 @@ class Api:
 
 
 _FAILURES: tuple[tuple[type[Exception], str], ...] = (
+    (TooSlow, "took too long to answer"),
+    (TooLarge, f"sent an answer of more than {_LARGEST >> 20:,} MiB"),
+    (requests.exceptions.ContentDecodingError, "sent an answer that cannot be decompressed"),
     (requests.ConnectTimeout, "did not accept the connection in time"),
     (requests.Timeout, "did not answer in time"),
     (requests.exceptions.ChunkedEncodingError, "broke off in the middle of its answer"),
@@ -149,6 +194,8 @@ def opened(access: ApplicationAccess) -> Iterator[Api]:
     """
     with requests.Session() as session:
         session.trust_env = False
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, ResponsesInTime(_WHOLE))
         session.verify = str(access.ca_file) if access.ca_file else True
         api = Api(access, session)
         _log_in(api, access, session)
@@ -160,7 +207,7 @@ def _log_in(api: Api, access: ApplicationAccess, session: requests.Session) -> N
     form = api.ask("GET", access.login)
     if form.status_code != 200:
         raise api.error(access.login, f"has no form to log in (HTTP {form.status_code})", _LOGIN)
-    field = _TOKEN.search(form.text)
+    field = _TOKEN.search(form.content.decode(errors="replace"))
     token = field[1] if field else session.cookies.get("csrftoken", "")
     if not token:  # another service may answer here: it gets no password
         raise api.error(access.login, "has no form to log in that is Django's", _LOGIN)

@@ -37,8 +37,7 @@ def ask(api: Api, asked: Asked) -> Shown:
 
 def _count(api: Api, clinic: str) -> int:
     """How many patients of a clinic the list has, those that are archived left out."""
-    page = api.get(PATIENTS, {"archived": "false", "clinic": clinic})
-    return int(page.get("count", -1))
+    return api.count(PATIENTS, api.get(PATIENTS, {"archived": "false", "clinic": clinic}))
 
 
 def _finds(api: Api, key: str, name: str) -> bool:
@@ -47,10 +46,7 @@ def _finds(api: Api, key: str, name: str) -> bool:
 
 def _events(api: Api) -> Iterable[Mapping[str, Any]]:
     # The calendar gives all appointments at once: it has no pages and no limit of dates.
-    events = api.get(CALENDAR).get("events")
-    if not isinstance(events, list):
-        raise api.error(CALENDAR, "answered without events", "look at Nexus's log")
-    return events
+    return api.rows(CALENDAR, api.get(CALENDAR).get("events"))
 
 
 def _event(api: Api, event: Mapping[str, Any]) -> tuple[str, str]:
@@ -71,7 +67,8 @@ def _images(api: Api, patient: str) -> frozenset[str]:
     images: set[str] = set()
     # The list of batches holds a cached count; only a batch that is opened shows its images.
     for batch in _ids(api.every(BATCHES, {"patient_id": patient})):
-        images |= _ids(api.get(f"{BATCHES}{batch}/").get("images") or ())
+        path = f"{BATCHES}{batch}/"
+        images |= _ids(api.rows(path, api.get(path).get("images") or []))
     return frozenset(images)
 
 

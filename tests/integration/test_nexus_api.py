@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -10,10 +11,12 @@ import pytest
 import requests
 
 from nexus_reimport import application, runbook
+from nexus_reimport.application import client
 from nexus_reimport.checks.after import application as checks_of_it
 from nexus_reimport.errors import ApplicationError
 from nexus_reimport.model import Report, Result
 from nexus_reimport.nexus.reading.questions import ACTIVE, ARCHIVED
+from nexus_reimport.responses import ResponsesInTime
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.values import FromEnvironment
@@ -181,6 +184,58 @@ def test_another_service_at_its_address_is_told_and_gets_no_password(answer: byt
     assert told.value.what == f"Nexus's API {ANSWERS[answer]}"
     assert told.value.exit_code == 3
     assert {words[:4] for words in asked} == {b"GET "}
+
+
+NO_LISTS = {
+    "nested too deep": '{"count": 1, "results": ' + "[" * 100_000,
+    "rows that are no objects": '{"count": 1, "results": ["a"]}',
+    "no rows": '{"count": 1, "results": {"id": 1}}',
+    "no number": '{"count": "1", "results": [{"id": 1}]}',
+    "true": '{"count": true, "results": [{"id": 1}]}',
+    "one page for ever": '{"count": 2, "next": "/?page=2", "results": [{"id": 1}]}',
+    "no JSON": '{"count": 1, "results": [{"id": 1}]',
+}
+
+
+def alone(url: str) -> application.Api:
+    """The API at an address, without a login."""
+    place = ApplicationAccess.model_validate(
+        {"url": url, "user": "u", "password": FromEnvironment(PASSWORD)}
+    )
+    session = requests.Session()
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, ResponsesInTime(client._WHOLE))
+    return application.Api(place, session)
+
+
+def answered(body: bytes, headers: str = "") -> bytes:
+    return f"HTTP/1.1 200 OK\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@pytest.mark.parametrize("name", NO_LISTS)
+def test_an_answer_that_is_no_list_is_told_in_a_few_questions(name: str) -> None:
+    """One page for ever was asked for 100,000 times; of the others some ended in a traceback."""
+    with answering(answered(NO_LISTS[name].encode())) as (url, asked):
+        with pytest.raises(ApplicationError):
+            list(alone(url).every("/api/patients/"))
+        assert len(asked) <= 3
+
+
+def test_an_answer_of_the_api_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_WHOLE", 0.3)
+    monkeypatch.setattr(client, "_LARGEST", 1 << 20)
+    bomb, encoded = gzip.compress(bytes(3 << 20)), "Content-Encoding: gzip\r\n"
+    sent = {
+        "took too long to answer": (answered(b" " * 200), 0.02),
+        "sent an answer of more than 1,024 MiB": (answered(bomb, encoded), 0.0),
+        "sent an answer that cannot be decompressed": (answered(b"no gzip", encoded), 0.0),
+    }
+    for what, (answer, pause) in sent.items():
+        with (
+            answering(answer, pause=pause) as (url, _),
+            pytest.raises(ApplicationError, match=f"Nexus's API {what}"),
+        ):
+            alone(url).get("/api/patients/")
 
 
 def test_the_stand_in_asks_for_a_session_as_nexus_does(clinic: Clinic, api: NexusApi) -> None:
