@@ -34,7 +34,9 @@ def run(
     """
     folder = lifecycle.require_usable(folder)
     if apart:
-        os.environ[settings.FOLDER_VARIABLE] = str(_own_environments(folder))
+        own = folder / "environments"
+        write_environments(own)
+        os.environ[settings.FOLDER_VARIABLE] = str(own)
     _require_environments()
     if _is_at_work():
         raise Busy(
@@ -55,11 +57,19 @@ def run(
         return runner.run(ENVIRONMENTS, approve_rehearsed=True, progress=say)
 
 
-def _own_environments(folder: Path) -> Path:
-    """The folder's own environments, copied from the checkout's where they are not there yet."""
-    own = folder / "environments"
+def write_environments(own: Path) -> tuple[Path, ...]:
+    """Copy the checkout's environments into the folder ``own``; gives those that it had not.
+
+    Their records and private files are beside that folder.
+
+    Raises:
+        SandboxError: the package was installed without a checkout. Nothing was written.
+    """
+    written = []
     for name in ENVIRONMENTS:
         shipped, path = CHECKOUT / "runbook" / "environments" / f"{name}.toml", own / f"{name}.toml"
+        if path.exists():
+            continue
         if not shipped.is_file():
             raise SandboxError(
                 "the sandbox's environments are not here",
@@ -67,11 +77,11 @@ def _own_environments(folder: Path) -> Path:
                 state="nothing was started",
                 next="run from a checkout",
             )
-        if not path.exists():
-            private.make_folder(own)
-            text = shipped.read_text(encoding="utf-8").replace('"../../', '"../')
-            private.write_new(path, text.encode())
-    return own
+        private.make_folder(own)
+        text = shipped.read_text(encoding="utf-8").replace('"../../', '"../')
+        private.write_new(path, text.encode())
+        written.append(path)
+    return tuple(written)
 
 
 def _require_environments() -> None:

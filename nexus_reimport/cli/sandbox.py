@@ -57,11 +57,18 @@ def _of(folder: Path) -> Iterator[None]:
 def up(
     folder: Folder = HERE, scale: Scale = None, seed: int = SEED, as_json: AsJson = False
 ) -> None:
-    """Start the clinic; it runs until `down`. The first start makes up its data."""
+    """Start the clinic; it runs until `down`. The first start makes up its data.
+
+    Where NEXUS_REIMPORT_ENVIRONMENTS names a folder, the clinic's environments are written there.
+    """
     from nexus_reimport import settings as environments
+    from nexus_reimport.cli import demo as demonstration
     from nexus_sandbox.stack import lifecycle
 
+    own = environments.FOLDER_VARIABLE in os.environ
     with _of(folder):
+        lifecycle.require_usable(folder)
+        written = demonstration.write_environments(environments.folder()) if own else ()
         started = lifecycle.up(
             folder,
             scale=chosen_scale(folder, scale),
@@ -74,6 +81,7 @@ def up(
         f"PostgreSQL 127.0.0.1:{started.postgres_port}, FileMaker {started.filemaker_url},"
         f" S3 {started.storage.endpoint}, {_size(started.scale)}"
     )
+    text = "\n".join([text, *(f"written: {path}" for path in written)])
     give(asdict(lifecycle.status(folder)), text, as_json=as_json)
 
 

@@ -234,6 +234,26 @@ def environments(sandbox: Stack, monkeypatch: pytest.MonkeyPatch) -> Path:
     return places
 
 
+def test_an_own_folder_of_environments_gets_those_of_the_clinic(
+    sandbox: Stack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It got their secrets alone: the command ended well, and nothing could be started."""
+    own = tmp_path / "mine" / "environments"
+    monkeypatch.setenv(settings.FOLDER_VARIABLE, str(own))
+    asked = ["sandbox", "up", "--folder", str(sandbox.folder)]
+    code, out, _ = typed(capsys, *asked)
+    assert (code, out.count("written: ")) == (0, 2)
+    assert {one.name for one in settings.every()} == {"sandbox-dev", "sandbox-prod"}
+    assert settings.load("sandbox-dev").folders.runs == tmp_path / "mine" / "runs"
+    changed = own / "sandbox-dev.toml"
+    changed.write_text(changed.read_text() + "# mine\n")
+    assert typed(capsys, *asked)[0] == 0
+    assert changed.read_text().endswith("# mine\n")
+
+
 @pytest.mark.usefixtures("environments")
 @pytest.mark.parametrize("action", [["reset"], ["down"], ["down", "--remove"]])
 def test_the_databases_are_not_taken_from_a_run_at_work_unless_that_is_forced(
