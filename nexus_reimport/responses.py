@@ -14,6 +14,7 @@ import time
 from functools import partial
 from typing import Any
 
+import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, PoolManager
 from urllib3.exceptions import HTTPError
@@ -28,6 +29,23 @@ class TooSlow(HTTPError):
 
 class TooLarge(HTTPError):
     """An answer that is larger than the memory should hold."""
+
+
+class Session(requests.Session):
+    """One that asks the named server alone, and whose answers take at most ``whole`` seconds.
+
+    No proxy and no ``.netrc`` of this machine is used. An address to which a server redirects is
+    not even read: one that is none would end in an error of the library.
+    """
+
+    def __init__(self, whole: float) -> None:
+        super().__init__()
+        self.trust_env = False
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, ResponsesInTime(whole))
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Nowhere: the library asks this of each answer, also where it is not to follow."""
 
 
 class ResponsesInTime(HTTPAdapter):

@@ -23,7 +23,7 @@ from nexus_reimport.errors import (
     ApplicationRefused,
     as_kind,
 )
-from nexus_reimport.responses import ResponsesInTime, TooLarge, TooSlow
+from nexus_reimport.responses import Session, TooLarge, TooSlow
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.certificates import unencrypted
 
@@ -192,10 +192,7 @@ def opened(access: ApplicationAccess) -> Iterator[Api]:
     Raises:
         ApplicationError: Nexus did not answer, or does not know the account.
     """
-    with requests.Session() as session:
-        session.trust_env = False
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, ResponsesInTime(_WHOLE))
+    with Session(_WHOLE) as session:
         session.verify = str(access.ca_file) if access.ca_file else True
         api = Api(access, session)
         _log_in(api, access, session)

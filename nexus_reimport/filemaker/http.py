@@ -23,7 +23,7 @@ import urllib3
 from nexus_reimport import disks, environ, progress, wording
 from nexus_reimport.errors import AGAIN, SettingsError, SourceError
 from nexus_reimport.filemaker import Meter
-from nexus_reimport.responses import ResponsesInTime, TooSlow
+from nexus_reimport.responses import Session, TooSlow
 from nexus_reimport.settings.certificates import broke_off, unencrypted
 from nexus_reimport.settings.credentials import is_protected
 
@@ -32,6 +32,7 @@ LONGEST_PAUSE = 300.0  # seconds; a server that asks for more stops the run
 
 T = TypeVar("T")
 _CHUNK = 1 << 16  # bytes
+_NOT_MODIFIED = 304  # leads nowhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ class Wire:
         response, content = outcome
         self.meter.add(bytes_read=len(content))
         # A redirect would carry token or password to an address that nobody has named.
-        if response.is_redirect or 300 <= response.status_code < 400:
+        if 300 <= response.status_code < 400 and response.status_code != _NOT_MODIFIED:
             raise SourceError(
                 f"FileMaker redirects to another address (HTTP {response.status_code})",
                 where=where,
@@ -246,10 +247,7 @@ class Wire:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             # One for each thread: requests does not promise that a Session can be shared.
-            session = self._local.session = requests.Session()
-            session.trust_env = False  # else proxies and ``.netrc`` of this machine are used
-            for scheme in ("https://", "http://"):
-                session.mount(scheme, ResponsesInTime(self._retries.whole))
+            session = self._local.session = Session(self._retries.whole)
             with self._lock:
                 self._sessions.append(session)
         return session

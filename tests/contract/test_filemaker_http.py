@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import email.utils
 import gzip
+import json
+import re
 import threading
 import time
 
@@ -277,3 +279,39 @@ def test_a_failure_names_no_path_and_carries_no_error_of_the_library(wire, simul
     assert "hunter2" not in str(failed.value)
     assert "secret" not in str(failed.value)
     assert "hunter2" not in repr(wire)
+
+
+def answered(status: str, body: bytes = b"", headers: bytes = b"") -> bytes:
+    length = b"Content-Length: %d\r\n" % len(body)
+    return b"HTTP/1.1 " + status.encode() + b"\r\n" + headers + length + b"\r\n" + body
+
+
+def login(token: str) -> bytes:
+    body = {"response": {"token": token}, "messages": [{"code": "0"}]}
+    return answered("200 OK", json.dumps(body).encode())
+
+
+ODD = {
+    "a redirect to no address": (
+        answered("302 Found", headers=b"Location: http://u:p@[::\r\n"),
+        "redirects to another address (HTTP 302)",
+    ),
+    "a redirect to noise": (
+        answered("302 Found", headers=b"Location: \xff\xfe\r\n"),
+        "redirects to another address (HTTP 302)",
+    ),
+    "not modified": (answered("304 Not Modified"), "answered HTTP 304 (not FileMaker itself)"),
+    "a token for no header": (login("t\u20ac"), "does not hold the session's token"),
+    "a token with another header": (login("t\nX: y"), "does not hold the session's token"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_answer_is_told_as_what_it_is(name: str) -> None:
+    """Each ended in an error of the library, with the address or the token in it."""
+    sent, what = ODD[name]
+    with answering(sent) as (url, _):
+        api = DataApi(url, "db", "account", "password", retries=RetryPolicy(first_tries=1, tries=1))
+        with pytest.raises(SourceError, match=re.escape(what)):
+            api.count("T")
+        api.close()

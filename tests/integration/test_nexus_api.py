@@ -16,7 +16,7 @@ from nexus_reimport.checks.after import application as checks_of_it
 from nexus_reimport.errors import ApplicationError
 from nexus_reimport.model import Report, Result
 from nexus_reimport.nexus.reading.questions import ACTIVE, ARCHIVED
-from nexus_reimport.responses import ResponsesInTime
+from nexus_reimport.responses import Session
 from nexus_reimport.runbook.opening import today
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.values import FromEnvironment
@@ -202,10 +202,7 @@ def alone(url: str) -> application.Api:
     place = ApplicationAccess.model_validate(
         {"url": url, "user": "u", "password": FromEnvironment(PASSWORD)}
     )
-    session = requests.Session()
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, ResponsesInTime(client._WHOLE))
-    return application.Api(place, session)
+    return application.Api(place, Session(client._WHOLE))
 
 
 def answered(body: bytes, headers: str = "") -> bytes:
@@ -236,6 +233,16 @@ def test_an_answer_of_the_api_has_an_end(monkeypatch: pytest.MonkeyPatch) -> Non
             pytest.raises(ApplicationError, match=f"Nexus's API {what}"),
         ):
             alone(url).get("/api/patients/")
+
+
+@pytest.mark.parametrize("address", [b"http://u:p@[::", b"\xff\xfe"])
+def test_a_redirect_to_no_address_is_told_by_its_status(address: bytes) -> None:
+    sent = b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % address
+    with (
+        answering(sent) as (url, _),
+        pytest.raises(ApplicationError, match="answered with HTTP 302"),
+    ):
+        alone(url).get("/api/patients/")
 
 
 def test_the_stand_in_asks_for_a_session_as_nexus_does(clinic: Clinic, api: NexusApi) -> None:

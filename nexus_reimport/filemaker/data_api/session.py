@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 
 from nexus_reimport.errors import ReimportError, SettingsError
 from nexus_reimport.filemaker.answer import connection_closed, incomplete_answer
 from nexus_reimport.filemaker.data_api.envelope import opened
 from nexus_reimport.filemaker.http import Wire, basic
+
+_TOKEN = re.compile("[!-~]+")
 
 
 class Session:
@@ -77,6 +80,6 @@ class Session:
             raise
         # The server sends it in the body and in a header.
         token = str(answer.response.get("token") or sent.token)
-        if not token:
+        if not _TOKEN.fullmatch(token):  # it becomes a header, and a part of an address
             raise incomplete_answer("the session's token", self._where)
         return token
