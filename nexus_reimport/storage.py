@@ -206,6 +206,8 @@ def _look_at(
         response_dict["status_code"] = 500
     elif root is None or kind != "ListBucketResult":
         raise NoListing
+    elif any(_name(child) == "IsTruncated" and child.text not in _BOOLEAN for child in root):
+        raise NoListing  # botocore takes it for false, and the rest of the bucket would be lost
     elif objects := [child for child in root if _name(child) == _OBJECT]:
         customized_response_dict[_OBJECT] = list(map(_object, objects))
         root[:] = [child for child in root if _name(child) != _OBJECT]
@@ -282,10 +284,18 @@ def moment(text: str) -> datetime:
     return parsed
 
 
+def _size(text: str) -> int:
+    """By its form: int also takes -5, 1_0, blanks and the digits of every script."""
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError("no size")
+    return int(text)
+
+
 _OBJECT = "Contents"
+_BOOLEAN = ("true", "false")
 _READ_AS: dict[str, Callable[[str], Any]] = {
     "Key": str,
-    "Size": int,
+    "Size": _size,
     "ETag": str,
     "LastModified": moment,
 }

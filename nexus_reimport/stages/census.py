@@ -31,6 +31,17 @@ _STRANGE = (
 )
 
 
+_NOT_TO_BE_READ = (
+    storage.NoListing,
+    ResponseParserError,
+    ValueError,
+    TypeError,
+    LookupError,  # an encoding that nobody knows
+    OverflowError,  # a time before the year 1
+    RecursionError,  # a redirect to what is no address: botocore follows it to itself
+)
+
+
 def take(place: settings.S3, folder: Path, name: str = "census") -> Census:
     """Every object under the prefixes of ``place``: key, size, etag, time, in the order of keys.
 
@@ -88,7 +99,7 @@ def _in_our_words(place: settings.S3, prefix: str) -> Iterator[None]:
         raise storage.refused(error, place, prefix=prefix) from None
     except BotoCoreError as error:
         raise storage.unreached(error, place) from None
-    except (storage.NoListing, ResponseParserError, ValueError, TypeError):
+    except _NOT_TO_BE_READ:
         raise _no_listing(place) from None
 
 
@@ -126,7 +137,7 @@ def _objects(page: Mapping[str, Any], place: settings.S3) -> dict[str, Stored]:
     """Key -> size, etag, time of the last change; what the server does not send is empty."""
     objects = {}
     for item in page.get("Contents", []):
-        if "Key" not in item or "Size" not in item:
+        if not item.get("Key") or "Size" not in item:
             raise StorageError(
                 "S3's listing has an object without key or size",
                 where=storage.where(place),

@@ -100,6 +100,11 @@ def test_a_listing_that_does_not_prove_its_end_stops(name: str, tmp_path: Path) 
         listing("a", size="many"),
         listing("a").replace("<Size>", "<Size>2</Size><Size>"),
         listing("a").replace("2025-01-01T", "2025-31-31T"),
+        listing("a").replace("2025-01-01T00:00:00.000Z", "0001-01-01T00:00:00+23:00"),
+        listing("a", size="-5"),
+        listing("a", size="1_0"),
+        listing("a", more="<IsTruncated>True</IsTruncated>"),
+        '<?xml version="1.0" encoding="nope"?>' + listing("a"),
     ],
 )
 def test_an_answer_that_is_no_listing_is_no_empty_bucket(body: str, tmp_path: Path) -> None:
