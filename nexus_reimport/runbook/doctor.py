@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from nexus_reimport import application, checks, disks, storage, wording
+from nexus_reimport import CHECKOUT, application, checks, disks, storage, wording
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
@@ -42,6 +42,7 @@ from nexus_reimport.runbook.opening import every_right, lacking_of, today
 from nexus_reimport.settings import Exports, Settings
 from nexus_reimport.stages import census, sample, sign_off, snapshot
 
+_PAGES = ("01_preflight", "02_execute", "03_verify", "90_rollback")
 TASKS = (Task.RUN, Task.FINISH, Task.ROLLBACK)  # a right that one of them lacks stops it
 DRIFT = 5.0  # seconds that the clocks may differ; S3 itself refuses from 15 minutes on
 _READ = "tables can be read, and have"
@@ -189,6 +190,7 @@ def _machine(settings: Settings) -> Iterator[Finding]:
     yield from _secrets(settings)
     for name, folder in (("runs", settings.folders.runs), ("private", settings.folders.private)):
         yield from _folder(name, folder)
+    yield from _pages(CHECKOUT / "runbook")
     yield from _exports(settings.filemaker.exports)
     for note in scratch.unreadable(settings.scratch_register):
         yield _remark(
@@ -203,6 +205,18 @@ def _machine(settings: Settings) -> Iterator[Finding]:
             f" {place}, which the environment's file names no more",
             f"as an administrator of {place}, drop {note.stem} if it exists; then delete {note}",
         )
+
+
+def _pages(folder: Path) -> Iterator[Finding]:
+    """The runbook's pages: a run that cannot be taken back is not begun."""
+    missing = [page for page in _PAGES if not (folder / f"{page}.ipynb").is_file()]
+    if missing:
+        yield _wrong(
+            f"the runbook lacks {wording.some(missing)}: {folder}",
+            "run from a checkout that has them: without them no run begins",
+        )
+    else:
+        yield _right(f"the runbook has all its pages: {folder}")
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:

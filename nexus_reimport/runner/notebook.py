@@ -54,14 +54,7 @@ def check(page: str, parameters: Parameters, folder: Path = FOLDER) -> None:
     Raises:
         SettingsError: it has others, or is not there. No kernel was started.
     """
-    path = folder / f"{page}.ipynb"
-    if not path.is_file():
-        raise SettingsError(
-            f"the runbook has no page {page}",
-            where=str(folder),
-            next="run from a checkout: the notebooks are not part of the installed package",
-        )
-    own = parameters_of(path)
+    own = parameters_of(path_of(page, folder))
     unknown, missing = sorted(parameters.keys() - own), sorted(own - parameters.keys())
     if unknown or missing:
         off = [f"{name} is none of its own" for name in unknown]
@@ -71,6 +64,22 @@ def check(page: str, parameters: Parameters, folder: Path = FOLDER) -> None:
             where=f"{page}.ipynb, the cell tagged parameters",
             next="name the parameters in the notebook as the runner gives them",
         )
+
+
+def path_of(page: str, folder: Path = FOLDER) -> Path:
+    """Where a page of the runbook lies.
+
+    Raises:
+        SettingsError: it is not there. Nothing was written.
+    """
+    path = folder / f"{page}.ipynb"
+    if not path.is_file():
+        raise SettingsError(
+            f"the runbook has no page {page}",
+            where=str(folder),
+            next="run from a checkout: the notebooks are not part of the installed package",
+        )
+    return path
 
 
 def parameters_of(path: Path) -> set[str]:

@@ -22,8 +22,8 @@ from nexus_reimport.record import Run, State, Verdict, journal, statements
 from nexus_reimport.runbook import maintenance as window
 from nexus_reimport.runbook import opening
 from nexus_reimport.runbook.steps import TASKS
-from nexus_reimport.runner import ending, executing, finishing, outcome
-from nexus_reimport.runner.notebook import EXECUTE, PREFLIGHT, VERIFY
+from nexus_reimport.runner import ending, executing, finishing, notebook, outcome
+from nexus_reimport.runner.notebook import EXECUTE, PREFLIGHT, ROLLBACK, VERIFY
 from nexus_reimport.runner.outcome import CommandOutcome
 from nexus_reimport.runner.watch import Say
 from nexus_reimport.settings import EnvironmentKind, Settings
@@ -71,6 +71,7 @@ def run(
     chosen = [environments.load(name) for name in names]
     _refuse(chosen, consent)
     executing.check(PREFLIGHT, EXECUTE, VERIFY)
+    notebook.path_of(ROLLBACK)  # the way back, before there is something to take back
     order = _Order(consent, ask, links_only, progress)
     outcomes: list[CommandOutcome] = []
     for settings in chosen:

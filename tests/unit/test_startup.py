@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from nexus_reimport import CHECKOUT, PACKAGE
+from nexus_reimport.runbook import doctor
 
 HEAVY = {
     "papermill",
@@ -91,3 +97,18 @@ def test_the_watch_of_a_copy_that_was_dropped_loads_no_driver() -> None:
         "nexus_reimport.nexus.connection",
         "nexus_reimport.nexus.connection.scratch_watch",
     }
+
+
+def test_no_run_begins_without_the_page_that_takes_it_back(tmp_path: Path) -> None:
+    """S6: it was found out in the night, by `rollback`, when there was something to take back."""
+    shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(CHECKOUT / "runbook", tmp_path / "runbook")
+    program = "from nexus_reimport.runner import sequence; sequence.run([])"
+    command, path = [sys.executable, "-c", program], {**os.environ, "PYTHONPATH": str(tmp_path)}
+    subprocess.run(command, env=path, cwd=tmp_path, check=True)
+    (tmp_path / "runbook" / "90_rollback.ipynb").unlink()
+    with pytest.raises(subprocess.CalledProcessError) as stopped:
+        subprocess.run(command, env=path, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert "the runbook has no page 90_rollback" in stopped.value.stderr
+    (found,) = doctor._pages(tmp_path / "runbook")
+    assert (found.state, "lacks 90_rollback:" in found.text) == (doctor.State.WRONG, True)
