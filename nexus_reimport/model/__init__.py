@@ -5,7 +5,7 @@ saved as JSON, and every field is checked when it is read back.
 """
 
 from nexus_reimport.model.approval import Applied, Approval, Gate, Outlook, Proposal, Refusal
-from nexus_reimport.model.checks import Level, Report, Result, WaiverState
+from nexus_reimport.model.checks import Level, Report, Result, WaiverState, waived
 from nexus_reimport.model.committed import after_commit, run_row
 from nexus_reimport.model.plan import (
     OF_NEXUS_ALONE,
@@ -99,4 +99,5 @@ __all__ = [
     "load",
     "run_row",
     "save",
+    "waived",
 ]

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from nexus_reimport import wording
 
+_PROPER = ("FileMaker", "Nexus")  # keep their capital within a sentence
+
 
 class Level(StrEnum):
     """What a failed check does."""
@@ -56,6 +58,15 @@ class Result:
         return wording.some(self.sample, self.keys)
 
     @property
+    def not_so(self) -> str:
+        """How many fail, then the claim: what is read first seems to be so."""
+        claim = self.claim.rstrip(".")
+        if self.looked_at or self.offending:
+            within = claim if claim.startswith(_PROPER) else claim[:1].lower() + claim[1:]
+            return f"{self.found} fail: {within}"
+        return f"{claim}: {self.found}"
+
+    @property
     def passed(self) -> bool:
         """Whether no more offend than are waived, and something was looked at or nothing exists."""
         return self.offending <= self.waived and (self.looked_at > 0 or self.is_empty)
@@ -82,3 +93,17 @@ class Report:
     def passed(self) -> bool:
         """Whether no result stops the run."""
         return not self.blocking
+
+
+def waived(*reports: Report | None) -> list[str]:
+    """The claims that do not hold and that a waiver has accepted; the latest report comes first.
+
+    A check before and its twin after have one waiver: what is so now is told, and told once.
+    """
+    texts: list[str] = []
+    known: set[str] = set()
+    for report in filter(None, reports):
+        accepted = [r for r in report.results if r.passed and r.offending]
+        texts += [r.not_so for r in accepted if r.waiver not in known]
+        known.update(r.waiver for r in accepted)
+    return texts

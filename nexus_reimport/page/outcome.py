@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nexus_reimport import mapping as mappings
-from nexus_reimport import naming, wording
+from nexus_reimport import model, naming, wording
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError
 from nexus_reimport.model import (
@@ -259,4 +259,5 @@ def _looks(run: Run, plan: Plan, before: Report | None) -> list[str]:
         *attention.of_drift(run.loaded(Drift), run.loaded(Approval)),
         *attention.of_plan(plan, before, with_missing=False, is_committed=run.is_committed()),
         *attention.of_checks(before),
+        *(f"waived: {text}" for text in model.waived(run.loaded(Report, "checks_after"), before)),
     ]

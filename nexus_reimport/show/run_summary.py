@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from nexus_reimport import naming, wording
+from nexus_reimport import model, naming, wording
 from nexus_reimport.model import (
     Applied,
     Approval,
@@ -82,6 +82,7 @@ def facts(run: Run) -> list[Fact]:
         *_rehearsed(run),
         *_tested(run),
         *_checked(run),
+        *_waived(run),
         *_looks(run),
         *_waivers(run),
         *_asked(run),
@@ -282,6 +283,13 @@ def _checked(run: Run) -> Iterator[Fact]:
         report = run.loaded(Report, name)
         if report and not (name == "checks_rehearsal" and _all_passed(report)):
             yield "checks", f"{when}: {counted(report)}"
+
+
+def _waived(run: Run) -> Iterator[Fact]:
+    """What does not hold and was accepted by name, with its counts."""
+    names = ("checks_after", "checks_rehearsal", "checks_before")
+    if waived := model.waived(*(run.loaded(Report, name) for name in names)):
+        yield "waived", "; ".join(waived)
 
 
 def _looks(run: Run) -> Iterator[Fact]:

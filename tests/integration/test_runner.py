@@ -22,7 +22,7 @@ from nexus_reimport import forked, record, runbook, runner
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import InDoubt, NotNow, RecordError, SettingsError
 from nexus_reimport.events import Event
-from nexus_reimport.model import Approval, Plan, Proposal
+from nexus_reimport.model import Approval, Plan, Proposal, Report
 from nexus_reimport.record import Run, Verdict, anchor, journal, lock
 from nexus_reimport.record.notebooks import pages
 from nexus_reimport.runner import fork_server, notebook
@@ -95,6 +95,11 @@ def test_a_run_waits_for_the_digest_and_goes_on_when_it_is_given(clinic: Clinic)
     assert sum(map(int, re.findall(r"\d+", named[1]))) == lost > 0
     assert record.every(environments.load(DEV))[-1].problems() == []
     assert "waited" in done.summary
+    after = {r.check: r for r in run.load(Report, "checks_after").results}
+    clinicians = after["every_appointment_has_a_clinician"]
+    assert clinicians.offending
+    for text in (front, listed, done.summary):
+        assert f"{clinicians.found} fail: every appointment has a clinician" in text
 
 
 def test_a_digest_of_no_open_run_starts_nothing(clinic: Clinic) -> None:

@@ -33,6 +33,7 @@ from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.record import journal, values
 from nexus_reimport.record.notebooks import attention, first_screen, rendering
 from nexus_reimport.record.notebooks.first_screen import FirstScreen
+from nexus_reimport.record.sealed import front, index
 from nexus_reimport.settings import Cause, Write
 from support.markup import heading_levels, jumps, tags
 from support.shown import PLAN, REPORT
@@ -455,4 +456,29 @@ def test_a_claim_that_does_not_hold_begins_with_that() -> None:
     assert attention.of_checks(REPORT) == ["2 of 10 fail: nobody minds"]
     failed = next(result for result in REPORT.results if "Nobody" in result.claim)
     named = replace(failed, claim="FileMaker counted every table.")
-    assert attention.not_so(named) == "2 of 10 fail: FileMaker counted every table"
+    assert named.not_so == "2 of 10 fail: FileMaker counted every table"
+
+
+def test_what_does_not_hold_and_was_waived_is_named_with_its_counts_wherever_a_run_is_told(
+    record: Path,
+) -> None:
+    """A run said COMPLETE and "1 waived": that 86 patients had no clinic stood in no summary."""
+    planned = Result("planned", "Every planned one.", ("B3",), Level.STOP, 2_900, 90, waived=95)
+    now = Result("is", "Every one has a clinic.", ("A3",), Level.STOP, 2_879, 86, waived=95)
+    only_before = Result("links", "Nexus knows all.", ("M3",), Level.STOP, 10, 2, waived=5)
+    both = [replace(one, waiver="up to 95 by A. Person") for one in (planned, now)]
+    before = Report("before", (both[0], replace(only_before, waiver="up to 5 by A. Person")))
+    after = Report("after", (both[1], *PASSED.results))
+    proposed(record)
+    has(record, APPROVAL, checks=before)
+    waived = "90 of 2,900 fail: every planned one", "2 of 10 fail: Nexus knows all"
+    assert line(first_screen.read(record), "waived") == "\n".join(waived)
+    assert front.read(record.parent).waived == "", "nothing was committed"
+    has(record, APPLIED)
+    model.save(after, record / "checks_after.json")
+    waived = "86 of 2,879 fail: every one has a clinic", waived[1]
+    assert line(first_screen.read(record), "waived") == "\n".join(waived)
+    seen = front.read(record.parent)
+    sentence = f"Does not hold, and was accepted by a waiver: {'; '.join(waived)}."
+    assert sentence in front.readme(seen)
+    assert sentence in index._article(record.parent, seen, "", {})

@@ -19,7 +19,6 @@ from nexus_reimport.model import (
     Plan,
     Proposal,
     Report,
-    Result,
     RollbackPreview,
     RollbackProposal,
     Survey,
@@ -28,7 +27,6 @@ from nexus_reimport.model import (
 
 OVERTAKEN = "planned as still to come, which were over before the approval"
 VALUES_FIT = "every_value_fits"  # the check that counts the misfits of a plan, and names them
-_PROPER = ("FileMaker", "Nexus")  # keep their capital within a sentence
 _MANY = 0.1  # of an entity's rows: FileMaker may be a part of itself, or an older copy
 # Of two columns that are swapped, or of rows that are matched by a key that is not unique, some
 # values are equal by chance.
@@ -217,16 +215,7 @@ def as_before(done: Undone, after: Report | None) -> str:
 def of_checks(report: Report | None) -> list[str]:
     """The claims that do not hold and that a person should judge."""
     return [
-        not_so(r)
+        r.not_so
         for r in (report.results if report else ())
         if r.level is Level.REVIEW and not r.passed
     ]
-
-
-def not_so(result: Result) -> str:
-    """How many fail, then the claim: what is read first seems to be so."""
-    claim = result.claim.rstrip(".")
-    if result.looked_at or result.offending:
-        within = claim if claim.startswith(_PROPER) else claim[:1].lower() + claim[1:]
-        return f"{result.found} fail: {within}"
-    return f"{claim}: {result.found}"

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
-from nexus_reimport import naming, wording
+from nexus_reimport import model, naming, wording
 from nexus_reimport.events import Event
 from nexus_reimport.model import (
     Applied,
@@ -234,6 +234,8 @@ def _lines(seen: _Record) -> Iterator[Line]:
             "look at this", wording.lines(looks, shown=SHOWN, indent="", noun="point"), "look"
         )
     yield from _checked(seen)
+    if waived := model.waived(*map(seen.report, _WAIVED)):
+        yield Line("waived", wording.lines(waived, shown=SHOWN, indent="", noun="claim"), "look")
     if not seen.is_rollback:
         yield from _undo(seen)
     yield from _wait(seen)
@@ -243,7 +245,7 @@ def _lines(seen: _Record) -> Iterator[Line]:
 def _stops(seen: _Record) -> Iterator[Line]:
     """The claims that do not hold, and that stop the run or leave it unverified."""
     reports = (seen.report(name) for name in _CHECKS)
-    failed = [attention.not_so(r) for report in reports if report for r in report.blocking]
+    failed = [r.not_so for report in reports if report for r in report.blocking]
     stops = (Verdict.STOPPED, Verdict.PARTIAL, Verdict.COMMITTED_UNVERIFIED)
     if failed and seen.verdict in stops:
         yield Line("failed", wording.lines(failed, shown=SHOWN, indent="", noun="claim"), "bad")
@@ -350,6 +352,7 @@ _CHECKS = {
     "checks_after": "after",
     "checks_rollback": "after the rollback",
 }
+_WAIVED = ("checks_after", "checks_rehearsal", "checks_before")  # the latest first
 _COMMITTED = ("after", "after the rollback")  # nothing is left to stop
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 from nexus_reimport import model, naming, wording
 from nexus_reimport.errors import RecordError, is_of_system
 from nexus_reimport.events import Event
-from nexus_reimport.model import Applied, Approval, Plan, Scope, Undone
+from nexus_reimport.model import Applied, Approval, Plan, Report, Scope, Undone
 from nexus_reimport.model.approval import short
 from nexus_reimport.record import headline, journal, values, verdict
 from nexus_reimport.record.sealed import bag
@@ -48,6 +48,7 @@ class Front:
     failure: str  # the first line of what stopped it
     changed: str  # what was done to the database, as a sentence
     lost: str  # what FileMaker or Nexus had and Nexus has not; "" where nothing was committed
+    waived: str  # what does not hold and was accepted, with its counts; "" likewise
     waited: float | None  # seconds, of those who wrote meanwhile
     pages: tuple[str, ...]  # by their paths in the bag
     undid: str  # the run that it has taken back; "" for none
@@ -79,6 +80,7 @@ def read(folder: Path) -> Front:
         failure="" if judged is Verdict.COMPLETE else journal.ended_by(entries),
         changed=_changed(payload, done, verdict.state(entries, judged)),
         lost=_lost(payload, done),
+        waived=_waived(payload, done),
         waited=done.writers_waited if done else None,
         pages=_pages(payload),
         undid=journal.undoes(entries) if verdict.is_committed(entries) else "",
@@ -100,7 +102,7 @@ def readme(front: Front) -> str:
         f"{_name(front)}, {when(front)}: {front.verdict}{front.of_pages}: {front.meaning}.",
         approved(front),
         _happened(front),
-        *filter(None, (front.lost,)),
+        *filter(None, (" ".join(filter(None, (front.lost, front.waived))),)),
         f"To read it, open: {', '.join(front.pages) or 'data/journal.jsonl; it has no pages'}.",
         f"To check it: sha256sum -c {bag.TAG_MANIFEST} {bag.MANIFEST}",
         f"Then compare {seal}; of a run that was committed, with the one in the database too.",
@@ -226,6 +228,14 @@ def _changed(payload: Path, done: Applied | Undone | None, state: State) -> str:
     what = wording.reimporting(done.rows_written)
     rows = wording.reimported(loaded, done.rows_written)
     return f"{what[:1].upper()}{what[1:]}: {rows}. {links}.{undone}"
+
+
+def _waived(payload: Path, done: Applied | Undone | None) -> str:
+    if not isinstance(done, Applied):
+        return ""
+    names = ("checks_after", "checks_rehearsal", "checks_before")
+    waived = model.waived(*(value(Report, payload, name) for name in names))
+    return f"Does not hold, and was accepted by a waiver: {'; '.join(waived)}." if waived else ""
 
 
 def _lost(payload: Path, done: Applied | Undone | None) -> str:

@@ -155,6 +155,7 @@ def _article(folder: Path, seen: Front, undone_by: str, archived_as: Mapping[str
         _line(f"It was taken back since, by run {undone_by}." if undone_by else ""),
         _line(_became(seen)),
         _line(f"It ended with: {seen.failure}" if seen.failure else ""),
+        _line(seen.waived),
         _line(front.approved(seen)),
         _line(front.writers(seen.waited) if seen.waited is not None else ""),
         _line(_archived(archived_as.get(bag.digest(folder)))),
