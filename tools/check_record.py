@@ -658,8 +658,8 @@ def where_it_ends(place, names, seals):
     """What the database cannot vouch for, since it knows only runs that were committed."""
     last = max((number_of(place / name) for name in names if name in seals), default=0)
     return (
-        f"the database knows no run after number {last}: of later ones, which wrote nothing,"
-        f" {LAST_SEAL} alone holds the last: who forges it and that record is not found out"
+        f"the database knows no run after number {last}. Later runs wrote nothing; whether the last"
+        f" of them is genuine, only {LAST_SEAL} tells: if both were replaced, nobody finds it"
     )
 
 

@@ -256,9 +256,9 @@ def _where_it_ends(checked: Sequence[Checked]) -> Iterator[str]:
         own = (one for one in checked if one.environment == whole.environment)
         last = max((one.sequence for one in own if one.is_in_database), default=0)
         yield (
-            f"the database of {whole.environment} knows no run after number {last}: of later ones,"
-            " which wrote nothing, .last_seal alone holds the last: who forges it and that record"
-            " is not found out"
+            f"the database of {whole.environment} knows no run after number {last}. Later runs"
+            " wrote nothing; whether the last of them is genuine, only .last_seal tells: if both"
+            " were replaced, nobody finds it"
         )
 
 

@@ -118,7 +118,10 @@ def reset(folder: Folder = HERE, force: Force = False, as_json: AsJson = False) 
         if not force:
             _refuse_at_work(folder, "nexus-reimport sandbox reset --force")
         lifecycle.reset(folder)
-    text = "both databases are in their first state again"
+    text = (
+        "both databases are in their first state again; records of former runs stay, and record"
+        " check misses these runs until: nexus-reimport record restored ENV --why TEXT"
+    )
     give(asdict(lifecycle.status(folder)), text, as_json=as_json)
 
 

@@ -246,6 +246,11 @@ class EntityPlan:
         return self.replaced + self.new + self.kept
 
     @property
+    def undecided(self) -> int:
+        """The number of rows that nobody has decided to keep or purge; ``kept`` has them too."""
+        return sum(u.count for u in self.unmatched if u.decision is None)
+
+    @property
     def not_stored(self) -> int:
         """The number of values of FileMaker that did not fit their column."""
         return sum(one.not_stored for one in self.misfits)

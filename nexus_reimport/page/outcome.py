@@ -55,6 +55,7 @@ class Kind:
     new: int
     changed: int  # values
     kept: int
+    undecided: int  # nobody has decided whether they are kept or deleted
     purged: int
     lost: int  # values of rows that stay
     misfits: int
@@ -213,7 +214,8 @@ def _kind(entity: EntityPlan) -> Kind:
         imported=entity.loaded,
         new=entity.new,
         changed=changed(entity),
-        kept=entity.kept,
+        kept=entity.kept - entity.undecided,
+        undecided=entity.undecided,
         purged=entity.purged,
         lost=entity.lost,
         misfits=entity.not_stored,

@@ -139,9 +139,12 @@ def _planned(run: Run) -> Iterator[Fact]:
         yield words["lose"], naming.values({e.entity: e.lost for e in entities})
         yield "left out", _by_name(left_out(plan))
         kept = {
-            naming.rows(e.entity): {str(u.cause): u.kept for u in e.unmatched} for e in entities
+            naming.rows(e.entity): {str(u.cause): u.kept for u in e.unmatched if u.decision}
+            for e in entities
         }
         yield words["keep"], _by_name(kept)
+        if undecided := naming.counted({e.entity: e.undecided for e in entities}, ""):
+            yield "not decided", f"keep or purge: {undecided}"
         if closed := sum(u.kept_by_closure for e in entities for u in e.unmatched):
             yield "of these", f"{closed:,} kept because a row references them"
         yield (

@@ -115,7 +115,8 @@ def test_a_proposal_is_a_go_for_its_digest(record: Path) -> None:
     assert (screen.headline, screen.tone) == ("GO, once somebody approves 77c8db34ca75", "good")
     assert line(screen, "reimports") == "2,842 patients"
     assert line(screen, "links anew") == "3 links of documents"
-    assert line(screen, "keeps").startswith("what Nexus alone has: 37 patients; all 10,190 docu")
+    assert line(screen, "keeps").startswith("what Nexus alone has: 12 patients; all 10,190 docu")
+    assert line(screen, "not decided") == "keep or purge: 25 patients"
     assert line(screen, "undo") == "proven on a restored copy: 1.7 s"
     assert line(screen, "writers wait") == "about 1.6 s, as in the rehearsal"
     assert line(screen, "approved by") == "nobody yet"

@@ -115,7 +115,22 @@ def planned(known: Settings) -> record.Run:
 
 
 def planned_by(*, purged: int) -> model.Plan:
-    return replace(PLAN, entities={"patients": replace(PATIENTS, purged=purged)})
+    decided = tuple(u for u in PATIENTS.unmatched if u.decision)
+    return replace(PLAN, entities={"patients": replace(PATIENTS, purged=purged, unmatched=decided)})
+
+
+def test_rows_that_nobody_has_decided_about_are_not_called_kept(known: Settings) -> None:
+    """It said "Deletes for good: nothing" of rows that may go, at the page and at the terminal."""
+    run = record.create(known)
+    model.save(PLAN, run.folder / "plan.json")
+    text = dry_run(run)
+    assert "what Nexus alone has: 12 patients ;" in text
+    assert "keep, or delete for good: 25 patients" in text
+    assert "nothing, but for what is not decided" in text
+    assert "2,879 patients , if all that is not decided is kept" in text
+    facts = dict(show.facts(run))
+    assert facts["not decided"] == "keep or purge: 25 patients"
+    assert "25" not in next(text for name, text in facts.items() if name.endswith("keep"))
 
 
 def test_the_warning_above_the_button_names_what_is_deleted_for_good_and_what_stays(

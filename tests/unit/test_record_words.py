@@ -59,8 +59,8 @@ def test_records_cut_off_at_the_end_are_named_as_what_would_not_be_found(
     is_right, lines = said(tool, sealed.folder, sealed.seals())
     assert is_right
     assert lines[-1] == (
-        "the database knows no run after number 3: of later ones, which wrote nothing,"
-        " .last_seal alone holds the last: who forges it and that record is not found out"
+        "the database knows no run after number 3. Later runs wrote nothing; whether the last"
+        " of them is genuine, only .last_seal tells: if both were replaced, nobody finds it"
     )
 
 

@@ -273,6 +273,8 @@ def _of_plan(seen: _Record) -> Iterator[Line]:
         name = _verb(seen, "links anew", "linked anew", "would link anew")
         yield Line(name, naming.links(links))
     yield Line(_verb(seen, "keeps", "kept", "would keep"), _kept(plan))
+    if undecided := naming.counted({e.entity: e.undecided for e in plan.entities.values()}, ""):
+        yield Line("not decided", f"keep or purge: {undecided}", "look")
 
 
 def _verb(seen: _Record, does: str, did: str, would: str) -> str:
@@ -295,7 +297,7 @@ def _written(seen: _Record) -> str:
 
 
 def _kept(plan: Plan) -> str:
-    alone = naming.counted({e.entity: e.kept for e in plan.entities.values()}, "")
+    alone = naming.counted({e.entity: e.kept - e.undecided for e in plan.entities.values()}, "")
     rest = naming.counted({p.attachment: p.rows for p in plan.links.values()}, "")
     parts = [f"what Nexus alone has: {alone}" if alone else "", f"all {rest}" if rest else ""]
     return "; ".join([*filter(None, parts), "everything else in Nexus"])
