@@ -230,10 +230,13 @@ def unchanged(
     settings: Settings, proposal: Proposal, mapping_digest: str, again: str
 ) -> Iterator[Gate]:
     """That what a proposal was made with is what it would be executed with."""
-    yield _unchanged("the mapping", proposal.mapping, mapping_digest, again)
-    yield _unchanged(_PROGRAM, proposal.code, code_digest(), again)
+    code = code_digest()
+    # An unedited file gets another digest from a version that reads more of it: no one changed it.
+    doubt = "" if proposal.code == code else ", or this version of the package reads it otherwise"
+    yield _unchanged("the mapping", proposal.mapping, mapping_digest, again, doubt)
+    yield _unchanged(_PROGRAM, proposal.code, code, again)
     # A person who decides otherwise after the preflight expects that it is done otherwise.
-    yield _unchanged(_DECIDED, proposal.decisions, decisions_digest(settings), again)
+    yield _unchanged(_DECIDED, proposal.decisions, decisions_digest(settings), again, doubt)
 
 
 def unchanged_since_preview(proposal: RollbackProposal) -> Iterator[Gate]:
@@ -424,8 +427,11 @@ def _require_consent(
         )
 
 
-def _unchanged(what: str, then: str, now: str, preflight: str = "") -> Gate:
-    """That ``what`` is as it was at the preflight, by the command for one; else, at a preview."""
+def _unchanged(what: str, then: str, now: str, preflight: str = "", doubt: str = "") -> Gate:
+    """That ``what`` is as it was at the preflight, by the command for one; else, at a preview.
+
+    ``doubt``: how else its digest can differ, for a person.
+    """
     since = "the preflight" if preflight else "the preview"
     claim = f"{what} is unchanged since {since}"
     if then == now:
@@ -433,7 +439,8 @@ def _unchanged(what: str, then: str, now: str, preflight: str = "") -> Gate:
     again = "run 90_rollback again and read it again"
     if preflight:
         again = f"run 01_preflight again ({preflight}) and read it again"
-    refusal = Refusal(f"{what} was changed since {since}", again, needs_preflight=bool(preflight))
+    text = f"{what} was changed since {since}{doubt}"
+    refusal = Refusal(text, again, needs_preflight=bool(preflight))
     return Gate(claim, refusal)
 
 

@@ -299,6 +299,16 @@ def _bring_up(
         say("starting PostgreSQL, S3 and FileMaker")
         supervisor.start()
         return
+    held = SavedState.at(folder)
+    if held is not None and held.complete and held.recipe != wanted.recipe:
+        say(
+            "another version of this package made the clinic in this folder: it is deleted, with"
+            " its databases and the runs in them, and made again"
+        )
+        say(
+            "records of those runs stay; nexus-reimport record restored ENVIRONMENT --why TEXT"
+            " acknowledges that the databases do not know them any more"
+        )
     _delete(folder)
     wanted.remember(folder)
     say(f"generating a clinic of {wanted.scale:g} times the real size")

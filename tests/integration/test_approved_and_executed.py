@@ -54,7 +54,14 @@ def test_what_was_changed_since_the_approval_is_not_executed(
     assert told.next.startswith(f"run 01_preflight again (nexus-reimport run {DEV})")
     clinic.edit(DEV, 'past_scheduled = "keep"', 'past_scheduled = "completed"')
     told = refused(runbook.resume(DEV, book.run.id).apply)
-    assert "what the environment's file decides, waives and reads from was changed" in told.what
+    reason = "what the environment's file decides, waives and reads from was changed"
+    assert reason in told.what
+    assert "otherwise" not in told.what
+    with monkeypatch.context() as upgraded:
+        upgraded.setattr(approval, "code_digest", lambda: "of another package")
+        told = refused(runbook.resume(DEV, book.run.id).apply)
+    doubt = " since the preflight, or this version of the package reads it otherwise"
+    assert f"{reason}{doubt}" in told.what
     assert clinic.state() == before
     clinic.edit(DEV, 'past_scheduled = "completed"', 'past_scheduled = "keep"')
     assert runbook.resume(DEV, book.run.id).apply().committed

@@ -303,9 +303,15 @@ def test_a_clinic_that_was_kept_from_before_it_was_adopted_is_made_again(sandbox
     held = state.SavedState.at(sandbox.folder)
     assert held is not None
     replace(held, recipe="of another version").remember(sandbox.folder)
-    assert adopted(up(sandbox.folder)) == [
-        [("sandbox-dev", "nexus_dev")],
-        [("sandbox-prod", "nexus_prod")],
+    said: list[str] = []
+    environments = sandbox.folder.parent / "environments"
+    new = lifecycle.up(sandbox.folder, scale=SCALE, environments=environments, progress=said.append)
+    assert adopted(new) == [[("sandbox-dev", "nexus_dev")], [("sandbox-prod", "nexus_prod")]]
+    assert said[:2] == [
+        "another version of this package made the clinic in this folder: it is deleted, with its"
+        " databases and the runs in them, and made again",
+        "records of those runs stay; nexus-reimport record restored ENVIRONMENT --why TEXT"
+        " acknowledges that the databases do not know them any more",
     ]
 
 
