@@ -439,8 +439,9 @@ def _unchanged(what: str, then: str, now: str, preflight: str = "", doubt: str =
     again = "run 90_rollback again and read it again"
     if preflight:
         again = f"run 01_preflight again ({preflight}) and read it again"
-    text = f"{what} was changed since {since}{doubt}"
-    refusal = Refusal(text, again, needs_preflight=bool(preflight))
+    refusal = Refusal(
+        f"{what} was changed since {since}{doubt}", again, needs_preflight=bool(preflight)
+    )
     return Gate(claim, refusal)
 
 
