@@ -47,7 +47,7 @@ def test_a_restore_is_acknowledged_once_and_told_by_every_check(
     assert code == 1
     assert f"(then: nexus-reimport record restored {DEV} --why TEXT)" in told
     knows = "the database of sandbox-dev knows no run after number"
-    assert f"{knows} 0: " in command(capsys, "record", "check", DEV)[1]
+    assert f"{knows} 0. " in command(capsys, "record", "check", DEV)[1]
 
     acknowledge = ("record", "restored", DEV, "--why")
     code, _, err = command(capsys, *acknowledge, " ", "--yes")
@@ -59,7 +59,7 @@ def test_a_restore_is_acknowledged_once_and_told_by_every_check(
     assert code == 0
     assert "the database was restored from before this run; acknowledged by " in told
     assert told.endswith(f"UTC: {WHY}")
-    assert f"{knows} 1: " in command(capsys, "record", "check", DEV)[1]
+    assert f"{knows} 1. " in command(capsys, "record", "check", DEV)[1]
     code, _, err = command(capsys, *acknowledge, WHY, "--yes")
     assert (code, "or its restore is acknowledged" in err) == (1, True)
 
