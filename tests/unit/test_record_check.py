@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,8 +32,23 @@ from nexus_reimport.record.sealed import bag, check
 from nexus_reimport.record.sealed.chain import Link
 from support.auditing import TOOL, silent
 from support.commands import command as asked
-from support.forgeries import Sealed, a_record_of_another_environment, all_records_deleted
-from support.records import approve, checked, committed, complete, row, stopped, wrong
+from support.forgeries import (
+    Sealed,
+    a_record_of_another_environment,
+    all_records_deleted,
+    the_last_record_deleted_that_was_archived,
+    the_last_record_edited_that_was_archived,
+)
+from support.records import (
+    approve,
+    checked,
+    committed,
+    complete,
+    row,
+    seal_anew,
+    stopped,
+    wrong,
+)
 
 
 def test_records_that_nobody_has_touched_are_as_sealed(sealed: Sealed, tool: ModuleType) -> None:
@@ -240,6 +256,121 @@ def test_a_record_under_another_name_says_which_and_whose(
     assert f"copy: {told}" in lines
     assert "nor with the records before and after it" in lines[-1]
     assert check.UNSEEN in lines[-1]
+
+
+def in_verdict_file(**facts: str) -> Callable[[Run], None]:
+    def change(run: Run) -> None:
+        path = run.folder / "verdict.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+
+    return change
+
+
+def in_bag_info(**facts: str) -> Callable[[Run], None]:
+    return lambda run: private.replace(
+        run.bag / bag.INFO, bag.info_text(bag.info(run.bag) | facts).encode()
+    )
+
+
+def in_journal(change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Any:
+    """Each line follows on the one before, as somebody writes it who knows how."""
+
+    def forge(run: Run) -> None:
+        path, written = run.folder / journal.JOURNAL, list[bytes]()
+        lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+        for number, line in enumerate(change(lines), 1):
+            before = private.sha256(written[-1]) if written else ""
+            written.append(json.dumps(line | {"n": number, "before": before}).encode())
+        path.write_bytes(b"".join(line + b"\n" for line in written))
+
+    return forge
+
+
+def without(name: str) -> Callable[[Run], None]:
+    return lambda run: (run.folder / name).unlink()
+
+
+PAGE = {"event": "page", "page": "x"}
+MUST_HAVE = "missing, and a run like this must have it"
+
+
+@pytest.mark.parametrize(
+    ("change", "problems"),
+    [
+        (without("environment.json"), [f"data/environment.json: {MUST_HAVE}"]),
+        (without("backup.json"), [f"data/backup.json: {MUST_HAVE}"]),
+        (without("applied.json"), [f"data/applied.json: {MUST_HAVE}"]),
+        (
+            in_journal(lambda lines: [*lines[:-1], PAGE | {"at": lines[-1]["at"]}, lines[-1]]),
+            [f"data/x.{ending}: {MUST_HAVE}" for ending in ("html", "ipynb")],
+        ),
+        (
+            in_journal(lambda lines: [*lines[:-1], lines[-1] | {"verdict": "FAILED"}]),
+            ["journal.jsonl: it was sealed as FAILED, and says COMPLETE"],
+        ),
+        (
+            in_journal(lambda lines: lines[:-1]),
+            [
+                "journal.jsonl: it does not say that the record was sealed",
+            ],
+        ),
+        (
+            in_journal(lambda lines: [lines[0] | {"run": "x"}, *lines[1:]]),
+            ["journal.jsonl: it is of run x"],
+        ),
+        (
+            in_journal(lambda lines: [lines[0] | {"environment": "x"}, *lines[1:]]),
+            ["journal.jsonl: it is of environment x"],
+        ),
+        (in_verdict_file(run="x"), ["verdict.json: it is of run x"]),
+        (in_verdict_file(environment="x"), ["verdict.json: it is of environment x"]),
+        (in_bag_info(Run="x"), ["bag-info.txt: it is of run x"]),
+        (in_bag_info(Environment="x"), ["bag-info.txt: it is of environment x"]),
+        (in_bag_info(Sequence="0"), ["bag-info.txt: it has no number"]),
+        (
+            in_verdict_file(verdict="FAILED"),
+            ["verdict.json: the verdict is FAILED, by the journal it is COMPLETE"],
+        ),
+        (
+            in_bag_info(Verdict="FAILED"),
+            ["bag-info.txt: the verdict is FAILED, by the journal it is COMPLETE"],
+        ),
+    ],
+)
+def test_a_record_that_was_forged_and_sealed_anew_tells_by_itself_what_is_wrong(
+    known: settings.Settings, change: Callable[[Run], None], problems: list[str]
+) -> None:
+    run = complete(known)
+    change(run)
+    seal_anew(run.bag)
+    found = check.of_record(run.bag, known.name)
+    assert [text.partition(", the folder is called")[0] for text in found.problems] == problems
+
+
+def test_a_seal_that_a_kill_cut_short_is_told_once_and_of_its_record_alone(sealed: Sealed) -> None:
+    last = sealed.runs[-1]
+    (last.bag / bag.TAG_MANIFEST).unlink()
+    (told,) = sealed.problems()[last.id]
+    assert told.startswith("a kill came before the last file of its seal: ")
+    assert sealed.problems().keys() == {last.id}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (the_last_record_deleted_that_was_archived, "the record of run {} is missing: the archive"),
+        (the_last_record_edited_that_was_archived, "it is not the record that was archived: the"),
+    ],
+)
+def test_a_record_that_is_not_as_it_was_archived_is_named(
+    sealed: Sealed, change: Callable[[Sealed], None], told: str
+) -> None:
+    run = sealed.runs[-1].id
+    change(sealed)
+    found = sealed.problems()
+    assert [text.startswith(told.format(run)) for text in found.get(run, found.get("", ()))] == [
+        True
+    ]
 
 
 def test_records_by_their_path_are_of_one_environment_whatever_the_folder_is_called(
