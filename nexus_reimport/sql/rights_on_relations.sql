@@ -15,7 +15,7 @@ SELECT n.nspname::text, c.relname::text,
        c.relkind <> 'S' AND pg_catalog.row_security_active(c.oid) AS hides_rows
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't'
+WHERE c.relkind IN ('r', 'p', 'S')
   AND n.nspname NOT LIKE 'pg\_%%' AND n.nspname <> 'information_schema'
   AND (n.nspname = %(schema)s AND c.relkind <> 'S' OR NOT EXISTS (
       SELECT FROM pg_catalog.pg_depend d

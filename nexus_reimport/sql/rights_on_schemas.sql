@@ -4,5 +4,4 @@ SELECT n.nspname::text, pg_catalog.quote_ident(n.nspname),
        pg_catalog.has_schema_privilege(n.oid, 'CREATE'),
        pg_catalog.pg_has_role(n.nspowner, 'USAGE')
 FROM pg_catalog.pg_namespace n
-WHERE n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
 ORDER BY n.nspname

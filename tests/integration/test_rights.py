@@ -143,6 +143,114 @@ def test_what_is_printed_together_gives_all_of_it(
     assert [r for r in of_the_odd_role(postgres, spec) if not r.held] == []
 
 
+CARER = sql.Identifier(ODDLY, f"carer{ODDLY}").as_string()
+DOCUMENT = sql.Identifier(f"document{ODDLY}").as_string()
+WHO = sql.Identifier(ODD).as_string()
+PLACE = sql.Identifier(ODDLY).as_string()
+IN_SCHEMA = f"IN SCHEMA {PLACE}"
+LATER = "ALTER DEFAULT PRIVILEGES"
+NO_LATER = f"{LATER} {IN_SCHEMA} REVOKE SELECT ON TABLES FROM {WHO}"
+AN_OBJECT = "SELECT lo_create(4713)"
+A_TYPE = "CREATE TYPE other.kind AS ENUM ('a'); REVOKE USAGE ON TYPE other.kind FROM PUBLIC"
+A_FUNCTION = """
+    CREATE FUNCTION other.said(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+    REVOKE EXECUTE ON FUNCTION other.said(text) FROM PUBLIC"""
+A_TRIGGER = f"""
+    CREATE FUNCTION other.fired() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    REVOKE EXECUTE ON FUNCTION other.fired() FROM PUBLIC;
+    CREATE TRIGGER t BEFORE INSERT ON {CARER} FOR EACH ROW EXECUTE FUNCTION other.fired()"""
+A_GROUP = f"CREATE ROLE of_both; GRANT of_both TO {WHO}"
+OF_AN_EXTENSION = "CREATE {0}; ALTER EXTENSION pg_trgm ADD {1}"
+
+# what somebody changes where the role has all rights -> the rights that it has no longer
+BESIDE: dict[str, dict[str, str]] = {
+    f"CREATE TABLE other.{DOCUMENT} (LIKE {PLACE}.{DOCUMENT});"
+    f" GRANT SELECT ON other.{DOCUMENT} TO {WHO}": {},
+    AN_OBJECT: {"dump_object": "4713"},
+    f"{AN_OBJECT}; GRANT UPDATE ON LARGE OBJECT 4713 TO {WHO}": {"dump_object": "4713"},
+    f"{AN_OBJECT}; GRANT SELECT ON LARGE OBJECT 4713 TO {ROLE}": {"dump_object": "4713"},
+    f"{AN_OBJECT}; GRANT SELECT ON LARGE OBJECT 4713 TO PUBLIC": {},
+    f"{AN_OBJECT}; {A_GROUP}; GRANT SELECT ON LARGE OBJECT 4713 TO of_both": {},
+    f"{AN_OBJECT}; {A_GROUP}; ALTER LARGE OBJECT 4713 OWNER TO of_both": {},
+    f"{AN_OBJECT}; SET LOCAL lo_compat_privileges = on": {},
+    f"{A_TYPE}; ALTER TABLE {CARER} ADD kind other.kind": {"type": "other.kind"},
+    f"{A_TYPE}; ALTER TABLE {CARER} ADD kinds other.kind[]": {"type": "other.kind"},
+    f"{A_TYPE}; ALTER TABLE other.of_nobody ADD kind other.kind": {},
+    f"{A_TYPE}; CREATE TABLE other.{DOCUMENT} (kind other.kind);"
+    f" GRANT SELECT ON other.{DOCUMENT} TO {WHO}": {},
+    f"{A_FUNCTION}; CREATE INDEX ON {CARER} (other.said(named))": {"function": "other.said(text)"},
+    f"{A_FUNCTION}; ALTER TABLE {CARER} ADD a text DEFAULT other.said('x')": {
+        "function": "other.said(text)"
+    },
+    f"{A_FUNCTION}; CREATE TABLE other.more (a text CHECK (other.said(a) = a));"
+    f" CREATE INDEX ON other.more (other.said(a)); GRANT SELECT ON other.more TO {WHO};"
+    " ALTER TABLE other.more ADD b text DEFAULT other.said('x')": {},
+    A_TRIGGER: {},
+    NO_LATER: {"later_table": "IN SCHEMA"},
+    f"{LATER} {IN_SCHEMA} REVOKE SELECT ON SEQUENCES FROM {WHO}": {"later_sequence": "IN SCHEMA"},
+    f"{NO_LATER}; {LATER} {IN_SCHEMA} GRANT INSERT ON TABLES TO {WHO}": {
+        "later_table": "IN SCHEMA"
+    },
+    f"{NO_LATER}; {LATER} IN SCHEMA other GRANT SELECT ON TABLES TO {WHO}": {
+        "later_table": "IN SCHEMA"
+    },
+    f"{NO_LATER}; {LATER} {IN_SCHEMA} GRANT SELECT ON TABLES TO {ROLE}": {
+        "later_table": "IN SCHEMA"
+    },
+    f"{NO_LATER}; {LATER} FOR ROLE {OWNER} {IN_SCHEMA} GRANT SELECT ON TABLES TO {WHO}": {
+        "later_table": "IN SCHEMA"
+    },
+    f"{NO_LATER}; {LATER} GRANT SELECT ON TABLES TO {WHO}": {},
+    f"{NO_LATER}; {LATER} {IN_SCHEMA} GRANT SELECT ON TABLES TO PUBLIC": {},
+    f"{NO_LATER}; {A_GROUP}; {LATER} {IN_SCHEMA} GRANT SELECT ON TABLES TO of_both": {},
+    f"ALTER ROLE {WHO} NOCREATEDB NOBYPASSRLS": {"rehearse": "", "restore": "", "every_row": ""},
+    f"ALTER ROLE {WHO} NOCREATEDB NOBYPASSRLS SUPERUSER": {},
+    "CREATE TABLE other.more (x int)": {"dump": "other.more"},
+    "CREATE UNLOGGED TABLE other.more (x int)": {"dump": "other.more"},
+    "CREATE TABLE other.more (x int) PARTITION BY RANGE (x)": {"dump": "other.more"},
+    "CREATE SEQUENCE other.more": {"dump_sequence": "other.more"},
+    f"REVOKE SELECT ON other.of_an_extension FROM {WHO}": {"dump": "other.of_an_extension"},
+    f"ALTER EXTENSION pg_trgm ADD TABLE {CARER}; REVOKE INSERT ON {CARER} FROM {WHO}": {
+        "insert": "carer"
+    },
+    OF_AN_EXTENSION.format("TABLE other.more (x int)", "TABLE other.more"): {},
+    OF_AN_EXTENSION.format("SEQUENCE other.more", "SEQUENCE other.more"): {},
+    OF_AN_EXTENSION.format(f"SEQUENCE {PLACE}.more", f"SEQUENCE {PLACE}.more")
+    + f"; REVOKE ALL ON SEQUENCE {PLACE}.more FROM {WHO}": {},
+    OF_AN_EXTENSION.format("TABLE other.more (x int)", "TABLE other.more")
+    + "; UPDATE pg_extension SET extconfig = NULL WHERE extname = 'pg_trgm'": {},
+    f"CREATE TABLE {PLACE}.more (x int) PARTITION BY RANGE (x);"
+    f" ALTER TABLE {PLACE}.more OWNER TO {OWNER}": {"later_table": OWNER, "later_sequence": OWNER},
+    f"CREATE VIEW {PLACE}.more AS SELECT 1; ALTER VIEW {PLACE}.more OWNER TO {OWNER}": {},
+    "SET LOCAL default_tablespace = pg_default": {},
+    "CREATE VIEW other.more AS SELECT 1; CREATE TEMP TABLE more (x int)": {},
+}
+
+
+def test_what_lies_beside_takes_no_right_away_and_what_is_near_gives_none(
+    postgres: PostgresServer, odd: tuple[str, FieldMapping]
+) -> None:
+    _, spec = odd
+    with administrator(postgres, "odd") as admin:
+        for right in of_the_odd_role(postgres, spec):
+            if not right.held:
+                admin.execute(right.statement.encode())
+        assert [r for r in of_the_odd_role(postgres, spec) if not r.held] == []
+        names = {rule: name for name, rule in RULES.items()}
+        differing = {}
+        for changed, expected in BESIDE.items():
+            with admin.transaction(force_rollback=True):
+                admin.execute(changed.encode())
+                admin.execute(f"SET LOCAL ROLE {WHO}; SET LOCAL search_path = pg_catalog".encode())
+                lacking = [r for r in rights.read(admin, spec) if not r.held]
+            found = {names[r.rule]: r.object for r in lacking}
+            if found.keys() != expected.keys() or not all(
+                text in found[name] for name, text in expected.items()
+            ):
+                differing[changed] = found
+    assert differing == {}
+
+
 # ------------------------------------------------------------------ as the server itself decides
 
 
