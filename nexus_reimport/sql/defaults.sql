@@ -4,12 +4,15 @@
 SELECT c.relname::text, a.attname::text, e.said,
        pg_catalog.format_type(a.atttypid, a.atttypmod),
        e.tree !~ '\{SQLVALUEFUNCTION :op ([0-2]|[5-9]|1[0-4])\y' AND e.tree !~ '\{NEXTVALUEEXPR'
+       -- The text of a moment depends on the session's time zone.
+       AND e.tree !~ '\{SQLVALUEFUNCTION.*\{COERCEVIAIO|\{COERCEVIAIO.*\{SQLVALUEFUNCTION'
        AND NOT EXISTS (
            SELECT FROM pg_catalog.regexp_matches(e.tree, ':(?:op)?funcid (\d+)', 'g') AS m (ids)
            JOIN pg_catalog.pg_proc p ON p.oid = m.ids[1]::oid
            -- Below 16384 are PostgreSQL's own functions (FirstNormalObjectId).
            WHERE p.oid >= 16384 OR p.provolatile = 'v'
-              OR p.provolatile = 's' AND p.prorettype <> 'timestamptz'::regtype) AS is_one_value
+              OR p.provolatile = 's' AND (p.prorettype <> 'timestamptz'::regtype
+                                          OR e.tree ~ '\{COERCEVIAIO')) AS is_one_value
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

@@ -16,6 +16,6 @@ WITH RECURSIVE readable AS (
     WHERE p.bytes <> 0
 )
 SELECT true AS local, 'contents of large objects' AS place, count(DISTINCT oid) || ' readable' AS shown,
-       string_agg(oid || hash, ' ' ORDER BY oid, place) AS definition
+       string_agg(oid || hash, ' ' ORDER BY oid, place, bytes) AS definition
 FROM pieces
 HAVING count(*) > 0

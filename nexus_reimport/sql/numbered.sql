@@ -13,6 +13,8 @@ WHERE n.nspname = %(schema)s AND c.relname = ANY (%(tables)s)
            WHERE f.adrelid = c.oid AND f.adnum = a.attnum AND pg_catalog.pg_get_expr(f.adbin, f.adrelid) LIKE '%%(%%')
        OR EXISTS (
            SELECT FROM pg_catalog.pg_depend d
+           -- An index depends on its column as well.
+           JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S'
            WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid = a.attnum
              AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i')))
 ORDER BY 1

@@ -43,7 +43,8 @@ WITH objects (classid, objid, owner) AS (
     UNION ALL
     SELECT 'pg_largeobject'::regclass, o.oid, o.lomowner FROM pg_catalog.pg_largeobject_metadata o
 )
-SELECT CASE i.type WHEN 'statistics object' THEN 'STATISTICS' ELSE upper(i.type) END,
+SELECT CASE i.type WHEN 'statistics object' THEN 'STATISTICS'
+                   WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER' ELSE upper(i.type) END,
        i.identity, pg_catalog.pg_get_userbyid(o.owner)
 FROM objects o
 CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i
