@@ -2,8 +2,7 @@
 SELECT n.nspname, c.relname
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND c.relrowsecurity
-  AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
+WHERE c.relrowsecurity
   -- Not true for a role with BYPASSRLS, nor for an owner whose table does not force its policies.
   AND pg_catalog.row_security_active(c.oid)
 ORDER BY 1, 2

@@ -4,7 +4,7 @@ SELECT n.nspname || '.' || c.relname, q.seqincrement,
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_sequence q ON q.seqrelid = c.oid
-WHERE c.relpersistence <> 't' AND NOT q.seqcycle
+WHERE NOT q.seqcycle
   AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%%'
   AND n.nspname <> %(own)s AND NOT starts_with(n.nspname, %(undo)s)
 ORDER BY 1

@@ -2,7 +2,7 @@
 SELECT n.nspname, array_agg(c.relname::text ORDER BY c.relname)
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition AND c.relpersistence <> 't'
+WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition
   AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%%'
   AND n.nspname <> %(own)s AND NOT starts_with(n.nspname, %(undo)s)
   AND NOT EXISTS (

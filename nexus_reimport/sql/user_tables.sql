@@ -16,7 +16,7 @@ SELECT n.nspname, c.relname,
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 -- Partitions one by one: the table above them holds no row itself.
-WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+WHERE c.relkind = 'r'
   AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%%'
   AND NOT starts_with(n.nspname, %(undo)s)
   AND NOT EXISTS (

@@ -129,10 +129,10 @@ CASES: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         CREATE TABLE p.t (id bigint PRIMARY KEY DEFAULT p.next(), a bigint UNIQUE DEFAULT p.next());
         CREATE TABLE p.u (
             a text DEFAULT p.next(), b smallint DEFAULT 1, c int DEFAULT p.next(),
-            PRIMARY KEY (a, b, c));
+            d smallint DEFAULT p.next(), PRIMARY KEY (a, b, c, d));
         CREATE TABLE q.t (id bigint PRIMARY KEY DEFAULT p.next());
         CREATE TABLE p.beside (id bigint PRIMARY KEY DEFAULT p.next())""",
-        [("t", "id", "p.next()"), ("u", "c", "p.next()")],
+        [("t", "id", "p.next()"), ("u", "c", "p.next()"), ("u", "d", "p.next()")],
     ),
     "sequences of nothing": (
         "loose_sequences",

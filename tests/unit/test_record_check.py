@@ -656,6 +656,40 @@ def test_a_rollback_and_the_database_say_the_same_of_what_it_undid(
     assert wrong(checked(known, [row(run), row(back)])) == {run.id: (problem,)}
 
 
+OTHER_SEAL = "the database has a different seal for this run"
+NOT_COMMITTED = "the database says that it was committed, and its journal does not"
+NO_SEAL_HERE = "the database has a seal for this run, and its record is not sealed"
+
+
+@pytest.mark.parametrize(
+    ("differing", "problem"),
+    [
+        ({"seal": "0" * 64}, OTHER_SEAL),
+        ({"sequence": 7}, "it has number 1, in the database 7"),
+        ({"verdict": "PARTIAL"}, "its verdict is COMPLETE, in the database PARTIAL"),
+        ({"verdict": ""}, "its verdict is COMPLETE, in the database none"),
+    ],
+)
+def test_each_value_that_the_database_has_of_a_record_is_compared(
+    known: settings.Settings, differing: dict[str, Any], problem: str
+) -> None:
+    run = complete(known)
+    assert wrong(checked(known, [row(run, **differing)])) == {run.id: (problem,)}
+
+
+def test_a_run_that_the_database_calls_committed_and_its_record_does_not_is_told(
+    known: settings.Settings,
+) -> None:
+    sealed, run = stopped(known), record.create(known)
+    unknown = {"digest": "0" * 64, "kind": "reimport"}
+    found = wrong(checked(known, [row(sealed, **unknown), row(run, **unknown)]))
+    todo = f"nexus-reimport finish {known.name} writes it there, verifies and seals it"
+    assert found == {sealed.id: (NOT_COMMITTED,), run.id: (f"{NOT_COMMITTED}: {todo}",)}
+    open_one = committed(known)
+    assert wrong(checked(known, [row(open_one)])) == {}
+    assert wrong(checked(known, [row(open_one, seal="0" * 64)])) == {open_one.id: (NO_SEAL_HERE,)}
+
+
 @pytest.mark.parametrize(("who", "text"), [("A. Person", "I saw nothing"), ("B", "seen on dev")])
 def test_a_sheet_that_was_changed_after_the_signature_is_told(
     known: settings.Settings, who: str, text: str
