@@ -157,7 +157,8 @@ CASES: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         "tables_by_schema",
         """
         CREATE TABLE p.t (x int); CREATE TABLE p.a (x int) PARTITION BY RANGE (x);
-        CREATE TABLE p.part PARTITION OF p.a FOR VALUES FROM (0) TO (1); CREATE VIEW p.v AS SELECT 1;
+        CREATE TABLE p.part PARTITION OF p.a FOR VALUES FROM (0) TO (1);
+        CREATE VIEW p.v AS SELECT 1;
         CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;
         CREATE FOREIGN TABLE q.f (x int) SERVER s; CREATE TEMP TABLE c (x int);
         CREATE TABLE own.d (x int); CREATE TABLE undo_1.e (x int); CREATE TABLE p.of_extension ();
@@ -170,7 +171,8 @@ CASES: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         """
         CREATE TABLE p.t (gone int, b int, a int, UNIQUE (a), PRIMARY KEY (b, a));
         ALTER TABLE p.t DROP gone; CREATE TABLE p.a (x int) PARTITION BY RANGE (x);
-        CREATE TABLE q.part PARTITION OF p.a FOR VALUES FROM (0) TO (1); CREATE VIEW p.v AS SELECT 1;
+        CREATE TABLE q.part PARTITION OF p.a FOR VALUES FROM (0) TO (1);
+        CREATE VIEW p.v AS SELECT 1;
         CREATE TABLE q.child () INHERITS (p.t); CREATE TEMP TABLE c (x int);
         CREATE TABLE own.d (x int); CREATE TABLE undo_1.e (x int); CREATE TABLE p.of_extension ();
         ALTER EXTENSION pg_trgm ADD TABLE p.of_extension""",
@@ -271,7 +273,8 @@ CASES: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
             e int GENERATED ALWAYS AS IDENTITY, f int GENERATED ALWAYS AS (1) STORED,
             g timestamptz DEFAULT now(), h timestamptz DEFAULT CURRENT_TIMESTAMP,
             i timestamptz DEFAULT clock_timestamp(), j int DEFAULT p.written(),
-            k text DEFAULT CURRENT_ROLE, w text DEFAULT CURRENT_TIMESTAMP::text, l text DEFAULT CURRENT_SCHEMA, m text DEFAULT now()::text,
+            k text DEFAULT CURRENT_ROLE, w text DEFAULT CURRENT_TIMESTAMP::text,
+            l text DEFAULT CURRENT_SCHEMA, m text DEFAULT now()::text,
             n date DEFAULT CURRENT_DATE, o time DEFAULT LOCALTIME, q text DEFAULT upper('a'),
             r text DEFAULT CURRENT_CATALOG, s timestamp DEFAULT LOCALTIMESTAMP,
             u timestamptz(3) DEFAULT CURRENT_TIMESTAMP(3), v timestamp DEFAULT LOCALTIMESTAMP(2));
@@ -298,6 +301,133 @@ CASES: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
             ("t", "u", "CURRENT_TIMESTAMP(3)", "timestamp(3) with time zone", True),
             ("t", "v", "LOCALTIMESTAMP(2)", "timestamp without time zone", False),
             ("u", "x", "7", "integer", True),
+        ],
+    ),
+    "triggers and rules that a run sets off": (
+        "triggers",
+        """
+        CREATE FUNCTION q.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+        CREATE TABLE p.t (x int PRIMARY KEY REFERENCES p.t);
+        CREATE TABLE p.u (x int) PARTITION BY RANGE (x); CREATE TABLE q.t (x int);
+        CREATE TABLE q.part PARTITION OF p.u FOR VALUES FROM (0) TO (1);
+        CREATE TRIGGER ins AFTER INSERT ON p.t FOR EACH ROW EXECUTE FUNCTION q.f();
+        CREATE TRIGGER upd AFTER UPDATE ON p.t FOR EACH ROW EXECUTE FUNCTION q.f();
+        CREATE TRIGGER del AFTER DELETE ON p.t FOR EACH STATEMENT EXECUTE FUNCTION q.f();
+        CREATE TRIGGER emptied AFTER TRUNCATE ON p.t FOR EACH STATEMENT EXECUTE FUNCTION q.f();
+        CREATE TRIGGER off AFTER INSERT ON p.t FOR EACH ROW EXECUTE FUNCTION q.f();
+        ALTER TABLE p.t DISABLE TRIGGER off;
+        CREATE TRIGGER replica AFTER INSERT ON p.t FOR EACH ROW EXECUTE FUNCTION q.f();
+        ALTER TABLE p.t ENABLE REPLICA TRIGGER replica;
+        CREATE TRIGGER always AFTER INSERT ON p.t FOR EACH ROW EXECUTE FUNCTION q.f();
+        ALTER TABLE p.t ENABLE ALWAYS TRIGGER always;
+        CREATE TRIGGER at_root AFTER INSERT ON p.u FOR EACH ROW EXECUTE FUNCTION q.f();
+        CREATE TRIGGER kept AFTER INSERT ON p.u FOR EACH ROW EXECUTE FUNCTION q.f();
+        ALTER TABLE ONLY p.u DISABLE TRIGGER kept;
+        CREATE TRIGGER left_on AFTER INSERT ON p.u FOR EACH ROW EXECUTE FUNCTION q.f();
+        ALTER TABLE ONLY p.u ENABLE REPLICA TRIGGER left_on;
+        CREATE TRIGGER of_part AFTER INSERT ON q.part FOR EACH ROW EXECUTE FUNCTION q.f();
+        CREATE TRIGGER beside AFTER INSERT ON q.t FOR EACH ROW EXECUTE FUNCTION q.f();
+        CREATE VIEW p.v AS SELECT x FROM p.t;
+        CREATE RULE r AS ON DELETE TO p.t DO INSTEAD NOTHING;
+        CREATE RULE r_off AS ON DELETE TO p.t DO INSTEAD NOTHING;
+        ALTER TABLE p.t DISABLE RULE r_off;
+        CREATE RULE r_far AS ON DELETE TO p.t DO INSTEAD NOTHING;
+        ALTER TABLE p.t ENABLE REPLICA RULE r_far;
+        CREATE RULE of_root AS ON UPDATE TO p.u DO INSTEAD NOTHING;
+        CREATE RULE r_part AS ON UPDATE TO q.part DO INSTEAD NOTHING;
+        CREATE RULE beside AS ON DELETE TO q.t DO INSTEAD NOTHING""",
+        [
+            ("t", "p", "t", "always", "TRIGGER"),
+            ("t", "p", "t", "del", "TRIGGER"),
+            ("t", "p", "t", "ins", "TRIGGER"),
+            ("t", "p", "t", "r", "RULE"),
+            ("t", "p", "t", "upd", "TRIGGER"),
+            ("u", "p", "u", "at_root", "TRIGGER"),
+            ("u", "q", "part", "kept", "TRIGGER"),
+            ("u", "q", "part", "left_on", "TRIGGER"),
+            ("u", "q", "part", "of_part", "TRIGGER"),
+            ("u", "p", "u", "of_root", "RULE"),
+            ("u", "q", "part", "r_part", "RULE"),
+        ],
+    ),
+    "keys that point here": (
+        "foreign_keys",
+        """
+        CREATE TABLE p.t (a int, b int, c int, PRIMARY KEY (a, b), UNIQUE (c));
+        CREATE TABLE p.u (x int PRIMARY KEY) PARTITION BY RANGE (x);
+        CREATE TABLE q.part PARTITION OF p.u FOR VALUES FROM (0) TO (9);
+        CREATE TABLE q.x (a int, b int,
+            CONSTRAINT k_two FOREIGN KEY (b, a) REFERENCES p.t (a, b) MATCH FULL DEFERRABLE,
+            CONSTRAINT k_root FOREIGN KEY (a) REFERENCES p.u,
+            CONSTRAINT k_part FOREIGN KEY (b) REFERENCES q.part,
+            CONSTRAINT k_gone FOREIGN KEY (a) REFERENCES p.t (c) ON DELETE CASCADE,
+            CONSTRAINT k_move FOREIGN KEY (a) REFERENCES p.t (c) ON UPDATE CASCADE,
+            CONSTRAINT k_kept FOREIGN KEY (a) REFERENCES p.t (c) ON UPDATE RESTRICT,
+            CONSTRAINT k_hard FOREIGN KEY (a) REFERENCES p.t (c) ON DELETE RESTRICT, CHECK (a > 0));
+        ALTER TABLE q.x ADD CONSTRAINT k_new FOREIGN KEY (a) REFERENCES p.t (c) NOT VALID;
+        CREATE TABLE q.y (a int PRIMARY KEY); CREATE TABLE p.away (a int REFERENCES q.y)""",
+        [
+            ("k_gone", "q", "x", ["a"], "t", ["c"], False, True, ["p", "t"], False, True, True),
+            ("k_hard", "q", "x", ["a"], "t", ["c"], False, True, ["p", "t"], False, True, True),
+            ("k_kept", "q", "x", ["a"], "t", ["c"], False, False, ["p", "t"], False, True, True),
+            ("k_move", "q", "x", ["a"], "t", ["c"], False, True, ["p", "t"], False, True, True),
+            ("k_new", "q", "x", ["a"], "t", ["c"], False, False, ["p", "t"], False, False, True),
+            ("k_part", "q", "x", ["b"], "u", ["x"], False, False, ["q", "part"], False, True, True),
+            ("k_root", "q", "x", ["a"], "u", ["x"], False, False, ["p", "u"], False, True, True),
+            (
+                "k_two",
+                "q",
+                "x",
+                ["b", "a"],
+                "t",
+                ["a", "b"],
+                True,
+                False,
+                ["p", "t"],
+                True,
+                True,
+                True,
+            ),
+        ],
+    ),
+    "what makes rows unique": (
+        "unique_keys",
+        """
+        CREATE TABLE p.t (gone int, b int, a int, c text, PRIMARY KEY (b, a) INCLUDE (c));
+        ALTER TABLE p.t DROP gone; CREATE UNIQUE INDEX u_some ON p.t (c) WHERE a > 0;
+        CREATE UNIQUE INDEX u_expr ON p.t (lower(c)); CREATE INDEX plain ON p.t (c);
+        CREATE UNIQUE INDEX u_null ON p.t (c) NULLS NOT DISTINCT; CREATE TABLE q.t (a int UNIQUE);
+        CREATE UNIQUE INDEX u_broken ON p.t (c, a);
+        UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'p.u_broken'::regclass""",
+        [
+            ("t", "t_pkey", ["b", "a"], True, False),
+            ("t", "u_expr", [], False, False),
+            ("t", "u_null", ["c"], True, True),
+            ("t", "u_some", ["c"], False, False),
+        ],
+    ),
+    "columns": (
+        "columns",
+        """
+        CREATE DOMAIN p.outer_one AS varchar(7); CREATE DOMAIN p.twice AS p.outer_one;
+        CREATE TYPE p.mood AS ENUM ('a'); CREATE TABLE q.t (x int); CREATE VIEW p.v AS SELECT 1;
+        CREATE TABLE p.t (a int NOT NULL, gone int, b int GENERATED ALWAYS AS IDENTITY,
+            c int GENERATED ALWAYS AS (1) STORED, d int DEFAULT 2, e varchar(5), f char(3),
+            g varchar, h p.twice, i p.mood, j numeric(6, 2), k text) PARTITION BY RANGE (a);
+        ALTER TABLE p.t DROP gone;
+        CREATE TABLE p.part PARTITION OF p.t FOR VALUES FROM (0) TO (1)""",
+        [
+            ("t", "a", "integer", True, False, False, None, "integer"),
+            ("t", "b", "integer", True, True, False, None, "integer"),
+            ("t", "c", "integer", False, True, True, None, "integer"),
+            ("t", "d", "integer", False, True, False, None, "integer"),
+            ("t", "e", "character varying(5)", False, False, False, 5, "character varying(5)"),
+            ("t", "f", "character(3)", False, False, False, 3, "character(3)"),
+            ("t", "g", "character varying", False, False, False, None, "character varying"),
+            ("t", "h", "p.twice", False, False, False, 7, "character varying(7)"),
+            ("t", "i", "p.mood", False, False, False, None, "text"),
+            ("t", "j", "numeric(6,2)", False, False, False, None, "numeric(6,2)"),
+            ("t", "k", "text", False, False, False, None, "text"),
         ],
     ),
     "whose each object is": (
