@@ -9,6 +9,8 @@ import pytest
 
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
 from nexus_reimport.filemaker import Field, ReadRequest
+from nexus_reimport.filemaker.data_api import paging
+from nexus_reimport.filemaker.data_api.envelope import Envelope
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.faults import Fault
 from nexus_sandbox.filemaker.file import Field as StoredField
@@ -40,6 +42,26 @@ def test_only_reading_verbs_are_ever_sent(source, simulator):
     assert {end for verb, end in sent if verb == "DELETE"} == {"*"}
     assert simulator.requests["DELETE", f"{SESSIONS}/*"] == 1
     assert {t.name: t for t in tables()} == simulator.tables
+
+
+def test_a_page_with_more_records_than_the_table_is_said_to_have_stops():
+    more = [{"recordId": str(number), "fieldData": {}} for number in range(3)]
+    told = {"dataInfo": {"foundCount": 2}, "data": more}
+    answer = Envelope(code=0, where="here", response=told)
+    with pytest.raises(SourceError, match="T: 2 in FileMaker, 3 arrived"):
+        list(paging.whole("T", lambda offset, limit: answer, 10, "here"))
+
+
+def test_a_record_of_an_earlier_page_that_comes_again_stops():
+    def fetch(offset, _):
+        page = [0, 1] if offset == 1 else [1, 0]  # the last one is asked for again
+        sent = [{"recordId": str(number), "fieldData": {}} for number in page]
+        return Envelope(
+            code=0, where="here", response={"dataInfo": {"foundCount": 3}, "data": sent}
+        )
+
+    with pytest.raises(SourceError, match="T: a record came twice among 3"):
+        list(paging.whole("T", fetch, 2, "here"))
 
 
 def test_a_page_without_a_new_row_is_asked_for_again_and_then_fails_the_read(source, simulator):

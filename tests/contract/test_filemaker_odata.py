@@ -18,7 +18,8 @@ import pytest
 from nexus_reimport import convert
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
 from nexus_reimport.filemaker import NO_VALUE, Field, Product, ReadRequest, Remark
-from nexus_reimport.filemaker.odata import OData, metadata
+from nexus_reimport.filemaker.http import Answer
+from nexus_reimport.filemaker.odata import OData, collection, metadata, rows
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.faults import Fault
 from nexus_sandbox.filemaker.file import Field as StoredField
@@ -566,3 +567,45 @@ def test_metadata_is_read_as_servers_write_it():
         },
         "bare": {},
     }
+
+
+# ------------------------------------------------------------------ one answer, read by itself
+
+
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        (500, {"value": [{"id": "1"}]}),
+        (200, {"value": [{"id": "1"}], "error": {"message": "died"}}),
+        (200, {"value": [{"id": "1"}, {"error": {"message": "died"}}]}),
+        (200, {"value": {"id": "1"}}),
+    ],
+)
+def test_rows_beside_an_error_are_no_answer(status, content):
+    with pytest.raises(SourceError):
+        collection.opened(Answer(status, json.dumps(content).encode()), "here")
+
+
+def test_the_code_of_an_error_counts_wherever_it_stands():
+    errors = [{"error": {"message": "died"}}, {"error": {"code": "8310"}}]
+    answer = Answer(200, json.dumps({"value": [{"id": "1"}, *errors]}).encode())
+    assert collection.opened(answer, "here").code == 8310
+
+
+def page_of(*held):
+    return collection.Collection(code=0, where="here", rows=held)
+
+
+def test_parts_of_a_second_stay_where_offsets_go():
+    shape = rows.Shape(("at",), {"at": Field("at", "timestamp")}, "here")
+    times = ("09:00:00.250+10:00", "09:00:00+10:00", "09:00:00Z")
+    sent = [{"at": f"2025-06-30T{time}"} for time in times]
+    arrived = [row["at"][11:] for row in shape.rows(page_of(*sent, {"at": None}))]
+    assert arrived == ["09:00:00.250", "09:00:00", "09:00:00", ""]
+
+
+@pytest.mark.parametrize("gone", [metadata.RECORD_ID, metadata.CHANGES, None])
+def test_versions_are_of_all_rows_or_of_none(gone):
+    whole = {metadata.RECORD_ID: 7, metadata.CHANGES: 3}
+    less = {name: value for name, value in whole.items() if name != gone}
+    assert bool(rows.versions(page_of(whole, less))) == (gone is None)
