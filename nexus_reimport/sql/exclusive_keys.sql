@@ -1,6 +1,6 @@
 -- By which expressions do unique keys and exclusion constraints of a table tell rows apart, and what
 -- are they compared by? A plain key is of columns alone that the database does not fill.
-SELECT coalesce(k.conname, i.relname),
+SELECT i.relname,
        ARRAY(SELECT pg_catalog.pg_get_indexdef(x.indexrelid, position, true)
                     -- Of the key, which may call texts equal that are two to their column.
                     || coalesce((SELECT format(' COLLATE %%I.%%I', n.nspname, l.collname)
@@ -29,9 +29,9 @@ SELECT coalesce(k.conname, i.relname),
        x.indexprs IS NULL AND x.indpred IS NULL AND NOT EXISTS (
            SELECT FROM pg_catalog.pg_attribute a
             WHERE a.attrelid = x.indrelid AND a.attgenerated <> '' AND a.attnum = ANY (x.indkey)),
-       coalesce(k.contype = 'x', false)
+       k.oid IS NOT NULL
 FROM pg_catalog.pg_index x
 JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
-LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = x.indexrelid AND k.contype IN ('u', 'p', 'x')
-WHERE x.indrelid = pg_catalog.to_regclass(%(table)s) AND (x.indisunique OR k.contype = 'x')
+LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = x.indexrelid AND k.contype = 'x'
+WHERE x.indrelid = pg_catalog.to_regclass(%(table)s) AND (x.indisunique OR k.oid IS NOT NULL)
 ORDER BY 1
