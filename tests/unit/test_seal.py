@@ -236,6 +236,18 @@ def test_a_record_is_described_for_other_software(known: settings.Settings) -> N
     named = {part.id for part in described.root_dataset["hasPart"]}
     assert named == {p.name for p in run.folder.iterdir()} - {crate.FILE}
     assert actions["#stage-plan"]["result"][0].id == "plan.json"
+    assert "; approved by a person (digest given)." in whole["description"]
+    assert {one["actionStatus"] for one in actions.values()} == {crate.DONE}
+    (format_of_page,) = [p for p in described.root_dataset["hasPart"] if p.id.endswith(".html")]
+    assert format_of_page["encodingFormat"] == "text/html"
+
+
+def test_a_run_that_failed_is_described_as_failed_for_other_software(
+    known: settings.Settings,
+) -> None:
+    described = ROCrate(str(stopped(known).folder))
+    status = {one.id: one["actionStatus"] for one in described.root_dataset["mentions"]}
+    assert status == {"#run": crate.FAILED, "#stage-plan": crate.FAILED}
 
 
 def test_the_library_that_describes_a_record_is_loaded_when_one_is_sealed_and_not_before() -> None:

@@ -29,7 +29,7 @@ _FORMATS = {
     ".ipynb": "application/x-ipynb+json",
     ".csv": "text/csv",
 }
-_DONE, _FAILED = ("http://schema.org/CompletedActionStatus", "http://schema.org/FailedActionStatus")
+DONE, FAILED = ("http://schema.org/CompletedActionStatus", "http://schema.org/FailedActionStatus")
 _GOOD = frozenset({"COMPLETE"})
 
 
@@ -83,7 +83,7 @@ def _of_run(seen: Front, verdict: str) -> dict[str, str]:
         "description": f"Verdict {verdict}{approved}. {seen.changed}",
         "startTime": _text(seen.began),
         "endTime": _text(seen.ended),
-        "actionStatus": _DONE if verdict in _GOOD else _FAILED,
+        "actionStatus": DONE if verdict in _GOOD else FAILED,
     }
 
 
@@ -142,7 +142,7 @@ def _stage(
         "name": stage,
         "startTime": first.text("at"),
         "endTime": last.text("at"),
-        "actionStatus": _DONE if last.event is Event.FINISHED else _FAILED,
+        "actionStatus": DONE if last.event is Event.FINISHED else FAILED,
     }
     return crate.add_action(app, f"#stage-{stage}", result=result, properties=properties)
 
