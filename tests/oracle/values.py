@@ -249,6 +249,8 @@ class Converters:
         try:
             wall = stamp(record.get(spec["with"]["timestamp"], ""))
         except Misfit:
+            if of is None:  # nothing else says when
+                raise
             wall, why = None, NO_CLOCK
         if of is None:
             return self.at(wall)
