@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from nexus_reimport import wording
 
+_LATEST_FIRST = ("checks_after", "checks_rehearsal", "checks_before")
 _PROPER = ("FileMaker", "Nexus")  # keep their capital within a sentence
 
 
@@ -95,15 +97,16 @@ class Report:
         return not self.blocking
 
 
-def waived(*reports: Report | None) -> list[str]:
-    """The claims that do not hold and that a waiver has accepted; the latest report comes first.
+def waived(report: Callable[[str], Report | None]) -> list[str]:
+    """The claims that do not hold and that a waiver has accepted, of the reports of one run.
 
+    ``report`` gives the one of a name, or None. The latest report comes first.
     A check before and its twin after have one waiver: what is so now is told, and told once.
     """
     texts: list[str] = []
     known: set[str] = set()
-    for report in filter(None, reports):
-        accepted = [r for r in report.results if r.passed and r.offending]
+    for one in filter(None, map(report, _LATEST_FIRST)):
+        accepted = [r for r in one.results if r.passed and r.offending]
         texts += [r.not_so for r in accepted if r.waiver not in known]
         known.update(r.waiver for r in accepted)
     return texts

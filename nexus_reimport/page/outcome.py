@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from nexus_reimport import mapping as mappings
 from nexus_reimport import model, naming, wording
@@ -261,5 +262,5 @@ def _looks(run: Run, plan: Plan, before: Report | None) -> list[str]:
         *attention.of_drift(run.loaded(Drift), run.loaded(Approval)),
         *attention.of_plan(plan, before, with_missing=False, is_committed=run.is_committed()),
         *attention.of_checks(before),
-        *(f"waived: {text}" for text in model.waived(run.loaded(Report, "checks_after"), before)),
+        *(f"waived: {text}" for text in model.waived(partial(run.loaded, Report))),
     ]

@@ -234,7 +234,7 @@ def _lines(seen: _Record) -> Iterator[Line]:
             "look at this", wording.lines(looks, shown=SHOWN, indent="", noun="point"), "look"
         )
     yield from _checked(seen)
-    if waived := model.waived(*map(seen.report, _WAIVED)):
+    if waived := model.waived(seen.report):
         yield Line("waived", wording.lines(waived, shown=SHOWN, indent="", noun="claim"), "look")
     if not seen.is_rollback:
         yield from _undo(seen)
@@ -354,7 +354,6 @@ _CHECKS = {
     "checks_after": "after",
     "checks_rollback": "after the rollback",
 }
-_WAIVED = ("checks_after", "checks_rehearsal", "checks_before")  # the latest first
 _COMMITTED = ("after", "after the rollback")  # nothing is left to stop
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -233,8 +234,7 @@ def _changed(payload: Path, done: Applied | Undone | None, state: State) -> str:
 def _waived(payload: Path, done: Applied | Undone | None) -> str:
     if not isinstance(done, Applied):
         return ""
-    names = ("checks_after", "checks_rehearsal", "checks_before")
-    waived = model.waived(*(value(Report, payload, name) for name in names))
+    waived = model.waived(partial(value, Report, payload))
     return f"Does not hold, and was accepted by a waiver: {'; '.join(waived)}." if waived else ""
 
 
