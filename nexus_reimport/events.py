@@ -34,9 +34,7 @@ class Event(StrEnum):
     VERIFIED = "verified"  # the checks after COMMIT passed, and the run was signed off
     UNDONE = "undone"  # this run was undone, by that rollback
     ANCHORED = "anchored"  # the seal of an earlier run was written to the database, which lacked it
-    NOT_KEPT = (
-        "not kept"  # of an earlier record: its signature, anchor or archive, or all of its end
-    )
+    NOT_KEPT = "not kept"  # of an earlier record: its signature, anchor, archive or end failed
     BY_HAND = "by hand"  # the run is stepped through in JupyterLab, in this folder
     UNSAVED = "unsaved"  # pages that were stepped through came in without their last outputs
     PAGE = "page"  # an executed page came into the record, and how many outputs were withheld

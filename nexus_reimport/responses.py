@@ -11,6 +11,7 @@ import http.client
 import io
 import math
 import time
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,20 @@ class TooSlow(HTTPError):
 
 class TooLarge(HTTPError):
     """An answer that is larger than the memory should hold."""
+
+
+def joined(parts: Iterable[bytes], largest: int) -> bytes:
+    """The ``parts`` of an answer, decompressed, of at most ``largest`` bytes together.
+
+    Raises:
+        TooLarge: there are more. A few compressed bytes may stand for very many.
+    """
+    whole = bytearray()
+    for part in parts:
+        whole += part
+        if len(whole) > largest:
+            raise TooLarge
+    return bytes(whole)
 
 
 class Session(requests.Session):

@@ -23,7 +23,7 @@ from nexus_reimport.errors import (
     ApplicationRefused,
     as_kind,
 )
-from nexus_reimport.responses import Session, TooLarge, TooSlow
+from nexus_reimport.responses import Session, TooLarge, TooSlow, joined
 from nexus_reimport.settings import ApplicationAccess
 from nexus_reimport.settings.certificates import unencrypted
 
@@ -149,15 +149,11 @@ class Api:
                 **more,
             )
             with answer:
-                content = bytearray()
-                for part in answer.iter_content(_CHUNK):
-                    content += part
-                    if len(content) > _LARGEST:
-                        raise TooLarge
+                content = joined(answer.iter_content(_CHUNK), _LARGEST)
         # Of a proxy before the application, which is restarting or overloaded.
         if answer.status_code in (502, 503, 504):
             raise _Passing(str(answer.status_code))
-        return _Answer(answer.status_code, bytes(content))
+        return _Answer(answer.status_code, content)
 
     def error(
         self, path: str, what: str, todo: str, kind: type[ApplicationError] = ApplicationError

@@ -157,9 +157,7 @@ def _facts(value: Whereabouts) -> dict[str, object]:
         "last_run": last.id if last else "",
         "verdict": last.standing() if last else "",
         "unknown_to_database": value.apart.forgotten.run if value.apart.forgotten else "",
-        "committed_without_record": [
-            one.run for one in (*value.apart.unnoted, value.apart.denied) if one
-        ],
+        "committed_without_record": [one.run for one in value.apart.without_commit],
         "undecided": [question.line for question in value.undecided],
         "dev_run": value.dev,
         "sign_off_open": [line.id for line in value.sheet.open],

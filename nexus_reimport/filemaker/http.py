@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ import urllib3
 from nexus_reimport import disks, environ, progress, wording
 from nexus_reimport.errors import AGAIN, SettingsError, SourceError
 from nexus_reimport.filemaker import Meter
-from nexus_reimport.responses import Session, TooSlow
+from nexus_reimport.responses import Session, TooLarge, TooSlow, joined
 from nexus_reimport.settings.certificates import broke_off, unencrypted
 from nexus_reimport.settings.credentials import is_protected
 
@@ -89,10 +90,6 @@ class _InVain:
 
     what: str
     next: str
-
-
-class _TooLarge(requests.exceptions.RequestException):
-    """An answer that never ends, or of which a few compressed bytes stand for too many."""
 
 
 def origin(url: str) -> str:
@@ -276,7 +273,7 @@ class Wire:
         except requests.exceptions.SSLError as error:
             what, todo = unencrypted(str(error), "FileMaker", "[filemaker]")
             return what if broke_off(str(error)) else _InVain(what, todo)
-        except _TooLarge:
+        except TooLarge:
             return _InVain(
                 f"FileMaker's answer is larger than {self._retries.largest >> 20:,} MiB",
                 "read fewer records at once (page of [filemaker]), or leave out the field that is"
@@ -293,14 +290,9 @@ class Wire:
 
     def _content(self, response: requests.Response) -> bytes:
         """The whole body, read as it arrives."""
-        parts, size = [], 0
+        read = partial(response.raw.read1, _CHUNK, decode_content=True)
         with response:
-            while part := response.raw.read1(_CHUNK, decode_content=True):
-                parts.append(part)
-                size += len(part)
-                if size > self._retries.largest:
-                    raise _TooLarge
-        return b"".join(parts)
+            return joined(iter(read, b""), self._retries.largest)
 
     def _unanswered(self, reason: str, where: str) -> SourceError:
         return TransientError(
@@ -312,7 +304,7 @@ class Wire:
         )
 
 
-_UNREAD = (TooSlow, requests.exceptions.RequestException, urllib3.exceptions.HTTPError)
+_UNREAD = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError)
 _FAILURES = (  # the first that fits: the library's errors inherit from each other
     (TooSlow, "FileMaker's answer took too long to arrive"),
     (requests.exceptions.ConnectTimeout, "FileMaker did not accept the connection in time"),

@@ -61,6 +61,11 @@ class Apart:
     unnoted: tuple[Unnoted, ...] = ()  # open runs
     denied: Unnoted | None = None  # the latest run that it knows, where its record is sealed
 
+    @property
+    def without_commit(self) -> tuple[Unnoted, ...]:
+        """The runs, open or sealed, that it says were committed and whose records do not."""
+        return (*self.unnoted, *filter(None, (self.denied,)))
+
 
 def write(settings: Settings, run: Run) -> None:
     """Put a committed run's seal into the database, where there is none yet.
@@ -161,12 +166,12 @@ def _unnoted(connection: Connection, settings: Settings) -> tuple[Unnoted, ...]:
     return tuple(Unnoted(run.id, *known) for run, known in still)
 
 
-def _denied(connection: Connection, settings: Settings) -> Unnoted | None:
+def _denied(committed: Sequence[Committed], settings: Settings) -> Unnoted | None:
     """The latest run that the database knows, if its sealed record does not say it was committed.
 
     The database could not be asked when the record was closed.
     """
-    for row in _own(connection, settings)[:1]:
+    for row in committed[:1]:
         sealed = (run for run in runs.every(settings) if run.id == row.run and run.is_sealed)
         for run in sealed:
             if run.state() in (State.AS_IT_WAS, State.UNKNOWN):
@@ -261,12 +266,13 @@ def last(settings: Settings) -> Link | None:
 
 def apart(connection: Connection, settings: Settings) -> Apart:
     """What this environment's own database and the records do not both know."""
+    own = _own(connection, settings)
     return Apart(
-        away=_away(_own(connection, settings), settings),
+        away=_away(own, settings),
         forgotten=_forgotten(connection, settings),
         no_seal=next((run.id for run in lacking(connection, settings)), ""),
         unnoted=_unnoted(connection, settings),
-        denied=_denied(connection, settings),
+        denied=_denied(own, settings),
     )
 
 

@@ -286,7 +286,7 @@ def _postgres(settings: Settings, mapping: FieldMapping) -> Connection:
         return _Answer(f"PostgreSQL {version.partition(' ')[0]}", notes, spent)
 
     answered = _asked("PostgreSQL", where, ask)
-    missing = tuple(Missing(what, statement) for what, statement in rights.lines(lacking))
+    missing = tuple(Missing(one.what, one.grant) for one in rights.lines(lacking))
     return replace(answered, missing=missing)
 
 

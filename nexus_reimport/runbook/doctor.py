@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from nexus_reimport import CHECKOUT, application, checks, disks, storage, wording
+from nexus_reimport import application, checks, disks, storage, wording
 from nexus_reimport import mapping as mappings
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import (
@@ -37,12 +37,12 @@ from nexus_reimport.nexus import deployment, rights
 from nexus_reimport.nexus.connection import pg_tools, scratch, standbys
 from nexus_reimport.nexus.connection.postgres import Connection, connected, scalar
 from nexus_reimport.nexus.rights import Right, Task
+from nexus_reimport.record.notebooks import pages
 from nexus_reimport.runbook import connections, opening
 from nexus_reimport.runbook.opening import every_right, lacking_of, today
 from nexus_reimport.settings import Exports, Settings
 from nexus_reimport.stages import census, sample, sign_off, snapshot
 
-_PAGES = ("01_preflight", "02_execute", "03_verify", "90_rollback")
 TASKS = (Task.RUN, Task.FINISH, Task.ROLLBACK)  # a right that one of them lacks stops it
 DRIFT = 5.0  # seconds that the clocks may differ; S3 itself refuses from 15 minutes on
 _READ = "tables can be read, and have"
@@ -190,7 +190,7 @@ def _machine(settings: Settings) -> Iterator[Finding]:
     yield from _secrets(settings)
     for name, folder in (("runs", settings.folders.runs), ("private", settings.folders.private)):
         yield from _folder(name, folder)
-    yield from _pages(CHECKOUT / "runbook")
+    yield from _pages(pages.FOLDER)
     yield from _exports(settings.filemaker.exports)
     for note in scratch.unreadable(settings.scratch_register):
         yield _remark(
@@ -209,7 +209,7 @@ def _machine(settings: Settings) -> Iterator[Finding]:
 
 def _pages(folder: Path) -> Iterator[Finding]:
     """The runbook's pages: a run that cannot be taken back is not begun."""
-    missing = [page for page in _PAGES if not (folder / f"{page}.ipynb").is_file()]
+    missing = [page for page in pages.ALL if not (folder / f"{page}.ipynb").is_file()]
     if missing:
         yield _wrong(
             f"the runbook lacks {wording.some(missing)}: {folder}",
@@ -347,8 +347,8 @@ def _room(settings: Settings, size: int) -> Finding:
 
 
 def _rights(lacking: tuple[Right, ...]) -> Iterator[Finding]:
-    for what, grant in rights.lines(lacking):
-        yield _wrong(f"a right is missing: {what}", grant)
+    for one in rights.lines(lacking):
+        yield _wrong(f"a right is missing: {one.what}", one.grant)
     if not lacking:
         yield _right("every right that a run and a rollback need")
 
@@ -366,9 +366,8 @@ def _not_granted(held: tuple[Right, ...], restore: list[Right]) -> Iterator[Find
     without["nexus-reimport restore stops"] = restore
     losses: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for lost, lacking in without.items():
-        for what, grant in rights.lines(lacking):
-            on, _, why = what.partition(": ")  # which right, on what, at which server
-            losses.setdefault((on, grant), []).append((why, lost))
+        for one in rights.lines(lacking):
+            losses.setdefault((one.on, one.grant), []).append((one.why, lost))
     for (on, grant), reasons in losses.items():
         whys = "; ".join(why for why, _ in reasons)
         lost = "; and ".join(lost for _, lost in reasons)

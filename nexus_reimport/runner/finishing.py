@@ -47,7 +47,7 @@ def finish(name: str, run_id: str = "", progress: Say | None = None) -> CommandO
             return _beside_the_seal(settings, chosen)
         chosen.require_open()
         chosen.require_idle()
-        if unsettled := settle_doubt(chosen):
+        if unsettled := settle_doubt(settings, chosen):
             window.leave(settings)
             return outcome.of(chosen, unsettled)
         if chosen.kind == "rollback":
@@ -93,7 +93,7 @@ def settle(name: str, run_id: str = "", progress: Say | None = None) -> CommandO
         if chosen.verdict() is not Verdict.IN_DOUBT and progress:
             progress(f"{name}: run {chosen.id} is not in doubt; the database was not asked")
         before = notebook.last_error(chosen)
-        unsettled = settle_doubt(chosen)
+        unsettled = settle_doubt(settings, chosen)
         window.leave(settings)
         done = outcome.of(chosen, unsettled)
         return done if unsettled else _not_now(done, before)
@@ -114,7 +114,7 @@ def seal(name: str, run_id: str = "", *, as_saved: bool = False) -> CommandOutco
         done = (
             _beside_the_seal(settings, chosen)
             if chosen.is_sealed
-            else _sealed(chosen, as_saved=as_saved)
+            else _sealed(settings, chosen, as_saved=as_saved)
         )
         return _not_now(done, before)
 
@@ -151,9 +151,8 @@ def _not_now(done: CommandOutcome, before: str) -> CommandOutcome:
     return replace(done, error=f"the error of an earlier step, and not of this command:\n{before}")
 
 
-def settle_doubt(run: Run) -> str:
+def settle_doubt(settings: Settings, run: Run) -> str:
     """Ask the database about a run in doubt; if it cannot be asked, the run stays so: why."""
-    settings = environments.load(run.environment)
     anchor.note_committed(settings)
     if run.verdict() is not Verdict.IN_DOUBT:
         return ""
@@ -167,10 +166,11 @@ def settle_doubt(run: Run) -> str:
 
 def close(run: Run, say: Say | None = None) -> CommandOutcome:
     """The outcome of the run, which is sealed unless a person must decide first."""
+    settings = environments.load(run.environment)
     if run.verdict() in _STAYS_OPEN:
-        window.leave(environments.load(run.environment))
+        window.leave(settings)
         return outcome.of(run)
-    return _sealed(run, say)
+    return _sealed(settings, run, say)
 
 
 def _unfit_waivers(settings: Settings) -> str:
@@ -185,11 +185,12 @@ def _unfit_waivers(settings: Settings) -> str:
     return ""
 
 
-def _sealed(run: Run, say: Say | None = None, *, as_saved: bool = False) -> CommandOutcome:
+def _sealed(
+    settings: Settings, run: Run, say: Say | None = None, *, as_saved: bool = False
+) -> CommandOutcome:
     if say:
         say(f"{run.environment}: {naming.stage(SEAL)}")
-    settings = environments.load(run.environment)
-    settle_doubt(run)  # what the database can say now, nobody can ask of a sealed record
+    settle_doubt(settings, run)  # what the database can say now, nobody can ask of a sealed record
     untrue = ""
     if run.undoes and run.is_committed():
         untrue = rollback.close_undone(settings, run)

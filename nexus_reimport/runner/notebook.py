@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nexus_reimport import CHECKOUT, environ, naming
+from nexus_reimport import environ, naming
 from nexus_reimport.disks import MEMORY
 from nexus_reimport.errors import (
     LINES,
@@ -37,10 +37,9 @@ from nexus_reimport.record.verdict import UNFINISHED
 from nexus_reimport.runbook import steps
 from nexus_reimport.runner import kernel_home
 
-PREFLIGHT, EXECUTE, VERIFY = "01_preflight", "02_execute", "03_verify"
-ROLLBACK = "90_rollback"
+PREFLIGHT, EXECUTE, VERIFY, ROLLBACK = pages.ALL
 HOME = ".kernel"  # of the kernels, in the environment's private folder
-FOLDER = CHECKOUT / "runbook"
+FOLDER = pages.FOLDER
 # A kernel's ports are chosen before it listens on them: another process can take one in between.
 STARTS = 3
 _DIED_AT_ITS_START = "Kernel died before replying to kernel_info"  # jupyter_client's own words

@@ -72,7 +72,7 @@ def _rolled_back(settings: Settings, options: RollbackOptions, say: Say | None) 
         say(f"{settings.name}: {ROLLBACK}, run {new.id}")
     with new.at_work(), watching(new, say):
         notebook.execute(new, ROLLBACK, _parameters(settings, options, digest, new.id))
-    finishing.settle_doubt(new)
+    finishing.settle_doubt(settings, new)
     rollbacks.finish(new)
     return finishing.close(new, say)
 

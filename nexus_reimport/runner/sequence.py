@@ -147,7 +147,7 @@ def _sequence(settings: Settings, order: _Order) -> CommandOutcome:
         return outcome.of(run)
     is_rehearsed = consent.rehearsed and not digest
     executing.execute(run, EXECUTE, say, replace(consent, typed=digest, rehearsed=is_rehearsed))
-    finishing.settle_doubt(run)
+    finishing.settle_doubt(settings, run)
     if run.verdict() is Verdict.COMMITTED_UNVERIFIED:
         executing.execute(run, VERIFY, say)
     return finishing.close(run, say)

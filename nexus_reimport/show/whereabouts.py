@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from nexus_reimport import wording
 from nexus_reimport.record import Run, Verdict
-from nexus_reimport.record.anchor import Unnoted
 from nexus_reimport.runbook.whereabouts import Whereabouts
 from nexus_reimport.show.sign_off import before, counted
 
@@ -21,7 +20,7 @@ def whereabouts(value: Whereabouts) -> str:
 def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     yield "adopted", value.adopted or "yes"
     last = value.last
-    is_unnoted = last is not None and last.id in {one.run for one in _unnoted(value)}
+    is_unnoted = last is not None and last.id in {one.run for one in value.apart.without_commit}
     yield "last run", _of_last(last, is_unnoted=is_unnoted) if last else "none yet"
     if value.is_still_up:
         todo = "the next run, finish, settle or seal takes it down"
@@ -45,10 +44,6 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     yield "next", value.next
 
 
-def _unnoted(value: Whereabouts) -> tuple[Unnoted, ...]:
-    return (*value.apart.unnoted, *filter(None, (value.apart.denied,)))
-
-
 def _of_last(run: Run, *, is_unnoted: bool) -> str:
     """Which it is, what became of it, and what that means for the database."""
     if is_unnoted:  # what its journal says of the database is not so
@@ -64,7 +59,7 @@ def _of_records(value: Whereabouts) -> Iterator[tuple[str, str]]:
     is_beside = first is not None and first != last
     if first and is_beside:
         yield "unfinished", f"{first.id}, {first.kind}, {first.standing()}"
-    for unnoted in _unnoted(value):
+    for unnoted in value.apart.without_commit:
         yield "database", f"it {unnoted}"
     if last and last.must_be_closed and not value.is_busy and not value.apart.unnoted:
         is_named = is_beside or last.seal_was_cut

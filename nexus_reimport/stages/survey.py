@@ -239,7 +239,7 @@ def _next_keys(database: Database) -> dict[str, tuple[int, int]]:
 
 def _missing_rights(connection: Connection, mapping: FieldMapping, task: Task) -> list[Problem]:
     lacking = rights.missing(rights.read(connection, mapping), task)
-    problems = [Problem(f"missing right: {what}", grant) for what, grant in rights.lines(lacking)]
+    problems = [Problem(f"missing right: {one.what}", one.grant) for one in rights.lines(lacking)]
     if scalar(connection, "SELECT pg_is_in_recovery()"):
         problems.append(Problem("the server is a replica in recovery", "name the primary server"))
     return problems

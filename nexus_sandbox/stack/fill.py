@@ -156,7 +156,7 @@ def grant(
     with postgres.connect(database, ROLE) as connection:
         connection.execute("SET search_path = pg_catalog")
         lacking = [right for right in rights.read(connection, spec) if not right.held]
-    statements = tuple(given for _, given in rights.lines(lacking))
+    statements = tuple(one.grant for one in rights.lines(lacking))
     with postgres.connect(database) as administrator:
         for given in statements:
             administrator.execute(given.encode())

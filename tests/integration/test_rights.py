@@ -136,10 +136,10 @@ def test_what_is_printed_together_gives_all_of_it(
     lacking = [r for r in found if not r.held]
     told = rights.lines(lacking)
     assert len(told) < len(lacking) / 2
-    assert any("INSERT, DELETE" in given and given.count("practice") == 0 for _, given in told)
+    assert any("INSERT, DELETE" in one.grant and one.grant.count("practice") == 0 for one in told)
     with administrator(postgres, "odd") as admin:
-        for _, given in told:
-            admin.execute(given.encode())
+        for one in told:
+            admin.execute(one.grant.encode())
     assert [r for r in of_the_odd_role(postgres, spec) if not r.held] == []
 
 

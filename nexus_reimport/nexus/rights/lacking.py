@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from nexus_reimport import wording
 from nexus_reimport.errors import NOTHING_WRITTEN, MissingRights
@@ -25,8 +26,22 @@ def missing(rights: Iterable[Right], task: Task, also: Collection[Rule] = ()) ->
     )
 
 
-def lines(lacking: Iterable[Right]) -> tuple[tuple[str, str], ...]:
-    """Pairs (what is missing and why, the statement that grants it), as few as possible.
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Rights that one statement grants."""
+
+    on: str  # which rights, on what, at which place
+    why: str
+    grant: str  # the statement
+
+    @property
+    def what(self) -> str:
+        """What is missing and why."""
+        return f"{self.on}: {self.why}"
+
+
+def lines(lacking: Iterable[Right]) -> tuple[Line, ...]:
+    """What is missing, in as few statements as possible.
 
     Rights on one object are joined, then objects with the same rights: a person pastes each
     statement by hand.
@@ -44,7 +59,7 @@ def lines(lacking: Iterable[Right]) -> tuple[tuple[str, str], ...]:
     return tuple(_line(group) for group in alike.values())
 
 
-def _line(group: list[list[Right]]) -> tuple[str, str]:
+def _line(group: list[list[Right]]) -> Line:
     """The line for objects on which the same rights are missing."""
     first = group[0]
     privileges = tuple(dict.fromkeys(r.privilege for r in first))
@@ -53,8 +68,8 @@ def _line(group: list[list[Right]]) -> tuple[str, str]:
     shown = wording.some(objects, shown=_SHOWN)
     kind = f"{first[0].rule.kind.lower()} " if first[0].rule.kind else ""
     place = f", {first[0].place}" if first[0].place else ""
-    what = f"{', '.join(privileges)} on {kind}{shown}{place}: {reasons}"
-    return what, first[0].rule.statement(privileges, objects, first[0].role)
+    on = f"{', '.join(privileges)} on {kind}{shown}{place}"
+    return Line(on, reasons, first[0].rule.statement(privileges, objects, first[0].role))
 
 
 def refusal(
@@ -62,13 +77,13 @@ def refusal(
 ) -> MissingRights:
     """The error that names all of ``lacking`` at once, each with its statement."""
     rights = tuple(lacking)
-    pairs = lines(rights)
+    listed = lines(rights)
     return MissingRights(
         (f"{what}\n" if what else "")
         + f"{wording.amount(len(rights), 'right is', 'rights are')} missing for role"
-        f" {rights[0].role}\n" + "\n".join(f"    {what_and_why}" for what_and_why, _ in pairs),
+        f" {rights[0].role}\n" + "\n".join(f"    {one.what}" for one in listed),
         where=where,
         state=state,
         next="have an administrator run these statements in that database, then run this again\n"
-        + "\n".join(f"    {granting}" for _, granting in pairs),
+        + "\n".join(f"    {one.grant}" for one in listed),
     )

@@ -22,6 +22,8 @@ from nexus_reimport.files import private
 from nexus_reimport.record import journal
 from nexus_reimport.record.notebooks import first_screen, marks, rendering
 
+FOLDER = CHECKOUT / "runbook"
+ALL = ("01_preflight", "02_execute", "03_verify", "90_rollback")
 EXECUTED = "pages"  # in a run's private folder: pages as they were executed
 SET_ASIDE = "set_aside"  # in a run's private folder: pages that were not as they were put there
 # In the order in which they are taken away: HTML without its page could not be made anew.
@@ -217,7 +219,7 @@ def outside(text: str) -> str:
 
 def shipped(page: str) -> list[dict[str, Any]]:
     """The cells of a page of the runbook; none where it has no page of that name."""
-    path = CHECKOUT / "runbook" / f"{page}.ipynb"
+    path = FOLDER / f"{page}.ipynb"
     return list(json.loads(path.read_bytes())["cells"]) if path.is_file() else []
 
 
