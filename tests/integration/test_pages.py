@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from nexus_reimport import record
+from nexus_reimport import forked, record
 from nexus_reimport import settings as environments
 from nexus_reimport.events import Event
 from nexus_reimport.record import Run, Verdict, closing
@@ -229,6 +229,7 @@ def test_a_full_disk_leaves_a_page_out_and_the_seal_brings_it_in(
 ) -> None:
     page_of(clinic.folder, SHOWN, canary + "print(text)")
     run = record.create(environments.load(DEV))
+    forked.ready()  # it keeps the limits that it was started with, for every later kernel
     with at_most(9_000):  # bytes in one file: the page as executed has less, as cleaned more
         notebook.execute(run, "page", {"run_id": run.id}, clinic.folder)
     assert "page.html" not in of_page(run)
