@@ -18,6 +18,9 @@ HOME = "australia"  # the country of an address that names none
 # does not: whichever is the first one is the default.
 OF_AN_ADDRESS = frozenset({"type", "label", "country", "full_address"})
 TWO_NUMBERS = "two fields hold different numbers: the first is taken"
+OTHER_NUMBER = "another number in the other field: it is not taken for the first"
+ONE_OF_SEVERAL = "the number that the other field has too is stored, the rest is not"
+SAME_NUMBER = "the same number in the other field counts"
 NO_EMAIL = "an e-mail without @"
 IN_AN_ADDRESS = "a phone or an e-mail in the record of an address"
 _NO_FLAG = "a default that is neither yes nor no: taken as no"
@@ -59,7 +62,7 @@ def e164(value: str) -> str | None:
     if national:
         return f"+61{national[1]}"
     # Joined, two numbers can have the length of one: "+64 21 123 456 / 457".
-    if _may_be_several(value):
+    if may_be_several(value):
         return None
     if re.fullmatch(r"4[0-9]{8}", digits):
         return f"+61{digits}"
@@ -80,7 +83,7 @@ def ending(phone: str) -> str:
     return re.sub(r"\D", "", phone)[-LOCAL:] or name_key(phone)
 
 
-def _may_be_several(phone: str) -> bool:
+def may_be_several(phone: str) -> bool:
     """Whether digits stand on both sides of what stands between numbers, or are too many for one.
 
     On both sides of any other word they must be a whole number each: 02 5550 1234 ext 12 is one.
@@ -133,7 +136,7 @@ def contact_entry(detail: Detail) -> tuple[str, dict[str, str]] | None:
         return kind, {"address": value, "label": label}
     entry = {"type": kind, "number": value, "phone": value, "label": label}
     international = e164(value)
-    if other and not international and not _may_be_several(value) and are_one(value, other):
+    if other and not international and not may_be_several(value) and are_one(value, other):
         international = e164(other)
     return kind, {**entry, "e164": international} if international else entry
 
@@ -179,7 +182,7 @@ def _remarks(detail: Detail, kind: str, entry: Mapping[str, str]) -> Iterator[st
         if other:
             yield _BESIDE_AN_EMAIL
     else:
-        if "e164" not in entry and _may_be_several(entry["number"]):
+        if "e164" not in entry and may_be_several(entry["number"]):
             yield "a phone that may be several numbers: kept as it was written"
         if "@" in entry["number"]:
             yield _IN_A_PHONE

@@ -76,15 +76,21 @@ def _choice(given: Given) -> str | None:
     return texts.choice(given.value, given.choices)
 
 
-def _other_number(given: Given) -> str | None:
-    """The number in the field ``else``, if it is the one, or one of those, in the first field."""
-    other = texts.text(given.beside("else"))
-    digits = re.sub(r"\D", "", given.value)
-    return (
-        other
-        if other and len(cards.ending(other)) == cards.LOCAL and cards.ending(other) in digits
-        else None
-    )
+def _other_number(given: Given, reason: str) -> Partial:
+    """The number in the field ``else``, if it is the one, or one of those, in the first field.
+
+    The first field's text does not fit its column, for ``reason``. What neither field stores is
+    told: the rest of the first one, or the other number.
+    """
+    first, other = texts.text(given.value), texts.text(given.beside("else"))
+    digits, others = (re.sub(r"\D", "", text or "") for text in (first, other))
+    ending = cards.ending(other or "")
+    if not first or not other or len(ending) != cards.LOCAL or ending not in digits:
+        is_lost = first and other and (not others or others not in digits)
+        return Partial(None, misfits=(reason, *((cards.OTHER_NUMBER,) if is_lost else ())))
+    if cards.may_be_several(first) or not cards.are_one(first, other):
+        return Partial(other, misfits=(f"{reason}: {cards.ONE_OF_SEVERAL}",))
+    return Partial(other, derived=(f"{reason}: {cards.SAME_NUMBER}",))
 
 
 @converter("phone", may=("else",), instead=_other_number)

@@ -22,6 +22,7 @@ _DURATION = re.compile(r"([0-9]{1,4}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,12})
 # FileMaker takes 930, typed for half past nine, for 930 hours. Past midnight events do last.
 _TOO_LONG = timedelta(hours=48)
 _LATER_DAY = "a time of 48 hours or more: set to a later day"
+_OF_THE_DAY = "a time of 24 hours or more beside a date: its whole days do not count"
 NO_TIME = "no time: set to midnight"  # on a calendar that looks like a time that was entered
 NO_CLOCK = "a date beside a time that cannot be read: set to midnight"
 REPEATED = "a time that a clock change repeats: taken as the first of the two"
@@ -333,14 +334,18 @@ def later(begins: str, lasts: timedelta) -> str:
 def dated(day: str, stamp: str, zone: ZoneInfo) -> Partial:
     """The date ``day`` with the time of day of ``stamp``; only ``stamp`` if ``day`` is empty.
 
-    A stamp that cannot be read does not cost the date: it is at midnight then.
+    A stamp that cannot be read does not cost the date: it is at midnight then. Nor does one whose
+    time is of a later day, as FileMaker counts on past 24 hours: the date was given.
     """
     if not day.strip():
         return timestamp(stamp, zone)
     date, clock, reasons = _date(day), time.min, tuple[str, ...]()
     try:
         clock = _wall(stamp).time() if stamp.strip() else clock
-        reasons = (NO_TIME,) if has_no_time(stamp) else ()
+        if has_no_time(stamp):
+            reasons = (NO_TIME,)
+        elif duration(_parts(stamp)[1]) >= timedelta(hours=24):
+            reasons = (_OF_THE_DAY,)
     except ConversionError:
         reasons = (NO_CLOCK,)
     at = _stamped(datetime.combine(date, clock), zone)

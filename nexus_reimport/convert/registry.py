@@ -75,7 +75,8 @@ class Converter:
     is_instant: bool = False  # gives an instant
     is_date: bool = False  # gives a date
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    instead: Callable[[Given], str | None] | None = None  # what counts if the column cannot hold it
+    # What counts if the column cannot hold its value, for a reason: made of other fields.
+    instead: Callable[[Given, str], Partial] | None = None
     entry: Callable[[Detail], object] | None = None  # of a card: what one detail gives, or None
     # Of a card: the reason of a misfit -> the part that it is missing in.
     misfits_in: Mapping[str, str] = field(default_factory=dict)

@@ -139,11 +139,11 @@ class ColumnConverter:
     def _instead(self, record: Record, outcome: ConvertedValue) -> ConvertedValue:
         """What the converter has for a value that does not fit, if that fits; else as it was."""
         instead = self.spec.converter.instead
-        other = self._fitting(instead(self._given(record)), outcome.held) if instead else outcome
-        if other.value is None:
+        if instead is None:
             return outcome
-        why = (f"{reason}: the same number in the other field counts" for reason in outcome.misfits)
-        return other._replace(derived=(*why, *other.derived))
+        made = instead(self._given(record), outcome.misfits[-1])
+        other = self._fitting(made, outcome.held)
+        return outcome if made.value is not None and other.value is None else other
 
     def _given(self, record: Record) -> Given:
         spec = self.spec

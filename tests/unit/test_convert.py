@@ -255,6 +255,14 @@ def test_a_note_gets_the_date_of_the_note_and_the_time_of_its_making() -> None:
     at_midnight = convert.dated("2024-02-03", "yesterday", SYDNEY)
     assert at_midnight.value == "2024-02-02 13:00:00+00"
     assert at_midnight.derived == ("a date beside a time that cannot be read: set to midnight",)
+    # The hours of whole days went without a word.
+    for clock, of_day in (("24:00:00", "13:00:00"), ("930:00:00", "07:00:00")):
+        on_the_date = convert.dated("2024-02-03", f"2024-02-03 {clock}", SYDNEY)
+        day = "2024-02-02" if of_day == "13:00:00" else "2024-02-03"
+        assert on_the_date.value == f"{day} {of_day}+00"
+        assert on_the_date.derived == (
+            "a time of 24 hours or more beside a date: its whole days do not count",
+        )
     for day, stamp in (("soon", "2025-11-10 14:05:06"), ("soon", "yesterday"), ("", "yesterday")):
         with pytest.raises(convert.ConversionError):
             convert.dated(day, stamp, SYDNEY)
