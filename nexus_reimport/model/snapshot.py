@@ -53,6 +53,7 @@ class Extract:
     origin: Origin | None = None  # the file that it was read from, if it was a file
     cleaned: tuple[Cleaned, ...] = ()
     numbers_alone: tuple[str, ...] = ()  # fields of which words do not arrive, nor are counted
+    unread: tuple[str, ...] = ()  # fields for what people enter, which the mapping does not read
     versions: RowFile | None = None  # of its records, in the order of keys; fewer where not known
 
 

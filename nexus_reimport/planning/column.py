@@ -141,9 +141,9 @@ class ColumnConverter:
         instead = self.spec.converter.instead
         if instead is None:
             return outcome
-        made = instead(self._given(record), outcome.misfits[-1])
-        other = self._fitting(made, outcome.held)
-        return outcome if made.value is not None and other.value is None else other
+        partial = instead(self._given(record), outcome.misfits[-1])
+        other = self._fitting(partial, outcome.held)
+        return outcome if partial.value is not None and other.value is None else other
 
     def _given(self, record: Record) -> Given:
         spec = self.spec

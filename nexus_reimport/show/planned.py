@@ -203,7 +203,8 @@ def _asked(value: Plan) -> Iterator[ShownTable | TextLine]:
     if gone := sum(kind.gone for kind in value.by_hand):
         values = wording.amount(gone, "value")
         yield TextLine(
-            f"manual.xlsx: {values} not used, because the row does not exist any more.",
+            f"manual.xlsx: {values} not used: the row does not exist any more, or it is to come and"
+            " its number is now another row's, so that the value has to be given again.",
             Tone.ATTENTION,
         )
     if any(kind.waiting for kind in value.by_hand):

@@ -39,6 +39,7 @@ def snapshot(value: Snapshot) -> Page:
             *map(folded, _exported(extracts)),
             *_cleaned(extracts),
             *_numbers_alone(extracts),
+            *_unread(extracts),
             _renamed(extracts),
         ),
     )
@@ -131,6 +132,19 @@ def _numbers_alone(extracts: Collection[Extract]) -> Iterator[ShownTable]:
             "table | channel | field",
             fields,
         )
+
+
+def _unread(extracts: Collection[Extract]) -> Iterator[Folded]:
+    """The fields that no source reads: nobody would miss what they hold."""
+    used = {(e.table, field.found_as) for e in extracts for field in e.fields}
+    unread = {e.table: [name for name in e.unread if (e.table, name) not in used] for e in extracts}
+    lines = [(name, len(fields), ", ".join(fields)) for name, fields in unread.items() if fields]
+    if lines:
+        many = wording.amount(sum(map(len, unread.values())), "field")
+        tables = wording.amount(len(lines), "table")
+        stays = "does not read: what they hold stays in FileMaker alone"
+        shown = table(f"Fields that the mapping {stays}", "table | number | fields", lines)
+        yield folded(shown, summary=f"{many} of {tables} that the mapping {stays}")
 
 
 def _renamed(extracts: Collection[Extract]) -> ShownTable | TextLine:

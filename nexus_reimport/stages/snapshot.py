@@ -327,6 +327,16 @@ class _Task:
         return tuple(name for name, field in self.present.items() if field.is_calculation)
 
     @property
+    def unread(self) -> tuple[str, ...]:
+        """The fields in which people enter something, and which the mapping does not name."""
+        used = {*self.real.values()}
+        return tuple(
+            f"{name} (container)" if field.type == "container" else name
+            for name, field in self.present.items()
+            if name and name not in used and not (field.is_global or field.is_calculation)
+        )
+
+    @property
     def wanted(self) -> ReadRequest:
         """What to read of the table, in FileMaker's names."""
         types = {real: self.spec.fields[name].type for name, real in self.real.items() if real}
@@ -418,5 +428,6 @@ def _extract(
         origin=source.origin(wanted.table),
         cleaned=tuple(Cleaned(*line) for line in cleaner.counted()),
         numbers_alone=task.numbers_alone,
+        unread=task.unread,
     )
     return extract, cleaner.changed

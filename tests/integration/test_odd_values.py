@@ -17,7 +17,7 @@ from nexus_sandbox.filemaker import exports as exported
 from nexus_sandbox.filemaker import faults
 from nexus_sandbox.filemaker.exports import Style
 from nexus_sandbox.filemaker.faults import Fault
-from nexus_sandbox.filemaker.file import FileTable
+from nexus_sandbox.filemaker.file import Field, FileTable
 from nexus_sandbox.filemaker.message import Reply
 from support.odd_source import CHANNELS, SERVERS, Open, Planned, Tables, put, small
 from support.second_clinic import result
@@ -323,6 +323,25 @@ def test_a_calculated_number_holds_no_words_and_is_not_named(small: Open) -> Non
 
     with small("odata", change, (('Remark = "text"', 'Remark = "number"'),)) as place:
         assert place.read().extracts["visits"].numbers_alone == ()
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_the_fields_that_nobody_reads_are_named(small: Open, channel: str) -> None:
+    """Only their number was there: what people had written into one stayed behind unnoticed."""
+
+    def change(tables: Tables) -> None:
+        table = tables["Visits"]
+        sums = Field("Sum of it", "number", is_calculation=True)
+        more = (Field("Told at the desk", "text"), sums)
+        tables["Visits"] = FileTable("Visits", (*table.fields, *more), table.records)
+
+    with small(channel, change) as place:
+        read = place.read()
+    assert "Told at the desk" in read.extracts["visits"].unread
+    page = repr(show.snapshot(read))
+    assert "Told at the desk" in page
+    assert "does not read: what they hold stays in FileMaker alone" in page
+    assert ("Sum of it" in page) is (channel == "exports")  # a file says of no field what it is
 
 
 @pytest.mark.parametrize("channel", CHANNELS)

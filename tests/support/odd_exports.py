@@ -21,7 +21,7 @@ def decomposed(text):
     return unicodedata.normalize("NFD", text)
 
 
-WANTED = tuple(frozenset({name}) for name in ("id", "remark", "day", "-----"))
+WANTED = tuple(map(frozenset, (("id",), ("remark", "a"), ("day",), ("-----",))))
 
 
 def knowing(folder, name):

@@ -33,10 +33,14 @@ def test_a_header_that_a_sheet_holds_as_a_number_is_a_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", [f"{SECRET},Wendelgard", f"{SECRET},1/2/2020", "Id of the day,Remarks"]
+    "line",
+    [f"{SECRET},Wendelgard", f"{SECRET},1/2/2020", "Id of the day,Remarks", f"{SECRET},remark"],
 )
-def test_a_first_line_without_a_wanted_field_is_told_and_not_quoted(line, tmp_path):
-    """A file without headers would else show a patient's name among the nearest ones."""
+def test_a_first_line_without_wanted_fields_is_told_and_not_quoted(line, tmp_path):
+    """A file without headers would else show a patient's name among the nearest ones.
+
+    One of its values may be called like a field.
+    """
     lines(tmp_path, line, line)
     with pytest.raises(SourceError, match="line 1 is not a header line") as stopped:
         knowing(tmp_path, "t.csv").fields("t.csv")

@@ -235,7 +235,8 @@ def test_what_people_give_goes_with_what_it_must_not_be_before(
         for kind, column, value in every:
             cell = Cell(value, line.mark, "line 2", untouched=not is_new)
             given.cells[kind, "100", column] = cell
-        if is_new and problems:
+        # What was given before was judged then; FileMaker's may have been moved since.
+        if problems and (is_new or record):
             with pytest.raises(StopError) as stopped:
                 clinic.planned(given)
             listed = str(stopped.value).splitlines()[1 : 1 + len(problems)]

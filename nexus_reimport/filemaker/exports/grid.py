@@ -188,24 +188,29 @@ def _headers(
 ) -> tuple[str, ...]:
     """The names in the first line.
 
-    A record's value must never be taken for a name, because messages show names. If enough columns
-    have wanted names, the others may have any name; if no wanted names are known, no name may look
-    like a value.
+    A record's value must never be taken for a name, because messages show names. If half of the
+    wanted names are there, the other columns may have any name; if none are known, no name may
+    look like a value.
     """
     names = [_name(cell) for cell in line.cells]
     existing = {key(name) for name in names} - {""}
     known = sum(not spellings.isdisjoint(existing) for spellings in wanted)
+    # One word of a record may be the name of a field, and nobody would miss the record.
+    is_header = not wanted or known >= max(1, len(wanted) / 2)
     odd = [place for place, cell in enumerate(line.cells, 1) if not _may_be_a_name(cell)]
-    if odd and known * 2 < max(1, len(wanted)):
+    if odd and not (wanted and is_header and known >= min(2, len(wanted))):
         raise ExportError(
             f"line {line.number:,} is not a header line: see column {_few(odd)}",
             where=where,
             next=_WITH_HEADERS,
         )
-    if wanted and not known:
+    if not is_header:
+        has = (
+            f"only {wording.part(known, len(wanted))}" if known else f"none of the {len(wanted):,}"
+        )
         raise ExportError(
             f"line {line.number:,} is not a header line, or it is that of another table: it has"
-            f" none of the {wording.amount(len(wanted), 'field')} that the mapping needs",
+            f" {has} fields that the mapping needs",
             where=where,
             next=_WITH_HEADERS,
         )

@@ -253,12 +253,16 @@ def refuse_unusable(
     problems = []
     for (name, key, column), cell in given.cells.items():
         kind, line = known[name], find(known[name], key)
-        # One that we wrote was judged when it was given.
-        if cell.untouched or (line and line.row.get(column) == cell.value):
+        had = line.row.get(column) if line else None
+        if had == cell.value:
             continue
-        problem = _unusable(line, column, cell)
+        problem, beside = _unusable(line, column, cell), of_rows[kind.spec.entity, key]
+        if cell.untouched:
+            # It was judged when it was given, beside the other values by hand: FileMaker's are new.
+            problem, beside = "", {column: cell.value}
+            line = None if had or (line and is_anothers(line, cell)) else line
         if line and not problem:
-            row = {**of_rows[kind.spec.entity, key], **{c: v for c, v in line.row.items() if v}}
+            row = {**beside, **{c: v for c, v in line.row.items() if v}}
             problem = _in_wrong_order(kind, column, row, zone)
         if problem:
             problems.append(f"{cell.place}: {titles_asked(kind)[column]}: {problem}")
