@@ -89,6 +89,11 @@ _CAUSES = {
     "NotImplemented": ("this server cannot list", "name an endpoint that supports S3"),
     "MethodNotAllowed": ("this server cannot list", "name an endpoint that supports S3"),
 }
+_UNKNOWN = ("an unknown code", "look it up in S3's list of error codes")
+_NO_CODE = (
+    "this is no answer of S3, but of a proxy or a web server",
+    "check endpoint of [s3], and what is between this machine and S3",
+)
 _OF_THE_SERVER = {
     "RequestTimeTooSkewed",
     "SlowDown",
@@ -342,7 +347,8 @@ def refused(
         # Of a code that we do not know, a status such as 403 would give the wrong cause.
         if not code or code.isdecimal() or of_status in _SURE:
             code = of_status or code
-    what, todo = _CAUSES.get(code, ("an unknown code", "look it up in S3's list of error codes"))
+    is_of_s3 = status in _OF_STATUS or not (code == "" or code.isdecimal())
+    what, todo = _CAUSES.get(code, _UNKNOWN if is_of_s3 else _NO_CODE)
     # A redirect has it in a header only.
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     region = reply.get("Region", "") or headers.get("x-amz-bucket-region", "")

@@ -20,6 +20,7 @@ PASSING_STATUSES = frozenset({401, 408, 425, 429, 500, 502, 503, 504})
 FEW_TRIES = 3
 # Shown in a message, so no more than what can be a media type.
 _KIND = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}")
+_DAY = 86_400.0  # seconds
 # By their form: int also takes 1_0, blanks and the digits of every script.
 _COUNT = re.compile(r"[0-9]{1,12}")
 _CODE = re.compile(r"-?[0-9]{1,9}")
@@ -110,7 +111,8 @@ def no_answer(answer: Answer, where: str, service: str) -> SourceError:
 def transient(what: str, where: str, next: str, *, tries: int, pause: float = 0.0) -> SourceError:
     """The error of a failure that may be temporary, unless the server asks for too long a pause."""
     if pause > LONGEST_PAUSE:
-        return SourceError(f"{what}, and asks us to wait {pause:,.0f} s", where=where, next=next)
+        span = f"{pause:,.0f} s" if pause <= _DAY else "more than a day"
+        return SourceError(f"{what}, and asks us to wait {span}", where=where, next=next)
     return TransientError(what, where=where, next=next, tries=tries, pause=pause)
 
 

@@ -18,6 +18,8 @@ from support.every_channel import (
 )
 from support.small_filemaker import contacts
 
+NULL_ROW = b'{"@count": 57, "value": [null]}'
+
 
 def code(number, **how):
     """A fault of the second page: this code comes in its place."""
@@ -90,6 +92,10 @@ def test_what_may_pass_is_tried_again_until_it_has_passed(
                 partial(faults.error_inside, number=200, nth=2),
                 "code 200: record access is denied",
             ),
+            "a row that is none": (
+                lambda path: Fault(path=path, instead=Reply(200, NULL_ROW), times=99),
+                "sent an answer that cannot be read.*: 3 tries",
+            ),
             "no count": (
                 lambda path: Fault(path=path, instead=Reply(200, b'{"value": []}')),
                 "does not hold the number of records",
@@ -118,9 +124,10 @@ def test_retry_after_lengthens_the_pause_and_an_endless_one_stops(
     simulator.faults.append(faults.unavailable(channel.records, retry_after="90"))
     channel.read(source, contacts())
     assert pauses == [90.0]
-    simulator.faults[:] = [faults.unavailable(channel.records, retry_after="3600")]
-    with pytest.raises(SourceError, match="asks us to wait 3,600 s"):
-        channel.read(source, contacts())
+    for seconds, span in (("3600", "3,600 s"), ("9" * 500, "more than a day")):
+        simulator.faults[:] = [faults.unavailable(channel.records, retry_after=seconds)]
+        with pytest.raises(SourceError, match=f"asks us to wait {span}\n"):
+            channel.read(source, contacts())
     assert pauses == [90.0]
 
 

@@ -77,6 +77,7 @@ ENDLESS: dict[str, tuple[Answer, str]] = {
         ),
         "gives the same object twice",
     ),
+    "a key too few": (lambda _: listing("a", more="<KeyCount>2</KeyCount>"), "announces 2 keys"),
     "more, and nothing": (lambda _: listing(more=TRUNCATED), "neither a key nor a token for it"),
 }
 
@@ -258,6 +259,9 @@ def test_a_refusal_without_a_word_is_told_by_its_status(tmp_path: Path) -> None:
         ):
             census.ask(place(endpoint))
         assert told.value.next == "run again later"
+    for status in (407, 511):
+        with pytest.raises(StorageError, match=rf"{status}\): this is no answer of S3, but of a"):
+            taken(lambda _, s=status: Reply("<html>Log in</html>", s), tmp_path)
     for status in (301, 302, 307, 308):
         with pytest.raises(StorageError, match=rf"\(PermanentRedirect, HTTP {status}\)"):
             taken(lambda _, s=status: Reply("", s, {"Location": "http://127.0.0.1:9/"}), tmp_path)

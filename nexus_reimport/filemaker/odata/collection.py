@@ -70,12 +70,14 @@ def opened(answer: Answer, where: str) -> Collection:
     rows = content.get("value")
     if answer.status != 200 or not isinstance(rows, list) or _errors(content):
         raise no_answer(answer, where, "OData")
+    if len(records := _objects(rows)) < len(rows):  # of a row that is none nobody knows what it was
+        raise no_answer(answer, where, "OData")
     return Collection(
         code=codes.OK,
         where=where,
         pause=answer.retry_after,
         repaired=read.repaired,
-        rows=tuple(_objects(rows)),
+        rows=tuple(records),
         count=count_in(_annotation(content, "count")),
         link=str(_annotation(content, "nextLink") or ""),
     )
