@@ -120,7 +120,8 @@ def _pages(client: Any, place: settings.S3, prefix: str) -> Iterator[dict[str, S
             raise _no_listing(place)
         objects = _objects(page, place)
         if (count := page.get("KeyCount", 0)) > (arrived := len(page.get("Contents", ()))):
-            raise _endless(place, f"announces {count:,} keys on a page that has {arrived:,}")
+            keys = wording.amount(count, "key")
+            raise _endless(place, f"announces {keys} on a page that has {arrived:,}")
         if not seen.isdisjoint(map(hash, objects)):
             raise _endless(place, "gives the same object twice")
         seen.update(map(hash, objects))
