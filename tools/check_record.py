@@ -49,7 +49,12 @@ BESIDE = {LAST_SEAL, ARCHIVED, REGISTER, ".at_work", ".window", ".window_lock", 
 DRAFT = re.compile(r"[\w.-]+\.new", re.ASCII)  # what a kill may have left
 LARGEST = 1 << 24  # bytes of a journal
 SEALING = 60  # seconds that a seal may take
-MEMBERS = {"settled": "committed", "void": "of", "redacted": "places", "kept": "sha256"}
+MEMBERS = {
+    "settled": {"committed"},
+    "void": {"of"},
+    "redacted": {"places"},
+    "kept": {"file", "sha256"},
+}
 PAGES = (".html", ".ipynb")  # which are written anew where something is taken out of one
 CHECKED = {"checks_after", "checks_rollback", "sign_off"}  # stages after COMMIT
 COMMITTED = ("COMPLETE", "COMMITTED_UNVERIFIED", "UNDONE")
@@ -192,8 +197,9 @@ def parsed(raw):
             return None
     except (ValueError, RecursionError, KeyError, TypeError):
         return None
-    lacks = MEMBERS.get(line["event"], "at") not in line or not has_time(line)
-    return dict(line, n=None) if twice or lacks else line
+    lacks = MEMBERS.get(line["event"], set()) - set(line) or not has_time(line)
+    is_odd = twice or lacks or not isinstance(line.get("stage", ""), str)
+    return dict(line, n=None) if is_odd else line
 
 
 def has_time(line):
@@ -239,8 +245,12 @@ def check_names(bag, events, problems):
     opened = next((line for event, line in events if event == "opened"), {})
     if (opened.get("run"), opened.get("environment")) != written[:2]:
         problems.append("data/journal.jsonl: it is of another run")
-    sealed = [line.get("verdict") for event, line in events if event == "sealed"]
-    if not sealed or sealed[-1] != written[2]:
+    kind = str(opened.get("kind", "") or "reimport")
+    if opened and told.get("Kind", kind) != kind:
+        problems.append("bag-info.txt: its kind is not the one that the journal says")
+    # A seal is the last that happens: one with other lines behind it was given up.
+    sealed = [line.get("verdict") for event, line in events[-1:] if event == "sealed"]
+    if sealed != [written[2]]:
         problems.append("data/journal.jsonl: it was sealed with another verdict, or not at all")
     else:
         check_verdict(written[2], events, problems)
@@ -338,6 +348,21 @@ def check_kept(bag, events, problems):
         path = bag / PAYLOAD / file
         if path.parent == bag / PAYLOAD and is_file(path) and sha256(path) != kept[file]:
             problems.append(f"{file}: it is not what its stage has written")
+
+
+def check_missing(bag, events, problems):
+    """Whether the files are there that the journal says the run has made."""
+    expected = {"environment.json"}
+    for event, line in events:
+        if event == "page":
+            expected.update(f"{line.get('page')}{ending}" for ending in PAGES)
+        elif event == "kept" and Path(str(line["file"])).suffix == ".json":
+            expected.add(str(line["file"]))  # a list goes away where a later plan has none
+        elif event == "void":
+            expected -= {f"{name}.json" for name in line["of"]}
+    for name in sorted(expected):
+        if not is_file(bag / PAYLOAD / name):
+            problems.append(f"data/{name}: missing, and the journal says that the run has made it")
 
 
 def check_approved(bag, events, problems):
@@ -467,6 +492,7 @@ def check_record(bag, signers=None):
     check_files(bag, problems)
     if not problems:  # what was changed after the seal is named already
         check_approved(bag, events, problems)
+        check_missing(bag, events, problems)
     check_names(bag, events, problems)
     check_signature(bag, signers, problems, remarks)
     return True, problems, remarks

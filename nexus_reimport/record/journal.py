@@ -261,7 +261,8 @@ def parsed(raw: bytes) -> dict[str, Any] | None:
     if not _has_time(line):
         return line | {"n": None, "at": _NO_TIME}
     lacks = _MEMBERS.get(line["event"], set()) - line.keys()
-    return line | {"n": None} if twice or lacks else line
+    is_odd = twice or lacks or not isinstance(line.get("stage", ""), str)
+    return line | {"n": None} if is_odd else line
 
 
 def _has_time(line: Mapping[str, Any]) -> bool:

@@ -171,7 +171,59 @@ def a_verdict_in_letters_that_look_the_same(run: Run) -> None:
     _says_everywhere(run, "\u0421OMPLETE", "committing", "committed", "verified")
 
 
+def _before_the_end(run: Run, **line: object) -> None:
+    """Its journal has this line too, before the one of its seal; each follows on the one before."""
+    path, written = run.folder / journal.JOURNAL, list[bytes]()
+    *lines, last = [json.loads(raw) for raw in path.read_bytes().splitlines()]
+    for number, one in enumerate([*lines, line | {"at": last["at"]}, last], 1):
+        before = private.sha256(written[-1]) if written else ""
+        written.append(json.dumps(one | {"n": number, "before": before}).encode())
+    path.write_bytes(b"".join(raw + b"\n" for raw in written))
+
+
+def a_value_that_was_written_deleted(run: Run) -> None:
+    _before_the_end(run, event="kept", file="sign_off_sheet.json", sha256="0" * 64)
+
+
+def a_page_that_was_executed_deleted(run: Run) -> None:
+    _before_the_end(run, event="page", page="01_preflight")
+
+
+def the_environment_deleted(run: Run) -> None:
+    (run.folder / bag.ENVIRONMENT).unlink()
+
+
+def a_value_that_was_written_without_its_name(run: Run) -> None:
+    _before_the_end(run, event="kept", sha256="0" * 64)
+
+
+def a_stage_that_is_no_name(run: Run) -> None:
+    _before_the_end(run, event="finished", stage=["plan"])
+
+
+def a_seal_that_was_given_up(run: Run) -> None:
+    """It is not the last line of the journal."""
+    _before_the_end(run, event="sealed", verdict="STOPPED")
+    _last_line(run, lambda line: line | {"event": "swept"})
+
+
+def what_the_bag_says_of_another_kind(run: Run) -> None:
+    _says(run, Kind="rollback")
+
+
+def a_signature_taken_away(run: Run) -> None:
+    _says(run, **{bag.SIGNED: "a.person@clinic.example"})
+
+
 BY_ITSELF: list[Callable[[Run], None]] = [
+    a_value_that_was_written_deleted,
+    a_page_that_was_executed_deleted,
+    the_environment_deleted,
+    a_value_that_was_written_without_its_name,
+    a_stage_that_is_no_name,
+    a_seal_that_was_given_up,
+    what_the_bag_says_of_another_kind,
+    a_signature_taken_away,
     line_ends_of_windows_in_the_manifest,
     a_line_of_the_manifest_twice,
     a_path_outside_in_the_manifest,
@@ -201,6 +253,12 @@ BY_ITSELF: list[Callable[[Run], None]] = [
     a_verdict_in_letters_that_look_the_same,
 ]
 OF_THE_PAYLOAD = (  # which the seal is made anew for
+    a_value_that_was_written_deleted,
+    a_page_that_was_executed_deleted,
+    the_environment_deleted,
+    a_value_that_was_written_without_its_name,
+    a_stage_that_is_no_name,
+    a_seal_that_was_given_up,
     the_verdict_of_another_run,
     the_verdict_of_another_environment,
     another_verdict,

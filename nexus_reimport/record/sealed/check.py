@@ -190,6 +190,8 @@ def _of_signature(folder: Path, checked: Checked, signers: Path | None) -> Check
         why = bag.info(folder).get(bag.NOT_SIGNED, "")
         remark = ": ".join(filter(None, ["not signed", why]))
         return checked.with_remarks(*([remark] if signers else []))
+    if missing := signature.missing(folder, who):
+        return checked.with_problems(missing)
     if signers is None:
         remark = f"signed by {who}, not compared: no file of allowed signers is named"
         return checked.with_remarks(remark)
@@ -273,6 +275,9 @@ def _of_names(
         yield f"{at}it is of run {run or 'unknown'}, the folder is called {called}{again}"
     for at, name in _others(environments, environment):
         yield f"{at}it is of environment {name or 'unknown'}"
+    kind = journal.kind(entries)
+    if opened and info.get("Kind", kind) != kind:
+        yield f"{bag.INFO}: it is a {info['Kind'] or 'run of no kind'}, by the journal a {kind}"
 
 
 def _others(named: Mapping[str, Any], right: str) -> Iterator[tuple[str, Any]]:
@@ -318,6 +323,8 @@ def _missing(payload: Path, entries: Sequence[journal.Entry]) -> Iterator[str]:
             expected -= {f"{name}.json" for name in entry.line.get("of", ())}
         elif entry.event is Event.PAGE:
             expected |= {f"{entry.text('page')}{ending}" for ending in (".html", ".ipynb")}
+        elif entry.event is Event.KEPT and Path(entry.text("file")).suffix == ".json":
+            expected.add(entry.text("file"))  # a list goes away where a later plan has none
     if verdict.is_committed(entries):
         expected |= values.files_of_committed(journal.kind(entries))
     for name in sorted(expected):

@@ -59,15 +59,21 @@ def sign(signing: Signing, data: bytes) -> bytes:
     return done.stdout
 
 
+def missing(folder: Path, who: str) -> str:
+    """That a record which says that ``who`` has signed it lacks the signature; "" where it is."""
+    path = folder / bag.SIGNATURE
+    if path.is_file() and not path.is_symlink():
+        return ""
+    return f"{bag.SIGNATURE}: missing, and the record says that {who} has signed it"
+
+
 def problem(folder: Path, allowed_signers: Path) -> str:
-    """Why the signature of a record is none of somebody who may sign; "" where it is.
+    """Why the signature, which is there, is none of somebody who may sign; "" where it is.
 
     Raises:
         NotRun: it could not be compared.
     """
     who, path = bag.signer(folder), folder / bag.SIGNATURE
-    if not path.is_file() or path.is_symlink():
-        return f"{bag.SIGNATURE}: missing, and the record says that {who} has signed it"
     if not allowed_signers.is_file():
         return f"{bag.SIGNATURE}: not checked: there is no file {allowed_signers.name}"
     data = (folder / bag.TAG_MANIFEST).read_bytes()
