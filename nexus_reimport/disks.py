@@ -83,6 +83,11 @@ FAILED = DiskFailure(
     "failed",
     "have it looked at and repaired, or the network drive mounted again (dmesg, findmnt)",
 )
+NO_LOCKS = DiskFailure(
+    "has no locks",
+    "put the environment's [folders] on one that has them: a disk of this machine, or NFS with its"
+    " lock service (findmnt; mount option lock, rpc.statd)",
+)
 # Of the server's files alone: PostgreSQL gives it the SQLSTATE of a role's missing right.
 FORBIDDEN = DiskFailure(
     "does not let it open one of its files",
@@ -99,6 +104,7 @@ _FAILURES = {
     "EUCLEAN": FAILED,  # what Linux calls a file system that is damaged
     "ENXIO": FAILED,
     "ENODEV": FAILED,
+    "ENOLCK": NO_LOCKS,
 }
 # Those of a network drive, of which a connection says the same: they count where a file is named.
 _OF_DRIVES = ("ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EREMOTEIO", "ESHUTDOWN")

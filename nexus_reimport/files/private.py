@@ -6,9 +6,11 @@ between.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import stat
 import threading
 import time
@@ -18,12 +20,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from nexus_reimport import disks
 from nexus_reimport.errors import mark_as_ours
 
 # The owner alone: such files hold patients' rows, or secrets.
 FOLDER, FILE = 0o700, 0o600
 _ASKED = 0.2  # seconds in which a lock is tried again: who only asks whether it is held, holds it
 _LATER = 0.01
+# What a file system says that has no hard links, or no fsync of folders, or no locks (flock(2)):
+# such as exFAT, shared folders of virtual machines, NFS without its lock service.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_NO_SYNC = (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP)
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 def make_folder(folder: Path) -> Path:
@@ -108,11 +116,41 @@ def place_new(path: Path, data: bytes) -> None:
         with named(path), os.fdopen(handle, "wb") as file:
             file.write(data)
             sync(file)
-        # A hard link fails if the name is taken; a rename would replace what is there.
-        path.hardlink_to(draft)
+        _give_name(path, draft)
     finally:
         draft.unlink(missing_ok=True)
     sync_path(path.parent)
+
+
+def _give_name(path: Path, draft: Path) -> None:
+    """Let ``draft`` be there as ``path`` too, or instead.
+
+    A hard link fails if the name is taken; a rename would replace what is there.
+    """
+    try:
+        path.hardlink_to(draft)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        with named(path):
+            draft.replace(path)
+
+
+def link(path: Path, to: Path) -> None:
+    """A new name of the file ``to``; a copy of it where the file system has no hard links.
+
+    Raises:
+        FileExistsError: the name is taken. What has it is unchanged.
+    """
+    try:
+        path.hardlink_to(to)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with named(path), create(path) as file, to.open("rb") as original:
+            shutil.copyfileobj(original, file)
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -147,10 +185,17 @@ def remove(path: Path) -> None:
 
 
 def sync_path(path: Path) -> None:
-    """Put what is in this file, or the names in this folder, onto the disk before this returns."""
+    """Put what is in this file, or the names in this folder, onto the disk before this returns.
+
+    Some file systems put a folder's names there by themselves, and have no way to ask for it.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        with named(path):
+            os.fsync(handle)
+    except OSError as error:
+        if not (error.errno in _NO_SYNC and path.is_dir()):
+            raise
     finally:
         os.close(handle)
 
@@ -204,7 +249,9 @@ def lock(path: Path) -> Iterator[IO[bytes] | None]:
     """
     make_folder(path.parent)
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, FILE), "r+b") as file:
-        yield file if _taken_within(_ASKED, file.fileno(), fcntl.LOCK_EX) else None
+        with named(path):
+            is_ours = _taken_within(_ASKED, file.fileno(), fcntl.LOCK_EX)
+        yield file if is_ours else None
 
 
 @contextmanager
@@ -217,7 +264,7 @@ def waiting_lock(
     process that inherits the file holds the lock with us, and goes on to if we are killed.
     """
     if at_most is None:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        _flock(file.fileno(), fcntl.LOCK_EX)
     else:
         _taken_within(at_most, file.fileno(), fcntl.LOCK_EX, is_over)
     try:
@@ -231,7 +278,8 @@ def locked_folder(folder: Path) -> Iterator[None]:
     """The folder, locked until the end of the block; who else holds its lock is waited for."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        with named(folder):
+            _flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)  # and its lock with it
@@ -255,12 +303,14 @@ def settled_folder(folder: Path, seconds: float) -> Iterator[bool]:
 def is_locked(path: Path) -> bool:
     """Whether a process holds the lock of this file. Several processes can ask at the same time."""
     try:
-        with path.open("rb") as file:
+        with named(path), path.open("rb") as file:
             # Shared, so that two processes that ask do not take each other for its holder.
             return not _taken(file.fileno(), fcntl.LOCK_SH)
     except FileNotFoundError:
         return False
-    except OSError:  # unknown counts as locked: to continue would be the worse mistake
+    except OSError as error:  # unknown counts as locked: to continue would be the worse mistake
+        if disks.failure(error) is disks.NO_LOCKS:  # nobody can hold one
+            raise
         return True
 
 
@@ -277,10 +327,20 @@ def _taken_within(
 
 def _taken(handle: int, kind: int) -> bool:
     try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        _flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def _flock(handle: int, kind: int) -> None:
+    """That there are no locks is said by file systems in several ways, and from here on in one."""
+    try:
+        fcntl.flock(handle, kind)
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK)) from None
+        raise
 
 
 # ---------------------------------------------------------------- digests

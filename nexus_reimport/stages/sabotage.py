@@ -210,7 +210,7 @@ def _link(folder: Path, to: Path) -> None:
     """The row files of one folder in a new one as well."""
     private.new_folder(to)
     for file in folder.glob("*.parquet"):
-        (to / file.name).hardlink_to(file)
+        private.link(to / file.name, file)
 
 
 class _Bench:
@@ -366,7 +366,7 @@ class _Bench:
             later = folder / file.name
             if not (later.exists() and later.samefile(file)):
                 later.unlink(missing_ok=True)
-                later.hardlink_to(file)
+                private.link(later, file)
 
     def _scene(self, afterwards: list[Callable[[], object]]) -> Scene:
         return Scene(
