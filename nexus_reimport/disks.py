@@ -87,6 +87,7 @@ NO_LOCKS = DiskFailure(
     "has no locks",
     "put the environment's [folders] on one that has them: a disk of this machine, or NFS with its"
     " lock service (findmnt; mount option lock, rpc.statd)",
+    "have its data directory on a file system that has them",
 )
 # Of the server's files alone: PostgreSQL gives it the SQLSTATE of a role's missing right.
 FORBIDDEN = DiskFailure(
