@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from datetime import date
@@ -26,6 +27,7 @@ from nexus_reimport.settings.values import Command, Name, Strict
 from nexus_reimport.settings.window import Window
 
 _PROD = re.compile(r"(?<![a-z])prod(uction)?(?![a-z])")  # as a part of a name
+_LONGEST_BELOW = 200  # bytes that the paths below a folder of records, or of private files, may add
 BY_HAND_SHEET = "manual.xlsx"  # the workbook of values that only people know
 
 Decision = Literal["keep", "purge"]
@@ -171,6 +173,16 @@ class Folders(Strict):
 
     runs: Path
     private: Path
+
+    @field_validator("runs", "private")
+    @classmethod
+    def _is_short_enough(cls, folder: Path) -> Path:
+        try:
+            (folder / ("x" * _LONGEST_BELOW)).lstat()
+        except OSError as error:  # that it is not there is told where it is used
+            if error.errno == errno.ENAMETOOLONG:
+                raise ValueError("longer than the system takes: name a shorter path") from None
+        return folder
 
     @field_validator("private")
     @classmethod

@@ -309,6 +309,15 @@ def test_only_the_made_up_clinic_is_a_sandbox(
     assert not settings.load("sandbox-dev", environment_files).sandbox
 
 
+@pytest.mark.parametrize("path", ["x" * 256, "/".join(["y" * 100] * 40)], ids=["name", "path"])
+def test_a_folder_whose_path_no_system_takes_is_told_as_that(
+    environment_files: Path, path: str
+) -> None:
+    """Every command ended with an unforeseen error, which named no setting."""
+    change(environment_files, '"../../runs"', f'"{path}"')
+    assert "folders.runs: longer than the system takes" in refused(environment_files)
+
+
 @pytest.mark.parametrize(
     ("runs", "private"),
     [("x", "x"), ("x", "x/private"), ("x/runs", "x"), ("x/../x", "./x/y/..")],
