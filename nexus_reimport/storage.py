@@ -102,6 +102,18 @@ _OF_THE_SERVER = {
     "NotImplemented",
     "MethodNotAllowed",
 }
+_OF_SETTINGS = {
+    "AuthorizationHeaderMalformed",
+    "ExpiredToken",
+    "IllegalLocationConstraintException",
+    "InvalidAccessKeyId",
+    "InvalidBucketName",
+    "InvalidToken",
+    "NoSuchBucket",
+    "PermanentRedirect",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+}
 _SURE = {"PermanentRedirect", "SlowDown", "ServiceUnavailable", "InternalError"}
 # A HEAD request has no body, so no code: only its status is left.
 _OF_STATUS = {
@@ -330,6 +342,23 @@ def http_status(error: ClientError) -> int:
 def code_of(error: ClientError) -> str:
     """S3's code of its refusal; "" where it has none."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def wrong_setting(error: ClientError, place: settings.Bucket) -> tuple[str, str] | None:
+    """Which setting of ``place`` S3 refuses, or that it was not S3 that answered, and what to do.
+
+    None for any other refusal.
+    """
+    code, status = code_of(error), http_status(error)
+    if code.isdecimal() or not code:  # S3 gives none of its own
+        code = _OF_STATUS.get(status, "")
+    if code in _OF_SETTINGS:
+        what, todo = _CAUSES[code]
+    elif not code and status not in _OF_STATUS:
+        what, todo = _NO_CODE
+    else:
+        return None
+    return what, todo.replace("[s3]", place.section)
 
 
 def refused(

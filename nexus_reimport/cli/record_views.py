@@ -23,6 +23,7 @@ from nexus_reimport.runbook import lost_records, restored_database
 from nexus_reimport.runner.notebook import last_error
 from nexus_reimport.settings import Settings
 
+_SEALED, _NOT_ARCHIVED = "sealed", "sealed, not in the archive"
 PLACES = 50  # that are printed where something is found in a record; --json has all of them
 
 
@@ -32,13 +33,19 @@ def list_runs(environment: str, *, as_json: bool) -> None:
     listed = [run for settings in chosen for run in record.every(settings)]
     still_open = {run.bag for settings in chosen for run in record.open_runs(settings)}
     undone = record.taken_back(listed)
+    not_archived = {
+        folder
+        for settings in chosen
+        if settings.record.archive
+        for folder in archive.missing(settings.records_folder)
+    }
     rows = [
         (
             r.environment,
             r.id,
             r.kind,
             str(r.standing()),
-            _closed(r, still_open),
+            _closed(r, still_open, not_archived),
             f"undone by {undone[r.id]}" if r.id in undone else "",
         )
         for r in listed
@@ -59,7 +66,7 @@ def list_runs(environment: str, *, as_json: bool) -> None:
             "run": run,
             "kind": kind,
             "verdict": verdict,
-            "sealed": state == "sealed",
+            "sealed": state in (_SEALED, _NOT_ARCHIVED),
             "taken_back_by": undone.get(run, ""),
         }
         for e, run, kind, verdict, state, _ in rows
@@ -68,9 +75,9 @@ def list_runs(environment: str, *, as_json: bool) -> None:
     give({"runs": values}, text if rows else "no runs yet", as_json=as_json)
 
 
-def _closed(run: Run, still_open: Collection[Path]) -> str:
+def _closed(run: Run, still_open: Collection[Path], not_archived: Collection[Path]) -> str:
     if run.is_sealed:
-        return "sealed"
+        return _NOT_ARCHIVED if run.bag in not_archived else _SEALED
     return "open" if run.bag in still_open else "its seal is missing"
 
 

@@ -333,15 +333,22 @@ def test_an_archive_that_cannot_lock_or_cannot_be_reached_is_told_and_spoils_no_
     run = complete(known)
     without_lock = place(environment_files, s3, s3.access.buckets[0])
     nowhere = place(environment_files, s3, "archive", "http://127.0.0.1:9")
-    wrong_key = locked.model_copy(update={"secret_key": SecretStr("wrong")})
-    for bad in (without_lock, nowhere, wrong_key):
+    wrong_key = locked.model_copy(update={"secret_key": SecretStr("not-the-key")})
+    no_bucket = place(environment_files, s3, "no-such-bucket")
+    for bad, fix in (
+        (without_lock, "the bucket needs Object Lock"),
+        (nowhere, "correct endpoint and region of [record.archive]"),
+        (wrong_key, "correct access_key and secret_key of [record.archive]"),
+        (no_bucket, "correct bucket of [record.archive], or its endpoint"),
+    ):
         with pytest.raises(StorageError) as told:
             archive.put(run.bag, bad)
         text = str(told.value)
         assert text.startswith("the record is not in the archive: ")
         assert "  state: the record is sealed and whole" in text
         assert text.endswith(f"then: nexus-reimport record archive {known.name}")
-        assert "wrong" not in text
+        assert fix in text
+        assert "not-the-key" not in text
     assert run.problems() == []
     assert archived.noted(run.bag.parent) == []
 

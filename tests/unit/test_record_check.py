@@ -28,7 +28,7 @@ from nexus_reimport.model import Approval, LineState, Proposal, SheetLine, Signa
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.page import history
 from nexus_reimport.record import Run, closing, journal, signatures, values
-from nexus_reimport.record.sealed import bag, check
+from nexus_reimport.record.sealed import archived, bag, check
 from nexus_reimport.record.sealed.chain import Link
 from support.auditing import TOOL, silent
 from support.commands import command as asked
@@ -385,6 +385,31 @@ def test_records_by_their_path_are_of_one_environment_whatever_the_folder_is_cal
     said: list[str] = []
     assert not tool.check(sealed.folder, None, None, said.append)
     assert told in said
+
+
+def test_the_list_of_runs_tells_which_are_not_in_the_archive(
+    known: settings.Settings,
+    environment_files: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a night on which the archive did not answer it was listed as any other sealed one."""
+    monkeypatch.setenv(settings.FOLDER_VARIABLE, str(environment_files))
+    run = stopped(known)
+    assert asked(capsys, "record", "list", known.name)[1].split()[-3:] == [
+        "reimport",
+        "STOPPED",
+        "sealed",
+    ]
+    path = environment_files / "sandbox-dev.toml"
+    place = 'bucket = "b"\nregion = "us-east-1"\ndays = 30\naccess_key = {env = "K"}\n'
+    path.write_text(f'{path.read_text()}\n[record.archive]\n{place}secret_key = {{env = "K"}}\n')
+    with (environment_files / ".env.sandbox-dev").open("a") as secrets:
+        secrets.write("K=x\n")
+    assert "STOPPED  sealed, not in the archive" in asked(capsys, "record", "list", known.name)[1]
+    facts = {"bucket": "b", "key": "k", "version": "1", "until": "2099-01-01", "sha256": "0" * 64}
+    archived.note(run.bag.parent, archived.Archived(run.id, run.seal_digest(), **facts))
+    assert asked(capsys, "record", "list", known.name)[1].split()[-1] == "sealed"
 
 
 def test_nothing_checked_is_not_as_sealed(

@@ -123,7 +123,7 @@ def put(folder: Path, place: Archive) -> Archived:
             sent = _upload(client, copy, data)
             kept = _read_back(client, copy, data, sent, is_ours=bool(sent))
         except ClientError as error:
-            raise copy.failed(*_refused(error)) from None
+            raise copy.failed(*_refused(error, copy.place)) from None
         # HTTPError: TLS broke within an answer
         except (BotoCoreError, HTTPError, OSError) as error:
             disk = disks.behind(error)
@@ -219,7 +219,7 @@ def _is_kept(client: Any, copy: _Copy, kept: Archived) -> bool:
         # Without s3:ListBucket S3 refuses what is not there. To put it there tells which it is.
         if storage.http_status(error) in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN):
             return False
-        raise copy.failed(*_refused(error)) from None
+        raise copy.failed(*_refused(error, copy.place)) from None
     except (BotoCoreError, HTTPError, OSError) as error:
         raise copy.failed(f"a request failed ({type(error).__name__})", _LATER) from None
     return True
@@ -330,7 +330,7 @@ def _compared(body: IO[bytes], data: BufferedRandom) -> _Held:
     return _Held.CUT if data.read(1) else _Held.WHOLE
 
 
-def _refused(error: ClientError) -> tuple[str, str]:
+def _refused(error: ClientError, place: Archive) -> tuple[str, str]:
     """Why S3 did not take it, and what a person does about it. Of its answer the code is shown."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = storage.http_status(error)
@@ -339,6 +339,9 @@ def _refused(error: ClientError) -> tuple[str, str]:
         return f"it is full {answer}", _MAKE_ROOM
     if code in _OF_CLOCKS:
         return f"S3 refused it {answer}", _SET_THE_CLOCK
+    if wrong := storage.wrong_setting(error, place):
+        what, fix = wrong
+        return f"{what} {answer}", fix
     if code in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return f"S3 failed {answer}", _LATER
     return f"S3 refused it {answer}", _RIGHTS
