@@ -1,4 +1,4 @@
-"""The sheet that is signed before production: seven lines, each proven, signed, or open."""
+"""The sheet before production: seven lines, each proven, accepted, signed, or open."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ class LineState(StrEnum):
     """How a line of the sheet stands."""
 
     PROVEN = "proven"  # by the run itself
+    WAIVED = "accepted by a waiver"  # of a check that found what the claim denies
     SIGNED = "signed"  # by a person
     OPEN = "open"
     NOT_ASKED = "not asked"  # this environment needs no signature for it
@@ -62,5 +63,5 @@ class SignOff:
 
     @property
     def open(self) -> tuple[SheetLine, ...]:
-        """The lines that nobody has proven or signed, and that production needs."""
+        """The lines that are not proven, accepted or signed, and that production needs."""
         return tuple(line for line in self.lines if line.state is LineState.OPEN)

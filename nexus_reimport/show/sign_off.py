@@ -18,6 +18,7 @@ from nexus_reimport.show.page import (
 
 _TONES = {
     LineState.PROVEN: Tone.GOOD,
+    LineState.WAIVED: Tone.ATTENTION,
     LineState.SIGNED: Tone.GOOD,
     LineState.OPEN: Tone.BAD,
     LineState.NOT_ASKED: Tone.FAINT,
@@ -27,7 +28,7 @@ _FIRST = "A dry run tries to prove the other open lines, or says why it cannot:"
 
 
 def sign_off(value: SignOff, environment: str) -> Page:
-    """The seven lines: proven or signed, by whom and when; and how to sign those that are open."""
+    """The seven lines: what closes each, by whom and when; and how to sign those that are open."""
     return Page(
         "Sign-off before production",
         (
@@ -88,10 +89,10 @@ def _summary(value: SignOff) -> str:
     if not value.asked:
         return "Only a real production needs it; here it is for information."
     if not value.open:
-        return "All seven lines are proven or signed."
+        return f"No line is open: {counted(value)}."
     return (
         f"{wording.amount(len(value.open), 'line')} open:"
-        " production is not executed until each is proven or signed."
+        " production is not executed until each is proven, accepted by a waiver, or signed."
     )
 
 

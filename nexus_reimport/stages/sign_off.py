@@ -1,7 +1,8 @@
-"""The sign-off before production: which of its seven lines are proven, signed, or open.
+"""The sign-off before production: which of its lines are proven, accepted, signed, or open.
 
 A run proves what it can prove, with the checks that looked. A person signs the rest, and what the
-checks could only show. No line is both closed and unexplained.
+checks could only show. What a waiver accepts is closed by it, and not proven.
+No line is both closed and unexplained.
 """
 
 from __future__ import annotations
@@ -100,12 +101,16 @@ def _line(
     name: str, evidence: Evidence | None, signature: Signature | None, *, asked: bool
 ) -> SheetLine:
     claim, proof = CLAIMS[name], _proof(name, evidence)
-    if evidence is not None and proof.holds:
+    if evidence is not None and proof.holds and not proof.waived:
         return SheetLine(name, claim, LineState.PROVEN, proof.by, proof.text, evidence.at)
     if signature is not None and not proof.blocks:
         text = signature.text + (f" (although {proof.text})" if proof.text else "")
         return SheetLine(
             name, claim, LineState.SIGNED, signature.who, text, signature.at, signature
+        )
+    if evidence is not None and proof.holds:
+        return SheetLine(
+            name, claim, LineState.WAIVED, proof.by, proof.text, evidence.at, for_a_person=True
         )
     state = LineState.OPEN if asked else LineState.NOT_ASKED
     can_be_signed = name in OF_PEOPLE or (evidence is not None and not proof.blocks)
@@ -116,10 +121,12 @@ def _line(
 class _Proof:
     """What a run says of one line; ``text`` says what was proven, or what is missing.
 
-    Where it ``blocks``, a check stops the run: no word of a person's can stand for it.
+    Where it ``blocks``, a check stops the run: no word of a person's can stand for it. Where it
+    is ``waived``, a check found what the claim denies, and holds by a waiver alone.
     """
 
     holds: bool = False
+    waived: bool = False
     by: str = ""
     text: str = ""
     blocks: bool = False
@@ -140,10 +147,12 @@ def _checked(name: str, reports: Iterable[Report]) -> _Proof:
     if failed:
         listed = "; ".join(f"{r.check}: {r.found}" for r in failed)
         return _Proof(text=listed, blocks=any(r.blocks for r in failed))
-    waived = [f"{r.check}: {r.waiver}" for r in results if r.offending]
-    passed = f"{wording.amount(len(results), 'check')} passed"
-    names = ", ".join(dict.fromkeys(r.check for r in results))
-    return _Proof(holds=True, by=names, text="; ".join([passed, *waived]))
+    waived = [r for r in results if r.offending]
+    passed = f"{wording.amount(len(results) - len(waived), 'check')} passed"
+    accepted = [f"{r.not_so}; {r.note + '; ' if r.note else ''}{r.waiver}" for r in waived]
+    names = ", ".join(dict.fromkeys(r.check for r in waived or results))
+    text = "; ".join([*accepted, passed])
+    return _Proof(holds=True, waived=bool(waived), by=names, text=text)
 
 
 def _dry_run(rehearsal: Rehearsal | None) -> _Proof:

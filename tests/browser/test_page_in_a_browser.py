@@ -183,7 +183,7 @@ def test_the_sign_off_of_production_is_signed_on_a_phone_without_scripts(
             choose(browser, line)
             type_into(browser, "sign-", who="Ada Engineer", text="done")
             press(browser, "Sign the line")
-        wait_for(browser, "sign-off", "All 7 lines are proven or signed")
+        wait_for(browser, "sign-off", "None of the 7 lines is open")
         gates = text_of(browser, "reimport")
         assert [f"open S{n}: " in gates for n in range(1, 8)] == [True] * 7
         assert "Sign-off" not in text_of(browser, "main").partition("Next:")[2].partition("Go ")[0]

@@ -115,10 +115,20 @@ def test_a_failed_check_for_review_asks_for_a_person_and_says_so_ever_after(
     assert line.text == "these three are test patients (although counts: 3 of 100)"
 
 
-def test_a_waived_check_proves_its_line_and_names_the_waiver(prod: Settings) -> None:
-    waived = replace(result("counts", "S1", offending=3), waived=5, waiver="86 by B. Person")
-    (line, *_) = sign_off.sheet(prod, evidence(waived), {}).lines
-    assert (line.state, line.text) == (LineState.PROVEN, "2 checks passed; counts: 86 by B. Person")
+def test_what_a_waiver_accepts_closes_its_line_and_proves_nothing(prod: Settings) -> None:
+    """S6 was called proven of a run whose backup nobody could restore."""
+    waived = replace(
+        result("backup", "S6", offending=1), waived=1, waiver="1 by B. Person", note="no right"
+    )
+    by_name = {s.id: s for s in sign_off.sheet(prod, evidence(waived), {}).lines}
+    line, claim = by_name["S6"], waived.not_so
+    assert (line.state, line.by) == (LineState.WAIVED, "backup")
+    assert line.text == f"{claim}; no right; 1 by B. Person; 1 check passed"
+    assert line not in sign_off.sheet(prod, evidence(waived), {}).open
+    signature = {"S6": signatures.sign(prod, "S6", WHO, "the dump was restored by hand")}
+    by_name = {s.id: s for s in sign_off.sheet(prod, evidence(waived), signature).lines}
+    assert by_name["S6"].state is LineState.SIGNED
+    assert by_name["S6"].text.startswith(f"the dump was restored by hand (although {claim}")
 
 
 def test_a_rehearsal_inside_the_transaction_is_no_dry_run(prod: Settings) -> None:
@@ -265,7 +275,7 @@ def test_a_line_that_does_not_exist_is_refused_with_all_that_do(prod: Settings) 
 def test_the_sheet_shows_each_line_and_how_to_sign_the_open_ones(prod: Settings) -> None:
     runner.sign(prod.name, "S5", WHO, WORDS)
     shown = repr(show.sign_off(sign_off.sheet(prod, evidence(), signatures.standing(prod)), "prod"))
-    assert "2 lines open: production is not executed until each is proven or signed" in shown
+    assert "2 lines open: production is not executed until each is proven, accepted" in shown
     assert "S5 Maintenance window scheduled" in shown
     assert WORDS in shown
     assert 'nexus-reimport sign prod S2 --who "…" --text "…"' in shown
