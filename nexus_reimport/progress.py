@@ -94,10 +94,14 @@ class Steps:
         self._done, self._total, self._listener = 0, total, listener()
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """A step, which may have steps of its own; its end is told without a name."""
-        self.begin(name)
-        done = self._done - 1
+    def step(self, name: str, *, is_counted: bool = True) -> Iterator[None]:
+        """A step, which may have steps of its own; its end is told without a name.
+
+        Unless ``is_counted``, it comes before or after what is counted, such as its preparation.
+        """
+        done = self._done
+        self._tell(done, name)
+        self._done += is_counted
         with heard_by(lambda _, __, inner: self._tell(done, _within(name, inner))):
             yield
         self._tell(self._done, "")

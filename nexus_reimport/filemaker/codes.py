@@ -55,7 +55,11 @@ _BUG = "this is a fault in our program: report it with the code and the server's
 CODES = {
     -1002: Code("the address cannot be read", _BUG),
     NO_TABLE: Code(
-        "table is missing", "write the name of a table occurrence that exists", MappingError
+        "table is missing",
+        "write the name of a table occurrence that exists, or read this table by another channel:"
+        ' in [filemaker] of the environment\'s file, channels = { notes = "data_api" }, with the'
+        " table's name in the mapping for notes",
+        MappingError,
     ),
     -1023: Code(
         "record is missing", "run again; if the problem remains, compare FileMaker's own count"
@@ -98,8 +102,9 @@ CODES = {
     104: Code("script is missing", _FIX_THE_LAYOUT, MappingError),
     NO_LAYOUT: Code(
         "layout is missing",
-        "write the name of a layout that exists, or read this table by another channel"
-        " ([filemaker] channels)",
+        "write the name of a layout that exists, or read this table by another channel: in"
+        ' [filemaker] of the environment\'s file, channels = { notes = "odata" }, with the'
+        " table's name in the mapping for notes",
         MappingError,
     ),
     106: Code("table is missing", _FIX_THE_LAYOUT, MappingError),

@@ -92,8 +92,9 @@ def test_both_channels_give_the_same_snapshot(made_up, shipped, tmp_path):
 def test_tables_without_a_layout_are_read_by_odata_and_the_others_as_before(
     simulator, shipped, tmp_path
 ):
-    with pytest.raises(MappingError, match="code 105: layout is missing: 'API_"):
+    with pytest.raises(MappingError, match="code 105: layout is missing: 'API_") as refused:
         take(simulator, shipped, tmp_path / "refused")
+    assert 'channels = { notes = "odata" }' in refused.value.next
     by_odata = {name: "odata" for name, spec in shipped.sources.items() if spec.table in ONLY_ODATA}
     assert len(by_odata) == 2
     taken = take(simulator, shipped, tmp_path / "read", channels=by_odata)
