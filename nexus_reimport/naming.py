@@ -62,17 +62,24 @@ def counted(counts: Mapping[str, int], none: str = "nothing") -> str:
 
 def links(counts: Mapping[str, int], none: str = "nothing") -> str:
     """``6 links of documents, 1 link of images``: a batch has one link for all of its images."""
-    return _of_each("links", counts, none)
-
-
-def values(counts: Mapping[str, int], none: str = "nothing") -> str:
-    """``30 values of patients, 1 value of notes``."""
-    return _of_each("values", counts, none)
-
-
-def _of_each(what: str, counts: Mapping[str, int], none: str) -> str:
-    parts = (f"{n:,} {named(what, n)} of {rows(name)}" for name, n in counts.items() if n)
+    parts = (f"{n:,} {named('links', n)} of {rows(name)}" for name, n in counts.items() if n)
     return ", ".join(parts) or none
+
+
+def values(counts: Mapping[str, Mapping[str, int]], none: str = "nothing") -> str:
+    """``30 values of patients (dob 28, title 2), 1 value of notes (content)``, by column."""
+    totals = {name: sum(by_column.values()) for name, by_column in counts.items()}
+    parts = (
+        f"{n:,} {named('values', n)} of {rows(name)} ({_columns(counts[name])})"
+        for name, n in totals.items()
+        if n
+    )
+    return ", ".join(parts) or none
+
+
+def _columns(counts: Mapping[str, int]) -> str:
+    alone = len(counts) == 1
+    return ", ".join(column if alone else f"{column} {n:,}" for column, n in counts.items())
 
 
 def named(several: str, count: int) -> str:

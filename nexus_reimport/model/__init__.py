@@ -22,6 +22,8 @@ from nexus_reimport.model.plan import (
     Question,
     Scope,
     UnmatchedRows,
+    losses,
+    undecided,
 )
 from nexus_reimport.model.rehearsal import Ground, Rehearsal
 from nexus_reimport.model.rollback import NewerDecision, RollbackPreview, RollbackProposal, Undone
@@ -97,7 +99,9 @@ __all__ = [
     "digest",
     "is_unedited",
     "load",
+    "losses",
     "run_row",
     "save",
+    "undecided",
     "waived",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from nexus_reimport import wording
+from nexus_reimport import naming, wording
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.settings import Cause, Decision, Different, EntityDecisions, Settings
@@ -68,6 +69,13 @@ class ColumnChange:
     filled_after: int = 0  # of all rows after the run
     gone: int = 0  # values of Nexus that go; a part of a card can have several in one row
     respelt: int = 0  # of ``same``: only blanks, line ends or the shape change
+    undecided: int = 0  # of ``gone``: they stay if the decision, still missing, is Nexus
+    is_stamp: bool = False  # of the row itself, such as created_at: the mapping decides about it
+
+    @property
+    def lost(self) -> int:
+        """Those of ``gone`` that go whatever is still decided."""
+        return self.gone - self.undecided
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,14 +263,23 @@ class EntityPlan:
         """The number of values of FileMaker that did not fit their column."""
         return sum(one.not_stored for one in self.misfits)
 
-    @property
-    def lost(self) -> int:
-        """The number of values of Nexus, in rows that stay, that are replaced or cleared.
+    def lost(self, *, stamps: bool = False) -> dict[str, int]:
+        """Column -> values of Nexus, in rows that stay, that are replaced or cleared.
 
-        By FileMaker, or by a named rule.
+        By FileMaker, or by a named rule. ``stamps``: those of the rows' own time stamps instead.
+        What depends on a decision that is still missing is in ``undecided_values``.
         """
-        by_rule = sum(rule.changed for rule in self.overridden)
-        return by_rule + sum(change.gone for change in self.changes)
+        counts = Counter({c.column: c.lost for c in self.changes if c.is_stamp is stamps})
+        if not stamps:
+            counts.update({rule.column: 0 for rule in self.overridden})
+            for rule in self.overridden:
+                counts[rule.column] += rule.changed
+        return {column: count for column, count in counts.most_common() if count}
+
+    @property
+    def undecided_values(self) -> dict[str, int]:
+        """Column -> values that are replaced only if FileMaker is right, where nobody decided."""
+        return {c.column: c.undecided for c in self.changes if c.undecided}
 
     def questions(self) -> Iterator[Question]:
         """Every decision that a person has to make, including those already made."""
@@ -277,6 +294,27 @@ class EntityPlan:
                 yield Question(
                     self.entity, c.column, choices, c.different, c.decision, is_of_column=True
                 )
+
+
+def losses(entities: Iterable[EntityPlan]) -> str:
+    """What Nexus has and loses in rows that stay, with the columns; "" if nothing.
+
+    The rows' own time stamps come apart: they are many, and no patient's data.
+    """
+    entities = tuple(entities)
+    values = naming.values({e.entity: e.lost() for e in entities}, "")
+    stamps = naming.values({e.entity: e.lost(stamps=True) for e in entities}, "")
+    apart = f"{'besides' if values else 'nothing but'} the rows' own time stamps: {stamps}"
+    return "; ".join(filter(None, (values, apart if stamps else "")))
+
+
+def undecided(entities: Iterable[EntityPlan]) -> str:
+    """The rows and values about which nobody has decided yet; "" if all is decided."""
+    entities = tuple(entities)
+    rows = naming.counted({e.entity: e.undecided for e in entities}, "")
+    values = naming.values({e.entity: e.undecided_values for e in entities}, "")
+    texts = {"keep, or delete for good (purge)": rows, "FileMaker's or Nexus's": values}
+    return "; ".join(f"{choice}: {what}" for choice, what in texts.items() if what)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,6 @@ class Kind:
     kept: int
     undecided: int  # nobody has decided whether they are kept or deleted
     purged: int
-    lost: int  # values of rows that stay
     misfits: int
     there_before: int
     there_after: int
@@ -88,6 +87,8 @@ class RunOutcome:
     is_committed: bool  # what the plan says has become true
     kinds: tuple[Kind, ...] = ()
     links: tuple[Links, ...] = ()
+    lost: str = ""  # values of rows that stay, and their columns
+    undecided: str = ""  # rows and values
     left_out: dict[str, dict[str, int]] = field(default_factory=dict)  # whose records, rule -> some
     looks: tuple[str, ...] = ()  # what a person should look at
     failed: tuple[Result, ...] = ()
@@ -142,6 +143,8 @@ def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> RunOutcome:
         is_committed=run.is_committed(),
         kinds=tuple(map(_kind, plan.entities.values())) if plan else (),
         links=tuple(map(_links, plan.links.values())) if plan else (),
+        lost=model.losses(plan.entities.values()) if plan else "",
+        undecided=model.undecided(plan.entities.values()) if plan else "",
         left_out=left_out(plan) if plan else {},
         looks=tuple(_looks(run, plan, before)) if plan else (),
         failed=before.blocking if before else (),
@@ -218,7 +221,6 @@ def _kind(entity: EntityPlan) -> Kind:
         kept=entity.kept - entity.undecided,
         undecided=entity.undecided,
         purged=entity.purged,
-        lost=entity.lost,
         misfits=entity.not_stored,
         there_before=entity.rows_before,
         there_after=entity.rows_after,

@@ -43,6 +43,7 @@ class Tally:
     filled_before: int = 0
     filled_after: int = 0
     gone: int = 0
+    undecided: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class _Decided:
     decision: Different | None
     new: Any
     tally: Tally
+    is_stamp: bool
 
 
 class Merger:
@@ -105,6 +107,7 @@ class Merger:
             tally.cleared -= is_cleared
             tally.different -= not is_cleared
             tally.gone -= 1
+            tally.undecided -= not is_cleared and self._decided[column].decision is None
             tally.same += 1
 
     def changes(self) -> tuple[ColumnChange, ...]:
@@ -122,6 +125,8 @@ class Merger:
                 t.filled_after,
                 t.gone,
                 t.respelt,
+                t.undecided,
+                one.is_stamp,
             )
             for one in self._decided.values()
             for t in [one.tally]
@@ -245,6 +250,7 @@ class Merger:
         if column.decision == "nexus":
             return old
         tally.gone += 1
+        tally.undecided += column.decision is None
         return new
 
     def _merge_path(self, key: str, column: _Decided, old: Any, new: Any, existed: bool) -> Any:
@@ -308,6 +314,7 @@ class Merger:
                 self._list(key, part, gone or (ours[:1] if not is_same else []), theirs)
                 return card
             self._give_up(key, part, gone, theirs)
+            tally.undecided += len(gone) if part.decision is None else 0
         elif existed and is_same:
             tally.same += 1
             card_after = (
@@ -387,7 +394,9 @@ def _decided(name: str, spec: ColumnSpec, decisions: Mapping[str, Different], ne
         or decisions.get("*")
     )
     keys = spec.parts[path] if spec.gather else tuple(path.split(".") if path else ())
-    return _Decided(name, base, keys, spec, decision, new, Tally())
+    # A moment of the row itself, which the mapping takes from FileMaker without asking anybody.
+    is_stamp = isinstance(new, DefaultRule) and new.rule == "as_of" and bool(spec.when_different)
+    return _Decided(name, base, keys, spec, decision, new, Tally(), is_stamp)
 
 
 def _without(entries: list[Entry], gone: list[Entry]) -> list[Entry]:

@@ -24,6 +24,7 @@ _COLOURS = {
     "left out": "#d4a72c",
     "replaced": "#0969da",
     "kept": "#8250df",
+    "not decided": "#bf8700",
     "purged": "#cf222e",
 }
 _WIDE = 10.0  # % of an entity: such a band of what goes missing is looked at
@@ -89,7 +90,8 @@ def flow(value: Plan) -> Page:
     ]
     numbers = table(
         "What becomes of FileMaker's records and of Nexus's rows",
-        "entity | into its row | into a new row | left out | replaced | kept | purged",
+        "entity | into its row | into a new row | left out | replaced | kept | not decided"
+        " | purged",
         rows,
     )
     picture = Folded("Picture: each record and each row", (Picture(_svg(figure), words, numbers),))
@@ -144,7 +146,13 @@ def _filemaker(entity: EntityPlan) -> dict[str, int]:
 
 
 def _nexus(entity: EntityPlan) -> dict[str, int]:
-    return {"replaced": entity.replaced, "kept": entity.kept, "purged": entity.purged}
+    """Rows by what becomes of them; those of which nobody has decided are not called kept."""
+    return {
+        "replaced": entity.replaced,
+        "kept": entity.kept - entity.undecided,
+        "not decided": entity.undecided,
+        "purged": entity.purged,
+    }
 
 
 def _stack(axes: Axes, names: list[str], parts: list[dict[str, int]], unit: str) -> None:

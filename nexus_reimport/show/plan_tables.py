@@ -62,15 +62,18 @@ def _loaded(entity: EntityPlan | None, account: Account) -> tuple[int, int]:
 def nexus_side(entities: tuple[EntityPlan, ...]) -> ShownTable:
     """Nexus's rows before and after, entity by entity."""
     return table(
-        "Nexus's side: rows before = replaced + kept + purged; rows after = replaced + kept + new",
-        "entity | table | rows before | replaced | kept | purged | new | rows after | adds up",
+        "Nexus's side: rows before = replaced + kept + not decided + purged; rows after = rows"
+        " before - purged + new",
+        "entity | table | rows before | replaced | kept | not decided | purged | new | rows after"
+        " | adds up",
         [
             (
                 naming.rows(e.entity),
                 e.table,
                 Marked(e.rows_before, bar=_part(e.rows_before, e)),
                 e.replaced,
-                e.kept,
+                e.kept - e.undecided,
+                attention(e.undecided),
                 attention(e.purged),
                 e.new,
                 Marked(e.rows_after, bar=_part(e.rows_after, e)),
@@ -169,7 +172,7 @@ def changes(entities: tuple[EntityPlan, ...]) -> ShownTable:
                 c.different,
                 _winner(c),
                 c.cleared,
-                attention(c.gone),
+                c.lost if c.is_stamp else attention(c.lost),
                 c.kept,
                 c.same,
             )

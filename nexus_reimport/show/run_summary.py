@@ -137,15 +137,15 @@ def _planned(run: Run) -> Iterator[Fact]:
             yield "written", _written(entities, done)
         yield "new", naming.counted({e.entity: e.new for e in entities})
         yield "changed", _changed(plan)
-        yield words["lose"], naming.values({e.entity: e.lost for e in entities})
+        yield words["lose"], model.losses(entities) or "nothing"
         yield "left out", _by_name(left_out(plan))
         kept = {
             naming.rows(e.entity): {str(u.cause): u.kept for u in e.unmatched if u.decision}
             for e in entities
         }
         yield words["keep"], _by_name(kept)
-        if undecided := naming.counted({e.entity: e.undecided for e in entities}, ""):
-            yield "not decided", f"keep or purge: {undecided}"
+        if undecided := model.undecided(entities):
+            yield "not decided", undecided
         if closed := sum(u.kept_by_closure for e in entities for u in e.unmatched):
             yield "of these", f"{closed:,} kept because a row references them"
         yield (

@@ -42,9 +42,10 @@ PATIENTS = EntityPlan(
     ),
     changes=(
         ColumnChange("title", 1, 0, 0, 0, 2829, None, 100, 113),
-        ColumnChange("dob", 0, 7, 2, 0, 2821, None, 2867, 2865, 9),
+        ColumnChange("dob", 0, 7, 2, 0, 2821, None, 2867, 2865, 9, 0, 7),
         ColumnChange("contact_json.phones", 5, 3, 0, 239, 2500, "filemaker", 2742, 2747, 4),
         ColumnChange("clinic_id", 86, 4, 0, 1, 2739, "nexus", 2756, 2842),
+        ColumnChange("created_at", 0, 9, 0, 0, 2821, "filemaker", 2830, 2842, 9, is_stamp=True),
         ColumnChange("sex", 0, 0, 0, 0, 2830, "filemaker", 2830, 2842),
     ),
     overridden=(OverriddenRows("past_is_completed", "status", "completed", 4, True, None, 4),),

@@ -116,7 +116,14 @@ def test_a_proposal_is_a_go_for_its_digest(record: Path) -> None:
     assert line(screen, "reimports") == "2,842 patients"
     assert line(screen, "links anew") == "3 links of documents"
     assert line(screen, "keeps").startswith("what Nexus alone has: 12 patients; all 10,190 docu")
-    assert line(screen, "not decided") == "keep or purge: 25 patients"
+    assert line(screen, "not decided") == (
+        "keep, or delete for good (purge): 25 patients; FileMaker's or Nexus's: 7 values of"
+        " patients (dob)"
+    )
+    assert line(screen, "loses") == (
+        "10 values of patients (contact_json.phones 4, status 4, dob 2); besides the rows' own"
+        " time stamps: 9 values of patients (created_at)"
+    )
     assert line(screen, "undo") == "proven on a restored copy: 1.7 s"
     assert line(screen, "writers wait") == "about 1.6 s, as in the rehearsal"
     assert line(screen, "approved by") == "nobody yet"

@@ -50,7 +50,19 @@ def test_another_value_is_settled_by_the_decision(who: str, left: str) -> None:
 def test_a_difference_that_nobody_decided_is_counted_and_has_no_decision() -> None:
     made = merger({"name": {"from": "n"}})
     merged(made, {"name": "a"}, {"name": "b"})
-    assert made.changes()[0].decision is None
+    (change,) = made.changes()
+    assert (change.decision, change.gone, change.undecided, change.lost) == (None, 1, 1, 0)
+
+
+def test_a_stamp_about_which_the_mapping_decides_is_told_from_a_patients_data() -> None:
+    columns = {"created": {"from": "c", "when_different": "filemaker"}, "sent": {"from": "s"}}
+    rule = {"rule": "as_of"}
+    spec = Entity.model_validate(
+        {"table": "t", "source": "s", "identity": [], "columns": columns}
+        | {"new": {"created": rule, "sent": rule}}
+    )
+    changes = {c.column: c.is_stamp for c in Merger(spec, {}, set()).changes()}
+    assert changes == {"created": True, "sent": False}
 
 
 def test_an_id_in_another_case_is_the_same_and_stays_as_it_was_written() -> None:

@@ -30,7 +30,10 @@ def test_rows_are_counted_in_the_singular_where_there_is_one() -> None:
     assert naming.counted({"patients": 0}) == "nothing"
     assert naming.links({"documents": 1, "images": 5}) == "1 link of documents, 5 links of images"
     assert naming.links({"documents": 0}) == "nothing"
-    assert naming.values({"patients": 30, "notes": 1}) == "30 values of patients, 1 value of notes"
+    counts = {"patients": {"dob": 28, "title": 2}, "notes": {"content": 1}, "letters": {}}
+    assert naming.values(counts) == (
+        "30 values of patients (dob 28, title 2), 1 value of notes (content)"
+    )
 
 
 def test_rules_causes_and_stages_are_read_in_words() -> None:

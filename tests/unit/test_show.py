@@ -62,10 +62,10 @@ Look: 2 values of FileMaker did not fit.
 Look: 84 rows need a value that only a person knows (84 clinics).
 Look: patients: rows that are purged as “not in FileMaker”: 12 of 12 stay, because a row references them.
 
-Nexus's side: rows before = replaced + kept + purged; rows after = replaced + kept + new
-entity    table     rows before  replaced  kept  purged  new  rows after  adds up
---------  --------  -----------  --------  ----  ------  ---  ----------  -------
-patients  patients        2,867     2,830    37       0   12       2,879  yes
+Nexus's side: rows before = replaced + kept + not decided + purged; rows after = rows before - purged + new
+entity    table     rows before  replaced  kept  not decided  purged  new  rows after  adds up
+--------  --------  -----------  --------  ----  -----------  ------  ---  ----------  -------
+patients  patients        2,867     2,830    12           25       0   12       2,879  yes
 
 How records of FileMaker were matched with rows of Nexus
 entity    by rule             matched     of  share
@@ -82,9 +82,10 @@ Values that change in rows that stay: number of rows by column, or by part of a 
 entity    column               was empty  was different  winner               cleared  values lost  empty in FileMaker, kept  equal
 --------  -------------------  ---------  -------------  -------------------  -------  -----------  ------------------------  -----
 patients  title                        1              0                             0            0                         0  2,829
-patients  dob                          0              7  UNDECIDED                  2            9                         0  2,821
+patients  dob                          0              7  UNDECIDED                  2            2                         0  2,821
 patients  contact_json.phones          5              3  FileMaker's value          0            4                       239  2,500
 patients  clinic_id                   86              4  Nexus's value stays        0            0                         1  2,739
+patients  created_at                   0              9  FileMaker's value          0            9                         0  2,821
 
 Values of FileMaker that do not fit, and what is stored instead
 entity    column    reason                              another value stays  empty  derived  for example

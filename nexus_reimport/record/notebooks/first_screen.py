@@ -266,6 +266,8 @@ def _of_plan(seen: _Record) -> Iterator[Line]:
         if purged := {e.entity: e.purged for e in entities if e.purged}:
             name = _verb(seen, "deletes for good", "deleted for good", "would delete for good")
             yield Line(name, f"{naming.counted(purged)}, which FileMaker does not have", "look")
+        if lost := model.losses(entities):
+            yield Line(_verb(seen, "loses", "lost", "would lose"), lost, "look")
     links = {p.attachment: p.file.rows for p in plan.links.values()}
     if isinstance(done, Applied):
         links = dict(done.relinked)
@@ -273,8 +275,8 @@ def _of_plan(seen: _Record) -> Iterator[Line]:
         name = _verb(seen, "links anew", "linked anew", "would link anew")
         yield Line(name, naming.links(links))
     yield Line(_verb(seen, "keeps", "kept", "would keep"), _kept(plan))
-    if undecided := naming.counted({e.entity: e.undecided for e in plan.entities.values()}, ""):
-        yield Line("not decided", f"keep or purge: {undecided}", "look")
+    if undecided := model.undecided(plan.entities.values()):
+        yield Line("not decided", undecided, "look")
 
 
 def _verb(seen: _Record, does: str, did: str, would: str) -> str:

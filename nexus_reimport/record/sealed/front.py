@@ -246,11 +246,10 @@ def _lost(payload: Path, done: Applied | Undone | None) -> str:
     purged = naming.counted({e.entity: e.purged for e in entities}, "nothing")
     left_out = sum(sum(account.left_out.values()) for account in plan.accounts)
     misfits = sum(entity.not_stored for entity in entities)
-    lost = naming.values({e.entity: e.lost for e in entities})
+    lost = model.losses(entities) or "nothing"
     return (
         f"Deleted for good: {purged}. Left out by a rule: {wording.amount(left_out, 'record')} of"
         f" FileMaker. Did not fit their column: {wording.amount(misfits, 'value')}. Each by its id:"
         " data/ledger.csv, data/misfits.csv. Replaced or cleared in rows that stayed, so that what"
-        f" Nexus had is gone: {lost}; how many of each column: data/01_preflight.html. What was"
-        " decided or waived: data/environment.json."
+        f" Nexus had is gone: {lost}. What was decided or waived: data/environment.json."
     )
