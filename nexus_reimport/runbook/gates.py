@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from nexus_reimport import record, saboteur, wording
 from nexus_reimport import settings as environments
@@ -144,7 +145,19 @@ class Gated(Steps):
             # Of a server that does not answer, the error does not say whose it is.
             what = error.what if dev in error.what else f"{dev}: {error.what}"
             return (Gate(f"{dev} can stand for dev", Refusal(what, error.next)),)
-        return approval.gates(self.settings, proposal, self.mapping.digest, dev_run, self.run.again)
+        first, *others = approval.gates(
+            self.settings, proposal, self.mapping.digest, dev_run, self.run.again
+        )
+        is_prod = self.settings.kind is EnvironmentKind.PROD
+        return self._on_dev(first) if is_prod else first, *others
+
+    def _on_dev(self, gate: Gate) -> Gate:
+        """``gate``; where dev must be run for it, an unfinished run of dev comes first."""
+        dev = self.settings.dev_environment
+        if gate.refusal is None or not (unfinished := record.unfinished(environments.load(dev))):
+            return gate
+        finish = f"nexus-reimport finish {dev} ends its run {unfinished.id} first; then: "
+        return replace(gate, refusal=replace(gate.refusal, next=finish + gate.refusal.next))
 
     def begun_by(self) -> Preparer:
         """Who began this run.

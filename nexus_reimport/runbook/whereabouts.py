@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from nexus_reimport import mapping as mappings
 from nexus_reimport import record, wording
+from nexus_reimport import settings as environments
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.model import Approval, Plan, Proposal, Question, Refusal, Scope, SignOff
 from nexus_reimport.model.approval import short
@@ -59,6 +61,7 @@ class Whereabouts:
     register: str  # why no signature counts
     signed_run: str  # the latest committed one that relied on signatures
     not_archived: int  # sealed records that are not in the archive, if there is one
+    no_mapping: tuple[str, str]  # why it cannot be used, and what to do; "" if it can
 
     @property
     def next(self) -> str:
@@ -77,7 +80,10 @@ class Whereabouts:
             case FirstThing.UNFINISHED:
                 return f"nexus-reimport finish {self.environment}"
             case FirstThing.NO_DATABASE:
-                return self.to_adopt
+                return self.no_mapping[1] or self.to_adopt  # which reads the mapping
+        return self.no_mapping[1] or self._of_runs()
+
+    def _of_runs(self) -> str:
         if self.undecided:
             decisions = wording.amount(len(self.undecided), "decision")
             return f"make {decisions} in {self.environment}.toml, then: {self._run}"
@@ -185,6 +191,7 @@ def of(settings: Settings) -> Whereabouts:
         register=register.contradiction(settings.records_folder),
         signed_run=signatures.spent_by(settings),
         not_archived=len(archive.missing(place)) if settings.record.archive else 0,
+        no_mapping=_no_mapping(settings),
     )
 
 
@@ -194,6 +201,15 @@ def at_work(settings: Settings) -> str:
         if pids := run.workers():
             return f"run {run.id} of {settings.name} ({wording.processes(pids)})"
     return f"a command of {settings.name}" if lock.is_taken(settings) else ""
+
+
+def _no_mapping(settings: Settings) -> tuple[str, str]:
+    """Why the environment's mapping cannot be used, and what to do about it; "" if it can."""
+    try:
+        mappings.load_for(settings, environments.folder())
+    except ReimportError as error:
+        return error.what, error.next
+    return "", ""
 
 
 def _of_database(settings: Settings) -> tuple[tuple[str, str], Apart]:

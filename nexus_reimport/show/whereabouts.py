@@ -19,6 +19,8 @@ def whereabouts(value: Whereabouts) -> str:
 
 def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     yield "adopted", value.adopted or "yes"
+    if value.no_mapping[0]:
+        yield "mapping", value.no_mapping[0].replace("\n", "\n" + " " * 4)
     last = value.last
     is_unnoted = last is not None and last.id in {one.run for one in value.apart.without_commit}
     yield "last run", _of_last(last, is_unnoted=is_unnoted) if last else "none yet"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from nexus_reimport import record, runbook, runner, show
 from nexus_reimport import settings as environments
 from nexus_reimport.errors import RecordError, StopError
+from nexus_reimport.events import Event
 from nexus_reimport.model import Proposal
 from nexus_reimport.record import Verdict
 from nexus_reimport.record.sealed import check
@@ -48,6 +50,11 @@ def test_a_go_on_prod_says_what_its_approval_is_refused_for_and_stays_good_for_i
     assert f"{DEV} has no COMPLETE run" in refused.error
     assert run.verdict() is Verdict.WAITING, "a refused approval costs no preflight"
     assert clinic.state("prod") == before
+    unfinished = record.create(environments.load(DEV))
+    unfinished.journal(Event.COMMITTED)
+    first = f"nexus-reimport finish {DEV} ends its run {unfinished.id} first; then: run `nexus-"
+    assert whereabouts.of(environments.load(PROD)).next.startswith(first)
+    shutil.rmtree(unfinished.bag)
     tried = clinic.whole(DEV, rehearsed)
     assert taken_back(DEV).passed, "a way back that was tried on dev costs prod nothing"
     gate = runbook.resume(PROD).gates()[0]

@@ -234,6 +234,9 @@ def test_a_stopped_run_and_a_database_that_is_not_adopted_are_told(clinic: Clini
     clinic.grant()
     assert next_of().endswith(f"nexus-reimport adopt {DEV}")
     assert "adopted   no: this database has not been adopted" in shown()
+    clinic.edit(DEV, 'mapping = "nexus"', 'mapping = "ours.toml"')
+    assert next_of().startswith("write ours.toml (docs/mapping.md), or correct `mapping` in the")
+    assert "mapping   there is no mapping ours.toml" in shown(), "adopt would stop for it"
 
 
 def a_folder(path: Path) -> None:
