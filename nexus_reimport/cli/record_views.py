@@ -32,7 +32,9 @@ def list_runs(environment: str, *, as_json: bool) -> None:
     chosen = list(_chosen(environment))
     listed = [run for settings in chosen for run in record.every(settings)]
     still_open = {run.bag for settings in chosen for run in record.open_runs(settings)}
-    undone = record.taken_back(listed)
+    undone: dict[str, str] = {}
+    for settings in chosen:
+        undone |= _taken_back(settings, listed)
     not_archived = {
         folder
         for settings in chosen
@@ -75,6 +77,16 @@ def list_runs(environment: str, *, as_json: bool) -> None:
     give({"runs": values}, text if rows else "no runs yet", as_json=as_json)
 
 
+def _taken_back(settings: Settings, shown: Sequence[Run]) -> dict[str, str]:
+    """Run -> the rollback that has taken it back; the database is asked if one was committed."""
+    if not any(run.is_committed() for run in shown if run.environment == settings.name):
+        return {}
+    undone, why = anchor.taken_back(settings)
+    if why:
+        write(f"{settings.name}: what was undone is told by the records alone: {why}", err=True)
+    return undone
+
+
 def _closed(run: Run, still_open: Collection[Path], not_archived: Collection[Path]) -> str:
     if run.is_sealed:
         return _NOT_ARCHIVED if run.bag in not_archived else _SEALED
@@ -86,7 +98,7 @@ def show_run(environment: str, run: str, *, as_json: bool) -> None:
     settings = environments.load(environment)
     shown = _named_or_latest(settings, run)
     verdict = shown.standing()
-    undone_by = record.taken_back(record.every(settings)).get(shown.id, "")
+    undone_by = _taken_back(settings, [shown]).get(shown.id, "")
     values = {
         "environment": shown.environment,
         "run": shown.id,

@@ -319,7 +319,9 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
         status=desk.status,
         connections=desk.connections,
         look=desk.look,
-        last_sync=connections.last_sync(settings, seen.counts.committed if seen else None),
+        last_sync=connections.last_sync(
+            settings, seen.counts.committed - seen.apart.taken_back.keys() if seen else None
+        ),
         work=at_work,
         outcome=shown,
         to_decide=to_decide.lines(shown.run, settings) if shown else "",
@@ -330,7 +332,9 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
         signed_run=signatures.spent_by(settings),
         gates=gates_now,
         way_back=way_back.gates(look, busy=at_work is not None) if look else None,
-        runs=history.of(settings, at_work.run if at_work else None),
+        runs=history.of(
+            settings, at_work.run if at_work else None, seen=seen.apart if seen else None
+        ),
         damaged=tuple(folder.name for folder in runs.without_journal(settings)),
         lines=work.last_lines(of),
         lines_of=of.id if of else "",

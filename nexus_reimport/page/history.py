@@ -11,6 +11,7 @@ from pathlib import Path
 from nexus_reimport import naming, record
 from nexus_reimport.model import Applied, Approval, Scope, Undone
 from nexus_reimport.record import Run, Verdict, runs
+from nexus_reimport.record.anchor import Apart
 from nexus_reimport.record.journal import JOURNAL, Entry, was_executed
 from nexus_reimport.record.run import no_journal
 from nexus_reimport.record.sealed import approved, bag
@@ -57,14 +58,24 @@ class Table:
     newest_older: str  # the id of the newest one of them; "" where there is none
 
 
-def of(settings: Settings, at_work: Run | None, newest: str = "") -> Table:
-    """As many runs as a table shows, from ``newest`` on, else all; ``at_work`` has not ended."""
+def of(
+    settings: Settings, at_work: Run | None, newest: str = "", seen: Apart | None = None
+) -> Table:
+    """As many runs as a table shows, from ``newest`` on, else all; ``at_work`` has not ended.
+
+    ``seen``: what the database has said of its runs, if it was asked.
+    """
     every = record.every(settings)
-    undone = record.taken_back(every)
+    undone = taken_back(every, seen)
     listed = list(dropwhile(lambda run: newest not in ("", run.id), reversed(every)))
     older = listed[SHOWN:]
     rows = [past(run, undone, is_at_work=run == at_work) for run in listed[:SHOWN]]
     return Table(rows, len(older), older[0].id if older else "")
+
+
+def taken_back(every: Sequence[Run], seen: Apart | None) -> dict[str, str]:
+    """Run -> the rollback that has taken it back, as the records or the database say."""
+    return record.taken_back(every) | dict(seen.taken_back if seen else {})
 
 
 def past(run: Run, undone: dict[str, str], *, is_at_work: bool = False) -> Past:

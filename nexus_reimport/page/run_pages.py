@@ -15,6 +15,7 @@ from nexus_reimport import record, show
 from nexus_reimport.page import history, log, work
 from nexus_reimport.page.handlers import PATH, PageHandler
 from nexus_reimport.record import Run
+from nexus_reimport.record.anchor import Apart
 from nexus_reimport.record.run import gone
 from nexus_reimport.runner import notebook
 
@@ -42,16 +43,21 @@ class OneRun(PageHandler):
             raise web.HTTPError(404)
         return run
 
+    @property
+    def _apart(self) -> Apart | None:
+        """What the database has said of its runs, if it was asked."""
+        return self.desk.status.value.apart if self.desk.status.value else None
+
     def _refuse_lost(self, run_id: str) -> None:
         """Say of a run that the database knows, and whose record is not here, that it is so."""
-        seen, settings = self.desk.status.value, self.desk.settings
-        if seen and run_id in seen.apart.away:
+        settings = self.desk.settings
+        if self._apart and run_id in self._apart.away:
             raise gone(settings.name, settings.records_folder / run_id)
 
     @record.listed_once()
     def _page(self, run: Run) -> str:
         settings = self.desk.settings
-        undone = record.taken_back(record.every(settings))
+        undone = history.taken_back(record.every(settings), self._apart)
         return self.page(
             "run.html",
             settings,
@@ -78,7 +84,7 @@ class Runs(OneRun):
         if newest:
             self.run_of(newest)
         at_work = work.now(settings)
-        table = history.of(settings, at_work.run if at_work else None, newest)
+        table = history.of(settings, at_work.run if at_work else None, newest, self._apart)
         return self.page("all_runs.html", settings, table=table, newest=newest)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from nexus_reimport.errors import COMMITTED_BEFORE, StopError, TargetError, repair
@@ -60,6 +60,7 @@ class Apart:
     no_seal: str = ""  # the latest sealed run of which the database has no seal
     unnoted: tuple[Unnoted, ...] = ()  # open runs
     denied: Unnoted | None = None  # the latest run that it knows, where its record is sealed
+    taken_back: Mapping[str, str] = field(default_factory=dict)  # run -> the rollback, as it says
 
     @property
     def without_commit(self) -> tuple[Unnoted, ...]:
@@ -133,6 +134,22 @@ def rows(settings: Settings) -> list[Committed]:
     with connected(settings.postgres) as connection:
         deployment.require(connection, settings.name)
         return _own(connection, settings)
+
+
+def taken_back(settings: Settings) -> tuple[dict[str, str], str]:
+    """Run -> the rollback that has taken it back, and why only the records could be asked.
+
+    The records do not say it where that of the rollback is away, or its journal has lost COMMIT.
+    """
+    known = runs.taken_back(runs.every(settings))
+    try:
+        return known | _undone(rows(settings)), ""
+    except (TargetError, StopError) as error:
+        return known, error.what
+
+
+def _undone(own: Iterable[Committed]) -> dict[str, str]:
+    return {row.run: row.undone_by for row in own if row.undone_by}
 
 
 def note_committed(settings: Settings) -> None:
@@ -273,6 +290,7 @@ def apart(connection: Connection, settings: Settings) -> Apart:
         no_seal=next((run.id for run in lacking(connection, settings)), ""),
         unnoted=_unnoted(connection, settings),
         denied=_denied(own, settings),
+        taken_back=_undone(own),
     )
 
 

@@ -21,8 +21,9 @@ from nexus_reimport.errors import ReimportError, StopError
 from nexus_reimport.events import Event
 from nexus_reimport.files.rowfile import read_dicts
 from nexus_reimport.model import Applied, Approval, Plan, Snapshot
-from nexus_reimport.page import outcome
-from nexus_reimport.record import Run, State, Verdict
+from nexus_reimport.nexus.connection.postgres import connected
+from nexus_reimport.page import history, outcome
+from nexus_reimport.record import Run, State, Verdict, anchor
 from nexus_reimport.record.journal import JOURNAL
 from nexus_reimport.record.notebooks import first_screen
 from nexus_reimport.runbook import rollback
@@ -365,7 +366,7 @@ def test_a_run_in_doubt_claims_nothing_until_the_database_was_asked(
 
 
 def test_a_run_that_was_taken_back_and_its_rollback_tell_the_truth(
-    clinic: Clinic, rehearsed: Path, capsys: pytest.CaptureFixture[str]
+    clinic: Clinic, rehearsed: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     book, before = clinic.approved(rehearsed), held(clinic)
     book.apply()
@@ -388,6 +389,20 @@ def test_a_run_that_was_taken_back_and_its_rollback_tell_the_truth(
     assert (code, out.count(f"undone by {own.id}")) == (0, 1)
     _, out, _ = command(capsys, "record", "show", DEV, "--run", book.run.id)
     assert out.startswith(f"undone since, by run {own.id}")
+    own.bag.rename(tmp_path / own.id)  # the database says it without that record
+    code, out, _ = command(capsys, "record", "list", DEV)
+    assert (code, out.count(f"undone by {own.id}")) == (0, 1)
+    _, out, _ = command(capsys, "record", "show", DEV, "--run", book.run.id)
+    assert out.startswith(f"undone since, by run {own.id}")
+    settings = environments.load(DEV)
+    with connected(settings.postgres) as connection:
+        seen = anchor.apart(connection, settings)
+    shown = history.of(settings, None, seen=seen).past
+    assert [one.undone_by for one in shown if one.run.id == book.run.id] == [own.id]
+    clinic.edit(DEV, f'database = "{clinic.databases["dev"]}"', 'database = "away"')
+    code, out, err = command(capsys, "record", "list", DEV)
+    assert (code, out.count("undone by")) == (0, 0)
+    assert f"{DEV}: what was undone is told by the records alone: " in err
 
 
 def test_a_rollback_that_was_not_done_has_put_back_nothing(clinic: Clinic) -> None:
