@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from nexus_reimport import checks, naming
 from nexus_reimport import settings as environments
@@ -33,6 +35,7 @@ from nexus_reimport.runner.outcome import CommandOutcome
 from nexus_reimport.runner.watch import Say
 from nexus_reimport.settings import Settings
 
+T = TypeVar("T")
 # A sealed record takes no further step: these runs still need one.
 _STAYS_OPEN = (Verdict.COMMITTED_UNVERIFIED, Verdict.IN_DOUBT, Verdict.WAITING)
 
@@ -74,8 +77,12 @@ def _settings(name: str) -> Settings:
     Raises:
         SettingsError: its file is not as it must be. What the run has left is as before.
     """
+    return _of_file(name, environments.load)
+
+
+def _of_file(name: str, load: Callable[[str], T]) -> T:
     try:
-        return environments.load(name)
+        return load(name)
     except SettingsError as error:
         if error.state == NOTHING_WRITTEN:
             error.state = NOT_BY_THIS_STEP
@@ -85,9 +92,12 @@ def _settings(name: str) -> Settings:
 def settle(name: str, run_id: str = "", progress: Say | None = None) -> CommandOutcome:
     """Ask the database whether a run in doubt was committed; it stays open.
 
-    If the database cannot be asked, the run stays in doubt, and its outcome says why.
+    If the database cannot be asked, the run stays in doubt, and its outcome says why. A mistake in
+    a part of the environment's file that this does not need is told, and stops nothing.
     """
-    settings = _settings(name)
+    settings, wrong = _of_file(name, environments.load_to_ask)
+    if wrong and progress:
+        progress(f"{wrong}\n{name}: the database is asked all the same; correct that before finish")
 
     def settled(chosen: Run) -> CommandOutcome:
         if chosen.verdict() is not Verdict.IN_DOUBT and progress:
@@ -95,7 +105,7 @@ def settle(name: str, run_id: str = "", progress: Say | None = None) -> CommandO
         before = notebook.last_error(chosen)
         unsettled = settle_doubt(settings, chosen)
         window.leave(settings)
-        done = outcome.of(chosen, unsettled)
+        done = outcome.of(chosen, unsettled, settings)
         return done if unsettled else _not_now(done, before)
 
     return ending.of_chosen(settings, run_id, settled)

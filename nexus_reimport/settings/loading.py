@@ -22,6 +22,14 @@ ENVIRONMENT_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENT"
 FOLDER_VARIABLE = "NEXUS_REIMPORT_ENVIRONMENTS"
 _FIX = "fix the file, then start again"
 _OF_POSTGRES = ("sslrootcert", "sslcert", "sslkey", "binaries")
+_AT_LINE = re.compile(r"\(at line (\d+), column \d+\)")
+# What no question to the database needs: parts that people edit in the night of a run.
+_ASIDE = frozenset(
+    {
+        *("mapping", "application", "rehearsal", "window", "approval", "manual", "record"),
+        *("decisions", "write", "waivers", "labels", "counts_may_differ"),
+    }
+)
 _NO_PATHS = (None, "", "system")  # libpq: "system" is what this machine trusts
 
 
@@ -97,6 +105,51 @@ def load(environment: str, environments: Path | None = None) -> Settings:
     except OSError as error:
         raise _refused(path, [f"{path.name}: cannot be read: {error.strerror}"]) from None
     return checked(path, text, Secrets.read(path.parent / f".env.{name}"))
+
+
+def load_to_ask(environment: str) -> tuple[Settings, str]:
+    """The settings with which its database can be asked, and what else is wrong with the file.
+
+    Raises:
+        SettingsError: as ``load``; what is wrong is needed to ask the right database.
+    """
+    try:
+        return load(environment), ""
+    except SettingsError as error:
+        path = folder() / f"{environment}.toml"
+        settings = None if being_replaced(path).exists() else _without_what_is_aside(path)
+        if settings is None:
+            raise
+        return settings, error.what
+
+
+def _without_what_is_aside(path: Path) -> Settings | None:
+    """The settings without the parts that may be wrong; None where what is left cannot be used."""
+    secrets = Secrets.read(path.parent / f".env.{path.stem}")
+    try:
+        written = _readable(textfile.read(path))
+        raw = secrets.put_into({k: v for k, v in written.items() if k not in _ASIDE}, ())
+        settings = Settings.model_validate(_absolute(raw, path.parent))
+    except (textfile.Undecodable, OSError, ValidationError):
+        return None
+    is_known = not any(place.startswith("postgres.") for place in secrets.stand_ins)
+    is_own = settings.name == path.stem and not [*_twins(path)]
+    return settings if is_known and is_own else None
+
+
+def _readable(text: str) -> dict[str, Any]:
+    """What a file holds without each of its tables in which TOML finds a mistake."""
+    lines = text.splitlines()
+    while True:
+        try:
+            return tomllib.loads("\n".join(lines))
+        except tomllib.TOMLDecodeError as error:
+            place = _AT_LINE.search(str(error))
+            heads = [n for n, line in enumerate(lines) if line.startswith("[")]
+            wrong = int(place[1]) if place else len(lines)
+            first = max((n for n in heads if n < wrong), default=0)
+            end = min((n for n in heads if n > first), default=len(lines))
+            del lines[first:end]
 
 
 def being_replaced(path: Path) -> Path:

@@ -274,11 +274,33 @@ def test_an_open_run_is_sealed_by_hand(capsys: pytest.CaptureFixture[str], clini
     assert book.run.problems() == []
 
 
-def test_settle_asks_the_database(capsys: pytest.CaptureFixture[str], clinic: Clinic) -> None:
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", ""),
+        ('[decisions.notes]\nnot_in_filemaker = "keep"', '[decisions.notes]\nnot_in_ = "keep'),
+        ('not_in_filemaker = "keep"', 'not_in_filemaker = "perhaps"'),
+        ("[[waivers]]", "[[waivers]]\nuntil_then = 3"),
+        ("NEXUS_SANDBOX_FILEMAKER_PASSWORD", "NOT_SET_HERE"),
+    ],
+)
+def test_settle_asks_the_database_whatever_else_is_wrong_in_the_environments_file(
+    capsys: pytest.CaptureFixture[str], clinic: Clinic, old: str, new: str
+) -> None:
     book = clinic.proposed()
     book.run.journal(Event.STARTED, stage="apply", pid=0)  # as a kill would leave it
-    code, said = as_json(capsys, "settle", DEV)
-    assert (code, said["outcomes"][0]["verdict"]) == (3, "KILLED")
+    if old:
+        clinic.edit(DEV, old, new)
+    code, out, err = command(capsys, "settle", DEV, "--json")
+    assert (code, json.loads(out)["outcomes"][0]["verdict"]) == (3, "KILLED")
+    assert ("the database is asked all the same" in err) is bool(old)
+
+
+def test_settle_is_refused_where_the_database_is_not_known(
+    capsys: pytest.CaptureFixture[str], clinic: Clinic
+) -> None:
+    clinic.edit(DEV, "[postgres]", "[postgre]")
+    assert command(capsys, "settle", DEV)[0] == 2
 
 
 def test_no_clinic_is_kept_in_an_empty_folder(
