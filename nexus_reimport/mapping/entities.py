@@ -106,6 +106,16 @@ class DefaultRule(Strict):
             raise ValueError(f"convert: {self.convert} cannot be used for a new value")
         return self
 
+    @property
+    def words(self) -> str:
+        """What a new row gets, as people read it."""
+        if self.rule == "as_of":
+            return "the time of the plan"
+        if self.rule == "from":
+            return f"FileMaker's {self.source_field}, else the time of the plan"
+        when = "has a value" if self.rule == "sent_if" else "is over"
+        return f"{self.past} if {self.column} {when}, else {self.future}"
+
 
 class Entity(Strict):
     """One table that is wiped and reimported."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -242,6 +242,7 @@ class EntityPlan:
     misfits: tuple[Misfits, ...]
     ambiguous: tuple[str, ...]  # FileMaker ids that two rows of Nexus claim
     fits: tuple[ColumnFit, ...] = ()  # of each fed column
+    unfed: dict[str, str] = field(default_factory=dict)  # column of Nexus's -> what a new row gets
 
     @property
     def loaded(self) -> int:

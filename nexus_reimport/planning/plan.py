@@ -19,7 +19,7 @@ from nexus_reimport.files import rowfile
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.ids import Id
 from nexus_reimport.intake import IdMap, IdPairs, Intake, stored_id
-from nexus_reimport.mapping import FieldMapping
+from nexus_reimport.mapping import DefaultRule, Entity, FieldMapping
 from nexus_reimport.model import (
     Account,
     EntityPlan,
@@ -245,7 +245,15 @@ def _summed(decided: Decided) -> EntityPlan:
         misfits=merged.misfits,
         fits=merged.fits,
         ambiguous=merged.ambiguous,
+        unfed=_unfed(merged.spec),
     )
+
+
+def _unfed(spec: Entity) -> dict[str, str]:
+    """What a new row gets where FileMaker feeds nothing, as people read it."""
+    fed = {column.partition(".")[0] for column in spec.columns}
+    own = {column: new for column, new in spec.new.items() if column not in fed}
+    return {c: n.words if isinstance(n, DefaultRule) else n or "empty" for c, n in own.items()}
 
 
 def _write_id_map(id_map: Mapping[str, Iterable[tuple[str, str]]], folder: Path) -> RowFile:

@@ -231,6 +231,27 @@ def overridden(entities: tuple[EntityPlan, ...]) -> ShownTable:
     )
 
 
+def unfed(entities: tuple[EntityPlan, ...]) -> ShownTable:
+    """The columns that the mapping takes from nowhere in FileMaker, such as a status."""
+    return table(
+        "What FileMaker does not feed: a row that stays keeps Nexus's value, unless a named rule"
+        " sets it; a new row gets this, and in a column that is not listed what the database gives",
+        "entity | column | rows that stay | new rows | a new row gets | named rule",
+        [
+            (
+                naming.rows(e.entity),
+                column,
+                e.replaced + e.kept,
+                e.new,
+                new,
+                ", ".join(naming.words(o.rule) for o in e.overridden if o.column == column),
+            )
+            for e in entities
+            for column, new in e.unfed.items()
+        ],
+    )
+
+
 def _override(rule: OverriddenRows) -> Cell:
     return _decision(rule.decision) if rule.asks else "always"
 

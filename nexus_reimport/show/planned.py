@@ -50,6 +50,7 @@ def plan(value: Plan) -> Page:
             *_respelt(entities),
             *_or_folded(plan_tables.misfits(entities), "Every value fits its column."),
             *_or_folded(plan_tables.overridden(entities), "No named rule changes a value."),
+            *_or_folded(plan_tables.unfed(entities), "FileMaker feeds every column."),
             *_asked(value),
             _if_odd(plan_tables.filemaker_side(value), not all(a.adds_up for a in value.accounts)),
             *_left_out_shown(value, "Every record of FileMaker is used."),

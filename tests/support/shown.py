@@ -54,6 +54,7 @@ PATIENTS = EntityPlan(
         Misfits("end_time", "no end: 30 minutes after the start", 0, 0, 9, ("F-3",)),
     ),
     ambiguous=(),
+    unfed={"status": "completed if end_time is over, else scheduled"},
 )
 LINKS = LinkPlan(
     attachment="documents",

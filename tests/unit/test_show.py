@@ -98,6 +98,11 @@ entity    rule               column  rows  new value  decision
 --------  -----------------  ------  ----  ---------  ---------
 patients  past is completed  status     4  completed  UNDECIDED
 
+What FileMaker does not feed: a row that stays keeps Nexus's value, unless a named rule sets it; a new row gets this, and in a column that is not listed what the database gives
+entity    column  rows that stay  new rows  a new row gets                                 named rule
+--------  ------  --------------  --------  ---------------------------------------------  -----------------
+patients  status           2,867        12  completed if end_time is over, else scheduled  past is completed
+
 Values that only a person can give: manual.xlsx
 sheet    entity    values given  used  in Nexus already  rows without a value
 -------  --------  ------------  ----  ----------------  --------------------
