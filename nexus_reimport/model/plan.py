@@ -314,7 +314,15 @@ def undecided(entities: Iterable[EntityPlan]) -> str:
     entities = tuple(entities)
     rows = naming.counted({e.entity: e.undecided for e in entities}, "")
     values = naming.values({e.entity: e.undecided_values for e in entities}, "")
-    texts = {"keep, or delete for good (purge)": rows, "FileMaker's or Nexus's": values}
+    ruled = {
+        e.entity: {o.rule: o.rows for o in e.overridden if o.asks and o.decision is None and o.rows}
+        for e in entities
+    }
+    texts = {
+        "keep, or delete for good (purge)": rows,
+        "FileMaker's or Nexus's": values,
+        "as it is, or as a rule says": naming.values(ruled, ""),
+    }
     return "; ".join(f"{choice}: {what}" for choice, what in texts.items() if what)
 
 

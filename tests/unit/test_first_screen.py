@@ -118,7 +118,7 @@ def test_a_proposal_is_a_go_for_its_digest(record: Path) -> None:
     assert line(screen, "keeps").startswith("what Nexus alone has: 12 patients; all 10,190 docu")
     assert line(screen, "not decided") == (
         "keep, or delete for good (purge): 25 patients; FileMaker's or Nexus's: 7 values of"
-        " patients (dob)"
+        " patients (dob); as it is, or as a rule says: 4 values of patients (past_is_completed)"
     )
     assert line(screen, "loses") == (
         "10 values of patients (contact_json.phones 4, status 4, dob 2); besides the rows' own"
