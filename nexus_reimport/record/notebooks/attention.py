@@ -63,13 +63,16 @@ def _missing(plan: Plan) -> Iterator[str]:
 
 
 def _all_of_a_column(entities: Iterable[EntityPlan], *, is_committed: bool) -> Iterator[str]:
-    """Columns in which FileMaker has another value for every row that stays, or for nearly all."""
+    """Columns in which FileMaker has another value for every row that stays, or for nearly all.
+
+    The rows' own time stamps, about which the mapping decides, are told among what is lost.
+    """
     by_text: dict[str, dict[str, int]] = {}
     nearly = []
     have, keep, get = ("had", "kept", "got") if is_committed else ("have", "keep", "get")
     for entity in entities:
         for change in entity.changes:
-            if is_most_of_a_column(entity, change):
+            if is_most_of_a_column(entity, change) and not change.is_stamp:
                 label = f"“{change.column.replace('_', ' ')}”"
                 other = f"{have} another {label} in FileMaker"
                 by_decision = {"nexus": f"{other}, and {keep} Nexus's", None: other}
