@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from nexus_reimport import naming
 from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.model.checks import Report
 from nexus_reimport.nexus.changes import Since
@@ -91,11 +92,25 @@ class Undone:
     def as_before(self) -> str:
         """Whether the data is as it was before the run, and what became of newer rows."""
         if self.exact and any(n.rows for n in self.since.newer):
-            return "yes; what people have written since the run is undone too"
+            return f"yes; what people have written since the run is undone too ({self._newer})"
         if self.exact:
             return "yes"
         if self.newer is NewerDecision.DISCARD:
             return "yes, except rows that the rollback leaves alone, and what those reference"
-        if self.since.pointed_at:
-            return "yes, except what people have written since the run, and what that references"
-        return "yes, except what people have written since the run"
+        referenced = ", and what that references" if self.since.pointed_at else ""
+        return f"yes, except what people have written since the run{referenced} ({self._newer})"
+
+    @property
+    def _newer(self) -> str:
+        """What people have written, counted; the undo deletes no row of a linking table."""
+        rows, newer = self.since.rows, self.since.newer
+        texts = {
+            "created or changed": {n.table: n.created + n.changed for n in newer},
+            "deleted, and back if it was there before the run": {n.table: n.deleted for n in rows},
+            "deleted": {n.table: n.deleted for n in self.since.links},
+        }
+        return "; ".join(
+            f"{what}: {naming.counted(counts)}"
+            for what, counts in texts.items()
+            if any(counts.values())
+        )

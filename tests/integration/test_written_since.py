@@ -82,8 +82,9 @@ def test_keep_keeps_newer_rows_with_everything_that_they_point_at(
     clinic.do("UPDATE patients SET notes = 'edited since' WHERE id = %s", "dev", edited)
     book, done = taken_back("keep")
     assert not done.exact
-    assert done.as_before.endswith(
-        "what people have written since the run, and what that references"
+    assert done.as_before == (
+        "yes, except what people have written since the run, and what that references (created or"
+        " changed: 1 patient, 1 appointment, 1 note)"
     )
     summary = show.summary(book.run)
     patients = clinic.value("SELECT count(*) FROM patients")
@@ -117,7 +118,9 @@ def test_discard_gives_newer_rows_up_but_leaves_them_in_the_private_folder(
     book, done = taken_back("discard")
     assert clinic.state() == before
     assert done.exact, "the state is the one before the run, to the last value"
-    assert done.as_before == "yes; what people have written since the run is undone too"
+    assert done.as_before == (
+        "yes; what people have written since the run is undone too (created or changed: 1 note)"
+    )
     assert "except" not in show.summary(book.run)
     saved = book.run.load(RollbackPreview).saved["notes"]
     rows = list(rowfile.read_dicts(book.book.folder, saved))
@@ -262,7 +265,9 @@ def test_a_document_that_was_added_since_stays_and_nobody_is_asked_about_it(
     shown = repr(show.rollback(book.run.load(RollbackPreview)))
     assert "No document and no image is deleted, and their links stay as they are." in shown
     assert "discarded" not in shown
-    assert done.as_before == "yes, except what people have written since the run"
+    assert done.as_before == (
+        "yes, except what people have written since the run (created or changed: 1 document)"
+    )
     assert clinic.value("SELECT count(*) FROM documents_document WHERE id = %s", "dev", document)
     assert book.run.verdict() is Verdict.COMPLETE
 

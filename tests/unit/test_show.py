@@ -382,13 +382,14 @@ def test_whatever_is_newer_makes_a_rollback_inexact_and_what_would_go_is_asked_a
         ),
         (
             {"since": PREVIEW.since},
-            "As it was before the run: yes; what people have written since the run is undone too.",
+            "As it was before the run: yes; what people have written since the run is undone too"
+            " (created or changed: 3 notes, 3 documents).",
             "restored",
         ),
         (
             {"since": PREVIEW.since, "exact": False, "newer": NewerDecision.KEEP},
             "As it was before the run: yes, except what people have written since the run, and what"
-            " that references.",
+            " that references (created or changed: 3 notes, 3 documents).",
             "there after it",
         ),
         (
