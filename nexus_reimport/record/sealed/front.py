@@ -99,7 +99,7 @@ def readme(front: Front) -> str:
     """``README.txt``: what this is, what happened, and how to check it, in plain words."""
     seal = f"the seal (sha256sum {bag.TAG_MANIFEST}) with Seal-Before of the next record"
     lines = [
-        "This folder is the record of one run that reimports patient data into Nexus, or undoes it.",
+        "This folder is the record of a run that reimports patient data into Nexus, or undoes it.",
         f"{_name(front)}, {when(front)}: {front.verdict}{front.of_pages}: {front.meaning}.",
         approved(front),
         _happened(front),
