@@ -33,6 +33,11 @@ class Proposal:
     digest: str = field(default="")
     write: Write = Write.ALL  # as every run of an older version did
 
+    @property
+    def writes_nothing(self) -> bool:
+        """Whether each table is already as the run leaves it, and no row has to be written."""
+        return self.write is Write.DIFFERENCES and self.before == self.after
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:

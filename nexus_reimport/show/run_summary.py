@@ -130,6 +130,8 @@ def _planned(run: Run) -> Iterator[Fact]:
         loaded = naming.counted({e.entity: e.loaded for e in entities})
         if tense is Tense.DID and _write(run, done) is not Write.ALL:
             yield "reimported", loaded
+        elif (proposal := run.loaded(Proposal)) and proposal.writes_nothing:
+            yield words["write"], f"nothing: {loaded} are already as imported afresh"
         else:
             yield words["wipe"], naming.counted({e.entity: _wiped(e, done) for e in entities})
             yield words["load"], loaded
@@ -159,6 +161,7 @@ def _planned(run: Run) -> Iterator[Fact]:
 
 _DONE = {
     "wipe": "wiped",
+    "write": "written",
     "load": "loaded",
     "lose": "lost",
     "keep": "kept",

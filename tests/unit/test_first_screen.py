@@ -490,3 +490,12 @@ def test_what_does_not_hold_and_was_waived_is_named_with_its_counts_wherever_a_r
     sentence = f"Does not hold, and was accepted by a waiver: {'; '.join(waived)}."
     assert sentence in front.readme(seen)
     assert sentence in index._article(record.parent, seen, "", {})
+
+
+def test_a_plan_that_changes_nothing_is_told_as_one_that_writes_nothing(record: Path) -> None:
+    """It read "to wipe 143 patients" of a run after which every row was as before."""
+    same = replace(PROPOSAL, after=PROPOSAL.before, write=Write.DIFFERENCES)
+    has(record, PLAN, REHEARSAL, same, Outlook(), checks=PASSED)
+    text = "2,842 patients; no row has to be written for it: all are already so"
+    assert line(first_screen.read(record), "reimports") == text
+    assert not replace(same, write=Write.ALL).writes_nothing

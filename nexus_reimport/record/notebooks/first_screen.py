@@ -289,7 +289,8 @@ def _written(seen: _Record) -> str:
     if seen.verdict is Verdict.IN_DOUBT:
         return "; either all of this was committed, or nothing"
     if not seen.is_committed:
-        return ""
+        nothing = isinstance(seen.asked, Proposal) and seen.asked.writes_nothing
+        return "; no row has to be written for it: all are already so" if nothing else ""
     if not isinstance(seen.done, Applied):
         return "; the transaction's own counts were lost"
     if seen.done.rows_written is not None:
