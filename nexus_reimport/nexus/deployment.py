@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from nexus_reimport import program
 from nexus_reimport.errors import NOTHING_WRITTEN, StopError
+from nexus_reimport.nexus.connection import standbys
 from nexus_reimport.nexus.connection.postgres import Connection, scalar, statement
 from nexus_reimport.nexus.registry import marker as markers
 from nexus_reimport.nexus.registry.marker import Identity, Marker
@@ -94,6 +95,7 @@ def adopt(connection: Connection, environment: str, *, this_is_a_copy: bool = Fa
     here = read(connection)
     if not must_be_written(here, environment, this_is_a_copy=this_is_a_copy):
         return False
+    standbys.do_not_wait(connection)
     with connection.transaction():
         markers.write(connection, environment, here.identity, program.account())
     return True

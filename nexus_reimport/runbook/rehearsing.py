@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from nexus_reimport import checks
 from nexus_reimport.checks import rehearsed
@@ -110,7 +110,7 @@ class Rehearsing(Steps):
         )
 
     def _rehearse_inside(self, planned: Plan, why: str) -> Rehearsal:
-        began = datetime.now(UTC)
+        began = time.monotonic()
         with self._explained(self.settings.postgres, planned, ROLLED_BACK):
             applied = apply.apply(
                 self.settings.postgres,
@@ -118,4 +118,4 @@ class Rehearsing(Steps):
                 self._check_inside,
                 commit=False,
             )
-        return rehearsal.inside(applied, why, (datetime.now(UTC) - began).total_seconds())
+        return rehearsal.inside(applied, why, time.monotonic() - began)

@@ -11,6 +11,7 @@ from nexus_reimport import settings as environments
 from nexus_reimport.errors import StopError
 from nexus_reimport.events import Event
 from nexus_reimport.nexus import deployment, registry
+from nexus_reimport.nexus.connection import standbys
 from nexus_reimport.nexus.connection.postgres import connected
 from nexus_reimport.nexus.registry import Restore, restores
 from nexus_reimport.record import anchor, statements
@@ -93,6 +94,7 @@ def acknowledge(environment: str, runs: list[Checked], why: str) -> Restore:
             )
         last = max(registry.runs(connection), key=lambda row: row.sequence, default=None)
         _note(settings, restore, asdict(here.identity), last.run if last else "")
+        standbys.do_not_wait(connection)
         with connection.transaction():
             restores.write(connection, restore)
     return restore

@@ -25,6 +25,7 @@ from nexus_reimport.files.rowfile import RowFile
 from nexus_reimport.intake import Intake
 from nexus_reimport.mapping import Attachment
 from nexus_reimport.model import KEY, Plan, Snapshot
+from nexus_reimport.nexus.connection import standbys
 from nexus_reimport.nexus.connection.postgres import table_name
 from nexus_reimport.nexus.structure.catalog import ForeignKey
 from nexus_reimport.nexus.structure.database import Database
@@ -177,6 +178,7 @@ class Smaller:
                 copy is as it was.
         """
         connection, mapping = self.database.connection, self.intake.mapping
+        standbys.do_not_wait(connection)
         with connection.transaction():
             connection.execute("SET CONSTRAINTS ALL DEFERRED")
             for entity, keys in self.rows.items():

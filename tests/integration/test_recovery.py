@@ -38,6 +38,7 @@ from nexus_sandbox.postgres.server import binaries
 from support.clinic import OWNER, ROLE, Clinic, Committed, Executed, planned
 from support.commands import command
 from support.halting import halted, nothing_left
+from support.interlock import a_standby_is_away
 from support.pages import gathered
 from support.relinking import LINKS, linked_wrongly, relinked
 from support.restoring import drop_aside, named, swap_in
@@ -237,7 +238,8 @@ def test_exit_4_a_what_a_standby_had_not_received_is_begun_again(
     closed = runner.seal(DEV)
     assert closed.sealed
     assert whereabouts.of(environments.load(DEV)).next.startswith("find out who restored")
-    restored_database.acknowledge(DEV, restored_database.unknown_runs(DEV), "a standby took over")
+    with a_standby_is_away(clinic):  # the server that failed
+        restored_database.acknowledge(DEV, restored_database.unknown_runs(DEV), "a standby")
     assert whereabouts.of(environments.load(DEV)).next == f"nexus-reimport run {DEV}"
 
 

@@ -19,17 +19,18 @@ from nexus_reimport.errors import Busy, TargetError
 from nexus_reimport.events import Event, null_journal
 from nexus_reimport.model import Backup
 from nexus_reimport.nexus import registry
-from nexus_reimport.nexus.connection import pg_tools, session, standbys
+from nexus_reimport.nexus.connection import pg_tools, scratch, session, standbys
 from nexus_reimport.nexus.connection.postgres import Connection, connected, scalar
 from nexus_reimport.nexus.writing import transaction
 from nexus_reimport.nexus.writing.transaction import Reports, Transaction
 from nexus_reimport.nexus.writing.vacuum import vacuum
+from nexus_reimport.runbook import adoption
 from nexus_reimport.runner.watch import watching
 from nexus_reimport.settings import Postgres
 from nexus_sandbox.postgres.access import SUPERUSER
 from nexus_sandbox.postgres.server import binaries
 from support.clinic import ROLE, Clinic, surveyed
-from support.interlock import secret
+from support.interlock import a_standby_is_away, secret
 from support.poolers import TransactionPool, in_session_mode, listening
 from support.running import until
 
@@ -281,23 +282,6 @@ def test_commit_waits_for_the_disk_whatever_a_function_has_set(
     assert book.apply().committed
 
 
-@contextmanager
-def a_standby_is_away(clinic: Clinic) -> Iterator[None]:
-    """Each COMMIT of the server waits for it."""
-
-    def ask_for(names: str) -> None:
-        with clinic.superuser() as admin:
-            admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
-            admin.execute("SELECT pg_reload_conf()")
-        until(lambda: clinic.value("SHOW synchronous_standby_names", role=SUPERUSER) == names)
-
-    try:
-        ask_for("away")
-        yield
-    finally:
-        ask_for("")
-
-
 def test_a_commit_that_would_wait_for_a_standby_without_end_is_not_sent(
     clinic: Clinic, rehearsed: Path
 ) -> None:
@@ -325,6 +309,23 @@ def test_a_commit_that_would_wait_for_a_standby_without_end_is_not_sent(
             journal=null_journal,
         )
     assert clinic.state() == before
+
+
+def test_what_can_be_done_again_waits_for_no_standby(clinic: Clinic) -> None:
+    """Each of these stood without an end and without a word."""
+    register = environments.load(DEV).scratch_register
+    clinic.do("CREATE SCHEMA nexus_reimport_undo_none", role=ROLE)
+    clinic.do("UPDATE nexus_reimport.deployment SET database_name = 'x'", role=ROLE)
+    shown = adoption.candidate(DEV, this_is_a_copy=True)
+    with a_standby_is_away(clinic):
+        adopted = adoption.adopt(shown, this_is_a_copy=True)
+        with connected(place()) as connection:
+            like = scratch.shape(connection)
+            registry.drop_undo(connection, "nexus_reimport_undo_none")
+        with scratch.created(place(), like, register) as copy:
+            create = [binaries() / "psql", "--command", "CREATE TABLE t ()"]
+            pg_tools.run(create, copy.place, register / "log")
+    assert adopted.marker.identity == adopted.identity
 
 
 def test_a_commit_that_loses_its_standby_ends_in_time_and_says_that_it_is_not_confirmed(

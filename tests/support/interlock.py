@@ -12,9 +12,10 @@ import pytest
 from nexus_reimport.errors import ReimportError, StopError
 from nexus_sandbox import process
 from nexus_sandbox.postgres import home
-from nexus_sandbox.postgres.access import Postgres
+from nexus_sandbox.postgres.access import SUPERUSER, Postgres
 from nexus_sandbox.postgres.server import PostgresServer
 from support.clinic import PASSWORD, ROLE, TUNED, Clinic
+from support.running import until
 
 DEV, PROD = "sandbox-dev", "sandbox-prod"
 
@@ -100,6 +101,23 @@ def replica(clinic: Clinic, tmp_path: Path) -> Iterator[PostgresServer]:
     with PostgresServer.start(folder, durable=False, tuned=TUNED) as server:
         yield server
         server.remove()
+
+
+@contextmanager
+def a_standby_is_away(clinic: Clinic) -> Iterator[None]:
+    """Each COMMIT of the server waits for it."""
+
+    def ask_for(names: str) -> None:
+        with clinic.superuser() as admin:
+            admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+            admin.execute("SELECT pg_reload_conf()")
+        until(lambda: clinic.value("SHOW synchronous_standby_names", role=SUPERUSER) == names)
+
+    try:
+        ask_for("away")
+        yield
+    finally:
+        ask_for("")
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from psycopg import sql
 from nexus_reimport import CHECKOUT, wording
 from nexus_reimport.errors import StopError, TargetError
 from nexus_reimport.files import private
+from nexus_reimport.nexus.connection import standbys
 from nexus_reimport.nexus.connection.postgres import Connection, connected, scalar, statement
 from nexus_reimport.settings import Postgres
 
@@ -143,6 +144,7 @@ def create(connection: Connection, name: str, like: Shape, mark: str) -> None:
     Raises:
         TargetError (by ``connected``): the name is taken, or the right is missing.
     """
+    standbys.do_not_wait(connection)
     # Held until this session has ended on the server, whatever becomes of us.
     connection.execute("SELECT pg_advisory_lock(%s)", (_lock_key(name),))
     clauses = [
@@ -173,6 +175,7 @@ def give_name(connection: Connection, copy: Scratch, name: str) -> None:
         StopError: it is not ours. Nothing was renamed.
         TargetError (by ``connected``): the name is taken. Nothing was renamed.
     """
+    standbys.do_not_wait(connection)
     copy.require(connection)
     rename = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
         sql.Identifier(copy.name), sql.Identifier(name)
@@ -253,6 +256,7 @@ def drop(server: Postgres, name: str, token: str) -> bool:
     with connected(server) as connection:
         if name != PREFIX + token:
             return False
+        standbys.do_not_wait(connection)
         if not exists(connection, name):
             _end_creation(connection, server, name)
         if not exists(connection, name) or comment(connection, name) not in (None, _MARK + token):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from nexus_reimport.nexus.connection import standbys
 from nexus_reimport.nexus.connection.postgres import Connection, shortened, table_name
 from nexus_reimport.nexus.registry.own_schema import UNDO_PREFIX, exists
 from nexus_reimport.nexus.structure.schema import Facts
@@ -117,4 +118,5 @@ def drop_undo(connection: Connection, schema: str) -> None:
     """Drop the undo data of one run; a schema of any other name is refused."""
     if not schema.startswith(UNDO_PREFIX):
         raise ValueError(f"{schema} holds no undo data")
+    standbys.do_not_wait(connection)
     connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
