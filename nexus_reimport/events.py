@@ -25,7 +25,7 @@ class Event(StrEnum):
     LET_GO = "let go"  # we released our read locks, because another session waited; we try again
     SESSION = "session"  # the server's session that holds the run lock
     # COMMIT
-    COMMITTING = "committing"  # COMMIT is about to be sent
+    COMMITTING = "committing"  # COMMIT is about to be sent; when, as the run's row says
     NOT_COMMITTED = "not committed"  # the server answered COMMIT with an error: nothing was written
     COMMITTED = "committed"  # COMMIT succeeded
     SETTLED = "settled"  # the database answered whether the run was committed

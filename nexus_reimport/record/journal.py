@@ -446,6 +446,11 @@ def ended_by(entries: Sequence[Entry]) -> str:
     return failed.headline if failed else ""
 
 
+def committed_at(entries: Sequence[Entry]) -> str:
+    """When its transaction was written, by the server's clock; "" where its journal lacks that."""
+    return ([entry.text("committed_at") for entry in only(entries, Event.COMMITTING)] or [""])[-1]
+
+
 def settlement(entries: Sequence[Entry], failed: Entry) -> bool | None:
     """What the database said after ``failed`` about COMMIT; None where it was not asked since."""
     later = only(entries[entries.index(failed) :], Event.SETTLED)

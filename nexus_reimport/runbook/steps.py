@@ -436,6 +436,7 @@ class Steps:
             approved.who,
             proposal.after,
             tuple(as_approved.problems(self.run.folder, self.run.events())),
+            journal.committed_at(self.run.events()),
         )
         return Expected(self.intake(), planned, counted, self.run.load(Sample), claim)
 

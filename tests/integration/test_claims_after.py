@@ -571,6 +571,11 @@ def surveyed(after: After) -> datetime:
     return after.survey.taken_at
 
 
+def unkept(change: Change) -> Change:
+    """Of a run whose journal has lost what its transaction has written."""
+    return lambda after: change(replace(after, claim=replace(after.claim, committed_at="")))
+
+
 OFF = "{run}: committed_at: 12 hours and more off this machine's clock"
 
 
@@ -584,10 +589,11 @@ OFF = "{run}: committed_at: 12 hours and more off this machine's clock"
         (the_row(undone_by="x"), ["{run}: undone_by"]),
         (the_row(digest="x"), ["{run}: digest"]),
         (the_row(number=2), ["{run}: number"]),
-        (hours(11, of=now), []),
-        (hours(13, of=now), [OFF]),
-        (hours(-11, of=surveyed), []),
-        (hours(-13, of=surveyed), [OFF]),
+        (hours(0, of=now), ["{run}: committed_at"]),
+        (unkept(hours(11, of=now)), []),
+        (unkept(hours(13, of=now)), [OFF]),
+        (unkept(hours(-11, of=surveyed)), []),
+        (unkept(hours(-13, of=surveyed)), [OFF]),
     ],
 )
 def test_what_the_row_of_the_run_says_otherwise_is_told_by_its_column(

@@ -89,7 +89,10 @@ def _not_as_written(after: After, row: Mapping[str, Any], known: Set[str | None]
     if known <= {r["run"] for r in others} and row["number"] != following:
         yield "number"
     # Not beside the times of other runs: their order is the number, since a clock may go back.
-    if not after.survey.taken_at - _CLOCKS < at < datetime.now(UTC) + _CLOCKS:
+    if written_at := after.claim.committed_at:
+        if row["committed_at"] != written_at:
+            yield "committed_at"
+    elif not after.survey.taken_at - _CLOCKS < at < datetime.now(UTC) + _CLOCKS:
         yield f"committed_at: {_HOURS} hours and more off this machine's clock"
 
 

@@ -56,6 +56,7 @@ class Claim:
     approved_by: str
     after: Mapping[str, Fingerprint]
     edited: tuple[str, ...] = ()  # what of the run's values is not what was approved
+    committed_at: str = ""  # as its transaction has written it; "" where nobody has kept that
 
 
 @dataclass(frozen=True, slots=True)

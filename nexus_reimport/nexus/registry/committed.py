@@ -105,17 +105,21 @@ def written(row: RunRow) -> dict[str, Any]:
     }
 
 
-def remember(connection: Connection, row: RunRow) -> None:
+def remember(connection: Connection, row: RunRow) -> str:
     """Write the run's row inside its transaction: it exists only if the run was committed.
+
+    Gives when it was written by the server's clock, as ``fixed`` has it.
 
     Commits are ordered by the row's number, since a clock may go back.
     """
     values = {k: Jsonb(v) if isinstance(v, dict) else v for k, v in written(row).items()}
-    connection.execute(
+    written_at = scalar(
+        connection,
         sql.SQL(
             "INSERT INTO {table} (number, {columns})"
             # No two runs write at once: each holds the run lock.
             " SELECT coalesce(max(number), 0) + 1, {values} FROM {table}"
+            " RETURNING to_jsonb(committed_at) #>> '{{}}'"
         ).format(
             table=RUNS,
             columns=names(list(values)),
@@ -123,6 +127,7 @@ def remember(connection: Connection, row: RunRow) -> None:
         ),
         values,
     )
+    return str(written_at)
 
 
 def fixed(connection: Connection) -> list[dict[str, Any]]:

@@ -69,6 +69,7 @@ class Transaction:
         self.connection, self.schema = connection, schema
         self.timings: dict[str, float] = {}
         self.locked_at = 0.0
+        self.committed_at = ""  # as the row of its run says, by the server's clock
         self.is_confirmed = True  # by the standbys that must confirm its COMMIT, if there are any
         self._target, self._reports = target, reports
         self._end: float | None = None
@@ -311,7 +312,7 @@ def write_transaction(
         roll_back(connection)
         raise
     # On the disk before COMMIT is sent: a kill in between must leave the run in doubt.
-    journal(Event.COMMITTING)
+    journal(Event.COMMITTING, committed_at=transaction.committed_at)
     try:
         transaction.commit()
     except psycopg.Error as error:

@@ -327,4 +327,4 @@ class _Reimport:
     def _remember(self, after: Mapping[str, Fingerprint]) -> None:
         plan = self._request.plan
         row = run_row(self._request, str(plan.scope), plan.before, after, self._undo)
-        registry.remember(self._connection, row)
+        self._transaction.committed_at = registry.remember(self._connection, row)

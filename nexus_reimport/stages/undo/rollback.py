@@ -304,4 +304,5 @@ class _Rollback:
                 next="find out who writes to that table; then begin the rollback again",
             )
         before = request.proposal.now if request.proposal else undoes.after
-        registry.remember(self._connection, run_row(request, "rollback", before, after))
+        row = run_row(request, "rollback", before, after)
+        self._transaction.committed_at = registry.remember(self._connection, row)
