@@ -23,7 +23,7 @@ class Event(StrEnum):
     # other sessions of the database
     WAITING = "waiting"  # we wait for a lock that another session holds
     LET_GO = "let go"  # we released our read locks, because another session waited; we try again
-    SESSION = "session"  # the server's session that holds the run lock
+    SESSION = "session"  # the server's session that holds the run lock, and its timeline
     # COMMIT
     COMMITTING = "committing"  # COMMIT is about to be sent; when, as the run's row says
     NOT_COMMITTED = "not committed"  # the server answered COMMIT with an error: nothing was written

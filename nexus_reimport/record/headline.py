@@ -16,6 +16,10 @@ _WORDS = {
     Verdict.IN_DOUBT: "IN DOUBT",
 }
 _NOTHING = "nothing was written"
+TAKEN_OVER = (
+    "but another server has taken over since, or a backup was restored: the server of before may"
+    " hold the run, and must not come back with its data"
+)
 _DECIDE = "a person must decide"
 _SENTENCES: Mapping[Verdict, str] = {
     Verdict.COMPLETE: "reimported and verified",
@@ -84,6 +88,8 @@ def sentence(entries: Sequence[Entry], judged: Verdict) -> str:
             text = "linked anew and verified"
         case _:
             text = _SENTENCES[judged]
+    if _NOTHING in text and journal.is_taken_over(entries):
+        text = f"{text}, {TAKEN_OVER}"
     if not _is_rollback(entries):
         return text
     of_a_rollback = _OF_A_ROLLBACK.get(judged, text)

@@ -451,6 +451,16 @@ def committed_at(entries: Sequence[Entry]) -> str:
     return ([entry.text("committed_at") for entry in only(entries, Event.COMMITTING)] or [""])[-1]
 
 
+def is_taken_over(entries: Sequence[Entry]) -> bool:
+    """Whether the database that knows nothing of the run is no longer that to which it was sent.
+
+    A standby that takes over, or a backup that is restored, begins another timeline.
+    """
+    at, answer = (only(entries, e)[-1:] for e in (Event.SESSION, Event.SETTLED))
+    lines = {entry.text("timeline") for entry in (*at, *answer) if not entry.is_commit}
+    return len(lines) == 2 and "" not in lines
+
+
 def settlement(entries: Sequence[Entry], failed: Entry) -> bool | None:
     """What the database said after ``failed`` about COMMIT; None where it was not asked since."""
     later = only(entries[entries.index(failed) :], Event.SETTLED)

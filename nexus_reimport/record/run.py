@@ -220,8 +220,11 @@ class Run:
 
     def left(self) -> str:
         """What it has left in the database, as its journal knows it."""
-        if self.state() is not State.COMMITTED:
-            return _LEFT[self.state()]
+        state = self.state()
+        if state is State.AS_IT_WAS and journal.is_taken_over(self.events()):
+            return f"{_LEFT[state]}, {headline.TAKEN_OVER}"
+        if state is not State.COMMITTED:
+            return _LEFT[state]
         done = f"as it was before run {self.undoes}" if self.undoes else "reimported"
         is_verified = self.verdict() is Verdict.COMPLETE  # its record may not be sealed yet
         return f"{done}, and {'verified' if is_verified else 'not verified yet'}"

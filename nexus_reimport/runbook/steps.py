@@ -111,7 +111,7 @@ def settled(run: Run, *, is_committed: bool) -> StopError:
         )
     return StopError(
         "the connection was lost at COMMIT, and the COMMIT did not happen",
-        state="the database is as it was",
+        state=f"the database is {run.left()}",
         next=f"look at the server's log, then begin again: {run.again}",
     )
 
@@ -125,11 +125,12 @@ def settle(settings: Settings, run: Run) -> bool:
     """
     run.require_open()
     require_own_database(settings, "not known yet")
-    known = apply.settle(settings.postgres, run.id, settings.name)
+    known, timeline = apply.settle(settings.postgres, run.id, settings.name)
     # What the run is for stands in the first lines of its journal, which may be lost.
     kind, undoes = known or (run.kind, run.undoes)
     committed = known is not None
-    run.journal(Event.SETTLED, committed=committed, kind=kind, undoes=undoes)
+    facts = {"kind": kind, "undoes": undoes, "timeline": timeline}
+    run.journal(Event.SETTLED, committed=committed, **facts)
     return committed
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from itertools import takewhile
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from nexus_reimport import CHECKOUT, record, runbook, runner, show
@@ -22,6 +23,7 @@ from nexus_reimport.model import NewerDecision, Plan, Proposal, Scope
 from nexus_reimport.nexus.registry import undo_schema
 from nexus_reimport.nexus.writing.run_lock import LOCK_KEY
 from nexus_reimport.record import Verdict, journal
+from nexus_reimport.record.headline import TAKEN_OVER
 from nexus_reimport.runbook import adoption, restored_database, whereabouts
 from nexus_reimport.runner import RollbackOptions
 from nexus_reimport.runner.advice import (
@@ -38,7 +40,7 @@ from nexus_sandbox.postgres.server import binaries
 from support.clinic import OWNER, ROLE, Clinic, Committed, Executed, planned
 from support.commands import command
 from support.halting import halted, nothing_left
-from support.interlock import a_standby_is_away
+from support.interlock import a_standby_is_away, secret, standby
 from support.pages import gathered
 from support.relinking import LINKS, linked_wrongly, relinked
 from support.restoring import drop_aside, named, swap_in
@@ -410,6 +412,25 @@ def test_exit_5_a_the_database_is_asked(
     assert (clinic.state() == before) is not committed
     if not committed:
         assert clinic.whole(dry=True).run.verdict() is Verdict.COMPLETE
+
+
+def test_exit_5_a_standby_that_took_over_does_not_say_that_nothing_was_written_anywhere(
+    clinic: Clinic, rehearsed: Path, tmp_path: Path
+) -> None:
+    """Of the run that the failed server may hold it was said that the database is as it was."""
+    book = clinic.approved(rehearsed)
+    with standby(clinic, tmp_path / "standby") as server:
+        with halted(DEV, book.run.id, 5, tmp_path / "marker") as process:
+            process.kill()
+            process.wait()
+        secret(clinic, "NEXUS_SANDBOX_PG_PORT", server.port)
+        assert runner.settle(DEV).verdict is Verdict.IN_DOUBT, "a standby alone cannot say"
+        with psycopg.connect(server.dsn(), autocommit=True) as connection:
+            connection.execute("SELECT pg_promote()")
+        outcome = runner.finish(DEV)
+        assert (outcome.verdict, outcome.sealed) == (Verdict.KILLED, True)
+        assert f"state: the database is as it was, {TAKEN_OVER}" in outcome.error
+        assert TAKEN_OVER in show.whereabouts(whereabouts.of(environments.load(DEV)))
 
 
 def test_exit_5_b_a_database_that_cannot_be_asked_yet_stays_in_doubt(

@@ -69,10 +69,10 @@ def adopted(clinic: Clinic, kind: str) -> str:
     return str(clinic.value(question, kind, role=ROLE))
 
 
-@pytest.fixture
-def replica(clinic: Clinic, tmp_path: Path) -> Iterator[PostgresServer]:
-    """A hot standby of this session's server."""
-    folder, primary = tmp_path / "replica", clinic.server.access
+@contextmanager
+def standby(clinic: Clinic, folder: Path) -> Iterator[PostgresServer]:
+    """A hot standby of this session's server, as that is now."""
+    primary = clinic.server.access
     folder.mkdir(mode=0o700)
     access = Postgres(0, home.make(folder, home.binaries()), primary.passwords)
     user = home.server_user()
@@ -118,6 +118,13 @@ def a_standby_is_away(clinic: Clinic) -> Iterator[None]:
         yield
     finally:
         ask_for("")
+
+
+@pytest.fixture
+def replica(clinic: Clinic, tmp_path: Path) -> Iterator[PostgresServer]:
+    """A hot standby of this session's server."""
+    with standby(clinic, tmp_path / "replica") as server:
+        yield server
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import psycopg
 
 from nexus_reimport import wording
 from nexus_reimport.errors import TargetError
-from nexus_reimport.nexus.connection.postgres import Connection, statement
+from nexus_reimport.nexus.connection.postgres import Connection, scalar, statement
 
 _SECONDS = 2  # for which a COMMIT that writes nothing may wait
 
@@ -43,6 +43,19 @@ def require_seen(connection: Connection, state: str) -> None:
 def do_not_wait(connection: Connection) -> None:
     """From now on nothing of this session waits for standbys: for what can be done again."""
     connection.execute("SET synchronous_commit = local")
+
+
+def timeline(connection: Connection) -> str:
+    """The server's timeline, which a standby that takes over begins anew; "" if it does not say.
+
+    So does a server that was restored from a backup.
+
+    Source: PostgreSQL's manual, "Timelines": the first 8 digits of a WAL file's name.
+    """
+    query = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+    with suppress(psycopg.Error):  # in recovery, or of a provider whose storage has no such files
+        return str(scalar(connection, query))
+    return ""
 
 
 def _away(connection: Connection, state: str) -> TargetError | None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from nexus_reimport.errors import Busy, TargetError
 from nexus_reimport.events import Event, Journal, null_journal
+from nexus_reimport.nexus.connection import standbys
 from nexus_reimport.nexus.connection.postgres import Connection, is_lost, scalar, statement
 
 LOCK_KEY = 0x6E65787573  # "nexus"
@@ -21,7 +22,7 @@ def run_lock(
 
     The session of a killed run ends by itself, some seconds after its process. We wait for that and
     never end it ourselves, because it may be another run that is still working. ``journal`` gets
-    our session: the server's process and its start.
+    our session: the server's process and its start, and the server's timeline.
 
     Raises:
         Busy: another session held the lock all the time; names pid, application and start. Nothing
@@ -37,7 +38,8 @@ def run_lock(
             " server ends its session by itself within a minute",
         )
     (ours,) = connection.execute(statement("own_session")).fetchall()
-    journal(Event.SESSION, pid=ours[0], since=ours[1])
+    line = standbys.timeline(connection)
+    journal(Event.SESSION, pid=ours[0], since=ours[1], timeline=line)
     try:
         yield
     finally:

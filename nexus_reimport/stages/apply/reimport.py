@@ -23,6 +23,7 @@ from nexus_reimport.errors import ROLLED_BACK, StopError
 from nexus_reimport.events import Journal, null_journal
 from nexus_reimport.model import Applied, Report, after_commit, run_row
 from nexus_reimport.nexus import deployment, registry
+from nexus_reimport.nexus.connection import standbys
 from nexus_reimport.nexus.connection.driver_errors import constraint_of
 from nexus_reimport.nexus.connection.postgres import Connection, connected
 from nexus_reimport.nexus.registry import UndoPart, UndoTable, loaded
@@ -84,10 +85,11 @@ def apply(
         return work.after_commit(applied) if commit else applied
 
 
-def settle(target: Postgres, run: str, environment: str) -> tuple[str, str] | None:
+def settle(target: Postgres, run: str, environment: str) -> tuple[tuple[str, str] | None, str]:
     """What ``run`` was for, if it was committed: its kind, and the run that it has undone.
 
-    None if it was not. The database is asked once the run's session has ended.
+    None if it was not. And the timeline of the server that says so (``standbys.timeline``). The
+    database is asked once the run's session has ended.
 
     Raises:
         TargetError: the database cannot be reached, or that session is still there; the run stays
@@ -98,7 +100,7 @@ def settle(target: Postgres, run: str, environment: str) -> tuple[str, str] | No
     with connected(target, "not known yet") as connection:
         wait_for_run_lock(connection, target.lock_wait)
         deployment.require(connection, environment, "not known yet")
-        return registry.purpose(connection, run)
+        return registry.purpose(connection, run), standbys.timeline(connection)
 
 
 def _refuse_second(connection: Connection, request: ApplyRequest) -> None:
