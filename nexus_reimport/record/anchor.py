@@ -286,7 +286,7 @@ def apart(connection: Connection, settings: Settings) -> Apart:
     own = _own(connection, settings)
     return Apart(
         away=_away(own, settings),
-        forgotten=_forgotten(connection, settings),
+        forgotten=forgotten(connection, settings),
         no_seal=next((run.id for run in lacking(connection, settings)), ""),
         unnoted=_unnoted(connection, settings),
         denied=_denied(own, settings),
@@ -294,7 +294,8 @@ def apart(connection: Connection, settings: Settings) -> Apart:
     )
 
 
-def _forgotten(connection: Connection, settings: Settings) -> Forgotten | None:
+def forgotten(connection: Connection, settings: Settings) -> Forgotten | None:
+    """The latest committed run, if the database does not know it."""
     # Before the rows: a run's row is older than its seal.
     sealed = (run for run in reversed(runs.every(settings)) if run.is_sealed)
     latest = next(

@@ -26,11 +26,11 @@ from nexus_reimport.model import (
 from nexus_reimport.nexus import activity
 from nexus_reimport.nexus.activity import Activity, Watched
 from nexus_reimport.nexus.connection import waiters
-from nexus_reimport.nexus.connection.postgres import exported_snapshot
+from nexus_reimport.nexus.connection.postgres import connected, exported_snapshot
 from nexus_reimport.nexus.structure.tables import Role
 from nexus_reimport.planning import listings, manual, plan
 from nexus_reimport.planning.manual import asking
-from nexus_reimport.record import Run, statements
+from nexus_reimport.record import Run, anchor, statements
 from nexus_reimport.runbook.gates import Gated
 from nexus_reimport.runbook.opening import (
     last_complete,
@@ -170,7 +170,14 @@ class Preflight(Gated):
             earlier=earlier.load(Snapshot) if earlier else None,
             earlier_run=f"{earlier.environment} {earlier.id}" if earlier else "",
             earlier_folder=earlier.private if earlier else None,
+            forgotten=self._forgotten(),
         )
+
+    def _forgotten(self) -> str:
+        """The last committed run, if the database lacks it and nobody has acknowledged that."""
+        with connected(self.settings.postgres) as connection:
+            last = anchor.forgotten(connection, self.settings)
+        return last.run if last and not last.restore else ""
 
     def _earlier(self) -> Run | None:
         """The last COMPLETE record of this environment, else of its dev environment."""

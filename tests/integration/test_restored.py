@@ -116,6 +116,15 @@ def test_a_restore_is_told_beside_a_later_run_that_has_written_nothing(clinic: C
     assert "record restored" in whereabouts.of(environments.load(DEV)).next
 
 
+def test_who_approves_a_run_on_a_database_that_lacks_the_last_one_is_told(clinic: Clinic) -> None:
+    """It could be the server that failed and came back, and the run went through without a word."""
+    lost = restored(clinic).run.id
+    book = runbook.begin(DEV)
+    assert book._forgotten() == lost
+    acknowledging.acknowledge(DEV, acknowledging.unknown_runs(DEV), WHY)
+    assert book._forgotten() == ""
+
+
 def test_a_record_that_was_changed_is_not_acknowledged(
     clinic: Clinic, capsys: pytest.CaptureFixture[str]
 ) -> None:

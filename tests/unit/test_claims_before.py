@@ -40,6 +40,7 @@ def before(tmp_path: Path) -> Before:
         earlier=None,
         earlier_run="",
         earlier_folder=None,
+        forgotten="",
     )
 
 
@@ -126,6 +127,7 @@ def left(last: int) -> Change:
         (database.the_backup_is_whole, saved(tables_in_dump=1)),
         (database.the_backup_is_whole, saved(dump_bytes=0)),
         (database.keys_are_left_for_new_rows, left(101)),
+        (database.the_database_knows_the_last_run, lambda before: replace(before, forgotten="x")),
     ],
 )
 def test_a_claim_fails_for_each_thing_that_it_is_about(

@@ -38,6 +38,16 @@ def nothing_acts_beside_the_run(before: Before) -> Finding:
     return Finding(len(before.survey.tables), before.survey.notices)
 
 
+@check(Before, Level.REVIEW, serves=("M1", "S6"), links=True)
+def the_database_knows_the_last_run(before: Before) -> Finding:
+    """The database knows the last run that was committed, or somebody has acknowledged why not.
+
+    Else it is older than that run: it was restored, a standby took over, or the server that failed
+    came back. Then what people entered since may be in another database.
+    """
+    return Finding(1, [before.forgotten] if before.forgotten else [])
+
+
 @check(Before, Level.STOP, serves=("P1", "P2", "P3", "P4", "S4", "M1"), links=True)
 def the_backup_is_whole(before: Before) -> Finding:
     """The dump lists every table, and each CSV has as many rows as the survey counted."""

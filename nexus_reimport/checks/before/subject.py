@@ -31,6 +31,7 @@ class Before(OfIntake):
     earlier: Snapshot | None  # of the last COMPLETE record, if there is one
     earlier_run: str
     earlier_folder: Path | None  # of its row files, which may be gone
+    forgotten: str  # the last committed run, if the database lacks it and nobody said why
 
     def ledger(self) -> Iterator[tuple[str | None, ...]]:
         """The lines of the ledger: source, entity, outcome, why, FileMaker id, Nexus id."""
