@@ -130,11 +130,12 @@ def interrupted(run: Run | None) -> ReimportError:
 def disk_failed(error: Exception, disk: DiskFailure, run: Run | None) -> ReimportError:
     """What a disk has left that failed, by the journal of the run that the cell was at work on."""
     known = unforeseen(error)
-    if run is not None:
-        known.state = f"the database is {run.left()}"
-        if run.state() is not State.AS_IT_WAS:
-            known.next = f"{disk.fix}; {_NEXT[run.state()].replace('ENV', run.environment)}"
-    return known
+    if run is None:
+        return known
+    known.state = f"the database is {run.left()}"
+    if run.state() is not State.AS_IT_WAS:
+        known.next = f"{disk.fix}; {_NEXT[run.state()].replace('ENV', run.environment)}"
+    return run.as_told(known)
 
 
 def not_run(name: str) -> ReimportError:

@@ -31,6 +31,7 @@ from nexus_reimport.interrupt import Interrupted
 from nexus_reimport.nexus.connection import pg_tools
 from nexus_reimport.planning.manual import writing
 from nexus_reimport.record import Run, State, closing, create, journal
+from nexus_reimport.record.notebooks import marks
 from nexus_reimport.record.sealed import archived, index
 from nexus_reimport.runner import CommandOutcome, ending, notebook
 from nexus_reimport.settings import Settings
@@ -177,8 +178,17 @@ def test_an_undone_run_is_not_told_as_reimported(known: Settings) -> None:
     assert f"  state: {left}\n" in notebook.told_of(run, "interrupted")
 
 
-def test_a_cell_says_what_a_full_disk_has_left(known: Settings) -> None:
-    before = kernel.disk_failed(NO_ROOM, NO_SPACE, create(known))
+def test_a_cell_says_what_a_full_disk_has_left(
+    known: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a terminal, where nobody runs a step, it said to run the step of a closed run again."""
+    run = create(known)
+    before = kernel.disk_failed(NO_ROOM, NO_SPACE, run)
+    assert before.next.endswith(", then run this step again")
+    monkeypatch.setenv(marks.PAGE_VARIABLE, str(run.private))
+    at_terminal = kernel.disk_failed(NO_ROOM, NO_SPACE, run)
+    assert at_terminal.next.endswith(f", then begin again (nexus-reimport run {known.name})")
+    monkeypatch.delenv(marks.PAGE_VARIABLE)
     assert (before.what, before.where) == (DISK_FULL, "/records/plan.json")
     assert before.state == "the database is as it was"
     after = kernel.disk_failed(NO_ROOM, NO_SPACE, committed(known))
