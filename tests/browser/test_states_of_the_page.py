@@ -150,14 +150,14 @@ STATES: dict[Callable[..., None], tuple[str, ...]] = {
     nothing: ("There was no run yet.",),
     waiting: (
         "GO, once somebody approves it below; nothing was written",
-        "all 328 notes, 151 SMS messages get another",
+        "besides the rows' own time stamps: 328 values of notes (created_at)",
     ),
     stopped: ("NO-GO: it was stopped", "then start another dry run."),
     failed: ("FAILED: nothing was written",),
     complete: (
         "There before it 86 patients,",
         "Field by field: how many rows have a value",
-        "all 328 notes, 151 SMS messages got another",
+        "besides the rows' own time stamps: 328 values of notes (created_at)",
         "files that were in S3 before are there, unchanged",
         "can be taken back",
     ),
