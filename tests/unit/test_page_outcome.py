@@ -239,5 +239,5 @@ def test_the_page_says_which_run_a_rollback_has_taken_back_and_what_stayed(
     run.journal(Event.VERIFIED)
     assert (
         "Run 20261127T004112Z-f37b was taken back. The data is as before it: yes, except what"
-        " people have written since the run."
+        " people have written since the run (created or changed: 1 patient)."
     ) in dry_run(run)
