@@ -62,6 +62,11 @@ def list_runs(environment: str, *, as_json: bool) -> None:
         for settings in chosen
         for folder in runs.without_journal(settings)
     ]
+    rows += [
+        (settings.name, folder.name, "", "", "of another run, or environment", "")
+        for settings in chosen
+        for folder in runs.astray(settings)
+    ]
     values = [
         {
             "environment": e,

@@ -248,8 +248,31 @@ def every(settings: Settings) -> list[Run]:
 
 
 def _in_order(place: Path) -> list[Path]:
-    records = chain.records(place)
-    return sorted((f for f in records if (f / bag.PAYLOAD / JOURNAL).is_file()), key=_order)
+    return sorted(filter(_is_own, _with_journal(place)), key=_order)
+
+
+def _with_journal(place: Path) -> list[Path]:
+    return [f for f in chain.records(place) if (f / bag.PAYLOAD / JOURNAL).is_file()]
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether a record says nothing else of itself than where it lies; ``chain.is_own``, if open.
+
+    Else a record of dev, copied into the folder of production, would be its last run.
+    """
+    if bag.is_sealed(folder):
+        return chain.is_own(folder)
+    opened = _opened(folder)
+    return opened.run in ("", folder.name) and opened.environment in ("", folder.parent.name)
+
+
+def astray(settings: Settings) -> list[Path]:
+    """The folders whose records say that they are of another run, or another environment.
+
+    Somebody has copied them there, or renamed them: none counts as a run.
+    """
+    own = {one.id for one in every(settings)}
+    return [f for f in _with_journal(settings.records_folder) if f.name not in own]
 
 
 @contextmanager
@@ -277,16 +300,16 @@ def with_journal(settings: Settings) -> set[str]:
 
 def without_journal(settings: Settings) -> list[Path]:
     """The folders of runs whose journals are not there: nothing says what became of them."""
-    known = with_journal(settings)
+    known = {folder for folder, _ in former(settings)}
+    known |= {*_with_journal(settings.records_folder)}
     named = (folder for folder in folders(settings) if naming.RUN.fullmatch(folder.name))
-    return [folder for folder in named if folder.name not in known]
+    return [folder for folder in named if folder not in known]
 
 
 def _order(folder: Path) -> tuple[int, bool, int, int, str]:
     """No clock: where one was set back, a later run has an earlier name."""
     if bag.is_sealed(folder):
-        link = chain.of(folder)
-        return link.sequence if link else 0, False, 0, 0, folder.name
+        return chain.number(folder), False, 0, 0, folder.name
     opened = _opened(folder)
     undone = chain.of(folder.parent / opened.undoes) if opened.undoes else None
     behind = max(opened.after, undone.sequence if undone else 0)
@@ -304,6 +327,8 @@ class _Opened:
     after: int
     turn: int
     undoes: str
+    run: str = ""  # which it says it is, and of which environment
+    environment: str = ""
 
 
 def _opened(folder: Path) -> _Opened:
@@ -316,7 +341,8 @@ def _opened(folder: Path) -> _Opened:
         undoes = str(second.get("undoes", ""))
         is_name = naming.RUN.fullmatch(undoes)
         turn = int(opened.get("turn", 0))  # an older version has written none
-        return _Opened(int(opened["after"]), turn, undoes if is_name else "")
+        names = str(opened.get("run", "")), str(opened.get("environment", ""))
+        return _Opened(int(opened["after"]), turn, undoes if is_name else "", *names)
     except _UNREADABLE:
         return _Opened(sys.maxsize, 0, "")
 

@@ -57,6 +57,7 @@ class Whereabouts:
     place: str  # where the records are
     dev_note: str  # that it was taken back, or why it does not count or is not known; else ""
     damaged: tuple[str, ...]  # runs whose journals are not there
+    astray: tuple[str, ...]  # folders with a record of another run, or environment
     changed: tuple[str, ...]  # values of the last run that were changed, or are missing
     register: str  # why no signature counts
     signed_run: str  # the latest committed one that relied on signatures
@@ -187,6 +188,7 @@ def of(settings: Settings) -> Whereabouts:
         place=str(place),
         dev_note=dev_note,
         damaged=tuple(folder.name for folder in runs.without_journal(settings)),
+        astray=tuple(folder.name for folder in runs.astray(settings)),
         changed=changed,
         register=register.contradiction(settings.records_folder),
         signed_run=signatures.spent_by(settings),

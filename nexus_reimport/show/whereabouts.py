@@ -33,6 +33,10 @@ def _facts(value: Whereabouts) -> Iterator[tuple[str, str]]:
     if value.damaged:
         names, show = wording.some(value.damaged), f"nexus-reimport record show {value.environment}"
         yield "records", f"without a journal: {names}; {show} --run {value.damaged[-1]} says more"
+    if value.astray:
+        names = wording.some(map(wording.name_of_file, value.astray))
+        check = f"nexus-reimport record check {value.environment}"
+        yield "records", f"of another run, or environment, so none of them counts: {names}; {check}"
     yield from _of_records(value)
     if value.undecided:
         yield "undecided", wording.some(q.line for q in value.undecided)

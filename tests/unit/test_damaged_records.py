@@ -16,10 +16,11 @@ from nexus_reimport.page import front, history, outcome
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.record import Run, State, Verdict, runs, signatures
 from nexus_reimport.record.journal import JOURNAL
-from nexus_reimport.record.sealed import register
+from nexus_reimport.record.sealed import archive, chain, register
 from nexus_reimport.runbook import whereabouts
 from nexus_reimport.runner import notebook
 from nexus_reimport.settings import FOLDER_VARIABLE, Settings
+from support.records import complete
 
 DEV = "sandbox-dev"
 
@@ -126,3 +127,30 @@ def test_a_register_that_does_not_count_is_told_beside_the_signatures_that_are_m
     why = front.gather(Desk(DEV)).register
     assert "missing or damaged" in why
     assert f"the register does not count: {why}" in show.whereabouts(whereabouts.of(known))
+
+
+def test_a_copy_and_a_record_of_another_environment_are_no_runs(
+    known: Settings,
+    environment_files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Production was told as reimported and verified, and its database as restored by somebody.
+
+    The first run of production was numbered after the copy, the copy was archived as its record.
+    """
+    run, prod = complete(known), known.model_copy(update={"name": "sandbox-prod"})
+    of_prod = prod.records_folder / run.id
+    copy = run.bag.with_name(f"{run.id} copy")
+    for place in (copy, of_prod):
+        shutil.copytree(run.bag, place)
+    assert [one.id for one in record.every(known)] == [run.id]
+    assert (record.every(prod), runs.without_journal(prod)) == ([], [])
+    assert (runs.astray(known), runs.astray(prod)) == ([copy], [of_prod])
+    assert archive.missing(known.records_folder) == [run.bag]
+    assert (chain.last(prod.records_folder), archive.missing(prod.records_folder)) == (None, [])
+    monkeypatch.setenv(FOLDER_VARIABLE, str(environment_files))
+    record_views.list_runs(known.name, as_json=False)
+    told = "of another run, or environment"
+    lines = [line for line in capsys.readouterr().out.splitlines() if told in line]
+    assert [copy.name in line for line in lines] == [True]

@@ -222,7 +222,10 @@ def test_an_empty_run_id_means_the_one_open_run(known: settings.Settings) -> Non
         record.find(known)
     run = record.create(known)
     assert record.find(known) == run
-    shutil.copytree(run.bag, run.bag.with_name("other"))
+    copy = shutil.copytree(run.bag, run.bag.with_name("other"))
+    assert record.find(known) == run  # a copy is no other run
+    path = copy / "data" / JOURNAL
+    path.write_bytes(path.read_bytes().replace(run.id.encode(), b"other"))
     with pytest.raises(RecordError, match="2 open runs"):
         record.find(known)
     assert record.find(known, run.id) == run

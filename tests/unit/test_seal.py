@@ -397,6 +397,8 @@ def test_of_two_open_runs_the_later_one_is_the_last_whatever_the_clock_said(
     """Their order was that of their names: a time, and within one second what was drawn."""
     stuck = not_clean(known)
     ahead = f"20990101T000000Z{stuck.id[-5:]}"
+    path = stuck.folder / "journal.jsonl"
+    path.write_bytes(path.read_bytes().replace(stuck.id.encode(), ahead.encode()))
     for folder in (stuck.bag, stuck.private):
         folder.rename(folder.with_name(ahead))
     ids = [ahead]

@@ -189,7 +189,7 @@ def missing(runs: Path) -> list[Path]:
 def _sealed(runs: Path) -> Iterator[tuple[Path, str, Archived | None]]:
     """Each sealed record, its seal, and what the list has of it."""
     noted = {(one.run, one.seal): one for one in archived.noted(runs)}
-    for folder in chain.records(runs):
+    for folder in filter(chain.is_own, chain.records(runs)):
         if seal := bag.digest(folder):
             yield folder, seal, noted.get((folder.name, seal))
 

@@ -65,12 +65,23 @@ def records(runs: Path) -> list[Path]:
     )
 
 
+def is_own(folder: Path) -> bool:
+    """Whether a sealed record says of itself that it is of the run, and environment, it lies as.
+
+    One that somebody has copied there, or renamed, says another; one that was damaged, nothing.
+    """
+    info = bag.info(folder)
+    named = (("Run", folder.name), ("Environment", folder.parent.name))
+    return all(info.get(label, "") in ("", name) for label, name in named)
+
+
 def last(runs: Path, known: Link | None = None) -> Link | None:
     """The environment's last seal, as it was made: a record that was damaged since is no other.
 
     ``known`` is the one that is known elsewhere, if any; it is believed first.
     """
-    links = [link for link in (known, noted_last(runs), *map(of, records(runs))) if link]
+    own = map(of, filter(is_own, records(runs)))
+    links = [link for link in (known, noted_last(runs), *own) if link]
     return max(links, key=lambda link: link.sequence, default=None)
 
 
