@@ -55,8 +55,27 @@ def _close(settings: Settings, run: Run, known: chain.Link | None, *, as_saved: 
         run.journal(Event.UNSAVED, pages=list(missing))
     lab_pages.collect(run)
     pages.before_seal(run.folder, run.private)
+    _require_names(run)
     sweep = require_clean(settings, run)
     return run.seal(known, settings.record.signature, lambda: require_rest_clean(run, sweep))
+
+
+def _require_names(run: Run) -> None:
+    """Stop at a file that somebody has put into the record under a name that no bag can hold.
+
+    Sealed with it, the record would be wrong for ever, by the reference library of the standard.
+    """
+    if names := bag.misread(run.bag):
+        count = wording.amount(len(names), "file has", "files have")
+        listed = wording.lines([wording.name_of_file(name) for name in names], shown=SHOWN)
+        raise NotClean(
+            f"the record of run {run.id} is not sealed: {count} a name that a record cannot"
+            f" hold\n{listed}",
+            where=str(run.bag),
+            state="the record is open, and complete; this does not affect the run's result",
+            next="rename it to letters and digits, or move it to"
+            f" {run.private}; then: nexus-reimport seal {run.environment} --run {run.id}",
+        )
 
 
 def require_clean(settings: Settings, run: Run) -> Sweep:

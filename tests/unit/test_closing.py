@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_reimport import settings
+from nexus_reimport import record, settings
 from nexus_reimport.errors import NotClean, TargetError
 from nexus_reimport.events import Event
 from nexus_reimport.model import Approval
@@ -133,3 +133,24 @@ def test_a_seal_that_the_database_did_not_take_is_not_told_to_be_made_again(
     )
     assert told.value.next.endswith(f"; then: {again}")
     assert "again" not in told.value.next
+
+
+@pytest.mark.parametrize("name", [b"b\xe9fund.pdf", b"100%25.txt", b"x "], ids=ascii)
+def test_a_name_that_no_bag_can_hold_keeps_the_record_open_until_it_is_another(
+    known: settings.Settings, name: bytes
+) -> None:
+    """One was an unforeseen error at each seal, the others were sealed and wrong for ever.
+
+    The next run begins all the same.
+    """
+    run = record.create(known)
+    path = run.folder / os.fsdecode(name)
+    path.write_text("x\n")
+    with pytest.raises(NotClean, match="1 file has a name that a record cannot hold") as told:
+        closing.close(known, run)
+    str(told.value).encode()
+    record.create(known)
+    assert run.is_open
+    path.rename(path.with_name("renamed.txt"))
+    closing.close(known, run)
+    assert run.problems() == []

@@ -157,6 +157,26 @@ def info_text(facts: Mapping[str, object]) -> str:
     return "".join(f"{label}: {' '.join(str(fact).split())}\n" for label, fact in facts.items())
 
 
+def misread(bag: Path) -> list[str]:
+    """The files of the payload whose names no manifest gives back as they are, to every software.
+
+    Those that are not UTF-8, that hold ``%``, with which a manifest escapes, or end with a blank.
+    """
+    return sorted(
+        name
+        for name in contents(bag).files
+        if "%" in name or name != name.rstrip() or not _is_utf8(name)
+    )
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def size(bag: Path, names: Mapping[str, str]) -> str:
     """``Payload-Oxum``: bytes and files."""
     return f"{sum((bag / name).stat().st_size for name in names)}.{len(names)}"
