@@ -75,6 +75,7 @@ class Front:
     way_back: Gates | None
     runs: history.Table
     damaged: tuple[str, ...]  # runs whose journals are not there
+    astray: tuple[str, ...]  # folders with a record of another run, or environment
     lines: list[Line]
     lines_of: str  # the run that they are of
     failed: list[Failed]
@@ -336,6 +337,7 @@ def gather(desk: Desk, form: Form | None = None) -> Front:
             settings, at_work.run if at_work else None, seen=seen.apart if seen else None
         ),
         damaged=tuple(folder.name for folder in runs.without_journal(settings)),
+        astray=tuple(wording.name_of_file(folder.name) for folder in runs.astray(settings)),
         lines=work.last_lines(of),
         lines_of=of.id if of else "",
         failed=[] if at_work else work.failed_commands(settings),

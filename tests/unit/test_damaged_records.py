@@ -20,6 +20,7 @@ from nexus_reimport.record.sealed import archive, chain, register
 from nexus_reimport.runbook import whereabouts
 from nexus_reimport.runner import notebook
 from nexus_reimport.settings import FOLDER_VARIABLE, Settings
+from support.page_alone import rendered
 from support.records import complete
 
 DEV = "sandbox-dev"
@@ -154,3 +155,5 @@ def test_a_copy_and_a_record_of_another_environment_are_no_runs(
     told = "of another run, or environment"
     lines = [line for line in capsys.readouterr().out.splitlines() if told in line]
     assert [copy.name in line for line in lines] == [True]
+    shown = rendered("runs.html", it=front.gather(Desk(known.name)), front="", zone=known.zone)
+    assert f"Of another run, or another environment, so not counted here: {copy.name}." in shown
