@@ -17,7 +17,7 @@ import pytest
 
 from nexus_reimport import convert
 from nexus_reimport.errors import MappingError, SettingsError, SourceError
-from nexus_reimport.filemaker import NO_VALUE, Field, Product, ReadRequest, Remark
+from nexus_reimport.filemaker import NO_VALUE, Field, Product, ReadRequest, Remark, jsontext
 from nexus_reimport.filemaker.http import Answer
 from nexus_reimport.filemaker.odata import OData, collection, metadata, rows
 from nexus_sandbox.filemaker import faults
@@ -609,3 +609,26 @@ def test_versions_are_of_all_rows_or_of_none(gone):
     whole = {metadata.RECORD_ID: 7, metadata.CHANGES: 3}
     less = {name: value for name, value in whole.items() if name != gone}
     assert bool(rows.versions(page_of(whole, less))) == (gone is None)
+
+
+@pytest.mark.parametrize("wanted", [("at", "face"), ()], ids=["named", "every field"])
+def test_a_value_that_is_neither_text_nor_a_number_stops_whichever_fields_are_read(wanted):
+    shape = rows.Shape(wanted, {"at": Field("at", "timestamp"), "face": Field("face", "text")}, "")
+    good = {"at": "2025-06-30T09:00:00Z", "face": "a"}
+    assert shape.rows(page_of(good)) == ({"at": "2025-06-30T09:00:00", "face": "a"},)
+    for odd in (True, ["a"], {"a": "b"}):
+        with pytest.raises(SourceError, match="face holds neither text nor a number"):
+            shape.rows(page_of(good, good | {"face": odd}))
+
+
+def test_a_field_whose_repetitions_are_all_empty_is_empty():
+    shape = rows.Shape(("face",), {"face": Field("face", "text", repetitions=2)}, "")
+    (row,) = shape.rows(page_of({"face": []}))
+    assert row == {"face": ""}
+
+
+def test_what_could_not_be_computed_is_told_where_every_field_is_read():
+    shape = rows.Shape((), {"rate": Field("rate", "number")}, "")
+    page = replace(page_of({"rate": jsontext.NOT_COMPUTED}), repaired=1)
+    assert shape.rows(page) == ({"rate": ""},)
+    assert shape.remarks(page) == (Remark(0, "rate", NO_VALUE),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,16 @@ import pytest
 
 from nexus_reimport.checks import Finding
 from nexus_reimport.checks.before import Before, database, plan, source
+from nexus_reimport.filemaker import Origin
 from nexus_reimport.model import Account, Backup, Census
+from nexus_reimport.model.plan import Cause, UnmatchedRows
+from nexus_reimport.model.survey import TableState
 from nexus_reimport.nexus.connection.scratch import Shape
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
+from nexus_reimport.nexus.structure.tables import Role
 from nexus_reimport.settings import Settings
 from support.by_itself import NOW
-from support.small_plan import gone, person, written
+from support.small_plan import declared, gone, person, written
 
 Change = Callable[[Before], Before]
 
@@ -137,3 +142,79 @@ def test_a_claim_fails_for_each_thing_that_it_is_about(
     fine = earlier(13)(left(102)(before))
     assert (look(fine).looked_at > 0, [*look(fine).offending]) == (True, [])
     assert look(change(fine)).offending
+
+
+def exported(days: float, **facts: Any) -> Change:
+    """The people were read from a file that was so many days old."""
+
+    def changed(before: Before) -> Before:
+        at = before.snapshot.taken_at - timedelta(days=days)
+        return read("people", origin=Origin("people.tab", 9, "", at), **facts)(before)
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (1, []),
+        (1.001, ["people.tab: 1 day old"]),
+        (-1, []),
+        (-2, ["people.tab: 2 days ahead of this machine's clock"]),
+    ],
+)
+def test_a_file_of_another_day_is_told_with_its_age(
+    before: Before, days: float, told: list[str]
+) -> None:
+    assert [*source.exported_files_are_of_the_day(exported(days)(before)).offending] == told
+    assert not [*source.exported_files_are_of_the_day(before).offending]
+
+
+@pytest.mark.parametrize(("rows", "fewer"), [(4, "people by 1"), (3, ""), (2, "")])
+def test_a_file_with_fewer_rows_than_before_is_told_and_no_other_table(
+    before: Before, rows: int, fewer: str
+) -> None:
+    then = earlier(rows)(replace(before, earlier_run="r1"))
+    told = source.filemaker_itself_counted_every_table(exported(0)(then))
+    assert [*told.offending] == ["people: 3 rows"]
+    assert told.note.partition("; ")[2] == (f"fewer than in r1: {fewer}" if fewer else "")
+    counted = source.filemaker_itself_counted_every_table(then)  # by FileMaker, of today
+    assert ([*counted.offending], counted.note) == ([], "")
+
+
+@pytest.mark.parametrize(("loaded", "too_many"), [(95, 0), (94, 1), (105, 0), (107, 2)])
+def test_patients_may_differ_in_number_by_a_part_of_those_from_filemaker(
+    before: Before, loaded: int, too_many: int
+) -> None:
+    # Nexus has 110: FileMaker never had 10 of them, and 7 are in it no more.
+    gone = tuple(
+        UnmatchedRows(cause, count, "keep")
+        for cause, count in ((Cause.NO_FILEMAKER_ID, 10), (Cause.NOT_IN_FILEMAKER, 7))
+    )
+    table = TableState("person", Role.WIPED, 110, Fingerprint(110, ""))
+    survey = replace(before.survey, tables={"person": table})
+    before = replace(before, intake=replace(before.intake, survey=survey))
+    now = planned(rows_before=110, replaced=loaded - 5, new=5, unmatched=gone)(before)
+    assert source.patients_are_as_many_as_expected(now).count == too_many
+
+
+@pytest.mark.parametrize(
+    ("links", "told"),
+    [
+        ("resolves_at_least = 0.5, covers_at_least = 0.5", []),
+        ("resolves_at_least = 0.6", ["details.of: 1 of 2 resolve"]),
+        ("covers_at_least = 0.6", ["details: 1 of 2 people have a record here"]),
+    ],
+)
+def test_links_that_find_too_few_records_are_told(
+    before: Before, tmp_path: Path, links: str, told: list[str]
+) -> None:
+    details = [{"id": "D1", "of": "P1"}, {"id": "D2", "of": "P9"}, {"id": "D3", "of": ""}]
+    line = 'links = [{ field = "of", to = "people" }]'
+    made = declared(
+        tmp_path,
+        (line, line.replace(" }", f", {links} }}")),
+        records={"people": [person(1), person(2)], "details": details},
+    ).planned()
+    found = source.links_between_tables_resolve(replace(before, intake=made.intake))
+    assert ([*found.offending], found.looked_at) == (told, 2)
