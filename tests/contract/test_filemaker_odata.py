@@ -611,14 +611,13 @@ def test_versions_are_of_all_rows_or_of_none(gone):
     assert bool(rows.versions(page_of(whole, less))) == (gone is None)
 
 
-@pytest.mark.parametrize("wanted", [("at", "face"), ()], ids=["named", "every field"])
+@pytest.mark.parametrize("wanted", [("face",), ()], ids=["named", "every field"])
 def test_a_value_that_is_neither_text_nor_a_number_stops_whichever_fields_are_read(wanted):
-    shape = rows.Shape(wanted, {"at": Field("at", "timestamp"), "face": Field("face", "text")}, "")
-    good = {"at": "2025-06-30T09:00:00Z", "face": "a"}
-    assert shape.rows(page_of(good)) == ({"at": "2025-06-30T09:00:00", "face": "a"},)
+    shape = rows.Shape(wanted, {"face": Field("face", "text")}, "")
+    assert shape.rows(page_of({"face": "a"})) == ({"face": "a"},)
     for odd in (True, ["a"], {"a": "b"}):
         with pytest.raises(SourceError, match="face holds neither text nor a number"):
-            shape.rows(page_of(good, good | {"face": odd}))
+            shape.rows(page_of({"face": "a"}, {"face": odd}))
 
 
 def test_a_field_whose_repetitions_are_all_empty_is_empty():

@@ -25,11 +25,13 @@ from nexus_reimport.errors import NotNow
 from nexus_reimport.events import Event
 from nexus_reimport.files import private
 from nexus_reimport.model import Approval, LineState, Proposal, SheetLine, Signature, SignOff
+from nexus_reimport.nexus.registry import Restore
 from nexus_reimport.nexus.structure.fingerprint import Fingerprint
 from nexus_reimport.page import history
 from nexus_reimport.record import Run, closing, journal, signatures, values
-from nexus_reimport.record.sealed import archived, bag, check
+from nexus_reimport.record.sealed import archived, bag, check, compared
 from nexus_reimport.record.sealed.chain import Link
+from nexus_reimport.record.verdict import State
 from support.auditing import TOOL, silent
 from support.commands import command as asked
 from support.forgeries import (
@@ -788,3 +790,33 @@ def test_of_what_a_disk_does_not_give_the_tool_says_nothing_against_anybody(
     assert "not compared with each other" in text
     for word in ("changed", "missing", "damaged", "added", "cannot be read"):
         assert word not in text, text
+
+
+def test_a_restore_explains_the_one_record_alone_that_it_names_with_its_seal() -> None:
+    lost = check.Checked("dev", "r1", "", check.SEALED, "seal", state=State.COMMITTED)
+    whole = check.Checked("dev", "", "", check.FOLDER)
+
+    def told(*runs: tuple[str, str]) -> tuple[bool, bool, bool]:
+        restore = Restore("1", "a person", "a disk broke", datetime(2026, 3, 1, tzinfo=UTC), runs)
+        one, _ = compared.with_database([lost, whole], [], [restore])
+        return one.is_right, one.is_in_database, bool(one.remarks)
+
+    assert told(("r0", "x"), ("r1", "seal")) == (True, True, True)
+    assert told(("r1", "another seal")) == told(("r2", "seal")) == told() == (False, False, False)
+
+
+def test_what_the_database_holds_and_no_record_says_is_told_of_all_of_them() -> None:
+    whole = check.Checked("dev", "", "", check.FOLDER)
+    restore = Restore("1", "a person", "a disk broke", datetime(2026, 3, 1, tzinfo=UTC), ())
+    (told,) = compared.with_database([whole], [], (), [restore])
+    assert "a restore that a person acknowledged, and the register does not" in told.problems[0]
+    unread = check.Checked("dev", "r1", "", check.UNREAD)
+    assert compared.with_database([unread, whole], [], (), [restore]) == [unread, whole]
+
+
+def test_what_the_reference_library_refuses_is_told(sealed: Sealed) -> None:
+    folder = sealed.runs[0].bag
+    assert not check._second_opinion(folder)
+    next(path for path in (folder / bag.PAYLOAD).iterdir() if path.is_file()).unlink()
+    (told,) = check._second_opinion(folder)
+    assert told.startswith("bagit refuses it: ")
