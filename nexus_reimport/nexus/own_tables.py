@@ -42,6 +42,7 @@ class OwnTables:
     undo: UndoData | Unread  # what the undo data of the run must be
     before: Mapping[str, Fingerprint | Unread]  # wiped table -> of its rows as kept for an undo
     after: Mapping[str, Fingerprint | Unread]  # table -> as the run left it
+    keys_after: Mapping[str, RowFile | Unread]  # table -> the keys of what the run left
     links: Mapping[str, RowFile | Unread]  # attachment -> links that were fixed, as they were
     loaded_before: RowFile | Unread
     objects: tuple[OwnObject, ...] | Unread  # in our own schemas
@@ -103,6 +104,7 @@ def read(
         ),
         before=parts.before() if parts else {},
         after=parts.after() if parts else {},
+        keys_after=parts.keys_after() if parts else {},
         links=parts.links() if parts else {},
         loaded_before=parts.loaded_before() if parts else Unread("the undo data"),
         pointers=parts.pointers() if parts else Unread("the undo data"),
@@ -139,6 +141,14 @@ class _Parts:
             p.table: self._had(p.after, partial(read, p), self._here(p.table))
             for p in self._undo.parts
         }
+
+    def keys_after(self) -> dict[str, RowFile | Unread]:
+        keys = {}
+        for part in self._undo.parts:
+            path = self._folder / f"after_keys_{part.table}.parquet"
+            read = partial(undo_data.dump_keys_after, self._connection, self._undo, part, path)
+            keys[part.table] = self._had(part.after, read)
+        return keys
 
     def links(self) -> dict[str, RowFile | Unread]:
         links = {}

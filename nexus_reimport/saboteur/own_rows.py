@@ -150,6 +150,11 @@ def _undo(statement: LiteralString, which: str, scene: Scene) -> int:
     return scene.first(partial(scene.do, query.format(table)) for table in tables)
 
 
+# The first row in the order in which their fingerprint is made: it stays the first.
+_OF_NO_ROW: LiteralString = (
+    "UPDATE {0} SET key = NULL WHERE ctid ="
+    ' (SELECT ctid FROM {0} ORDER BY ROW(key)::text COLLATE "C" LIMIT 1)'
+)
 # Rows are chosen by their place (ctid): CREATE TABLE AS gives the kept tables no key.
 _OF_UNDO: tuple[tuple[str, str, LiteralString, str, bool], ...] = (
     (
@@ -195,6 +200,13 @@ _OF_UNDO: tuple[tuple[str, str, LiteralString, str, bool], ...] = (
         False,
     ),
     (
+        "a_hash_is_of_no_row",
+        "What the run left of one row is said of none: it counts as made since.",
+        _OF_NO_ROW,
+        "after",
+        False,
+    ),
+    (
         "the_links_before_are_lost",
         "The links as they were before the run are gone.",
         "DELETE FROM {0}",
@@ -205,6 +217,13 @@ _OF_UNDO: tuple[tuple[str, str, LiteralString, str, bool], ...] = (
         "a_hash_of_a_link_is_changed",
         "A link counts as edited since the run.",
         "UPDATE {0} SET hash = md5(hash) WHERE ctid = (SELECT min(ctid) FROM {0})",
+        "links after",
+        True,
+    ),
+    (
+        "a_hash_of_a_link_is_of_none",
+        "What the run left of one link is said of none: it counts as made since.",
+        _OF_NO_ROW,
         "links after",
         True,
     ),

@@ -75,6 +75,17 @@ OWN = {
         " FROM {undo}.after_notes)",
         UNDO,
     ),
+    # It stays the first in the order of the fingerprint, which is made of the hashes alone.
+    "what the run has left of a row is said of none": (
+        "UPDATE {undo}.after_notes SET key = '00000000-0000-0000-0000-000000000000' WHERE key ="
+        " (SELECT min(key::text)::uuid FROM {undo}.after_notes)",
+        UNDO,
+    ),
+    "what the run has left of a link is said of none": (
+        "UPDATE {undo}.after_links_images SET key = NULL WHERE key ="
+        " (SELECT min(key::text)::uuid FROM {undo}.after_links_images)",
+        UNDO,
+    ),
     "the links before are forgotten": ("TRUNCATE {undo}.links_documents", UNDO),
     "a link before is another one": ("UPDATE {undo}.links_documents SET object_id = id", UNDO),
     "the links after are forgotten": ("TRUNCATE {undo}.after_links_images", UNDO),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from nexus_reimport.nexus.registry import (
     TABLE,
     Committed,
     OwnObject,
+    UndoLinks,
     described,
     tables_of,
     written,
@@ -180,6 +182,7 @@ def the_undo_data_is_whole(after: After) -> Finding:
     off = [f"{table}, as kept from before the run: {difference}" for table, difference in kept]
     left = _differing(own.after, after.claim.after)
     off += [f"{table}, as the run has left it: {difference}" for table, difference in left]
+    off += _of_other_rows(after)
     for part in undo.links:
         links = own.links[part.attachment]
         difference = (
@@ -205,6 +208,23 @@ def _differing(
         elif now != then:
             same = ", other content" if now.rows == then.rows else ""
             yield table, f"{wording.amount(now.rows, 'row')}, must be {then.rows:,}{same}"
+
+
+def _of_other_rows(after: After) -> Iterator[str]:
+    """The tables of which the hashes that the run has left are not of the rows that it wrote."""
+    wiped = after.mapping.wiped_tables()
+    for part in had(after.own.undo).parts:
+        keys = after.own.keys_after[part.table]
+        if isinstance(keys, Unread):
+            continue  # so are the hashes, and that is told
+        entity = wiped.get(part.table, "")
+        is_linking = isinstance(part, UndoLinks)
+        file = after.survey.linking[part.table] if is_linking else after.plan.entities[entity].file
+        left = Counter(key for (key,) in rowfile.read(after.folder, keys))
+        rows = rowfile.read_columns(after.folder, file, (part.key,))
+        if strange := left - Counter(row[part.key] for row in rows):
+            lines = wording.amount(strange.total(), "hash is", "hashes are")
+            yield f"{part.table}, as the run has left it: {lines} of no row"
 
 
 def _wrong_links(after: After, attachment: str, kept: RowFile | Unread) -> str:

@@ -326,6 +326,11 @@ def fingerprint_after(connection: Connection, undo: UndoData, part: UndoPart) ->
     return fingerprint_of_hashes(connection, undo.after(part))
 
 
+def dump_keys_after(connection: Connection, undo: UndoData, part: UndoPart, path: Path) -> RowFile:
+    """The keys that the kept hashes are of, in order: their fingerprint does not cover them."""
+    return copy_out_in_order(connection, undo.after(part), (KEY,), KEY, path)
+
+
 def fingerprint_of_hashes(connection: Connection, place: sql.Composable) -> Fingerprint:
     """The fingerprint of the rows whose (key, hash) are in ``place``."""
     # The same hashes in the same order as in `fingerprint.of`: the two must be equal.
