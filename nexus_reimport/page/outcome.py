@@ -96,6 +96,7 @@ class RunOutcome:
     decision: Decision | None = None  # that a person must make
     refusals: tuple[Refusal, ...] = ()
     rows_written: int | None = None  # of those that were wiped and reimported, where not all were
+    writes_nothing: bool = False  # as it is planned: every row is already as imported
     counts_are_lost: bool = False  # of what it has committed: its plan alone tells the numbers
     files: str = ""  # whether those of documents and images are there, once that was looked at
     as_before: str = ""  # of a rollback that is committed: whether the data is as before the run
@@ -152,6 +153,7 @@ def of(run: Run, refusals: tuple[Refusal, ...] = ()) -> RunOutcome:
         decision=decision.of(advised) if (advised := advice(verdict, run)) else None,
         refusals=refusals,
         rows_written=applied.rows_written if applied and applied.committed else None,
+        writes_nothing=proposal is not None and proposal.writes_nothing,
         counts_are_lost=plan is not None and run.is_committed() and applied is None,
         files=_files(run),
         as_before=_as_before(run),

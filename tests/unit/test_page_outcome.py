@@ -26,7 +26,7 @@ from nexus_reimport.page import front, gates, outcome, status, way_back
 from nexus_reimport.page.desk import Desk
 from nexus_reimport.page.readings import Reading
 from nexus_reimport.record import Verdict
-from nexus_reimport.settings import Settings
+from nexus_reimport.settings import Settings, Write
 from support.page_alone import START, rendered
 from support.shown import PATIENTS, PLAN, REPORT
 
@@ -212,6 +212,14 @@ def dry_run(run: record.Run) -> str:
     shown = SimpleNamespace(outcome=outcome.of(run))
     head = SimpleNamespace(environment="dev", user="")
     return rendered("dry_run.html", it=shown, head=head, front="", xsrf="")
+
+
+def test_a_dry_run_after_which_every_row_is_as_before_says_so(planned: record.Run) -> None:
+    proposal = model.Proposal("dev", "a", "b", "c", "d", "e", "f", {}, {}, write=Write.DIFFERENCES)
+    told = "; no row has to be written for it: all are already so"
+    for writes, is_told in ((Write.DIFFERENCES, True), (Write.ALL, False)):
+        model.save(replace(proposal, write=writes), planned.folder / "proposal.json")
+        assert (told in dry_run(planned)) is is_told
 
 
 def test_the_page_says_which_run_a_rollback_has_taken_back_and_what_stayed(
