@@ -170,7 +170,10 @@ class Gated(Steps):
             raise RecordError(
                 f"the journal of run {self.run.id} does not say who began it",
                 where=f"environment {self.run.environment}",
-                next=f"bring its journal back from a backup; or begin a new run: {self.run.again}",
+                # Without it the run counts as in doubt, beside which no other one begins.
+                next="bring its journal back from a backup; or"
+                f" nexus-reimport settle {self.run.environment}, then begin a new run:"
+                f" {self.run.again}",
             )
         return Preparer(opened.text("name"), opened.text("who"))
 
