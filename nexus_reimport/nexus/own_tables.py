@@ -147,7 +147,7 @@ class _Parts:
         for part in self._undo.parts:
             path = self._folder / f"after_keys_{part.table}.parquet"
             read = partial(undo_data.dump_keys_after, self._connection, self._undo, part, path)
-            keys[part.table] = self._had(part.after, read)
+            keys[part.table] = self._had(part.after, read, key="the keys of ")
         return keys
 
     def links(self) -> dict[str, RowFile | Unread]:
@@ -184,7 +184,10 @@ class _Parts:
     def _here(self, table: str) -> str:
         return f"{self._database.schema}.{table}"
 
-    def _had(self, name: str, read: Callable[[], T], *beside: str) -> T | Unread:
-        """What ``read`` gives of one table of the undo data, and of those beside it."""
+    def _had(self, name: str, read: Callable[[], T], *beside: str, key: str = "") -> T | Unread:
+        """What ``read`` gives of one table of the undo data, and of those beside it.
+
+        ``key`` tells a second reading of the table from the first.
+        """
         place = f"{self._undo.schema}.{name}"
-        return self._once(place, (place, *beside), lambda: self._readings.of(name, read))
+        return self._once(f"{key}{place}", (place, *beside), lambda: self._readings.of(name, read))

@@ -211,20 +211,32 @@ def _differing(
 
 
 def _of_other_rows(after: After) -> Iterator[str]:
-    """The tables of which the hashes that the run has left are not of the rows that it wrote."""
-    wiped = after.mapping.wiped_tables()
+    """The tables of which the hashes that the run has left are not each of a row of its own.
+
+    A row that was deleted since is known to the plan; one that its rows lack, to the table, or to
+    what the plan says was loaded.
+    """
+    entities = after.mapping.wiped_tables()
+    loaded = {key for _, _, key in rowfile.read(after.folder, after.plan.id_map)}
     for part in had(after.own.undo).parts:
         keys = after.own.keys_after[part.table]
         if isinstance(keys, Unread):
             continue  # so are the hashes, and that is told
-        entity = wiped.get(part.table, "")
-        is_linking = isinstance(part, UndoLinks)
-        file = after.survey.linking[part.table] if is_linking else after.plan.entities[entity].file
+        if isinstance(part, UndoLinks):
+            files = [after.survey.linking[part.table], after.linking[part.table]]
+        else:
+            entity = entities[part.table]
+            files = [after.plan.entities[entity].file, after.now[entity]]
+        rows = loaded | {
+            row[part.key]
+            for file in files
+            if not isinstance(file, Unread)
+            for row in rowfile.read_columns(after.folder, file, (part.key,))
+        }
         left = Counter(key for (key,) in rowfile.read(after.folder, keys))
-        rows = rowfile.read_columns(after.folder, file, (part.key,))
-        if strange := left - Counter(row[part.key] for row in rows):
-            lines = wording.amount(strange.total(), "hash is", "hashes are")
-            yield f"{part.table}, as the run has left it: {lines} of no row"
+        if strange := sum(count > 1 or key not in rows for key, count in left.items()):
+            lines = wording.amount(strange, "hash is", "hashes are")
+            yield f"{part.table}, as the run has left it: {lines} of no row, or of one twice"
 
 
 def _wrong_links(after: After, attachment: str, kept: RowFile | Unread) -> str:
